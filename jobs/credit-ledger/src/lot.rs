@@ -1,0 +1,88 @@
+//! What draws and what is drawn from.
+
+use chrono::NaiveDate;
+
+use crate::{BillingPeriod, Money, Node, Policy};
+
+/// One placed part of an allocated credit: the unit that draws.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lot {
+    /// The credit.
+    pub credit_key: String,
+    /// Its number within the allocation, from 1 as recorded.
+    pub lot: i32,
+    /// The credit's name.
+    pub promotion_code: String,
+    /// The credit's account.
+    pub account_id: String,
+    /// Where it sits: it serves spend of this node and below.
+    pub node: Node,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// Allocated amount, above zero.
+    pub amount: Money,
+    /// When AWS issued the credit.
+    pub issue_date: NaiveDate,
+    /// The earliest usage date among the credit's lines.
+    pub first_cur_date: NaiveDate,
+    /// Last day on which it may draw; none: open-ended.
+    pub end_date: Option<NaiveDate>,
+}
+
+impl Lot {
+    /// The period the credit counts as issued in.
+    #[must_use]
+    pub fn issue_period(&self) -> BillingPeriod {
+        BillingPeriod::of(self.issue_date)
+    }
+
+    /// The days of `period` on which the lot may draw, both ends included; `None` where the window misses it.
+    #[must_use]
+    pub fn window_in(&self, policy: Policy, period: BillingPeriod) -> Option<(NaiveDate, NaiveDate)> {
+        let first = policy.window_begin(self).max(period.first_day());
+        let last = self.end_date.unwrap_or(NaiveDate::MAX).min(period.last_day());
+        (first <= last).then_some((first, last))
+    }
+
+    /// The total order of consumption: what is issued first draws first.
+    #[must_use]
+    pub fn fifo_key(&self) -> impl Ord + '_ {
+        let end = (self.end_date.is_none(), self.end_date);
+        (self.issue_date, end, &self.promotion_code, &self.account_id, &self.credit_key, &self.node, self.lot)
+    }
+}
+
+/// Identifies spend within a billing period and currency; its order breaks ties of spreading.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CellKey {
+    /// UTC day of the usage; may lie outside the billing period.
+    pub usage_date: NaiveDate,
+    /// Payer account.
+    pub payer_account_id: String,
+    /// Usage account.
+    pub account_id: String,
+    /// `line_item_product_code`; none where the export has none.
+    pub service: Option<String>,
+    /// Node the spend is mapped to.
+    pub node: Node,
+}
+
+/// Spend that lots draw from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// ISO 4217 code.
+    pub currency: String,
+    /// The rest of its key.
+    pub key: CellKey,
+    /// What a credit may offset: `max(0, eligible_charges)`.
+    pub eligible: Money,
+}
+
+impl Cell {
+    /// True if `lot`, open on the days of `window`, may draw on this cell of `period`.
+    #[must_use]
+    pub fn may_serve(&self, lot: &Lot, period: BillingPeriod, window: (NaiveDate, NaiveDate)) -> bool {
+        let day = period.clamp(self.key.usage_date);
+        self.currency == lot.currency && self.key.node.is_at_or_below(&lot.node) && window.0 <= day && day <= window.1
+    }
+}

@@ -1,0 +1,191 @@
+//! SUM that fails where DataFusion's wraps.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array};
+use arrow::datatypes::{DataType, Decimal128Type, FieldRef};
+use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::functions_aggregate::sum::sum_udaf;
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, Signature,
+};
+
+static CHECKED_SUM: LazyLock<Arc<AggregateUDF>> =
+    LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(CheckedSum { plain: sum_udaf() })));
+
+/// SUM, exact or an error for `decimal(p,s)`, DataFusion's own for everything else.
+#[must_use]
+pub fn checked_sum_udaf() -> Arc<AggregateUDF> {
+    Arc::clone(&CHECKED_SUM)
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CheckedSum {
+    plain: Arc<AggregateUDF>,
+}
+
+/// Precision and scale where this sum is ours to check.
+fn decimal(args: &AccumulatorArgs<'_>) -> Option<(u8, i8)> {
+    match args.return_field.data_type() {
+        DataType::Decimal128(precision, scale) if !args.is_distinct => Some((*precision, *scale)),
+        _ => None,
+    }
+}
+
+impl AggregateUDFImpl for CheckedSum {
+    fn name(&self) -> &'static str {
+        "sum"
+    }
+
+    fn signature(&self) -> &Signature {
+        self.plain.signature()
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        self.plain.return_type(arg_types)
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        match decimal(&args) {
+            Some((precision, scale)) => Ok(Box::new(Total { units: None, precision, scale })),
+            None => self.plain.accumulator(args),
+        }
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        self.plain.state_fields(args)
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
+        self.plain.groups_accumulator_supported(args)
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
+        match decimal(&args) {
+            Some((precision, scale)) => Ok(Box::new(Totals { units: Vec::new(), precision, scale })),
+            None => self.plain.create_groups_accumulator(args),
+        }
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        match decimal(&args) {
+            Some(_) => self.accumulator(args),
+            None => self.plain.create_sliding_accumulator(args),
+        }
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        ReversedUDAF::Identical
+    }
+}
+
+fn add(sum: Option<i128>, units: i128, precision: u8) -> Result<Option<i128>> {
+    let limit = 10_i128.checked_pow(u32::from(precision)).unwrap_or(i128::MAX);
+    match sum.unwrap_or(0).checked_add(units).filter(|sum| sum.unsigned_abs() < limit.unsigned_abs()) {
+        Some(sum) => Ok(Some(sum)),
+        None => exec_err!("SUM of money overflows {precision} digits"),
+    }
+}
+
+fn column(values: &[ArrayRef]) -> Result<&Decimal128Array> {
+    match values.first().and_then(|values| values.as_primitive_opt::<Decimal128Type>()) {
+        Some(column) => Ok(column),
+        None => exec_err!("checked SUM takes one decimal column"),
+    }
+}
+
+/// One sum; null until a value comes.
+#[derive(Debug)]
+struct Total {
+    units: Option<i128>,
+    precision: u8,
+    scale: i8,
+}
+
+impl Accumulator for Total {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for units in column(values)?.iter().flatten() {
+            self.units = add(self.units, units, self.precision)?;
+        }
+        Ok(())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.update_batch(states)
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for units in column(values)?.iter().flatten() {
+            self.units = add(self.units, -units, self.precision)?;
+        }
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        Ok(ScalarValue::Decimal128(self.units, self.precision, self.scale))
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+/// One sum per group; null until a value comes.
+#[derive(Debug)]
+struct Totals {
+    units: Vec<Option<i128>>,
+    precision: u8,
+    scale: i8,
+}
+
+impl GroupsAccumulator for Totals {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        opt_filter: Option<&BooleanArray>,
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.units.resize(total_num_groups, None);
+        let amounts = column(values)?;
+        for (row, (units, group)) in amounts.iter().zip(group_indices).enumerate() {
+            let kept = opt_filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
+            if let (Some(units), Some(sum), true) = (units, self.units.get_mut(*group), kept) {
+                *sum = add(*sum, units, self.precision)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        let sums: Decimal128Array = emit_to.take_needed(&mut self.units).into_iter().collect();
+        Ok(Arc::new(sums.with_precision_and_scale(self.precision, self.scale)?))
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        Ok(vec![self.evaluate(emit_to)?])
+    }
+
+    fn merge_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        opt_filter: Option<&BooleanArray>,
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.update_batch(values, group_indices, opt_filter, total_num_groups)
+    }
+
+    fn size(&self) -> usize {
+        self.units.capacity() * size_of::<Option<i128>>()
+    }
+}

@@ -1,0 +1,58 @@
+//! Money functions through SQL, as plans and analysts use them.
+
+#![cfg(test)]
+
+use std::sync::Arc;
+
+use arrow::util::display::array_value_to_string;
+use datafusion::execution::runtime_env::RuntimeEnv;
+
+async fn first(sql: &str) -> Result<String, String> {
+    let context = money_sql::session(2, Arc::new(RuntimeEnv::default()));
+    let frame = context.sql(sql).await.map_err(|error| error.to_string())?;
+    let batches = frame.collect().await.map_err(|error| error.to_string())?;
+    let rows = batches
+        .iter()
+        .flat_map(|batch| (0..batch.num_rows()).map(|row| array_value_to_string(batch.column(0), row).unwrap()));
+    Ok(rows.collect::<Vec<_>>().join(","))
+}
+
+const MOST: &str = "9999999999999999999999999999.9999999999";
+
+#[tokio::test]
+async fn sums_of_money_past_38_digits_fail_instead_of_wrapping() {
+    let from = format!("FROM (VALUES (1, {MOST}), (1, {MOST}), (2, 1.0000000000)) AS t(k, v)");
+    for sql in [
+        format!("SELECT sum(v) {from}"),
+        format!("SELECT sum(v) {from} GROUP BY k ORDER BY k"),
+        format!("SELECT sum(v) OVER (ORDER BY k ROWS 1 PRECEDING) {from}"),
+    ] {
+        let error = first(&sql).await.unwrap_err();
+        assert!(error.contains("SUM of money overflows 38 digits"), "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn sums_below_that_are_exact_and_null_only_without_values() {
+    let from = "FROM (VALUES (1, 0.0000000001), (1, 5.0000000000), (2, NULL)) AS t(k, v)";
+    let sql = format!("SELECT sum(v) {from} GROUP BY k ORDER BY k");
+    assert_eq!(first(&sql).await.unwrap(), "5.0000000001,");
+    assert_eq!(first("SELECT sum(v) FROM (VALUES (1), (2)) AS t(v)").await.unwrap(), "3");
+    let sql = format!("SELECT sum(v) FILTER (WHERE k = 1 AND v > 1) {from} GROUP BY k ORDER BY k");
+    assert_eq!(first(&sql).await.unwrap(), "5.0000000000,");
+}
+
+#[tokio::test]
+async fn parts_of_a_split_amount_sum_to_it_whatever_the_sign() {
+    for (amount, expected) in [
+        ("0.0000000003", "0.0000000001,0.0000000001,0.0000000001"),
+        ("-0.0000000003", "-0.0000000001,-0.0000000001,-0.0000000001"),
+        ("10.0000000001", "5.0000000001,2.5000000000,2.5000000000"),
+    ] {
+        let sql = format!(
+            "SELECT share_of(CAST({amount} AS DECIMAL(38,10)), make_array(CAST(50 AS DECIMAL(38,0)), CAST(25 AS DECIMAL(38,0)), \
+             CAST(25 AS DECIMAL(38,0))), CAST(p AS INT)) FROM (VALUES (0), (1), (2)) AS t(p) ORDER BY p"
+        );
+        assert_eq!(first(&sql).await.unwrap(), expected);
+    }
+}

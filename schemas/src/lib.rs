@@ -1,0 +1,24 @@
+//! The tables of finops-credits: what jobs hand each other, what the lake keeps and what is published.
+//!
+//! One module per table under [`tables`]: a row type whose fields are the columns, with the grain, the place in the
+//! lake and a description of every column. Arrow schemas, the reference page `generated/tables.md`, and the reading
+//! and writing of rows all derive from that one declaration. [`reference`] holds the shapes of the CSV files that
+//! people keep: hierarchy, cost rules, budgets and allocations.
+//!
+//! Money is `decimal(38,10)`, dates are `date32`, instants are UTC microseconds without a zone. Costs are positive
+//! and what reduces cost is negative in cost columns; ledger amounts (`amount`, `used`, `expired`, `remaining`,
+//! `aws_applied`) are positive.
+
+mod column;
+mod docs;
+pub mod reference;
+
+mod rows;
+#[macro_use]
+mod table;
+pub mod tables;
+
+pub use column::{Column, ColumnType, ColumnValue, money_type};
+pub use docs::reference_page;
+pub use rows::{RowsError, from_batches, to_batch};
+pub use table::{NodeColumns, Place, Table, TableRow};

@@ -1,0 +1,155 @@
+//! `allocations.csv`: allocations entered in bulk, or a history carried over from elsewhere.
+
+use std::str::FromStr;
+
+use chrono::{NaiveDate, NaiveDateTime};
+use credit_ledger::{Money, Node};
+
+use super::csv_file::{CsvFile, Problem, Problems, Row};
+
+/// What a revision does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Action {
+    /// Allocates the credit, or replaces its allocation.
+    #[default]
+    Allocate,
+    /// Ends its allocation.
+    Revoke,
+}
+
+impl Action {
+    /// As the log spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allocate => "allocate",
+            Self::Revoke => "revoke",
+        }
+    }
+}
+
+impl FromStr for Action {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "allocate" => Ok(Self::Allocate),
+            "revoke" => Ok(Self::Revoke),
+            _ => Err(format!("{text:?} is not an action; allocate or revoke")),
+        }
+    }
+}
+
+/// How a person names a credit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CreditName {
+    /// By key.
+    Key(String),
+    /// By promotion code and account.
+    Code {
+        /// The credit's name.
+        promotion_code: String,
+        /// The credit's account.
+        account_id: String,
+    },
+}
+
+/// One row: one lot of one revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllocationRow {
+    /// File and row, for messages about it.
+    pub at: Problem,
+    /// The credit.
+    pub credit: CreditName,
+    /// Allocate or revoke.
+    pub action: Action,
+    /// Amount; `None` on revoke.
+    pub amount: Option<Money>,
+    /// ISO 4217 code; `None` on revoke.
+    pub currency: Option<String>,
+    /// Last day; `None`: open-ended.
+    pub end_date: Option<NaiveDate>,
+    /// As recorded.
+    pub reference: Option<String>,
+    /// Node; `None` on revoke.
+    pub node: Option<Node>,
+    /// Id carried over, if any.
+    pub allocation_id: Option<String>,
+    /// Instant carried over, UTC, if any.
+    pub recorded_at: Option<NaiveDateTime>,
+    /// Person carried over, if any.
+    pub recorded_by: Option<String>,
+    /// Free text.
+    pub note: Option<String>,
+}
+
+/// Reads `allocations.csv`. Whether the credits and nodes exist is checked where they are known.
+///
+/// # Errors
+/// All [`Problems`] of the file.
+pub fn parse_allocations(file: &str, bytes: &[u8]) -> Result<Vec<AllocationRow>, Problems> {
+    let required = [
+        &["promotion_code", "account_id", "credit_key", "amount", "currency", "end_date", "reference"],
+        &Node::LEVELS[..],
+    ]
+    .concat();
+    let optional = ["allocation_id", "recorded_at", "recorded_by", "action", "note"];
+    let csv = CsvFile::parse(file, bytes, &required, &optional)?;
+    let mut problems = Problems::default();
+    let mut rows = Vec::new();
+    for row in csv.rows() {
+        match allocation_row(&row) {
+            Ok(parsed) => rows.push(parsed),
+            Err(problem) => problems.0.push(problem),
+        }
+    }
+    problems.or(rows)
+}
+
+fn allocation_row(row: &Row<'_>) -> Result<AllocationRow, Problem> {
+    let text = |column| row.get(column).map(str::to_owned);
+    let action: Action = row.parse("action")?.unwrap_or_default();
+    let mut parsed = AllocationRow {
+        at: row.problem("", ""),
+        credit: credit_name(row)?,
+        action,
+        amount: None,
+        currency: None,
+        end_date: None,
+        reference: text("reference"),
+        node: None,
+        allocation_id: text("allocation_id"),
+        recorded_at: instant(row)?,
+        recorded_by: text("recorded_by"),
+        note: text("note"),
+    };
+    if action == Action::Allocate {
+        let amount: Money = row.require("amount")?;
+        if !amount.is_positive() {
+            return Err(row.problem("amount", format!("{amount} is not above zero")));
+        }
+        parsed.amount = Some(amount);
+        parsed.currency = Some(row.currency()?);
+        parsed.end_date = row.date("end_date")?;
+        parsed.node = Some(row.node()?.ok_or_else(|| row.problem(Node::LEVELS[0], "is empty"))?);
+    }
+    Ok(parsed)
+}
+
+fn credit_name(row: &Row<'_>) -> Result<CreditName, Problem> {
+    let text = |column| row.get(column).map(str::to_owned);
+    match (text("credit_key"), text("promotion_code"), text("account_id")) {
+        (Some(key), _, _) => Ok(CreditName::Key(key)),
+        (None, Some(promotion_code), Some(account_id)) => Ok(CreditName::Code { promotion_code, account_id }),
+        _ => {
+            Err(row.problem("credit_key", "is empty; name the credit by its key, or by promotion_code and account_id"))
+        }
+    }
+}
+
+fn instant(row: &Row<'_>) -> Result<Option<NaiveDateTime>, Problem> {
+    let Some(text) = row.get("recorded_at") else { return Ok(None) };
+    let instant = chrono::DateTime::parse_from_rfc3339(text.trim()).ok().map(|instant| instant.naive_utc());
+    let column = "recorded_at";
+    instant.map(Some).ok_or_else(|| row.problem(column, format!("{text:?} is not an instant (2026-03-05T09:00:00Z)")))
+}

@@ -1,0 +1,214 @@
+//! `cost_rules.csv`: which spend belongs to which node.
+
+use std::collections::BTreeMap;
+
+use credit_ledger::{BillingPeriod, Node};
+use rust_decimal::Decimal;
+
+use super::csv_file::{CsvFile, Problem, Problems, Row};
+use super::hierarchy::Hierarchy;
+
+/// A condition on one key of the tags or cost categories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyedCondition {
+    /// The key as CUR 2.0 spells it: `user_cost_center`.
+    pub key: String,
+    /// The value, `*` for any text within it; `None`: the key is present.
+    pub value: Option<String>,
+}
+
+/// What a line must be to be taken; all that are set must match.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RuleConditions {
+    /// Payer account.
+    pub payer_account_id: Option<String>,
+    /// Usage account.
+    pub account_id: Option<String>,
+    /// Service.
+    pub service: Option<String>,
+    /// Region.
+    pub region: Option<String>,
+    /// One tag.
+    pub tag: Option<KeyedCondition>,
+    /// One cost category.
+    pub cost_category: Option<KeyedCondition>,
+    /// First billing period, included.
+    pub from_period: Option<BillingPeriod>,
+    /// Last billing period, included.
+    pub to_period: Option<BillingPeriod>,
+}
+
+/// One rule: what it takes and where that goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CostRule {
+    /// Its id.
+    pub rule_id: String,
+    /// Lower comes first.
+    pub priority: i64,
+    /// What it takes.
+    pub conditions: RuleConditions,
+    /// Where it goes, by node path; the shares sum to exactly 1.
+    pub targets: BTreeMap<Node, Decimal>,
+}
+
+/// All rules in the order they are tried: by priority, then rule id as text.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CostRules(Vec<CostRule>);
+
+impl CostRules {
+    /// The rules in order.
+    pub fn iter(&self) -> impl Iterator<Item = &CostRule> {
+        self.0.iter()
+    }
+}
+
+const REQUIRED: [&str; 15] = [
+    "rule_id",
+    "priority",
+    "payer_account_id",
+    "account_id",
+    "service",
+    "region",
+    "tag_key",
+    "tag_value",
+    "cost_category_key",
+    "cost_category_value",
+    "business_unit",
+    "department",
+    "portfolio",
+    "product",
+    "share",
+];
+
+/// Reads `cost_rules.csv` and checks it against the hierarchy.
+///
+/// # Errors
+/// All [`Problems`] of the file: unknown nodes, shares that do not sum to 1, rows of one rule that disagree.
+pub fn parse_cost_rules(file: &str, bytes: &[u8], hierarchy: &Hierarchy) -> Result<CostRules, Problems> {
+    let csv = CsvFile::parse(file, bytes, &REQUIRED, &["from_period", "to_period"])?;
+    let mut problems = Problems::default();
+    let mut rules: BTreeMap<String, (CostRule, Row<'_>)> = BTreeMap::new();
+    for row in csv.rows() {
+        match rule_row(&row, hierarchy) {
+            Ok(rule) => match rules.get_mut(&rule.rule_id) {
+                Some((first, first_row)) => problems.0.extend(merge(first, first_row.row, rule, &row)),
+                None => {
+                    rules.insert(rule.rule_id.clone(), (rule, row));
+                }
+            },
+            Err(problem) => problems.0.push(problem),
+        }
+    }
+    if problems.0.is_empty() {
+        problems.0.extend(rules.values().filter_map(|(rule, row)| share_problem(rule, row)));
+    }
+    let mut ordered: Vec<CostRule> = rules.into_values().map(|(rule, _)| rule).collect();
+    ordered.sort_by(|left, right| (left.priority, &left.rule_id).cmp(&(right.priority, &right.rule_id)));
+    problems.or(CostRules(ordered))
+}
+
+fn rule_row(row: &Row<'_>, hierarchy: &Hierarchy) -> Result<CostRule, Problem> {
+    let text = |column| row.get(column).map(str::to_owned);
+    let conditions = RuleConditions {
+        payer_account_id: text("payer_account_id"),
+        account_id: text("account_id"),
+        service: text("service"),
+        region: text("region"),
+        tag: keyed(row, "tag_key", "tag_value")?,
+        cost_category: keyed(row, "cost_category_key", "cost_category_value")?,
+        from_period: row.parse("from_period")?,
+        to_period: row.parse("to_period")?,
+    };
+    if let (Some(from), Some(to)) = (conditions.from_period, conditions.to_period)
+        && from > to
+    {
+        return Err(row.problem("to_period", format!("{to} is before from_period {from}")));
+    }
+    let node = row.node()?.ok_or_else(|| row.problem(Node::LEVELS[0], "is empty"))?;
+    if !hierarchy.contains(&node) {
+        return Err(row.problem(Node::LEVELS[0], format!("node {node} is not in hierarchy.csv")));
+    }
+    let share: Decimal = row.parse("share")?.unwrap_or(Decimal::ONE);
+    if share <= Decimal::ZERO || share > Decimal::ONE {
+        return Err(row.problem("share", format!("{share} is not above 0 and at most 1")));
+    }
+    Ok(CostRule {
+        rule_id: row.require("rule_id")?,
+        priority: row.require("priority")?,
+        conditions,
+        targets: BTreeMap::from([(node, share)]),
+    })
+}
+
+fn keyed(row: &Row<'_>, key: &str, value: &str) -> Result<Option<KeyedCondition>, Problem> {
+    match (row.get(key), row.get(value)) {
+        (None, Some(_)) => Err(row.problem(key, format!("is empty but {value} is set"))),
+        (key, value) => Ok(key.map(|key| KeyedCondition { key: key.to_owned(), value: value.map(str::to_owned) })),
+    }
+}
+
+/// Adds a further row of a rule to its first one.
+fn merge(rule: &mut CostRule, first_row: u64, further: CostRule, row: &Row<'_>) -> Option<Problem> {
+    if (rule.priority, &rule.conditions) != (further.priority, &further.conditions) {
+        let message = format!("rule {} has another priority or other conditions in row {first_row}", rule.rule_id);
+        return Some(row.problem("rule_id", message));
+    }
+    for (node, share) in further.targets {
+        if rule.targets.contains_key(&node) {
+            return Some(row.problem("rule_id", format!("rule {} names node {node} twice", rule.rule_id)));
+        }
+        rule.targets.insert(node, share);
+    }
+    None
+}
+
+fn share_problem(rule: &CostRule, row: &Row<'_>) -> Option<Problem> {
+    let sum = rule.targets.values().try_fold(Decimal::ZERO, |sum, share| sum.checked_add(*share));
+    (sum != Some(Decimal::ONE)).then(|| {
+        let sum = sum.map_or_else(|| "too much".to_owned(), |sum| sum.normalize().to_string());
+        row.problem("share", format!("the shares of rule {} sum to {sum}, not 1", rule.rule_id))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::parse_hierarchy;
+
+    const HEADER: &str = "rule_id,priority,payer_account_id,account_id,service,region,tag_key,tag_value,\
+                          cost_category_key,cost_category_value,business_unit,department,portfolio,product,share\n";
+
+    fn parse(rows: &str) -> Result<CostRules, Problems> {
+        let levels = "business_unit,department,portfolio,product\nA,B,,\nC,,,\n";
+        let hierarchy = parse_hierarchy("hierarchy.csv", levels.as_bytes()).unwrap();
+        parse_cost_rules("cost_rules.csv", format!("{HEADER}{rows}").as_bytes(), &hierarchy)
+    }
+
+    #[test]
+    fn rules_are_tried_by_priority_then_id_as_text() {
+        let rules =
+            parse("b,10,,1,,,,,,,A,,,,\na,10,,2,,,,,,,A,B,,,\nz,-1,,3,,,,,,,C,,,,\n10,10,,4,,,,,,,C,,,,\n").unwrap();
+        assert_eq!(rules.iter().map(|rule| rule.rule_id.as_str()).collect::<Vec<_>>(), ["z", "10", "a", "b"]);
+    }
+
+    #[test]
+    fn shares_of_a_rule_must_sum_to_exactly_one() {
+        assert!(parse("s,1,,4*,,,,,,,A,,,,0.3333333333\ns,1,,4*,,,,,,,C,,,,0.6666666667\n").is_ok());
+        let problems = parse("s,1,,4*,,,,,,,A,,,,0.3333333333\ns,1,,4*,,,,,,,C,,,,0.6666666666\n").unwrap_err();
+        assert_eq!(
+            problems.to_string(),
+            "cost_rules.csv, row 2, column share: the shares of rule s sum to 0.9999999999, not 1"
+        );
+    }
+
+    #[test]
+    fn bad_rows_are_all_named() {
+        let rows = "a,1,,,,,,v,,,A,,,,\nb,x,,,,,,,,,A,,,,\nc,1,,,,,,,,,X,,,,\nd,1,,1,,,,,,,A,,,,0.5\nd,2,,1,,,,,,,C,,,,0.5\ne,1,,,,,,,,,A,,,,1.5\n";
+        let expected = "cost_rules.csv, row 2, column tag_key: is empty but tag_value is set\n\
+             cost_rules.csv, row 3, column priority: invalid digit found in string\n\
+             cost_rules.csv, row 4, column business_unit: node X is not in hierarchy.csv\n\
+             cost_rules.csv, row 6, column rule_id: rule d has another priority or other conditions in row 5\n\
+             cost_rules.csv, row 7, column share: 1.5 is not above 0 and at most 1";
+        assert_eq!(parse(rows).unwrap_err().to_string(), expected);
+    }
+}

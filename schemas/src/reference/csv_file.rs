@@ -1,0 +1,198 @@
+//! A CSV file with a known header, and what may be wrong with it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use credit_ledger::Node;
+
+/// One thing wrong in one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// File name.
+    pub file: String,
+    /// Row as a spreadsheet counts, the header being row 1; `None` for the file as a whole.
+    pub row: Option<u64>,
+    /// Column, where one is to blame.
+    pub column: Option<String>,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.file)?;
+        if let Some(row) = self.row {
+            write!(formatter, ", row {row}")?;
+        }
+        if let Some(column) = &self.column {
+            write!(formatter, ", column {column}")?;
+        }
+        write!(formatter, ": {}", self.message)
+    }
+}
+
+/// Everything wrong with an input. Never empty as an error.
+#[derive(Debug, Clone, PartialEq, Eq, Default, thiserror::Error)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let line_break = if index > 0 { "\n" } else { "" };
+            write!(formatter, "{line_break}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Problems {
+    /// `Ok(value)` if nothing is wrong.
+    ///
+    /// # Errors
+    /// Itself, where something is.
+    pub fn or<T>(self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() { Ok(value) } else { Err(self) }
+    }
+}
+
+/// The records of one file.
+pub(crate) struct CsvFile {
+    name: String,
+    columns: BTreeMap<String, usize>,
+    records: Vec<csv::StringRecord>,
+}
+
+impl CsvFile {
+    /// Reads all records; the header must hold every `required` column and nothing beyond `optional`.
+    pub(crate) fn parse(name: &str, bytes: &[u8], required: &[&str], optional: &[&str]) -> Result<Self, Problems> {
+        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        let mut reader = csv::ReaderBuilder::new().from_reader(bytes);
+        let mut file = Self { name: name.to_owned(), columns: BTreeMap::new(), records: Vec::new() };
+        let mut problems = Problems::default();
+        let header = reader.headers().cloned().map_err(|error| file.unreadable(1, &error))?;
+        for (index, column) in header.iter().map(str::trim).enumerate() {
+            if !required.contains(&column) && !optional.contains(&column) {
+                let known = [required, optional].concat().join(", ");
+                problems.0.push(file.problem(Some(1), Some(column), format!("unknown column; known are {known}")));
+            } else if file.columns.insert(column.to_owned(), index).is_some() {
+                problems.0.push(file.problem(Some(1), Some(column), "stands twice in the header".to_owned()));
+            }
+        }
+        for column in required.iter().filter(|column| !file.columns.contains_key(**column)) {
+            problems.0.push(file.problem(Some(1), Some(column), "missing in the header".to_owned()));
+        }
+        for (row, record) in (2_u64..).zip(reader.records()) {
+            match record {
+                Ok(record) => file.records.push(record),
+                Err(error) => problems.0.extend(file.unreadable(row, &error).0),
+            }
+        }
+        problems.or(file)
+    }
+
+    fn unreadable(&self, row: u64, error: &csv::Error) -> Problems {
+        let message = match error.kind() {
+            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                format!("has {len} fields where the header has {expected_len}")
+            }
+            csv::ErrorKind::Utf8 { .. } => "is not UTF-8".to_owned(),
+            _ => error.to_string(),
+        };
+        Problems(vec![self.problem(Some(row), None, message)])
+    }
+
+    fn problem(&self, row: Option<u64>, column: Option<&str>, message: String) -> Problem {
+        Problem { file: self.name.clone(), row, column: column.map(str::to_owned), message }
+    }
+
+    /// The records with their row numbers.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        (2_u64..).zip(&self.records).map(|(row, record)| Row { file: self, row, record })
+    }
+}
+
+/// One record.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'a> {
+    file: &'a CsvFile,
+    /// As a spreadsheet counts.
+    pub(crate) row: u64,
+    record: &'a csv::StringRecord,
+}
+
+impl Row<'_> {
+    /// The value of a column; `None` where it is blank or the column is not there.
+    pub(crate) fn get(&self, column: &str) -> Option<&str> {
+        let value = self.record.get(*self.file.columns.get(column)?)?;
+        Some(value).filter(|value| !value.trim().is_empty())
+    }
+
+    /// A problem in this row.
+    pub(crate) fn problem(&self, column: &str, message: impl Into<String>) -> Problem {
+        let column = Some(column).filter(|column| !column.is_empty());
+        self.file.problem(Some(self.row), column, message.into())
+    }
+
+    /// The parsed value of a column, if it has one.
+    pub(crate) fn parse<T: FromStr>(&self, column: &str) -> Result<Option<T>, Problem>
+    where
+        T::Err: fmt::Display,
+    {
+        let parsed = self.get(column).map(|text| text.trim().parse());
+        parsed.transpose().map_err(|error: T::Err| self.problem(column, error.to_string()))
+    }
+
+    /// The parsed value of a column that must have one.
+    pub(crate) fn require<T: FromStr>(&self, column: &str) -> Result<T, Problem>
+    where
+        T::Err: fmt::Display,
+    {
+        self.parse(column)?.ok_or_else(|| self.problem(column, "is empty"))
+    }
+
+    /// A date, `YYYY-MM-DD`, if there is one.
+    pub(crate) fn date(&self, column: &str) -> Result<Option<chrono::NaiveDate>, Problem> {
+        let Some(text) = self.get(column) else { return Ok(None) };
+        let date = chrono::NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d").ok();
+        date.map(Some).ok_or_else(|| self.problem(column, format!("{text:?} is not a date (YYYY-MM-DD)")))
+    }
+
+    /// A currency code that must be there.
+    pub(crate) fn currency(&self) -> Result<String, Problem> {
+        let code: String = self.require("currency")?;
+        let shaped = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+        if shaped { Ok(code) } else { Err(self.problem("currency", format!("{code:?} is no currency code (USD)"))) }
+    }
+
+    /// The node of the four level columns; `None` where all are empty.
+    pub(crate) fn node(&self) -> Result<Option<Node>, Problem> {
+        let levels = Node::LEVELS.map(|level| self.get(level));
+        if levels.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        Node::from_levels(levels).map(Some).map_err(|error| self.problem(Node::LEVELS[0], error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_wrong_is_listed_at_once_with_row_and_column() {
+        let problems = CsvFile::parse("x.csv", b"a,zz,a\n1,2,3\n1,2\n", &["a", "b"], &["c"]).err().unwrap();
+        let expected = "x.csv, row 1, column zz: unknown column; known are a, b, c\n\
+                        x.csv, row 1, column a: stands twice in the header\n\
+                        x.csv, row 1, column b: missing in the header\n\
+                        x.csv, row 3: has 2 fields where the header has 3";
+        assert_eq!(problems.to_string(), expected);
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_blank_cells_are_no_matter() {
+        let file = CsvFile::parse("x.csv", b"\xEF\xBB\xBFa,b\n , v\n", &["a", "b"], &[]).unwrap();
+        let row = file.rows().next().unwrap();
+        assert_eq!((row.row, row.get("a"), row.get("b"), row.get("c")), (2, None, Some(" v"), None));
+    }
+}

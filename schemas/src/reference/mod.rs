@@ -1,0 +1,16 @@
+//! The CSV files people keep: `hierarchy.csv`, `cost_rules.csv`, `budgets.csv`, `allocations.csv`.
+//!
+//! Every file has a header, is UTF-8, and is read whole or not at all: all bad rows are reported at once, each with
+//! file, row and column. Rows are counted as a spreadsheet shows them: the header is row 1.
+
+mod allocations;
+mod budgets;
+mod cost_rules;
+mod csv_file;
+mod hierarchy;
+
+pub use allocations::{Action, AllocationRow, CreditName, parse_allocations};
+pub use budgets::{Budget, parse_budgets};
+pub use cost_rules::{CostRule, CostRules, KeyedCondition, RuleConditions, parse_cost_rules};
+pub use csv_file::{Problem, Problems};
+pub use hierarchy::{Hierarchy, Owner, parse_hierarchy};

@@ -1,0 +1,115 @@
+//! Table declarations.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use credit_ledger::{Node, NodeError};
+
+use crate::Column;
+
+/// Where a table lives and who may read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// An append-only Iceberg log: state.
+    Log,
+    /// Immutable Parquet per billing period, replaced as a whole by a pointer switch: state.
+    Generation,
+    /// What jobs of one run hand each other; gone after the run.
+    Handoff,
+    /// Published Parquet, for everybody.
+    Published,
+}
+
+/// A table of the public contract or between jobs.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// What it says.
+    pub doc: &'static str,
+    /// The columns that identify a row, `billing_period` first where the table is partitioned.
+    pub grain: &'static [&'static str],
+    /// Where it lives.
+    pub place: Place,
+    /// True if split by `billing_period`, a string column that stands in the folder name only.
+    pub partitioned: bool,
+    /// The columns in order, without the partition's.
+    pub columns: &'static [Column],
+}
+
+/// A row type that declares a table.
+pub trait TableRow {
+    /// The table.
+    const TABLE: Table;
+}
+
+impl Table {
+    /// Name of the partition column.
+    pub const PARTITION: &'static str = "billing_period";
+
+    /// The Arrow schema of its files.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(self.columns.iter().map(Column::field).collect::<Vec<_>>()))
+    }
+
+    /// The names of its columns in order.
+    pub fn column_names(&self) -> impl Iterator<Item = &'static str> {
+        self.columns.iter().map(|column| column.name)
+    }
+}
+
+/// Declares a table and its row type; see any module of `tables`.
+macro_rules! table {
+    (
+        $(#[doc = $doc:literal])*
+        $place:ident $name:literal by [$($grain:literal),+ $(,)?] $($partitioned:ident)?;
+        pub struct $row:ident {
+            $($(#[doc = $column_doc:literal])* $column:ident: $type:ty,)*
+        }
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        pub struct $row {
+            $($(#[doc = $column_doc])* pub $column: $type,)*
+        }
+
+        impl $crate::TableRow for $row {
+            const TABLE: $crate::Table = $crate::Table {
+                name: $name,
+                doc: concat!($($doc),*),
+                grain: &[$($grain),+],
+                place: $crate::Place::$place,
+                partitioned: table!(@partitioned $($partitioned)?),
+                columns: &[$($crate::Column {
+                    name: stringify!($column),
+                    column_type: <$type as $crate::ColumnValue>::TYPE,
+                    nullable: <$type as $crate::ColumnValue>::NULLABLE,
+                    doc: concat!($($column_doc),*),
+                },)*],
+            };
+        }
+    };
+    (@partitioned) => { false };
+    (@partitioned partitioned) => { true };
+}
+
+/// Rows with the four nullable node columns.
+pub trait NodeColumns {
+    /// The node; an error names a gap between levels.
+    ///
+    /// # Errors
+    /// [`NodeError`] where the columns are no node.
+    fn node(&self) -> Result<Node, NodeError>;
+}
+
+macro_rules! node_columns {
+    ($($row:ty),* $(,)?) => {
+        $(impl $crate::NodeColumns for $row {
+            fn node(&self) -> Result<credit_ledger::Node, credit_ledger::NodeError> {
+                let levels = [&self.business_unit, &self.department, &self.portfolio, &self.product];
+                credit_ledger::Node::from_levels(levels.map(Option::as_deref))
+            }
+        })*
+    };
+}

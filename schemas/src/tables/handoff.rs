@@ -1,0 +1,159 @@
+//! What the jobs of one run hand each other.
+
+use chrono::{NaiveDate, NaiveDateTime};
+use credit_ledger::{BillingPeriod, Money};
+
+table! {
+    /// The credit register as of the run.
+    Handoff "credit_register" by ["credit_key"];
+    pub struct RegisteredCredit {
+        /// The credit
+        credit_key: String,
+        /// Its name
+        promotion_code: String,
+        /// Its account
+        account_id: String,
+        /// Stated owner
+        owner_account_id: Option<String>,
+        /// Stated id
+        credit_id: Option<String>,
+        /// Payer of its earliest line
+        payer_account_id: String,
+        /// ISO 4217 code
+        currency: String,
+        /// Description of its earliest line
+        description: Option<String>,
+        /// Class
+        credit_class: String,
+        /// Earliest usage date among its lines
+        first_cur_date: NaiveDate,
+        /// Inferred or set by hand
+        issue_date: NaiveDate,
+        /// `cur_inferred` or `manual`
+        issue_date_source: String,
+        /// Latest usage date among its lines; null where all have gone
+        last_cur_date: Option<NaiveDate>,
+        /// Taken off the invoice to date
+        aws_applied: Money,
+    }
+}
+
+table! {
+    /// The AWS book by credit.
+    Handoff "applied_by_aws" by ["billing_period", "credit_key"];
+    pub struct AppliedByAws {
+        /// Period of the bill
+        billing_period: BillingPeriod,
+        /// The credit
+        credit_key: String,
+        /// Taken off the invoice in the period
+        aws_applied: Money,
+    }
+}
+
+table! {
+    /// What the export itself adds up to, counted and summed apart from everything else.
+    Handoff "export_totals" by ["billing_period", "currency"];
+    pub struct ExportTotal {
+        /// Period of the bill
+        billing_period: BillingPeriod,
+        /// ISO 4217 code
+        currency: String,
+        /// Sum of the unblended cost of every line
+        export_total: Money,
+        /// Lines
+        rows_read: i64,
+    }
+}
+
+table! {
+    /// How each registered credit stands with the allocations log.
+    Handoff "allocated_credits" by ["credit_key"];
+    pub struct AllocatedCredit {
+        /// The credit
+        credit_key: String,
+        /// Why it waits: `never_allocated`, `revoked`, `allocation_invalid`; null where it is allocated
+        waiting: Option<String>,
+        /// Sum of its lots
+        allocated_amount: Option<Money>,
+        /// Last day; null: open-ended
+        end_date: Option<NaiveDate>,
+        /// As recorded
+        reference: Option<String>,
+        /// Who
+        recorded_by: Option<String>,
+        /// When
+        recorded_at: Option<NaiveDateTime>,
+    }
+}
+
+table! {
+    /// The lots of all valid allocations.
+    Handoff "lots" by ["credit_key", "lot"];
+    pub struct LotRow {
+        /// The credit
+        credit_key: String,
+        /// From 1
+        lot: i32,
+        /// The credit's name
+        promotion_code: String,
+        /// The credit's account
+        account_id: String,
+        /// Node, level 1
+        business_unit: Option<String>,
+        /// Node, level 2
+        department: Option<String>,
+        /// Node, level 3
+        portfolio: Option<String>,
+        /// Node, level 4
+        product: Option<String>,
+        /// ISO 4217 code
+        currency: String,
+        /// Above zero
+        amount: Money,
+        /// Of the credit
+        issue_date: NaiveDate,
+        /// Of the credit
+        first_cur_date: NaiveDate,
+        /// Of the allocation
+        end_date: Option<NaiveDate>,
+    }
+}
+
+table! {
+    /// Spend on nodes: cost lines with their rule's nodes, shared ones split.
+    Handoff "cells" by ["billing_period", "usage_date", "payer_account_id", "account_id", "service", "currency", "business_unit", "department", "portfolio", "product"] partitioned;
+    pub struct Cell {
+        /// UTC day
+        usage_date: NaiveDate,
+        /// Payer account
+        payer_account_id: String,
+        /// Usage account
+        account_id: String,
+        /// Service
+        service: Option<String>,
+        /// ISO 4217 code
+        currency: String,
+        /// Node, level 1
+        business_unit: Option<String>,
+        /// Node, level 2
+        department: Option<String>,
+        /// Node, level 3
+        portfolio: Option<String>,
+        /// Node, level 4
+        product: Option<String>,
+        /// As in cost_lines
+        charges: Money,
+        /// As in cost_lines
+        tax: Money,
+        /// As in cost_lines
+        refunds: Money,
+        /// As in cost_lines
+        aws_credits: Money,
+        /// As in cost_lines
+        eligible_charges: Money,
+        /// As in cost_lines
+        unblended_charges: Money,
+    }
+}
+node_columns!(LotRow, Cell);

@@ -1,0 +1,211 @@
+//! Published: credits.
+
+use chrono::{NaiveDate, NaiveDateTime};
+use credit_ledger::Money;
+
+table! {
+    /// What each lot took of each cell.
+    Published "credit_consumption" by ["billing_period", "credit_key", "lot", "usage_date", "payer_account_id", "account_id", "service", "currency", "business_unit", "department", "portfolio", "product"] partitioned;
+    pub struct CreditConsumption {
+        /// The credit
+        credit_key: String,
+        /// The lot
+        lot: i32,
+        /// Node of the lot, level 1
+        credit_business_unit: Option<String>,
+        /// Node of the lot, level 2
+        credit_department: Option<String>,
+        /// Node of the lot, level 3
+        credit_portfolio: Option<String>,
+        /// Node of the lot, level 4
+        credit_product: Option<String>,
+        /// UTC day of the usage
+        usage_date: NaiveDate,
+        /// Payer account
+        payer_account_id: String,
+        /// Usage account
+        account_id: String,
+        /// Service code
+        service: Option<String>,
+        /// ISO 4217 code
+        currency: String,
+        /// Node of the spend, level 1
+        business_unit: Option<String>,
+        /// Node of the spend, level 2
+        department: Option<String>,
+        /// Node of the spend, level 3
+        portfolio: Option<String>,
+        /// Node of the spend, level 4
+        product: Option<String>,
+        /// Above zero
+        used: Money,
+        /// From 1: position, in FIFO order, among the lots that drew in this period
+        fifo_rank: i32,
+        /// FIFO policy
+        policy: String,
+    }
+}
+
+table! {
+    /// Each lot over each month from its issue period to the as-of period, without gaps:
+    /// `opening + issued = used + expired + remaining`.
+    Published "credit_balances" by ["billing_period", "credit_key", "lot"] partitioned;
+    pub struct CreditBalance {
+        /// The credit
+        credit_key: String,
+        /// The lot
+        lot: i32,
+        /// The credit's name
+        promotion_code: String,
+        /// The credit's account
+        account_id: String,
+        /// ISO 4217 code
+        currency: String,
+        /// Node, level 1
+        business_unit: Option<String>,
+        /// Node, level 2
+        department: Option<String>,
+        /// Node, level 3
+        portfolio: Option<String>,
+        /// Node, level 4
+        product: Option<String>,
+        /// Issue date of the credit
+        issue_date: NaiveDate,
+        /// Last day; null: open-ended
+        end_date: Option<NaiveDate>,
+        /// Left at the end of the month before
+        opening: Money,
+        /// The amount, in the issue period
+        issued: Money,
+        /// Drawn in the month
+        used: Money,
+        /// Lost in the month
+        expired: Money,
+        /// Left at the end of the month
+        remaining: Money,
+        /// Taken off the invoice in the month, on lot 1 only: a credit has one AWS book
+        aws_applied: Money,
+    }
+}
+
+table! {
+    /// Every registered credit with its allocation and position.
+    Published "credits" by ["credit_key"];
+    pub struct Credit {
+        /// `id:<credit id>`, or `code:<promotion code>@<account>`
+        credit_key: String,
+        /// The credit's name
+        promotion_code: String,
+        /// The owner account where stated, else the account of its earliest line
+        account_id: String,
+        /// Stated owner
+        owner_account_id: Option<String>,
+        /// Stated id
+        credit_id: Option<String>,
+        /// Payer of its earliest line
+        payer_account_id: String,
+        /// ISO 4217 code
+        currency: String,
+        /// Description of its earliest line
+        description: Option<String>,
+        /// Class by the configured patterns
+        credit_class: String,
+        /// Earliest usage date among its lines
+        first_cur_date: NaiveDate,
+        /// The day before, or as set by hand
+        issue_date: NaiveDate,
+        /// `cur_inferred` or `manual`
+        issue_date_source: String,
+        /// Month of the issue date, `YYYY-MM`
+        issue_period: String,
+        /// `unallocated`, `active`, `expiring_soon`, `exhausted` or `expired`
+        status: String,
+        /// Sum of its lots; null where unallocated
+        allocated_amount: Option<Money>,
+        /// Drawn to date
+        used: Option<Money>,
+        /// Lost to date
+        expired: Option<Money>,
+        /// `allocated_amount - used - expired`
+        remaining: Option<Money>,
+        /// Last day; null: open-ended or unallocated
+        end_date: Option<NaiveDate>,
+        /// As recorded
+        reference: Option<String>,
+        /// Who recorded the allocation
+        recorded_by: Option<String>,
+        /// When, UTC
+        recorded_at: Option<NaiveDateTime>,
+        /// Taken off the invoice to date
+        aws_applied: Money,
+        /// Latest usage date among its lines; null where all have gone
+        last_cur_date: Option<NaiveDate>,
+        /// End date minus as-of date, negative once past
+        days_left: Option<i32>,
+    }
+}
+
+table! {
+    /// Credits that wait for somebody to say whose they are.
+    Published "credit_queue" by ["credit_key"];
+    pub struct CreditQueue {
+        /// The credit
+        credit_key: String,
+        /// Its name
+        promotion_code: String,
+        /// Its account
+        account_id: String,
+        /// Class by the configured patterns
+        credit_class: String,
+        /// ISO 4217 code
+        currency: String,
+        /// Earliest usage date among its lines
+        first_cur_date: NaiveDate,
+        /// The day before, or as set by hand
+        issue_date: NaiveDate,
+        /// Month of the issue date, `YYYY-MM`
+        issue_period: String,
+        /// Taken off the invoice to date
+        aws_applied: Money,
+        /// As-of date minus `first_cur_date`
+        days_waiting: i32,
+        /// `never_allocated`, `revoked` or `allocation_invalid`
+        reason: String,
+    }
+}
+
+table! {
+    /// What each credit with a line or a draw in the period did to it in both books.
+    Published "credit_impact" by ["billing_period", "credit_key"] partitioned;
+    pub struct CreditImpact {
+        /// The credit
+        credit_key: String,
+        /// ISO 4217 code
+        currency: String,
+        /// Month of the issue date, `YYYY-MM`
+        issue_period: String,
+        /// AWS book: taken off the invoice in the period
+        aws_applied: Money,
+        /// Internal book: drawn in the period
+        used: Money,
+    }
+}
+
+table! {
+    /// Newest revisions of the allocations log that cannot be used, with the reason. Their credits wait.
+    Published "allocation_issues" by ["allocation_id", "lot"];
+    pub struct AllocationIssue {
+        /// The revision
+        allocation_id: String,
+        /// The lot
+        lot: i32,
+        /// The credit it names
+        credit_key: String,
+        /// Who recorded it
+        recorded_by: Option<String>,
+        /// When, UTC
+        recorded_at: NaiveDateTime,
+        /// What is wrong
+        problem: String,
+    }
+}
