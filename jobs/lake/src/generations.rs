@@ -1,0 +1,154 @@
+//! What was last read of the export: per billing period, immutable files and the pointer to them.
+
+use std::collections::BTreeMap;
+
+use credit_ledger::{BillingPeriod, Money};
+use datafusion::prelude::{DataFrame, SessionContext};
+use object_store::path::Path;
+use schemas::{Table, TableRow, tables};
+use serde::{Deserialize, Serialize};
+
+use crate::{Lake, LakeError};
+
+/// A period as it was read: the pointer's content. Current only together with its fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    /// Digest of the files and of every setting that the scan depends on; also the folder's name.
+    pub fingerprint: String,
+    /// Format the files were recognised as.
+    pub format: String,
+    /// The files.
+    pub files: Vec<SourceFile>,
+    /// What the export adds up to, by currency.
+    pub totals: Vec<CurrencyTotal>,
+    /// Lines whose cost was blank; they count as zero.
+    pub blank_costs: u64,
+    /// Lines of line types that are not known; they count as charges.
+    pub unknown_line_types: BTreeMap<String, u64>,
+}
+
+/// A file of the export.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// Path below the source location.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Entity tag, or modification time where there is none.
+    pub version: String,
+    /// Lines per billing period.
+    pub lines: BTreeMap<BillingPeriod, u64>,
+}
+
+/// Sums taken straight from the lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrencyTotal {
+    /// ISO 4217 code.
+    pub currency: String,
+    /// Sum of the unblended cost.
+    pub export_total: Money,
+    /// Lines.
+    pub lines: u64,
+}
+
+impl Generation {
+    /// Lines of the period.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.totals.iter().map(|total| total.lines).sum()
+    }
+}
+
+fn folder(period: BillingPeriod) -> Path {
+    Path::from(format!("generations/{period}"))
+}
+
+fn pointer(period: BillingPeriod) -> Path {
+    folder(period).join("current.json")
+}
+
+fn table_folder(period: BillingPeriod, fingerprint: &str, table: &Table) -> Path {
+    folder(period).join(fingerprint).join(table.name)
+}
+
+impl Lake {
+    /// The current generation of every period that was ever read.
+    ///
+    /// # Errors
+    /// [`LakeError`] where a pointer cannot be read.
+    pub async fn generations(&self) -> Result<BTreeMap<BillingPeriod, Generation>, LakeError> {
+        let mut found = BTreeMap::new();
+        for name in self.store.folders(&Path::from("generations")).await? {
+            let Ok(period) = name.parse() else { continue };
+            if let Some(generation) = self.store.read_record(&pointer(period)).await? {
+                found.insert(period, generation);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes one table of a generation that nothing points to yet.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the plan or the store.
+    pub async fn write_generation(
+        &self,
+        period: BillingPeriod,
+        fingerprint: &str,
+        table: &Table,
+        rows: DataFrame,
+    ) -> Result<u64, LakeError> {
+        self.store.write_frame(&table_folder(period, fingerprint, table), table, rows).await
+    }
+
+    /// Makes a written generation the current one: one switch.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the store.
+    pub async fn switch_generation(&self, period: BillingPeriod, generation: &Generation) -> Result<(), LakeError> {
+        self.store.write_record(&pointer(period), generation).await
+    }
+
+    /// A generation's table as a plan.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the engine.
+    pub async fn generation_frame<R: TableRow>(
+        &self,
+        context: &SessionContext,
+        period: BillingPeriod,
+        fingerprint: &str,
+    ) -> Result<DataFrame, LakeError> {
+        self.store.frame(context, &table_folder(period, fingerprint, &R::TABLE), &R::TABLE, false).await
+    }
+
+    /// Removes generations that no pointer names.
+    pub(crate) async fn drop_old_generations(&self) -> Result<(), LakeError> {
+        for (period, generation) in self.generations().await? {
+            for name in self.store.folders(&folder(period)).await? {
+                if name != generation.fingerprint {
+                    self.remove_folder(&folder(period).join(name))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Credit lines of the given generations as rows.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the engine.
+    pub async fn credit_lines(
+        &self,
+        context: &SessionContext,
+        generations: &BTreeMap<BillingPeriod, Generation>,
+    ) -> Result<Vec<(BillingPeriod, tables::CreditLine)>, LakeError> {
+        let mut lines = Vec::new();
+        for (period, generation) in generations {
+            let frame = self.generation_frame::<tables::CreditLine>(context, *period, &generation.fingerprint).await?;
+            let rows: Vec<tables::CreditLine> = schemas::from_batches(&frame.collect().await?)?;
+            lines.extend(rows.into_iter().map(|row| (*period, row)));
+        }
+        Ok(lines)
+    }
+}

@@ -1,0 +1,223 @@
+//! Staged and published runs, and the pointer between them.
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use chrono::{NaiveDate, NaiveDateTime};
+use credit_ledger::BillingPeriod;
+use datafusion::prelude::{DataFrame, SessionContext};
+use object_store::path::Path;
+use schemas::tables::RunLogRow;
+use schemas::{Table, TableRow};
+use serde::{Deserialize, Serialize};
+
+use crate::error::at;
+use crate::work::partition;
+use crate::{Lake, LakeError};
+
+/// Says which run is published. The embedded lake has a symbolic link; a cloud adapter brings its own.
+#[async_trait]
+pub trait Pointer: Send + Sync {
+    /// The published run, if any.
+    async fn published(&self) -> Result<Option<String>, LakeError>;
+    /// Publishes `run_id`: every reader sees all tables of the run before or all of this one.
+    async fn switch(&self, run_id: &str) -> Result<(), LakeError>;
+}
+
+/// `<lake>/published`, a symbolic link replaced by rename.
+#[derive(Debug)]
+pub(crate) struct SymlinkPointer {
+    root: PathBuf,
+}
+
+impl SymlinkPointer {
+    pub(crate) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+}
+
+#[async_trait]
+impl Pointer for SymlinkPointer {
+    async fn published(&self) -> Result<Option<String>, LakeError> {
+        let link = self.root.join("published");
+        match std::fs::read_link(&link) {
+            Ok(target) => Ok(target.file_name().map(|name| name.to_string_lossy().into_owned())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(at(link)(error)),
+        }
+    }
+
+    async fn switch(&self, run_id: &str) -> Result<(), LakeError> {
+        let (link, next) = (self.root.join("published"), self.root.join(".published.next"));
+        match std::fs::remove_file(&next) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(at(next)(error)),
+            _ => {}
+        }
+        std::os::unix::fs::symlink(PathBuf::from("runs").join(run_id), &next).map_err(at(&next))?;
+        std::fs::rename(&next, &link).map_err(at(&link))
+    }
+}
+
+/// What `write-net-cost` leaves for `publish`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StagedRun {
+    /// The run that was published when this one was staged: it may only follow that one.
+    pub follows: Option<String>,
+    /// As-of date.
+    pub as_of: NaiveDate,
+    /// FIFO policy.
+    pub policy: String,
+    /// Start of the run, UTC.
+    pub started_at: NaiveDateTime,
+    /// The export's periods in the run.
+    pub periods: Vec<StagedPeriod>,
+}
+
+/// One period of the export in a staged run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StagedPeriod {
+    /// The period.
+    pub billing_period: BillingPeriod,
+    /// Fingerprint of its generation.
+    pub fingerprint: String,
+    /// Lines.
+    pub lines: u64,
+}
+
+fn run_folder(run_id: &str) -> Path {
+    Path::from(format!("runs/{run_id}"))
+}
+
+impl Lake {
+    /// The published run, if any.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`] where the pointer cannot be read.
+    pub async fn published(&self) -> Result<Option<String>, LakeError> {
+        self.pointer.published().await
+    }
+
+    /// A published table as a plan, `billing_period` included where it is partitioned.
+    ///
+    /// # Errors
+    /// [`LakeError::NotYet`] before the first run.
+    pub async fn published_frame(&self, context: &SessionContext, table: &Table) -> Result<DataFrame, LakeError> {
+        let run_id = self.published().await?.ok_or_else(|| {
+            LakeError::NotYet(format!("nothing is published in the lake {} yet; `run` first", self.root.display()))
+        })?;
+        self.run_frame(context, &run_id, table).await
+    }
+
+    /// A table of a staged or published run as a plan.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the engine.
+    pub async fn run_frame(
+        &self,
+        context: &SessionContext,
+        run_id: &str,
+        table: &Table,
+    ) -> Result<DataFrame, LakeError> {
+        self.store.frame(context, &run_folder(run_id).join(table.name), table, table.partitioned).await
+    }
+
+    /// Removes what an earlier attempt staged under this id.
+    ///
+    /// # Errors
+    /// [`LakeError::LostRace`] if the run is published: its files must not change.
+    pub async fn begin_staging(&self, run_id: &str) -> Result<(), LakeError> {
+        if self.published().await?.as_deref() == Some(run_id) {
+            return Err(LakeError::LostRace(format!("run {run_id} is already published; start a new run")));
+        }
+        self.remove_folder(&run_folder(run_id))
+    }
+
+    /// Stages a table, or one period of it.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the plan or the store.
+    pub async fn stage_frame<R: TableRow>(
+        &self,
+        run_id: &str,
+        period: Option<BillingPeriod>,
+        frame: DataFrame,
+    ) -> Result<u64, LakeError> {
+        let folder = partition(run_folder(run_id).join(R::TABLE.name), period);
+        self.store.write_frame(&folder, &R::TABLE, frame).await
+    }
+
+    /// Stages rows of a table, or of one period of it.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the store.
+    pub async fn stage<R: TableRow + Serialize>(
+        &self,
+        run_id: &str,
+        period: Option<BillingPeriod>,
+        rows: &[R],
+    ) -> Result<u64, LakeError> {
+        let folder = partition(run_folder(run_id).join(R::TABLE.name), period);
+        self.store.write_batch(&folder, schemas::to_batch(rows)?).await
+    }
+
+    /// Makes a staged run the published one, logs it, and removes what no pointer reaches any more.
+    ///
+    /// # Errors
+    /// [`LakeError::LostRace`] if another run was published since it was staged.
+    pub async fn publish(&self, run_id: &str, staged: &StagedRun, finished_at: NaiveDateTime) -> Result<(), LakeError> {
+        let published = self.published().await?;
+        if published.as_deref() != Some(run_id) {
+            if published != staged.follows {
+                return Err(LakeError::LostRace(format!(
+                    "run {run_id} was staged to follow {}, but {} is published now; start a new run",
+                    staged.follows.as_deref().unwrap_or("no run"),
+                    published.as_deref().unwrap_or("no run"),
+                )));
+            }
+            self.pointer.switch(run_id).await?;
+        }
+        self.log_run(run_id, staged, finished_at).await?;
+        self.drop_old_runs(run_id).await?;
+        self.drop_old_generations().await?;
+        self.drop_work()
+    }
+
+    async fn log_run(&self, run_id: &str, staged: &StagedRun, finished_at: NaiveDateTime) -> Result<(), LakeError> {
+        let logged: Vec<RunLogRow> = self.logs().read().await?;
+        if logged.iter().any(|row| row.run_id == run_id) {
+            return Ok(());
+        }
+        let rows: Vec<RunLogRow> = staged
+            .periods
+            .iter()
+            .map(|period| RunLogRow {
+                run_id: run_id.to_owned(),
+                billing_period: period.billing_period,
+                as_of: staged.as_of,
+                source_fingerprint: period.fingerprint.clone(),
+                rows_read: i64::try_from(period.lines).unwrap_or(i64::MAX),
+                policy: staged.policy.clone(),
+                outcome: "published".to_owned(),
+                started_at: staged.started_at,
+                finished_at,
+            })
+            .collect();
+        self.logs().append(&rows).await
+    }
+
+    async fn drop_old_runs(&self, run_id: &str) -> Result<(), LakeError> {
+        let logged: Vec<RunLogRow> = self.logs().read().await?;
+        let newest_first: BTreeSet<_> =
+            logged.iter().map(|row| (std::cmp::Reverse(row.finished_at), row.run_id.as_str())).collect();
+        let kept: BTreeSet<&str> =
+            newest_first.into_iter().map(|(_, id)| id).take(self.keep_runs).chain([run_id]).collect();
+        for name in self.store.folders(&Path::from("runs")).await? {
+            if !kept.contains(name.as_str()) {
+                self.remove_folder(&run_folder(&name))?;
+            }
+        }
+        Ok(())
+    }
+}

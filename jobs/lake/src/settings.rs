@@ -1,0 +1,174 @@
+//! The settings file.
+
+use std::path::{Path, PathBuf};
+
+use chrono::NaiveDate;
+use regex::Regex;
+use schemas::settings::{CostColumn, CreditSettings};
+use serde::Deserialize;
+
+use crate::LakeError;
+use crate::error::at;
+
+/// All settings: one TOML file. An unknown key is an error, so that no typing error passes unseen.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The billing export.
+    pub source: SourceSettings,
+    /// Hierarchy, rules and budgets.
+    pub reference: ReferenceSettings,
+    /// Where state and results live.
+    pub lake: LakeSettings,
+    /// What a credit is and how it is consumed.
+    #[serde(default)]
+    pub credits: CreditSettings,
+    /// How a run runs.
+    #[serde(default)]
+    pub run: RunSettings,
+}
+
+/// `[source]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSettings {
+    /// Local folder: an export root with `data/` and `metadata/`, or plain files.
+    pub location: String,
+    /// Which cost column `charges` and `net_cost` use.
+    #[serde(default)]
+    pub cost: CostColumn,
+    /// Currency of an export without a currency column.
+    pub currency: Option<String>,
+}
+
+/// `[reference]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReferenceSettings {
+    /// Local folder.
+    pub location: String,
+}
+
+/// `[lake]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LakeSettings {
+    /// Local folder, made on first use.
+    pub location: String,
+    /// The Iceberg catalogue.
+    #[serde(default)]
+    pub catalog: CatalogKind,
+    /// Namespace of the logs.
+    #[serde(default = "default_database")]
+    pub database: String,
+}
+
+/// Iceberg catalogues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CatalogKind {
+    /// `catalog.db` in the lake.
+    #[default]
+    Sqlite,
+}
+
+/// `[run]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunSettings {
+    /// As-of date instead of today; `--as-of` goes before it.
+    pub as_of: Option<NaiveDate>,
+    /// Threads of the scan and the plans; default: all cores.
+    pub threads: Option<usize>,
+    /// Published runs kept for as-reported questions.
+    pub keep_runs: usize,
+}
+
+fn default_database() -> String {
+    "finops_credits".to_owned()
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        Self { as_of: None, threads: None, keep_runs: 30 }
+    }
+}
+
+impl Settings {
+    /// Reads and checks a settings file. Relative locations become relative to its folder.
+    ///
+    /// # Errors
+    /// [`LakeError::BadInput`] that names the file and the key.
+    pub fn load(file: &Path) -> Result<Self, LakeError> {
+        let text = std::fs::read_to_string(file).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                LakeError::BadInput(format!("settings file {} does not exist; name one with --config", file.display()))
+            }
+            _ => at(file)(error),
+        })?;
+        let mut settings: Self = toml::from_str(&text).map_err(|error| {
+            LakeError::BadInput(format!("settings file {}: {}", file.display(), error.to_string().trim()))
+        })?;
+        let base = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        let base = std::path::absolute(&base).map_err(at(&base))?;
+        settings
+            .check()
+            .map_err(|message| LakeError::BadInput(format!("settings file {}: {message}", file.display())))?;
+        for location in [&mut settings.source.location, &mut settings.reference.location, &mut settings.lake.location] {
+            *location = base.join(&*location).to_string_lossy().into_owned();
+        }
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let locations =
+            [("source", &self.source.location), ("reference", &self.reference.location), ("lake", &self.lake.location)];
+        for (section, location) in locations {
+            if location.trim().is_empty() {
+                return Err(format!("[{section}] location is empty"));
+            }
+            if location.contains("://") {
+                return Err(format!("[{section}] location {location:?}: only local folders are supported"));
+            }
+        }
+        if let Some(code) = &self.source.currency
+            && !(code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()))
+        {
+            return Err(format!("[source] currency {code:?} is no currency code (USD)"));
+        }
+        self.credits.policy().map_err(|error| format!("[credits] policy: {error}"))?;
+        if self.run.threads == Some(0) {
+            return Err("[run] threads must be at least 1".to_owned());
+        }
+        if self.run.keep_runs == 0 {
+            return Err("[run] keep_runs must be at least 1".to_owned());
+        }
+        self.check_patterns()
+    }
+
+    fn check_patterns(&self) -> Result<(), String> {
+        for pattern in &self.credits.description_patterns {
+            let regex = Regex::new(pattern).map_err(|error| format!("[credits] description_patterns: {error}"))?;
+            let names: Vec<&str> = regex.capture_names().flatten().collect();
+            if !names.contains(&"code") {
+                return Err(format!("[credits] description_patterns: {pattern:?} has no group named code"));
+            }
+            if let Some(other) = names.iter().find(|name| !["code", "id", "account"].contains(*name)) {
+                return Err(format!(
+                    "[credits] description_patterns: {pattern:?} names {other}; known are code, id, account"
+                ));
+            }
+        }
+        for class in &self.credits.class_patterns {
+            Regex::new(&class.pattern).map_err(|error| format!("[credits] class_patterns: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Threads to use.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.run.threads.unwrap_or_else(cores)
+    }
+}

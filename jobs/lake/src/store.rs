@@ -1,0 +1,145 @@
+//! Parquet tables on an object store.
+
+use std::sync::Arc;
+
+use arrow::compute::BatchCoalescer;
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext};
+use futures::StreamExt;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use parquet::arrow::AsyncArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use schemas::Table;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::LakeError;
+
+/// Name of the one file of a table or partition.
+const PART: &str = "part-0.parquet";
+/// Rows handed to the writer at once: fixed, so that the bytes do not depend on how a plan cut its batches.
+const ROWS_PER_WRITE: usize = 8192;
+const ROWS_PER_GROUP: usize = 131_072;
+
+/// The lake's files.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    objects: Arc<dyn ObjectStore>,
+    /// How the engine finds them: `file:///lake/`.
+    url: String,
+}
+
+fn writer_properties() -> Result<WriterProperties, LakeError> {
+    Ok(WriterProperties::builder()
+        .set_created_by("finops-credits".to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_max_row_group_row_count(Some(ROWS_PER_GROUP))
+        .build())
+}
+
+impl Store {
+    pub(crate) fn new(objects: Arc<dyn ObjectStore>, url: String) -> Self {
+        Self { objects, url }
+    }
+
+    /// Writes a stream as the one file of `folder`; its rows must be in their final order.
+    pub(crate) async fn write_stream(
+        &self,
+        folder: &Path,
+        schema: SchemaRef,
+        mut rows: SendableRecordBatchStream,
+    ) -> Result<u64, LakeError> {
+        let sink = BufWriter::new(Arc::clone(&self.objects), folder.clone().join(PART));
+        let mut writer = AsyncArrowWriter::try_new(sink, Arc::clone(&schema), Some(writer_properties()?))?;
+        let mut coalescer = BatchCoalescer::new(Arc::clone(&schema), ROWS_PER_WRITE);
+        let mut count = 0;
+        while let Some(batch) = rows.next().await {
+            let batch = conform(&batch?, &schema)?;
+            count += batch.num_rows() as u64;
+            coalescer.push_batch(batch)?;
+            while let Some(full) = coalescer.next_completed_batch() {
+                writer.write(&full).await?;
+            }
+        }
+        coalescer.finish_buffered_batch()?;
+        while let Some(rest) = coalescer.next_completed_batch() {
+            writer.write(&rest).await?;
+        }
+        writer.close().await?;
+        Ok(count)
+    }
+
+    /// Writes a plan's result as the one file of `folder`.
+    pub(crate) async fn write_frame(&self, folder: &Path, table: &Table, frame: DataFrame) -> Result<u64, LakeError> {
+        let stream = frame.execute_stream().await?;
+        self.write_stream(folder, table.schema(), stream).await
+    }
+
+    /// Writes one batch as the one file of `folder`.
+    pub(crate) async fn write_batch(&self, folder: &Path, batch: RecordBatch) -> Result<u64, LakeError> {
+        let schema = batch.schema();
+        let rows = futures::stream::iter([Ok(batch)]);
+        let stream = datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(Arc::clone(&schema), rows);
+        self.write_stream(folder, schema, Box::pin(stream)).await
+    }
+
+    /// A table's folder as a plan.
+    pub(crate) async fn frame(
+        &self,
+        context: &SessionContext,
+        folder: &Path,
+        table: &Table,
+        partitioned: bool,
+    ) -> Result<DataFrame, LakeError> {
+        let schema = table.schema();
+        let partitions = if partitioned { vec![(Table::PARTITION.to_owned(), DataType::Utf8)] } else { Vec::new() };
+        let options = ParquetReadOptions::default().schema(&schema).table_partition_cols(partitions);
+        Ok(context.read_parquet(format!("{}{folder}/", self.url), options).await?)
+    }
+
+    pub(crate) async fn write_record<T: Serialize + Sync>(&self, path: &Path, record: &T) -> Result<(), LakeError> {
+        let mut text = serde_json::to_vec_pretty(record).map_err(|source| broken(path, source))?;
+        text.push(b'\n');
+        self.objects.put(path, PutPayload::from(text)).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn read_record<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, LakeError> {
+        let bytes = match self.objects.get(path).await {
+            Ok(found) => found.bytes().await?,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(|source| broken(path, source))
+    }
+
+    /// Names of the folders right below `folder`, in order.
+    pub(crate) async fn folders(&self, folder: &Path) -> Result<Vec<String>, LakeError> {
+        let listed = self.objects.list_with_delimiter(Some(folder)).await?;
+        let mut names: Vec<String> =
+            listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect();
+        names.sort();
+        Ok(names)
+    }
+}
+
+fn broken(path: &Path, source: serde_json::Error) -> LakeError {
+    LakeError::Record { path: path.to_string(), source }
+}
+
+/// The batch in the table's schema: same columns by position, nullability as declared.
+fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, LakeError> {
+    let columns = schema.fields().iter().map(|field| {
+        let column = batch.column_by_name(field.name()).ok_or_else(|| {
+            arrow::error::ArrowError::SchemaError(format!("column {} is missing in the result", field.name()))
+        })?;
+        arrow::compute::cast(column, field.data_type())
+    });
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)?)
+}

@@ -1,0 +1,96 @@
+//! Settings that say what a credit is and how it is consumed: plain values, shared by the jobs and the settings file.
+
+use credit_ledger::{Policy, PolicyError};
+use serde::Deserialize;
+
+/// The cost columns of the export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CostColumn {
+    /// What is invoiced.
+    #[default]
+    Unblended,
+    /// Unblended after discounts.
+    NetUnblended,
+    /// Commitments spread over their term.
+    Amortized,
+    /// Amortized after discounts.
+    NetAmortized,
+}
+
+/// `[credits]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CreditSettings {
+    /// FIFO policy: order and window.
+    pub policy: String,
+    /// Days before its end from which a credit counts as expiring soon.
+    pub expiring_soon_days: u32,
+    /// Credit classes that are booked as refunds and not registered.
+    pub treat_as_refund: Vec<String>,
+    /// Further patterns of descriptions, tried before the built-in one: regular expressions with the named groups
+    /// `code`, `id`, `account`.
+    pub description_patterns: Vec<String>,
+    /// Classes by patterns on the credit's name, first match; else `promotion`.
+    pub class_patterns: Vec<ClassPattern>,
+    /// Billing entities (FOCUS: providers) whose charges no credit offsets.
+    pub ineligible_billing_entities: Vec<String>,
+    /// Services whose charges no credit offsets.
+    pub ineligible_services: Vec<String>,
+    /// Line types whose charges no credit offsets.
+    pub ineligible_line_types: Vec<String>,
+    /// Commitments whose `Fee` lines no credit offsets: `reservation`, `savings_plan`. FOCUS: one-time purchases
+    /// with a commitment discount, if any is listed.
+    pub ineligible_upfront_fees: Vec<Commitment>,
+}
+
+/// A class and the pattern of names that belong to it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassPattern {
+    /// Regular expression, matched anywhere in the name.
+    pub pattern: String,
+    /// The class.
+    pub class: String,
+}
+
+/// Kinds of commitments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Commitment {
+    /// Reserved capacity.
+    Reservation,
+    /// Savings Plans.
+    SavingsPlan,
+}
+
+impl Default for CreditSettings {
+    fn default() -> Self {
+        let class = |pattern: &str, class: &str| ClassPattern { pattern: pattern.to_owned(), class: class.to_owned() };
+        Self {
+            policy: Policy::default().name().to_owned(),
+            expiring_soon_days: 60,
+            treat_as_refund: vec!["pricing_adjustment".to_owned()],
+            description_patterns: Vec::new(),
+            class_patterns: vec![
+                class("(?i)pricing adjustment", "pricing_adjustment"),
+                class("(?i)goodwill", "goodwill"),
+                class("(?i)contractual", "contractual"),
+            ],
+            ineligible_billing_entities: vec!["AWS Marketplace".to_owned()],
+            ineligible_services: vec!["AmazonRegistrar".to_owned()],
+            ineligible_line_types: vec!["SavingsPlanUpfrontFee".to_owned()],
+            ineligible_upfront_fees: vec![Commitment::Reservation, Commitment::SavingsPlan],
+        }
+    }
+}
+
+impl CreditSettings {
+    /// The FIFO policy.
+    ///
+    /// # Errors
+    /// [`PolicyError`] for a name that is none.
+    pub fn policy(&self) -> Result<Policy, PolicyError> {
+        self.policy.parse()
+    }
+}
