@@ -1,0 +1,98 @@
+//! Which billing periods a file holds, and how many lines of each: counted apart from the scan.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use credit_ledger::BillingPeriod;
+use futures::TryStreamExt;
+use object_store::ObjectStore;
+use schemas::reference::{Problem, Problems};
+use schemas::settings::CostColumn;
+
+use crate::DetectError;
+use crate::columns::{Layout, layout};
+use crate::error::bad_file;
+use crate::listing::ExportFile;
+use crate::raw::OpenFile;
+use crate::rules::RuleMatcher;
+use crate::values::DayColumn;
+
+/// Lines per billing period.
+pub type Census = BTreeMap<BillingPeriod, u64>;
+
+/// A file that is ready to be scanned.
+#[derive(Clone)]
+pub struct CountedFile {
+    pub(crate) open: OpenFile,
+    pub(crate) layout: Arc<Layout>,
+    /// Its lines.
+    pub census: Census,
+}
+
+impl CountedFile {
+    /// The file.
+    #[must_use]
+    pub const fn file(&self) -> &ExportFile {
+        &self.open.file
+    }
+
+    /// Name of its format.
+    #[must_use]
+    pub fn format(&self) -> &'static str {
+        self.layout.format.name()
+    }
+
+    /// Opens a file whose census is known.
+    ///
+    /// # Errors
+    /// [`DetectError::BadExport`] where it cannot be read or lacks a required column.
+    pub async fn open(
+        store: &Arc<dyn ObjectStore>,
+        file: &ExportFile,
+        census: Census,
+        rules: &RuleMatcher,
+        cost: CostColumn,
+        currency_is_set: bool,
+    ) -> Result<Self, DetectError> {
+        let open = OpenFile::open(store, file).await?;
+        let layout = layout(&file.path, &open.names, rules, cost, currency_is_set)?;
+        Ok(Self { open, layout: Arc::new(layout), census })
+    }
+}
+
+/// Opens a file and counts its lines by billing period: only that column is read.
+///
+/// # Errors
+/// [`DetectError::BadExport`] where the file cannot be read, lacks a required column or holds no date in a period.
+pub async fn count(
+    store: &Arc<dyn ObjectStore>,
+    file: &ExportFile,
+    rules: &RuleMatcher,
+    cost: CostColumn,
+    currency_is_set: bool,
+) -> Result<CountedFile, DetectError> {
+    let mut counted = CountedFile::open(store, file, Census::new(), rules, cost, currency_is_set).await?;
+    let name = counted.layout.projection.get(counted.layout.period).cloned().unwrap_or_default();
+    for part in counted.open.parts() {
+        let mut batches = counted.open.read(store, part, std::slice::from_ref(&name)).await?;
+        while let Some(batch) = batches.try_next().await? {
+            let problem = |row: Option<u64>, message: String| {
+                let (file, column) = (file.path.clone(), Some(name.clone()));
+                Problems(vec![Problem { file, row, column, message }])
+            };
+            let Some(array) = batch.columns.first() else { continue };
+            let days = DayColumn::new(array).map_err(|message| problem(None, message))?;
+            for index in 0..batch.rows {
+                let row = Some(batch.first_row + index as u64);
+                let period = days.period(index).map_err(|text| problem(row, format!("{text:?} is not a date")))?;
+                let period = period.ok_or_else(|| problem(row, "is blank".to_owned()))?;
+                *counted.census.entry(period).or_default() += 1;
+            }
+        }
+    }
+    let lines: u64 = counted.census.values().sum();
+    if let Some(footer) = counted.open.rows().filter(|footer| *footer != lines) {
+        return Err(bad_file(&file.path, format!("holds {lines} rows where its footer says {footer}")));
+    }
+    Ok(counted)
+}

@@ -1,0 +1,214 @@
+//! What a credit line's description says.
+//!
+//! `<name>[, credit from account: <12 digits>][, credit id: <digits>]`, suffixes in any order. A description that no
+//! pattern fits is a credit all the same, named by its whole text.
+//!
+//! | description | name | account | id |
+//! |---|---|---|---|
+//! | `AWS Activate, credit from account: 222222222222` | AWS Activate | 222222222222 | |
+//! | `Goodwill Credits, credit id: 10063543426` | Goodwill Credits | | 10063543426 |
+//! | `X, credit id: 5, credit id: 9` | X, credit id: 5 | | 9 |
+//! | `X, credit from account: 12345` | whole text | | |
+
+use std::collections::BTreeSet;
+
+use regex::Regex;
+use schemas::reference::{Problem, Problems};
+use schemas::settings::CreditSettings;
+
+use crate::DetectError;
+
+/// Name of a credit without a description.
+pub const NO_DESCRIPTION: &str = "(no description)";
+
+const BUILT_IN: &str = r"(?s)\A(?P<code>.*?)(?:, credit from account: (?P<account>[0-9]{12})(?:, credit id: (?P<id>[0-9]{1,32}))?|, credit id: (?P<id2>[0-9]{1,32})(?:, credit from account: (?P<account2>[0-9]{12}))?)?\z";
+const DEFAULT_CLASS: &str = "promotion";
+
+/// The parsed description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreditNames {
+    /// The credit's name.
+    pub promotion_code: String,
+    /// The stated owner.
+    pub owner_account_id: Option<String>,
+    /// The stated id.
+    pub credit_id: Option<String>,
+    /// Class by the name.
+    pub credit_class: String,
+}
+
+impl CreditNames {
+    /// The credit's account: the owner where stated, else the account the line is on.
+    #[must_use]
+    pub fn account<'a>(&'a self, line_account: &'a str) -> &'a str {
+        self.owner_account_id.as_deref().unwrap_or(line_account)
+    }
+
+    /// `id:<id>`, else `code:<name>@<account>`.
+    #[must_use]
+    pub fn key(&self, line_account: &str) -> String {
+        match &self.credit_id {
+            Some(id) => format!("id:{id}"),
+            None => format!("code:{}@{}", self.promotion_code, self.account(line_account)),
+        }
+    }
+}
+
+/// Parses descriptions by the configured patterns.
+#[derive(Debug, Clone)]
+pub struct DescriptionParser {
+    patterns: Vec<Regex>,
+    classes: Vec<(Regex, String)>,
+    refunds: BTreeSet<String>,
+}
+
+impl DescriptionParser {
+    /// A parser for the settings.
+    ///
+    /// # Errors
+    /// [`DetectError::BadExport`] for a pattern that is none; never for checked settings.
+    pub fn new(settings: &CreditSettings) -> Result<Self, DetectError> {
+        let regex = |pattern: &String| {
+            Regex::new(pattern).map_err(|error| {
+                let file = "[credits]".to_owned();
+                Problems(vec![Problem { file, row: None, column: None, message: error.to_string() }])
+            })
+        };
+        let own = settings.description_patterns.iter().map(&regex);
+        let patterns = own.chain([regex(&BUILT_IN.to_owned())]).collect::<Result<_, _>>()?;
+        let classes = settings.class_patterns.iter().map(|class| Ok((regex(&class.pattern)?, class.class.clone())));
+        let classes = classes.collect::<Result<_, Problems>>()?;
+        Ok(Self { patterns, classes, refunds: settings.treat_as_refund.iter().cloned().collect() })
+    }
+
+    /// What `description` says; `None` and blank are the credit without a description.
+    #[must_use]
+    pub fn parse(&self, description: Option<&str>) -> CreditNames {
+        let folded = description.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut names = self.match_patterns(&folded);
+        if names.promotion_code.is_empty() {
+            NO_DESCRIPTION.clone_into(&mut names.promotion_code);
+        }
+        let class = self.classes.iter().find(|(pattern, _)| pattern.is_match(&names.promotion_code));
+        names.credit_class = class.map_or_else(|| DEFAULT_CLASS.to_owned(), |(_, class)| class.clone());
+        names
+    }
+
+    fn match_patterns(&self, folded: &str) -> CreditNames {
+        let whole = CreditNames {
+            promotion_code: folded.to_owned(),
+            owner_account_id: None,
+            credit_id: None,
+            credit_class: String::new(),
+        };
+        let found = self.patterns.iter().find_map(|pattern| {
+            let groups = pattern.captures(folded)?;
+            let text = |names: [&str; 2]| {
+                let group = names.into_iter().find_map(|name| groups.name(name))?;
+                Some(group.as_str().trim().to_owned()).filter(|text| !text.is_empty())
+            };
+            Some(CreditNames {
+                promotion_code: text(["code", "code"]).unwrap_or_default(),
+                owner_account_id: text(["account", "account2"]),
+                credit_id: text(["id", "id2"]),
+                credit_class: String::new(),
+            })
+        });
+        found.unwrap_or(whole)
+    }
+
+    /// True for a class that is booked as a refund and not registered.
+    #[must_use]
+    pub fn is_refund(&self, names: &CreditNames) -> bool {
+        self.refunds.contains(&names.credit_class)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(description: &str) -> (String, Option<String>, Option<String>, String) {
+        let names = DescriptionParser::new(&CreditSettings::default()).unwrap().parse(Some(description));
+        (names.promotion_code, names.owner_account_id, names.credit_id, names.credit_class)
+    }
+
+    #[test]
+    fn observed_descriptions_parse_as_finance_reads_them() {
+        let cases = [
+            (
+                "AWS Open Source Promotional Credits, credit from account: 391835788720",
+                "AWS Open Source Promotional Credits",
+                "391835788720",
+                "",
+                "promotion",
+            ),
+            (
+                "AWS Open Source Promotional Credits, credit id: 123",
+                "AWS Open Source Promotional Credits",
+                "",
+                "123",
+                "promotion",
+            ),
+            ("Goodwill Credits, credit id: 10063543426", "Goodwill Credits", "", "10063543426", "goodwill"),
+            (
+                "Contractual Credit - Credits, credit from account: 222222222222",
+                "Contractual Credit - Credits",
+                "222222222222",
+                "",
+                "contractual",
+            ),
+            (
+                "Sales PoC - Geos_Sales LATAM (phase2), credit from account: 333333333333",
+                "Sales PoC - Geos_Sales LATAM (phase2)",
+                "333333333333",
+                "",
+                "promotion",
+            ),
+            ("MB - Pricing Adjustment", "MB - Pricing Adjustment", "", "", "pricing_adjustment"),
+            (
+                "AWS Config rules- credits to support pricing model change TT: 123456789012",
+                "AWS Config rules- credits to support pricing model change TT: 123456789012",
+                "",
+                "",
+                "promotion",
+            ),
+            (
+                "Explore AWS: Launch an instance using EC2",
+                "Explore AWS: Launch an instance using EC2",
+                "",
+                "",
+                "promotion",
+            ),
+            ("MAP credit - 1/3 - 2/2", "MAP credit - 1/3 - 2/2", "", "", "promotion"),
+            ("X, credit from account: 111122223333, credit id: 9", "X", "111122223333", "9", "promotion"),
+            ("X, credit id: 9, credit from account: 111122223333", "X", "111122223333", "9", "promotion"),
+            ("X, credit id: 5, credit id: 9", "X, credit id: 5", "", "9", "promotion"),
+            (
+                "X, credit id: 5 bonus, credit from account: 111122223333",
+                "X, credit id: 5 bonus",
+                "111122223333",
+                "",
+                "promotion",
+            ),
+            ("X, credit from account: 12345", "X, credit from account: 12345", "", "", "promotion"),
+            ("X, credit id: ", "X, credit id:", "", "", "promotion"),
+            ("  First \t Credit , credit id: 9001 ", "First Credit", "", "9001", "promotion"),
+            ("", NO_DESCRIPTION, "", "", "promotion"),
+            (", credit id: 7", NO_DESCRIPTION, "", "7", "promotion"),
+        ];
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        for (description, name, owner, id, class) in cases {
+            let expected = (name.to_owned(), some(owner), some(id), class.to_owned());
+            assert_eq!(parse(description), expected, "{description:?}");
+        }
+    }
+
+    #[test]
+    fn own_patterns_go_before_the_built_in_one() {
+        let description_patterns = vec![r"^(?P<code>PO \d+) for (?P<account>\d{12})".to_owned()];
+        let settings = CreditSettings { description_patterns, ..CreditSettings::default() };
+        let names = DescriptionParser::new(&settings).unwrap().parse(Some("PO 12 for 111122223333, credit id: 4"));
+        assert_eq!(names.key("9"), "code:PO 12@111122223333");
+    }
+}

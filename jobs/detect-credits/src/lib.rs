@@ -1,0 +1,28 @@
+//! **detect-credits**: billing export -> credit lines and cost lines, and the register of credits.
+//!
+//! * reads: the export (CUR 2.0, CUR 1.0, FOCUS 1.0/1.2; Parquet, CSV, CSV.gz), the conditions of the cost rules
+//! * writes: generations `cost_lines` and `credit_lines` per billing period; `credits_log`; for the later jobs
+//!   `credit_register`, `applied_by_aws`, `export_totals`
+//! * grain: `cost_lines` day, payer, account, service, currency, rule; `credit_lines` credit, day, payer, account,
+//!   service, description
+//! * invariants: every line goes to exactly one measure; lines read = lines counted apart; no file changes meanwhile
+//! * a re-run reads a period again only where its files or what the scan depends on changed, and finds the same
+//!
+//! One scan per period: [`listing`] says which files count, [`census`] which periods they hold, [`scan`] turns them
+//! into lines ([`lines`]) and sums them ([`plan`]); [`register`] derives the credits.
+
+pub mod census;
+mod columns;
+pub mod description;
+mod error;
+pub mod lines;
+pub mod listing;
+pub mod plan;
+mod raw;
+pub mod register;
+mod rules;
+pub mod scan;
+mod values;
+
+pub use error::DetectError;
+pub use rules::RuleMatcher;

@@ -1,0 +1,234 @@
+//! Files of the export as Arrow batches of the wanted columns.
+
+use std::io::Read;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringBuilder};
+use arrow::record_batch::RecordBatch;
+use flate2::read::MultiGzDecoder;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::errors::ParquetError;
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use crate::DetectError;
+use crate::error::bad_file;
+use crate::listing::{ExportFile, FileKind};
+
+const ROWS_PER_BATCH: usize = 8192;
+
+/// A file opened as far as its columns are known.
+#[derive(Clone)]
+pub(crate) struct OpenFile {
+    pub(crate) file: ExportFile,
+    /// Column names as the file spells them.
+    pub(crate) names: Vec<String>,
+    parquet: Option<ArrowReaderMetadata>,
+}
+
+/// Rows as they stand in the file.
+pub(crate) struct RawBatch {
+    /// Row of the first one as a spreadsheet counts: the header of a CSV file is row 1.
+    pub(crate) first_row: u64,
+    /// The wanted columns, in the wanted order.
+    pub(crate) columns: Vec<ArrayRef>,
+    pub(crate) rows: usize,
+}
+
+pub(crate) type RawStream = BoxStream<'static, Result<RawBatch, DetectError>>;
+
+impl OpenFile {
+    /// Reads a Parquet footer or a CSV header.
+    pub(crate) async fn open(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> Result<Self, DetectError> {
+        if file.size == 0 {
+            return Err(bad_file(&file.path, "is empty (0 bytes)"));
+        }
+        if file.kind == FileKind::Parquet {
+            let mut reader = parquet_reader(store, file);
+            let metadata = reader.get_metadata(None).await.map_err(|error| parquet_error(&file.path, error))?;
+            let metadata = ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new())
+                .map_err(|error| parquet_error(&file.path, error))?;
+            let names = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
+            return Ok(Self { file: file.clone(), names, parquet: Some(metadata) });
+        }
+        let name = file.path.clone();
+        let read = byte_reader(store, file).await?;
+        let header = tokio::task::spawn_blocking(move || {
+            csv::ReaderBuilder::new().from_reader(read).headers().cloned().map_err(|error| csv_error(&name, 1, &error))
+        });
+        let header = header.await.map_err(|error| bad_file(&file.path, error.to_string()))??;
+        let names = header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
+        Ok(Self { file: file.clone(), names, parquet: None })
+    }
+
+    /// The parts that can be read apart: row groups of a Parquet file, a text file as a whole.
+    pub(crate) fn parts(&self) -> Range<usize> {
+        0..self.parquet.as_ref().map_or(1, |metadata| metadata.metadata().num_row_groups())
+    }
+
+    /// Rows of a Parquet file from its footer; `None` for text.
+    pub(crate) fn rows(&self) -> Option<u64> {
+        let metadata = self.parquet.as_ref()?.metadata();
+        Some(metadata.row_groups().iter().map(|group| group.num_rows().unsigned_abs()).sum())
+    }
+
+    /// Bytes of one part.
+    pub(crate) fn part_bytes(&self, part: usize) -> u64 {
+        let group = self.parquet.as_ref().and_then(|metadata| metadata.metadata().row_groups().get(part));
+        group.map_or(self.file.size, |group| group.compressed_size().unsigned_abs())
+    }
+
+    /// The wanted columns of one part.
+    pub(crate) async fn read(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        part: usize,
+        wanted: &[String],
+    ) -> Result<RawStream, DetectError> {
+        match &self.parquet {
+            Some(metadata) => self.read_parquet(store, metadata, part, wanted),
+            None => self.read_csv(store, wanted).await,
+        }
+    }
+
+    fn read_parquet(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        metadata: &ArrowReaderMetadata,
+        part: usize,
+        wanted: &[String],
+    ) -> Result<RawStream, DetectError> {
+        let path = self.file.path.clone();
+        let groups = metadata.metadata().row_groups();
+        let before: u64 = groups.iter().take(part).map(|group| group.num_rows().unsigned_abs()).sum();
+        let roots: Vec<usize> =
+            wanted.iter().filter_map(|name| self.names.iter().position(|column| column == name)).collect();
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
+        let stream =
+            ParquetRecordBatchStreamBuilder::new_with_metadata(parquet_reader(store, &self.file), metadata.clone())
+                .with_projection(mask)
+                .with_row_groups(vec![part])
+                .with_batch_size(ROWS_PER_BATCH)
+                .build()
+                .map_err(|error| parquet_error(&path, error))?;
+        let wanted = wanted.to_vec();
+        let mut next_row = before + 1;
+        let batches = stream.map_err({
+            let path = path.clone();
+            move |error| parquet_error(&path, error)
+        });
+        Ok(batches
+            .map(move |batch| {
+                let batch = batch?;
+                let first_row = next_row;
+                next_row += batch.num_rows() as u64;
+                raw_batch(&path, first_row, &batch, &wanted)
+            })
+            .boxed())
+    }
+
+    async fn read_csv(&self, store: &Arc<dyn ObjectStore>, wanted: &[String]) -> Result<RawStream, DetectError> {
+        let read = byte_reader(store, &self.file).await?;
+        let indexes: Vec<usize> =
+            wanted.iter().filter_map(|name| self.names.iter().rposition(|column| column == name)).collect();
+        let name = self.file.path.clone();
+        let (sender, receiver) = tokio::sync::mpsc::channel(2);
+        tokio::task::spawn_blocking(move || {
+            let mut reader = csv::ReaderBuilder::new().from_reader(read);
+            let mut first_row = 2;
+            loop {
+                let batch = csv_batch(&name, &mut reader, first_row, &indexes);
+                let last = batch.as_ref().map_or(true, |batch| batch.rows < ROWS_PER_BATCH);
+                first_row += ROWS_PER_BATCH as u64;
+                if sender.blocking_send(batch).is_err() || last {
+                    return;
+                }
+            }
+        });
+        Ok(futures::stream::unfold(receiver, |mut receiver| async move {
+            receiver.recv().await.map(|batch| (batch, receiver))
+        })
+        .boxed())
+    }
+}
+
+fn raw_batch(path: &str, first_row: u64, batch: &RecordBatch, wanted: &[String]) -> Result<RawBatch, DetectError> {
+    let columns = wanted.iter().map(|name| {
+        let column = batch.column_by_name(name).cloned();
+        column.ok_or_else(|| bad_file(path, format!("column {name} is missing")))
+    });
+    Ok(RawBatch { first_row, columns: columns.collect::<Result<_, _>>()?, rows: batch.num_rows() })
+}
+
+fn parquet_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> ParquetObjectReader {
+    ParquetObjectReader::new(Arc::clone(store), Path::from(file.path.as_str())).with_file_size(file.size)
+}
+
+/// The text of a CSV file, unpacked, for a blocking reader.
+async fn byte_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> Result<Box<dyn Read + Send>, DetectError> {
+    let bytes = store.get(&Path::from(file.path.as_str())).await?.into_stream();
+    let bytes = SyncIoBridge::new(StreamReader::new(bytes.map_err(std::io::Error::other)));
+    Ok(if file.kind == FileKind::CsvGz { Box::new(MultiGzDecoder::new(bytes)) } else { Box::new(bytes) })
+}
+
+/// Up to [`ROWS_PER_BATCH`] records; `NULL` and empty fields are null.
+fn csv_batch(
+    path: &str,
+    reader: &mut csv::Reader<Box<dyn Read + Send>>,
+    first_row: u64,
+    indexes: &[usize],
+) -> Result<RawBatch, DetectError> {
+    let mut builders: Vec<StringBuilder> = indexes.iter().map(|_| StringBuilder::new()).collect();
+    let mut record = csv::StringRecord::new();
+    let mut rows = 0;
+    while rows < ROWS_PER_BATCH {
+        let more = reader.read_record(&mut record).map_err(|error| csv_error(path, first_row + rows as u64, &error))?;
+        if !more {
+            break;
+        }
+        for (builder, index) in builders.iter_mut().zip(indexes) {
+            builder.append_option(record.get(*index).filter(|value| !value.is_empty() && *value != "NULL"));
+        }
+        rows += 1;
+    }
+    let columns = builders.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef).collect();
+    Ok(RawBatch { first_row, columns, rows })
+}
+
+fn csv_error(path: &str, row: u64, error: &csv::Error) -> DetectError {
+    use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    let message = match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("row {row} has {len} fields where the header has {expected_len}; the file may be cut off")
+        }
+        csv::ErrorKind::Utf8 { .. } => format!("row {row} is not UTF-8"),
+        csv::ErrorKind::Io(io) if io.kind() == UnexpectedEof => {
+            format!("is cut off after row {}: the gzip stream has no end; copy the file again", row.saturating_sub(1))
+        }
+        csv::ErrorKind::Io(io) if matches!(io.kind(), InvalidData | InvalidInput) => {
+            format!("is no valid gzip file: {io}")
+        }
+        csv::ErrorKind::Io(io) => {
+            let source = std::io::Error::new(io.kind(), io.to_string());
+            return DetectError::Io { file: path.to_owned(), source };
+        }
+        _ => format!("row {row}: {error}"),
+    };
+    bad_file(path, message)
+}
+
+fn parquet_error(path: &str, error: ParquetError) -> DetectError {
+    match error {
+        ParquetError::External(source) => match source.downcast::<object_store::Error>() {
+            Ok(source) => DetectError::Store(*source),
+            Err(source) => bad_file(path, format!("cannot be read: {source}")),
+        },
+        error => bad_file(path, format!("is not a complete Parquet file ({error}); copy the file again")),
+    }
+}
