@@ -1,0 +1,192 @@
+//! **apply-fifo**: lots + cells -> consumption and balances, period by period.
+//!
+//! * reads, from this run: `lots`, `cells`, `applied_by_aws`
+//! * writes, for this run: `credit_consumption` (grain lot, cell) and `credit_balances` (grain lot, month)
+//! * invariants, checked on every posting: lots balance, no cell is overdrawn, nothing is drawn outside window, node
+//!   or currency, and no lot draws while an earlier one that may draw on the cell has something left
+//! * a re-run finds the same: lots and cells are sorted by total orders
+//!
+//! The fold itself is [`credit_ledger::Ledger`]; this crate turns tables into lots and cells and postings into tables.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use credit_ledger::{
+    BillingPeriod, Breach, Cell, CellKey, Ledger, LedgerError, Lot, Money, MoneyError, NodeError, Policy, Posting,
+    check_posting,
+};
+use schemas::NodeColumns;
+use schemas::tables::{self, AppliedByAws, CreditBalance, CreditConsumption, LotRow};
+
+/// Why credits cannot be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum FifoError {
+    /// The ledger refused.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A sum left the range of money.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// A row's columns are no node.
+    #[error("{row}: {source}")]
+    Node {
+        /// Which row.
+        row: String,
+        /// Why.
+        source: NodeError,
+    },
+    /// Invariants do not hold: a fault of the program.
+    #[error("an invariant does not hold:\n{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Breach(Vec<Breach>),
+}
+
+/// The internal book over the periods of one run.
+#[derive(Debug)]
+pub struct CreditBook {
+    ledger: Ledger,
+    aws_applied: BTreeMap<(BillingPeriod, String), Money>,
+}
+
+/// The tables of one period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppliedPeriod {
+    /// In order of the table's grain.
+    pub consumption: Vec<CreditConsumption>,
+    /// In order of the table's grain.
+    pub balances: Vec<CreditBalance>,
+}
+
+impl CreditBook {
+    /// Opens the book.
+    ///
+    /// # Errors
+    /// [`FifoError::Node`] for a lot without a node.
+    pub fn open(
+        policy: Policy,
+        as_of: NaiveDate,
+        lots: &[LotRow],
+        applied: Vec<AppliedByAws>,
+    ) -> Result<Self, FifoError> {
+        let lots = lots.iter().map(ledger_lot).collect::<Result<Vec<_>, _>>()?;
+        let aws_applied =
+            applied.into_iter().map(|row| ((row.billing_period, row.credit_key), row.aws_applied)).collect();
+        Ok(Self { ledger: Ledger::open(policy, as_of, lots), aws_applied })
+    }
+
+    /// The first period that has balances.
+    #[must_use]
+    pub fn first_period(&self) -> Option<BillingPeriod> {
+        self.ledger.first_period()
+    }
+
+    /// Applies the credits to one period's cells. Periods come oldest first, without gaps.
+    ///
+    /// # Errors
+    /// [`FifoError`]
+    pub fn apply(&mut self, period: BillingPeriod, cells: &[tables::Cell]) -> Result<AppliedPeriod, FifoError> {
+        let spend = cells.iter().map(spend).collect::<Result<Vec<_>, _>>()?;
+        let posting = self.ledger.post(period, &spend)?;
+        let breaches = check_posting(&self.ledger, &spend, &posting)?;
+        if !breaches.is_empty() {
+            return Err(FifoError::Breach(breaches));
+        }
+        Ok(AppliedPeriod { consumption: self.consumption(cells, &posting), balances: self.balances(&posting) })
+    }
+
+    fn consumption(&self, cells: &[tables::Cell], posting: &Posting) -> Vec<CreditConsumption> {
+        let rows = posting.draws.iter().filter_map(|draw| {
+            let (lot, cell) = (self.ledger.lot(draw.lot)?, cells.get(draw.cell)?);
+            let [credit_business_unit, credit_department, credit_portfolio, credit_product] = lot.node.levels();
+            Some(CreditConsumption {
+                credit_key: lot.credit_key.clone(),
+                lot: lot.lot,
+                credit_business_unit,
+                credit_department,
+                credit_portfolio,
+                credit_product,
+                usage_date: cell.usage_date,
+                payer_account_id: cell.payer_account_id.clone(),
+                account_id: cell.account_id.clone(),
+                service: cell.service.clone(),
+                currency: cell.currency.clone(),
+                business_unit: cell.business_unit.clone(),
+                department: cell.department.clone(),
+                portfolio: cell.portfolio.clone(),
+                product: cell.product.clone(),
+                used: draw.used,
+                fifo_rank: i32::try_from(draw.fifo_rank).unwrap_or(i32::MAX),
+                policy: self.ledger.policy().name().to_owned(),
+            })
+        });
+        let mut rows: Vec<CreditConsumption> = rows.collect();
+        rows.sort_by(|left, right| consumption_grain(left).cmp(&consumption_grain(right)));
+        rows
+    }
+
+    fn balances(&self, posting: &Posting) -> Vec<CreditBalance> {
+        let rows = posting.balances.iter().filter_map(|balance| {
+            let lot = self.ledger.lot(balance.lot)?;
+            let [business_unit, department, portfolio, product] = lot.node.levels();
+            let applied = self.aws_applied.get(&(posting.period, lot.credit_key.clone())).filter(|_| lot.lot == 1);
+            Some(CreditBalance {
+                credit_key: lot.credit_key.clone(),
+                lot: lot.lot,
+                promotion_code: lot.promotion_code.clone(),
+                account_id: lot.account_id.clone(),
+                currency: lot.currency.clone(),
+                business_unit,
+                department,
+                portfolio,
+                product,
+                issue_date: lot.issue_date,
+                end_date: lot.end_date,
+                opening: balance.opening,
+                issued: balance.issued,
+                used: balance.used,
+                expired: balance.expired,
+                remaining: balance.remaining,
+                aws_applied: applied.copied().unwrap_or_default(),
+            })
+        });
+        let mut rows: Vec<CreditBalance> = rows.collect();
+        rows.sort_by(|left, right| (&left.credit_key, left.lot).cmp(&(&right.credit_key, right.lot)));
+        rows
+    }
+}
+
+fn consumption_grain(row: &CreditConsumption) -> impl Ord + '_ {
+    let place = (&row.payer_account_id, &row.account_id, &row.service, &row.currency);
+    let node = (&row.business_unit, &row.department, &row.portfolio, &row.product);
+    (&row.credit_key, row.lot, row.usage_date, place, node)
+}
+
+fn ledger_lot(row: &LotRow) -> Result<Lot, FifoError> {
+    let named = |source| FifoError::Node { row: format!("credit {} lot {}", row.credit_key, row.lot), source };
+    Ok(Lot {
+        node: row.node().map_err(named)?,
+        credit_key: row.credit_key.clone(),
+        lot: row.lot,
+        promotion_code: row.promotion_code.clone(),
+        account_id: row.account_id.clone(),
+        currency: row.currency.clone(),
+        amount: row.amount,
+        issue_date: row.issue_date,
+        first_cur_date: row.first_cur_date,
+        end_date: row.end_date,
+    })
+}
+
+fn spend(row: &tables::Cell) -> Result<Cell, FifoError> {
+    let named = |source| FifoError::Node { row: format!("cell {} {}", row.usage_date, row.account_id), source };
+    Ok(Cell {
+        currency: row.currency.clone(),
+        key: CellKey {
+            usage_date: row.usage_date,
+            payer_account_id: row.payer_account_id.clone(),
+            account_id: row.account_id.clone(),
+            service: row.service.clone(),
+            node: row.node().map_err(named)?,
+        },
+        eligible: row.eligible_charges.max(Money::ZERO),
+    })
+}

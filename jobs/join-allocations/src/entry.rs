@@ -1,0 +1,189 @@
+//! What people record, checked before it goes to the log.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDateTime;
+use credit_ledger::Money;
+use schemas::reference::{Action, AllocationRow, CreditName, Hierarchy, Problem, Problems};
+use schemas::tables::{AllocationLogRow, RegisteredCredit};
+use sha2::{Digest, Sha256};
+
+use crate::join::row_problems;
+
+/// Stamps for rows that do not carry their own.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// Who.
+    pub recorded_by: Option<String>,
+    /// When, UTC.
+    pub recorded_at: NaiveDateTime,
+    /// The latest instant at which anything can have been recorded.
+    pub now: NaiveDateTime,
+}
+
+/// Rows for the log, and what a person should know about them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Revisions {
+    /// To append, all at once.
+    pub rows: Vec<AllocationLogRow>,
+    /// Nothing is wrong, but it may not be meant.
+    pub warnings: Vec<String>,
+    /// Rows that stand in the log already, to the letter.
+    pub already_recorded: usize,
+}
+
+/// Turns entered rows into revisions: rows of one credit with one `recorded_at` are the lots of one.
+///
+/// # Errors
+/// [`Problems`] of all rows; then nothing may be recorded.
+pub fn revisions(
+    entered: &[AllocationRow],
+    register: &[RegisteredCredit],
+    hierarchy: &Hierarchy,
+    log: &[AllocationLogRow],
+    recording: &Recording,
+) -> Result<Revisions, Problems> {
+    let mut problems = Problems::default();
+    let mut groups: BTreeMap<(NaiveDateTime, &str), Vec<(&AllocationRow, &RegisteredCredit)>> = BTreeMap::new();
+    for row in entered {
+        match find(&row.credit, register) {
+            Ok(credit) => {
+                let recorded_at = row.recorded_at.unwrap_or(recording.recorded_at);
+                groups.entry((recorded_at, &credit.credit_key)).or_default().push((row, credit));
+            }
+            Err(message) => problems.0.push(Problem { message, ..row.at.clone() }),
+        }
+    }
+    let mut found = Revisions::default();
+    for ((recorded_at, _), group) in &groups {
+        let rows = revision(*recorded_at, group, recording);
+        for ((entered, credit), row) in group.iter().zip(&rows) {
+            let mut wrong = row_problems(row, credit, hierarchy);
+            wrong.extend(whole_problem(entered, group));
+            if *recorded_at > recording.now {
+                wrong.push(format!("recorded_at {recorded_at} is in the future"));
+            }
+            problems.0.extend(wrong.into_iter().map(|message| Problem { message, ..entered.at.clone() }));
+        }
+        let (known, new): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| log.contains(row));
+        found.already_recorded += known.len();
+        found.warnings.extend(warnings(&new, group, log));
+        found.rows.extend(new);
+    }
+    problems.0.sort_by_key(|problem| problem.row);
+    problems.or(found)
+}
+
+/// The registered credit that a name stands for.
+///
+/// # Errors
+/// What to tell the person.
+pub fn find<'a>(name: &CreditName, register: &'a [RegisteredCredit]) -> Result<&'a RegisteredCredit, String> {
+    match name {
+        CreditName::Key(key) => register
+            .iter()
+            .find(|credit| credit.credit_key == *key)
+            .ok_or_else(|| format!("credit {key} is not registered; `queue` and `credits` list those that are")),
+        CreditName::Code { promotion_code, account_id } => {
+            let matches: Vec<&RegisteredCredit> = register
+                .iter()
+                .filter(|credit| credit.promotion_code == *promotion_code && credit.account_id == *account_id)
+                .collect();
+            match matches.as_slice() {
+                [credit] => Ok(credit),
+                [] => Err(format!(
+                    "no credit {promotion_code:?} of account {account_id} is registered; `queue` and `credits` list those that are"
+                )),
+                several => {
+                    let keys: Vec<&str> = several.iter().map(|credit| credit.credit_key.as_str()).collect();
+                    Err(format!(
+                        "{promotion_code:?} of account {account_id} stands for {} credits: {}; name one by its key",
+                        several.len(),
+                        keys.join(", ")
+                    ))
+                }
+            }
+        }
+    }
+}
+
+fn revision(
+    recorded_at: NaiveDateTime,
+    group: &[(&AllocationRow, &RegisteredCredit)],
+    recording: &Recording,
+) -> Vec<AllocationLogRow> {
+    let mut rows: Vec<AllocationLogRow> = (1..)
+        .zip(group)
+        .map(|(lot, (entered, credit))| {
+            let levels = entered.node.as_ref().map(credit_ledger::Node::levels).unwrap_or_default();
+            let [business_unit, department, portfolio, product] = levels;
+            AllocationLogRow {
+                allocation_id: entered.allocation_id.clone().unwrap_or_default(),
+                lot,
+                credit_key: credit.credit_key.clone(),
+                action: entered.action.name().to_owned(),
+                business_unit,
+                department,
+                portfolio,
+                product,
+                amount: entered.amount,
+                currency: entered.currency.clone(),
+                end_date: entered.end_date,
+                reference: entered.reference.clone(),
+                recorded_by: entered.recorded_by.clone().or_else(|| recording.recorded_by.clone()),
+                recorded_at,
+                note: entered.note.clone(),
+            }
+        })
+        .collect();
+    let stated = rows.iter().map(|row| row.allocation_id.clone()).find(|id| !id.is_empty());
+    let id = stated.unwrap_or_else(|| content_id(&rows));
+    for row in &mut rows {
+        row.allocation_id.clone_from(&id);
+    }
+    rows
+}
+
+/// An id that is the same for the same content, so that recording twice is seen.
+fn content_id(rows: &[AllocationLogRow]) -> String {
+    let digest = Sha256::digest(format!("{rows:?}"));
+    let hex: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
+    format!("alc-{hex}")
+}
+
+/// What is wrong between the rows of one revision.
+fn whole_problem(entered: &AllocationRow, group: &[(&AllocationRow, &RegisteredCredit)]) -> Option<String> {
+    let (first, _) = group.first()?;
+    if entered.action != first.action || (entered.action == Action::Revoke && group.len() > 1) {
+        return Some("a revocation is one row of its own".to_owned());
+    }
+    if entered.end_date != first.end_date || entered.reference != first.reference {
+        return Some("the lots of one credit share end_date and reference; an earlier row has others".to_owned());
+    }
+    (entered.allocation_id != first.allocation_id).then(|| "the lots of one credit share allocation_id".to_owned())
+}
+
+fn warnings(
+    rows: &[AllocationLogRow],
+    group: &[(&AllocationRow, &RegisteredCredit)],
+    log: &[AllocationLogRow],
+) -> Vec<String> {
+    let (Some(row), Some((_, credit))) = (rows.first(), group.first()) else { return Vec::new() };
+    let mut warnings = Vec::new();
+    let newer = log.iter().filter(|known| known.credit_key == row.credit_key);
+    if let Some(known) = newer.max_by_key(|known| known.recorded_at).filter(|known| known.recorded_at > row.recorded_at)
+    {
+        warnings.push(format!(
+            "credit {}: a revision recorded at {} is newer and stays the one that counts",
+            row.credit_key, known.recorded_at
+        ));
+    }
+    let total = Money::total(rows.iter().filter_map(|row| row.amount)).unwrap_or_default();
+    if row.action == Action::Allocate.name() && total < credit.aws_applied {
+        warnings.push(format!(
+            "credit {}: {total} {} is less than the {} that AWS has applied already",
+            row.credit_key, credit.currency, credit.aws_applied
+        ));
+    }
+    warnings
+}

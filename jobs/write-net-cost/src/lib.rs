@@ -1,0 +1,21 @@
+//! **write-net-cost**: cells + draws -> net cost, its roll-up, the credits' standing, the reconciliation.
+//!
+//! * reads, from this run: `cells`, `credit_consumption`, `credit_balances`, `credit_register`, `applied_by_aws`,
+//!   `allocated_credits`, `allocation_issues`, `export_totals`; `hierarchy.csv`, `budgets.csv`
+//! * stages: every published table, whole
+//! * grain: `net_cost` day, payer, account, service, currency, node; `net_cost_summary` node, currency, per period
+//! * invariants, checked before the run counts as staged: the tie-out to the export to the last decimal, parent = own
+//!   + children at every level, no cell drawn beyond what is eligible
+//! * a re-run stages the same bytes
+//!
+//! Both books per cell:
+//!
+//! ```text
+//! invoice_net = gross_cost + refunds + aws_credits       AWS book, unblended; equals the export's own total
+//! net_cost    = gross_cost + refunds + credits_applied   internal book
+//! clearing    = invoice_net - net_cost
+//! ```
+
+pub mod check;
+pub mod plan;
+pub mod standing;
