@@ -24,6 +24,7 @@ mod work;
 
 pub use error::LakeError;
 pub use generations::{CurrencyTotal, Generation, SourceFile};
+pub use iceberg::ErrorKind as IcebergErrorKind;
 pub use local::{Lake, LakeLock};
 pub use logs::Logs;
 pub use publishing::{Pointer, StagedPeriod, StagedRun};

@@ -123,6 +123,20 @@ impl Lake {
         self.store.frame(context, &run_folder(run_id).join(table.name), table, table.partitioned).await
     }
 
+    /// One staged period of a table as a plan, without `billing_period`.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the engine.
+    pub async fn staged_frame<R: TableRow>(
+        &self,
+        context: &SessionContext,
+        run_id: &str,
+        period: BillingPeriod,
+    ) -> Result<DataFrame, LakeError> {
+        let folder = partition(run_folder(run_id).join(R::TABLE.name), Some(period));
+        self.store.frame(context, &folder, &R::TABLE, false).await
+    }
+
     /// Removes what an earlier attempt staged under this id.
     ///
     /// # Errors

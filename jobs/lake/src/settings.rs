@@ -109,8 +109,8 @@ impl Settings {
         let mut settings: Self = toml::from_str(&text).map_err(|error| {
             LakeError::BadInput(format!("settings file {}: {}", file.display(), error.to_string().trim()))
         })?;
-        let base = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-        let base = std::path::absolute(&base).map_err(at(&base))?;
+        let absolute = std::path::absolute(file).map_err(at(file))?;
+        let base = absolute.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         settings
             .check()
             .map_err(|message| LakeError::BadInput(format!("settings file {}: {message}", file.display())))?;

@@ -1,0 +1,285 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use credit_ledger::{Money, Node};
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done; 2 usage; 3 bad input (settings, reference data, export); 4 input not there yet; 5 an invariant or \
+the tie-out failed, nothing published; 6 storage or service unavailable (a retry may help); 7 lost a race with another \
+run (retry)
+
+Examples:
+  finops-credits run                                the whole nightly pipeline, as of today
+  finops-credits queue                              credits that wait for somebody to say whose they are
+  finops-credits allocate --key id:10063543426 --amount 5000 --end-date 2026-12-31 --to \"Retail/Online\"
+  finops-credits credits                            allocated credits and what is left of them
+  finops-credits query \"SELECT * FROM net_cost_summary WHERE level = 1\"";
+
+/// Finds every AWS credit in the billing export, joins what people recorded about it, consumes it first in first out,
+/// and writes net cost that ties to the invoice.
+#[derive(Debug, Parser)]
+#[command(name = "finops-credits", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub struct Cli {
+    /// Settings file
+    #[arg(long, global = true, default_value = "credits.toml", value_name = "FILE")]
+    pub config: PathBuf,
+    /// As-of date, YYYY-MM-DD [default: `[run] as_of` of the settings, else today in UTC]
+    #[arg(long, global = true, value_name = "DATE", value_parser = date)]
+    pub as_of: Option<NaiveDate>,
+    /// Id of the run; jobs of one night are given the same [default: a new one]
+    #[arg(long, global = true, value_name = "ID", value_parser = run_id)]
+    pub run_id: Option<String>,
+    /// Output format. Tables round money to cents (`query` does not); json and csv are exact
+    #[arg(long, global = true, default_value = "table", value_name = "FORMAT")]
+    pub format: Format,
+    /// Log what is done to stderr (-vv: more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Format of the log
+    #[arg(long, global = true, default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Output formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Aligned, for people
+    Table,
+    /// An array of objects; money as text, so that it stays exact
+    Json,
+    /// With a header; empty: null
+    Csv,
+}
+
+/// Log formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line per event
+    Text,
+    /// A JSON object per event
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The whole nightly pipeline: detect-credits, join-allocations, apply-fifo, write-net-cost, publish
+    #[command(after_help = "\
+Examples:
+  finops-credits run
+  finops-credits --config /etc/finops/credits.toml run
+  finops-credits run --as-of 2026-10-31 --format json")]
+    Run,
+    /// Job 1: read what changed in the export, register credits
+    #[command(after_help = JOB_HELP)]
+    DetectCredits,
+    /// Job 2: turn recorded allocations into lots, and spend into cells of the hierarchy
+    #[command(after_help = JOB_HELP)]
+    JoinAllocations,
+    /// Job 3: consume the lots first in first out, period by period
+    #[command(after_help = JOB_HELP)]
+    ApplyFifo,
+    /// Job 4: stage all tables and check them
+    #[command(after_help = JOB_HELP)]
+    WriteNetCost,
+    /// Job 5: make the staged run the current one
+    #[command(after_help = JOB_HELP)]
+    Publish,
+    /// Credits that wait for allocation
+    #[command(after_help = "\
+Examples:
+  finops-credits queue
+  finops-credits queue --format csv > queue.csv")]
+    Queue,
+    /// Record whose a credit is: amount, end date, node. Replaces an earlier allocation
+    #[command(after_help = "\
+On a terminal, what is missing is asked for. Several lots of one credit: `allocations import`.
+
+Examples:
+  finops-credits allocate
+  finops-credits allocate --key id:10063543426 --amount 1250 --to \"Platform/Data & AI\" --end-date 2027-01-31
+  finops-credits allocate --code \"AWS Activate\" --account 222222222222 --amount 10000 --to Retail/Online --reference INV-7
+  finops-credits allocate --key id:7 --amount 50 --to 'Retail/\"A/B Testing\"'     a name that holds a /")]
+    Allocate(Allocate),
+    /// End a credit's allocation: it goes back to the queue
+    #[command(after_help = "\
+Examples:
+  finops-credits revoke --key id:10063543426 --by jane@example.com
+  finops-credits revoke --code \"AWS Activate\" --account 222222222222")]
+    Revoke(Revoke),
+    /// Allocations in bulk, as they stand, and their history
+    #[command(subcommand)]
+    Allocations(Allocations),
+    /// Allocated credits with what is used and left, as published
+    #[command(after_help = "\
+Examples:
+  finops-credits credits
+  finops-credits credits --format json")]
+    Credits,
+    /// SQL over every table: published ones, logs, cost_lines and credit_lines
+    #[command(after_help = "\
+Sums of money are exact or an error. `SHOW TABLES` lists the tables, `DESCRIBE net_cost` their columns.
+
+Examples:
+  finops-credits query \"SELECT billing_period, sum(net_cost) FROM net_cost GROUP BY 1 ORDER BY 1\"
+  finops-credits query \"SELECT * FROM reconciliation\" --format csv")]
+    Query {
+        /// A SELECT, SHOW TABLES or DESCRIBE
+        sql: String,
+    },
+}
+
+const JOB_HELP: &str = "\
+The jobs of one run are given one --run-id and one --as-of, in any process on any machine that reaches the lake.
+
+Example:
+  finops-credits detect-credits --run-id night-42 --as-of 2026-10-31";
+
+/// Which credit.
+#[derive(Debug, Clone, Args)]
+pub struct CreditArgs {
+    /// The credit's key, as `queue` shows it
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["code", "account"])]
+    pub key: Option<String>,
+    /// The credit's promotion code (its name), with --account
+    #[arg(long, value_name = "NAME", requires = "account")]
+    pub code: Option<String>,
+    /// The credit's account, with --code
+    #[arg(long, value_name = "ID", requires = "code")]
+    pub account: Option<String>,
+}
+
+/// Who recorded it and when.
+#[derive(Debug, Clone, Args)]
+pub struct RecordArgs {
+    /// Who records it [default: the login name]
+    #[arg(long, value_name = "WHO")]
+    pub by: Option<String>,
+    /// When it was recorded, for a history carried over: 2026-03-05T09:00:00Z [default: now]
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub recorded_at: Option<NaiveDateTime>,
+}
+
+/// `allocate`
+#[derive(Debug, Clone, Args)]
+pub struct Allocate {
+    /// Which credit.
+    #[command(flatten)]
+    pub credit: CreditArgs,
+    /// Amount in the credit's currency, above zero
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+    pub amount: Option<Money>,
+    /// Last day on which it may be used, YYYY-MM-DD [default: open-ended]
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub end_date: Option<NaiveDate>,
+    /// Node: "Business unit/Department/Portfolio/Product", fewer levels for a higher node
+    #[arg(long, value_name = "NODE", value_parser = node)]
+    pub to: Option<Node>,
+    /// Contract, ticket or programme
+    #[arg(long, value_name = "TEXT")]
+    pub reference: Option<String>,
+    /// Free text
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// Who and when.
+    #[command(flatten)]
+    pub record: RecordArgs,
+}
+
+/// `revoke`
+#[derive(Debug, Clone, Args)]
+pub struct Revoke {
+    /// Which credit.
+    #[command(flatten)]
+    pub credit: CreditArgs,
+    /// Free text
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// Who and when.
+    #[command(flatten)]
+    pub record: RecordArgs,
+}
+
+/// `allocations …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum Allocations {
+    /// Record all rows of a CSV file, or none
+    #[command(after_help = "\
+The header is promotion_code,account_id,credit_key,amount,currency,end_date,reference,business_unit,department,portfolio,product
+and optionally allocation_id,recorded_at,recorded_by,action,note. Rows of one credit are its lots.
+
+Example:
+  finops-credits allocations import allocations.csv --by jane@example.com")]
+    Import {
+        /// The file
+        file: PathBuf,
+        /// Who and when, for rows that do not say.
+        #[command(flatten)]
+        record: RecordArgs,
+    },
+    /// The allocation that counts for each credit
+    List,
+    /// Everything that was recorded about a credit, oldest first
+    History {
+        /// The credit's key
+        key: String,
+    },
+}
+
+fn date(text: &str) -> Result<NaiveDate, String> {
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_error| "not a date (YYYY-MM-DD)".to_owned())
+}
+
+fn instant(text: &str) -> Result<NaiveDateTime, String> {
+    let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.naive_utc());
+    instant.map_err(|_error| "not an instant (2026-03-05T09:00:00Z)".to_owned())
+}
+
+/// A run id names folders.
+fn run_id(text: &str) -> Result<String, String> {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    let shaped = !text.is_empty() && text.len() <= 100 && text.chars().all(allowed) && !text.starts_with('.');
+    shaped.then(|| text.to_owned()).ok_or_else(|| "only letters, digits, - _ and . may be used".to_owned())
+}
+
+/// `Retail/Online`; a name that holds a `/` is quoted: `Retail/"A/B Testing"`.
+fn node(text: &str) -> Result<Node, String> {
+    let mut reader = csv::ReaderBuilder::new().delimiter(b'/').has_headers(false).from_reader(text.as_bytes());
+    let record = reader.records().next().and_then(Result::ok).unwrap_or_default();
+    let names: Vec<&str> = record.iter().map(str::trim).collect();
+    if names.len() > Node::LEVELS.len() {
+        return Err(format!("has {} levels; at most {}", names.len(), Node::LEVELS.len()));
+    }
+    if names.iter().any(|name| name.is_empty()) {
+        return Err("has an empty level".to_owned());
+    }
+    Node::from_levels(std::array::from_fn(|level| names.get(level))).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn nodes_are_read_as_they_are_shown() {
+        for shown in ["Retail", "Retail/Online", "Retail/\"A/B Testing\"/x", "\"say \"\"hi\"\"\"/y"] {
+            assert_eq!(node(shown).unwrap().to_string(), shown);
+        }
+        assert_eq!(node("a//b").unwrap_err(), "has an empty level");
+        assert_eq!(node("").unwrap_err(), "no business unit is named");
+        assert_eq!(node("a/b/c/d/e").unwrap_err(), "has 5 levels; at most 4");
+    }
+}

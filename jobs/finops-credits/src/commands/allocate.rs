@@ -1,0 +1,187 @@
+//! `allocate` and `revoke`: one revision in the log.
+
+use std::io::IsTerminal;
+
+use credit_ledger::Money;
+use dialoguer::{Input, Select};
+use join_allocations::entry::{Recording, find, revisions};
+use schemas::reference::{Action, AllocationRow, CreditName, Problem};
+use schemas::tables::RegisteredCredit;
+use write_net_cost::standing::queue as queue_rows;
+
+use super::{Standing, note};
+use crate::cli::{Allocate, CreditArgs, RecordArgs, Revoke};
+use crate::output::write_stdout;
+use crate::run::App;
+use crate::{Failure, Kind, money_text};
+
+pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), Failure> {
+    let standing = Standing::of(app).await?;
+    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        ask(app, &standing, &mut arguments)?;
+    }
+    let missing: Vec<&str> = [
+        (arguments.credit.key.is_none() && arguments.credit.code.is_none())
+            .then_some("--key (or --code and --account)"),
+        arguments.amount.is_none().then_some("--amount"),
+        arguments.to.is_none().then_some("--to"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if !missing.is_empty() {
+        return Err(Failure::new(Kind::Usage, format!("allocate: missing {}", missing.join(", "))));
+    }
+    let name = credit_name(&arguments.credit)?;
+    let credit = found(&name, &standing)?;
+    let amount = arguments.amount.unwrap_or_default();
+    if !amount.is_positive() {
+        return Err(Failure::new(Kind::BadInput, format!("allocate: amount {amount} is not above zero")));
+    }
+    let row = AllocationRow {
+        amount: Some(amount),
+        currency: Some(credit.currency.clone()),
+        end_date: arguments.end_date,
+        reference: arguments.reference.clone(),
+        node: arguments.to.clone(),
+        note: arguments.note.clone(),
+        ..revision_row("allocate", name, Action::Allocate)
+    };
+    record(app, &standing, row, &arguments.record).await?;
+    let node = arguments.to.as_ref().map(ToString::to_string).unwrap_or_default();
+    write_stdout(&format!(
+        "Allocated {} {} of {} to {node}{}. It counts from the next run.\n",
+        money_text::cents(amount),
+        credit.currency,
+        credit.credit_key,
+        arguments.end_date.map(|end| format!(", until {end}")).unwrap_or_default(),
+    ))
+}
+
+pub(crate) async fn revoke(app: &App, arguments: Revoke) -> Result<(), Failure> {
+    let standing = Standing::of(app).await?;
+    let name = credit_name(&arguments.credit)?;
+    let credit = found(&name, &standing)?;
+    let joined = standing.joined(app);
+    let waiting = joined.credits.iter().find(|row| row.credit_key == credit.credit_key);
+    if let Some(reason) =
+        waiting.and_then(|row| row.waiting.as_deref()).filter(|reason| *reason != "allocation_invalid")
+    {
+        let message = format!("revoke: credit {} is not allocated ({reason})", credit.credit_key);
+        return Err(Failure::new(Kind::BadInput, message));
+    }
+    let row = AllocationRow { note: arguments.note.clone(), ..revision_row("revoke", name, Action::Revoke) };
+    record(app, &standing, row, &arguments.record).await?;
+    write_stdout(&format!(
+        "Revoked the allocation of {}. It waits in the queue from the next run.\n",
+        credit.credit_key
+    ))
+}
+
+fn credit_name(credit: &CreditArgs) -> Result<CreditName, Failure> {
+    match (&credit.key, &credit.code, &credit.account) {
+        (Some(key), _, _) => Ok(CreditName::Key(key.clone())),
+        (None, Some(code), Some(account)) => {
+            Ok(CreditName::Code { promotion_code: code.clone(), account_id: account.clone() })
+        }
+        _ => Err(Failure::new(Kind::Usage, "name the credit: --key, or --code and --account")),
+    }
+}
+
+fn found(name: &CreditName, standing: &Standing) -> Result<RegisteredCredit, Failure> {
+    let credit = find(name, &standing.register.credits);
+    credit.cloned().map_err(|message| Failure::new(Kind::BadInput, message))
+}
+
+fn revision_row(command: &str, credit: CreditName, action: Action) -> AllocationRow {
+    AllocationRow {
+        at: Problem { file: command.to_owned(), row: None, column: None, message: String::new() },
+        credit,
+        action,
+        amount: None,
+        currency: None,
+        end_date: None,
+        reference: None,
+        node: None,
+        allocation_id: None,
+        recorded_at: None,
+        recorded_by: None,
+        note: None,
+    }
+}
+
+async fn record(app: &App, standing: &Standing, row: AllocationRow, stamp: &RecordArgs) -> Result<(), Failure> {
+    let recording = recording(app, stamp);
+    let (register, hierarchy) = (&standing.register.credits, &standing.reference.hierarchy);
+    let new = revisions(&[row], register, hierarchy, &standing.log, &recording)?;
+    app.lake.logs().append(&new.rows).await?;
+    for warning in &new.warnings {
+        note(&format!("warning: {warning}"));
+    }
+    Ok(())
+}
+
+/// Who and when: as stated, else the login name and now.
+pub(crate) fn recording(app: &App, stamp: &RecordArgs) -> Recording {
+    #[expect(clippy::disallowed_methods, reason = "the login name says who recorded it")]
+    let login = || ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    Recording {
+        recorded_by: stamp.by.clone().or_else(login),
+        recorded_at: stamp.recorded_at.unwrap_or(app.now),
+        now: app.latest_instant(),
+    }
+}
+
+/// Asks on the terminal for what is missing.
+fn ask(app: &App, standing: &Standing, arguments: &mut Allocate) -> Result<(), Failure> {
+    let asked = arguments.amount.is_none() || arguments.to.is_none();
+    if arguments.credit.key.is_none() && arguments.credit.code.is_none() {
+        let waiting = queue_rows(&standing.register.credits, &standing.joined(app).credits, app.as_of);
+        if waiting.is_empty() {
+            return Err(Failure::new(Kind::BadInput, "no credit waits for allocation; name one with --key"));
+        }
+        let choices: Vec<String> = waiting
+            .iter()
+            .map(|row| {
+                let applied = money_text::cents(row.aws_applied);
+                format!(
+                    "{}  ({} {applied} applied by AWS so far, since {})",
+                    row.credit_key, row.currency, row.first_cur_date
+                )
+            })
+            .collect();
+        let chosen = Select::new().with_prompt("Credit").items(&choices).default(0).interact().map_err(no_answer)?;
+        arguments.credit.key = waiting.get(chosen).map(|row| row.credit_key.clone());
+    }
+    if arguments.amount.is_none() {
+        let amount: Money = Input::new().with_prompt("Amount").interact_text().map_err(no_answer)?;
+        arguments.amount = Some(amount);
+    }
+    if arguments.to.is_none() {
+        let nodes: Vec<_> = standing.reference.hierarchy.nodes().map(|(node, _)| node).collect();
+        let chosen = Select::new().with_prompt("Node").items(&nodes).default(0).interact().map_err(no_answer)?;
+        arguments.to = nodes.get(chosen).map(|node| (*node).clone());
+    }
+    if asked && arguments.end_date.is_none() {
+        let text: String = Input::new()
+            .with_prompt("End date (YYYY-MM-DD, empty for none)")
+            .allow_empty(true)
+            .validate_with(|text: &String| {
+                let valid = text.is_empty() || text.parse::<chrono::NaiveDate>().is_ok();
+                if valid { Ok(()) } else { Err("not a date (YYYY-MM-DD)") }
+            })
+            .interact_text()
+            .map_err(no_answer)?;
+        arguments.end_date = text.parse().ok();
+    }
+    if asked && arguments.reference.is_none() {
+        let prompt = Input::new().with_prompt("Reference (empty for none)").allow_empty(true);
+        let text: String = prompt.interact_text().map_err(no_answer)?;
+        arguments.reference = Some(text).filter(|text| !text.is_empty());
+    }
+    Ok(())
+}
+
+fn no_answer(error: dialoguer::Error) -> Failure {
+    Failure::new(Kind::Usage, format!("no answer: {error}"))
+}

@@ -1,0 +1,78 @@
+//! `allocations import`, `list` and `history`.
+
+use std::path::Path;
+
+use join_allocations::entry::revisions;
+use schemas::reference::parse_allocations;
+use schemas::tables::AllocationLogRow;
+
+use super::allocate::recording;
+use super::{Standing, note};
+use crate::cli::{Allocations, RecordArgs};
+use crate::output::{Shown, print, write_stdout};
+use crate::run::App;
+use crate::{Failure, Kind};
+
+pub(crate) async fn allocations(app: &App, command: Allocations) -> Result<(), Failure> {
+    match command {
+        Allocations::Import { file, record } => import(app, &file, &record).await,
+        Allocations::List => list(app).await,
+        Allocations::History { key } => history(app, &key).await,
+    }
+}
+
+async fn import(app: &App, file: &Path, record: &RecordArgs) -> Result<(), Failure> {
+    let name = file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned());
+    let bytes = std::fs::read(file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::new(Kind::BadInput, format!("{} does not exist", file.display())),
+        _ => Failure::new(Kind::Storage, format!("{}: {error}", file.display())),
+    })?;
+    let entered = parse_allocations(&name, &bytes)?;
+    let standing = Standing::of(app).await?;
+    let (register, hierarchy) = (&standing.register.credits, &standing.reference.hierarchy);
+    let new = revisions(&entered, register, hierarchy, &standing.log, &recording(app, record))?;
+    app.lake.logs().append(&new.rows).await?;
+    for warning in &new.warnings {
+        note(&format!("warning: {warning}"));
+    }
+    let lots = new.rows.len();
+    let known = match new.already_recorded {
+        0 => String::new(),
+        count => format!(" {count} rows stood in the log already."),
+    };
+    write_stdout(&format!("Recorded {lots} rows of {name}. They count from the next run.{known}\n"))
+}
+
+/// The rows of the revisions that count, by credit and lot.
+async fn list(app: &App) -> Result<(), Failure> {
+    let standing = Standing::of(app).await?;
+    let mut rows = standing.log.clone();
+    rows.retain(|row| {
+        let of_credit = standing.log.iter().filter(|other| other.credit_key == row.credit_key);
+        let newest = of_credit.map(|other| (other.recorded_at, &other.allocation_id)).max();
+        newest == Some((row.recorded_at, &row.allocation_id)) && row.action == "allocate"
+    });
+    rows.sort_by(|left, right| (&left.credit_key, left.lot).cmp(&(&right.credit_key, right.lot)));
+    rows.dedup();
+    print_rows(app, &rows, "No credit is allocated.")
+}
+
+async fn history(app: &App, key: &str) -> Result<(), Failure> {
+    let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
+    let mut rows: Vec<AllocationLogRow> = log.into_iter().filter(|row| row.credit_key == key).collect();
+    if rows.is_empty() && app.format == crate::cli::Format::Table {
+        let standing = Standing::of(app).await?;
+        if !standing.register.credits.iter().any(|credit| credit.credit_key == key) {
+            let message = format!("credit {key} is not registered; `queue` and `credits` list those that are");
+            return Err(Failure::new(Kind::BadInput, message));
+        }
+    }
+    rows.sort_by(|left, right| {
+        (left.recorded_at, &left.allocation_id, left.lot).cmp(&(right.recorded_at, &right.allocation_id, right.lot))
+    });
+    print_rows(app, &rows, "Nothing has been recorded about this credit.")
+}
+
+fn print_rows(app: &App, rows: &[AllocationLogRow], empty: &str) -> Result<(), Failure> {
+    print(&[schemas::to_batch(rows)?], app.format, Shown::Cents, empty)
+}

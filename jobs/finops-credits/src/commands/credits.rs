@@ -1,0 +1,44 @@
+//! `credits`: allocated credits as published.
+
+use datafusion::logical_expr::{col, lit};
+use schemas::TableRow;
+use schemas::tables::{AllocationLogRow, Credit};
+
+use super::note;
+use crate::output::{Shown, print};
+use crate::run::App;
+use crate::{Failure, jobs};
+
+const COLUMNS: [&str; 13] = [
+    "credit_key",
+    "promotion_code",
+    "account_id",
+    "currency",
+    "status",
+    "allocated_amount",
+    "used",
+    "expired",
+    "remaining",
+    "end_date",
+    "days_left",
+    "aws_applied",
+    "reference",
+];
+
+pub(crate) async fn credits(app: &App) -> Result<(), Failure> {
+    let context = jobs::session(app);
+    let published = app.lake.published_frame(&context, &Credit::TABLE).await?;
+    let allocated = published
+        .filter(col("status").not_eq(lit("unallocated")))?
+        .sort(vec![col("end_date").sort(true, false), col("credit_key").sort(true, true)])?;
+    let all: Vec<Credit> = schemas::from_batches(&allocated.clone().collect().await?)?;
+    let batches = allocated.select_columns(&COLUMNS)?.collect().await?;
+    print(&batches, app.format, Shown::Cents, "No credit is allocated.")?;
+    let newest = all.iter().filter_map(|credit| credit.recorded_at).max();
+    let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
+    let later = log.iter().filter(|row| row.lot == 1 && newest.is_none_or(|newest| row.recorded_at > newest)).count();
+    if later > 0 {
+        note(&format!("note: {later} revisions were recorded after these figures; they count from the next run"));
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! The commands for people.
+
+pub(crate) mod allocate;
+pub(crate) mod allocations;
+pub(crate) mod credits;
+pub(crate) mod query;
+pub(crate) mod queue;
+pub(crate) mod run;
+mod summary;
+
+use credit_ledger::BillingPeriod;
+use detect_credits::register::{Register, register};
+use join_allocations::join::{Joined, join};
+use lake::ReferenceFiles;
+use schemas::tables::{AllocationLogRow, CreditLogRow};
+
+use crate::run::App;
+use crate::{Failure, Kind, jobs};
+
+/// The credits and what is recorded about them at this moment, also what the next run has not seen yet.
+pub(crate) struct Standing {
+    pub(crate) register: Register,
+    pub(crate) log: Vec<AllocationLogRow>,
+    pub(crate) reference: ReferenceFiles,
+}
+
+impl Standing {
+    /// # Errors
+    /// [`Kind::NotYet`] before the first run.
+    pub(crate) async fn of(app: &App) -> Result<Self, Failure> {
+        let generations = app.lake.generations().await?;
+        if generations.is_empty() {
+            let message =
+                format!("no export has been read into the lake {} yet; `run` first", app.settings.lake.location);
+            return Err(Failure::new(Kind::NotYet, message));
+        }
+        let context = jobs::session(app);
+        let lines = app.lake.credit_lines(&context, &generations).await?;
+        let credits_log: Vec<CreditLogRow> = app.lake.logs().read().await?;
+        let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
+        let register = register(&lines, BillingPeriod::of(app.as_of), &credits_log, &log)?;
+        Ok(Self { register, log, reference: ReferenceFiles::load(&app.settings)? })
+    }
+
+    /// How each credit stands with the log.
+    pub(crate) fn joined(&self, app: &App) -> Joined {
+        join(&self.register.credits, &self.log, &self.reference.hierarchy, app.latest_instant())
+    }
+}
+
+/// A note to the person, beside the output.
+#[expect(clippy::print_stderr, reason = "notes to the person stand beside the output")]
+pub(crate) fn note(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,75 @@
+//! `query`: SQL over every table.
+
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use datafusion::datasource::MemTable;
+use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::lit;
+use datafusion::prelude::{DataFrame, SessionContext};
+use schemas::tables::{ALL, CostLine, CreditLine};
+use schemas::{Place, Table, TableRow};
+
+use crate::output::{Shown, print};
+use crate::run::App;
+use crate::{Failure, Kind, jobs};
+
+pub(crate) async fn query(app: &App, sql: &str) -> Result<(), Failure> {
+    let context = jobs::session(app);
+    register_tables(app, &context).await?;
+    let usage = |error: datafusion::error::DataFusionError| {
+        Failure::new(Kind::Usage, format!("query: {}", error.strip_backtrace()))
+    };
+    let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    let frame = context.sql_with_options(sql, read_only).await.map_err(usage)?;
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let mut batches = frame.collect().await?;
+    if batches.is_empty() {
+        batches.push(RecordBatch::new_empty(schema));
+    }
+    print(&batches, app.format, Shown::Exact, "(no rows)")
+}
+
+async fn register_tables(app: &App, context: &SessionContext) -> Result<(), Failure> {
+    let published = app.lake.published().await?.is_some();
+    for table in ALL {
+        match table.place {
+            Place::Published if published => {
+                let frame = app.lake.published_frame(context, &table).await?;
+                context.register_table(table.name, partition_first(frame, &table)?.into_view())?;
+            }
+            Place::Log => {
+                let batches = app.lake.logs().batches(&table).await?;
+                let schema = batches.first().map_or_else(|| table.schema(), RecordBatch::schema);
+                context.register_table(table.name, Arc::new(MemTable::try_new(schema, vec![batches])?))?;
+            }
+            Place::Published | Place::Generation | Place::Handoff => {}
+        }
+    }
+    register_generations::<CostLine>(app, context).await?;
+    register_generations::<CreditLine>(app, context).await
+}
+
+/// `billing_period` before the other columns, as the contract lists them.
+fn partition_first(frame: DataFrame, table: &Table) -> Result<DataFrame, Failure> {
+    let partition = table.partitioned.then_some(Table::PARTITION);
+    let columns: Vec<&str> = partition.into_iter().chain(table.column_names()).collect();
+    Ok(frame.select_columns(&columns)?)
+}
+
+/// The current generations of all periods as one table.
+async fn register_generations<R: TableRow>(app: &App, context: &SessionContext) -> Result<(), Failure> {
+    let mut all: Option<DataFrame> = None;
+    for (period, generation) in app.lake.generations().await? {
+        let frame = app.lake.generation_frame::<R>(context, period, &generation.fingerprint).await?;
+        let frame = frame.with_column(Table::PARTITION, lit(period.to_string()))?;
+        all = Some(match all {
+            Some(all) => all.union(frame)?,
+            None => frame,
+        });
+    }
+    if let Some(all) = all {
+        context.register_table(R::TABLE.name, partition_first(all, &R::TABLE)?.into_view())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,286 @@
+//! What `run` ends with.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use credit_ledger::{BillingPeriod, Money};
+use datafusion::logical_expr::{col, lit};
+use datafusion::prelude::SessionContext;
+use schemas::tables::{AllocationIssue, Credit, CreditQueue, NetCostSummary, Reconciliation};
+use schemas::{Table, TableRow};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::cli::Format;
+use crate::jobs::{self, Detected, PeriodSource};
+use crate::money_text::{cents, count, exact};
+use crate::output::{Shown, print, write_stdout};
+use crate::run::App;
+use crate::{Failure, Kind};
+
+/// Everything the summary says, as `--format json` prints it.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    run_id: String,
+    as_of: chrono::NaiveDate,
+    export: ExportPart,
+    credits: CreditsPart,
+    allocation_issues: Vec<String>,
+    /// Latest period with lines.
+    latest_period: Option<BillingPeriod>,
+    net_cost_by_business_unit: Vec<NetCostSummary>,
+    tie_out: Vec<TieOut>,
+}
+
+#[derive(Debug, Serialize)]
+struct ExportPart {
+    format: String,
+    periods_read: Vec<BillingPeriod>,
+    lines_read: u64,
+    periods_unchanged: Vec<BillingPeriod>,
+    lines_unchanged: u64,
+    /// No longer in the export: they keep what was last read.
+    periods_gone: Vec<BillingPeriod>,
+    blank_costs: u64,
+    unknown_line_types: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct CreditsPart {
+    registered: usize,
+    new: Vec<CreditAmount>,
+    waiting: Vec<CreditAmount>,
+    expiring_soon: Vec<CreditAmount>,
+    expired: Vec<CreditAmount>,
+}
+
+/// A credit and the amount that matters: applied by AWS so far (new, waiting), left (expiring soon), lost (expired).
+#[derive(Debug, Serialize)]
+struct CreditAmount {
+    credit_key: String,
+    currency: String,
+    amount: Money,
+    end_date: Option<chrono::NaiveDate>,
+}
+
+/// Sums over all periods of one currency.
+#[derive(Debug, Serialize)]
+struct TieOut {
+    currency: String,
+    export_total: Money,
+    invoice_net: Money,
+    difference: Money,
+    net_cost: Money,
+    clearing: Money,
+}
+
+async fn rows<R: TableRow + DeserializeOwned>(app: &App, context: &SessionContext) -> Result<Vec<R>, Failure> {
+    Ok(schemas::from_batches(&app.lake.published_frame(context, &R::TABLE).await?.collect().await?)?)
+}
+
+impl Summary {
+    /// Reads what was published back.
+    pub(super) async fn of(app: &App, detected: Detected) -> Result<Self, Failure> {
+        let context = jobs::session(app);
+        let credits: Vec<Credit> = rows(app, &context).await?;
+        let queue: Vec<CreditQueue> = rows(app, &context).await?;
+        let issues: Vec<AllocationIssue> = rows(app, &context).await?;
+        let reconciliation: Vec<Reconciliation> = rows(app, &context).await?;
+        let latest_period = detected.periods.iter().map(|detected| detected.period).max();
+        let by_unit = match latest_period {
+            Some(period) => {
+                let summary = app.lake.published_frame(&context, &NetCostSummary::TABLE).await?;
+                let of_period = col(Table::PARTITION).eq(lit(period.to_string())).and(col("level").eq(lit(1)));
+                let order = ["currency", "business_unit"].map(|name| col(name).sort(true, true));
+                let summary = summary.filter(of_period)?.sort(order.to_vec())?;
+                schemas::from_batches(&summary.collect().await?)?
+            }
+            None => Vec::new(),
+        };
+        Ok(Self {
+            run_id: app.run_id.clone(),
+            as_of: app.as_of,
+            export: ExportPart::of(&detected),
+            credits: CreditsPart::of(&credits, &queue, &detected.new_credits),
+            allocation_issues: issues
+                .iter()
+                .map(|issue| format!("{} lot {}: {}", issue.allocation_id, issue.lot, issue.problem))
+                .collect(),
+            latest_period,
+            net_cost_by_business_unit: by_unit,
+            tie_out: tie_out(&reconciliation)?,
+        })
+    }
+
+    pub(super) fn print(&self, app: &App) -> Result<(), Failure> {
+        match app.format {
+            Format::Json => {
+                let text = serde_json::to_string_pretty(self);
+                write_stdout(&(text.map_err(|error| Failure::new(Kind::CheckFailed, error.to_string()))? + "\n"))
+            }
+            Format::Csv => self.print_units(app),
+            Format::Table => {
+                write_stdout(&self.head())?;
+                if let Some(period) = self.latest_period {
+                    write_stdout(&format!("\nNet cost of {period} by business unit\n"))?;
+                    self.print_units(app)?;
+                }
+                write_stdout(&self.tie_out_lines())
+            }
+        }
+    }
+
+    fn print_units(&self, app: &App) -> Result<(), Failure> {
+        let batch = schemas::to_batch(&self.net_cost_by_business_unit)?;
+        let columns =
+            ["business_unit", "currency", "gross_cost", "refunds", "credits_applied", "net_cost", "budget_remaining"];
+        let indexes: Vec<usize> = columns.iter().filter_map(|name| batch.schema().index_of(name).ok()).collect();
+        let batch = batch.project(&indexes).map_err(datafusion::error::DataFusionError::from)?;
+        print(&[batch], app.format, Shown::Cents, "(no cost)")
+    }
+
+    fn head(&self) -> String {
+        let mut text = format!("Run {} as of {}\n\n", self.run_id, self.as_of);
+        let export = &self.export;
+        let _ = writeln!(
+            text,
+            "Export      {}: {} periods read ({} lines), {} unchanged ({} lines)",
+            export.format,
+            export.periods_read.len(),
+            count(export.lines_read),
+            export.periods_unchanged.len(),
+            count(export.lines_unchanged),
+        );
+        if !export.periods_gone.is_empty() {
+            let gone: Vec<String> = export.periods_gone.iter().map(ToString::to_string).collect();
+            let _ = writeln!(text, "            no longer in the export, kept as last read: {}", gone.join(", "));
+        }
+        if export.blank_costs > 0 {
+            let _ = writeln!(text, "            {} lines without a cost count as zero", count(export.blank_costs));
+        }
+        for (line_type, lines) in &export.unknown_line_types {
+            let _ =
+                writeln!(text, "            unknown line type {line_type} counts as charges: {} lines", count(*lines));
+        }
+        let credits = &self.credits;
+        let _ = writeln!(text, "Credits     {} registered", credits.registered);
+        list(&mut text, "new", &credits.new, "applied by AWS so far");
+        list(&mut text, "waiting for allocation", &credits.waiting, "applied by AWS so far");
+        list(&mut text, "expiring soon", &credits.expiring_soon, "left");
+        list(&mut text, "expired", &credits.expired, "lost");
+        if !self.allocation_issues.is_empty() {
+            let _ = writeln!(text, "Allocations {} cannot be used:", self.allocation_issues.len());
+            for issue in &self.allocation_issues {
+                let _ = writeln!(text, "            {issue}");
+            }
+        }
+        text
+    }
+
+    fn tie_out_lines(&self) -> String {
+        let mut text = String::from("\n");
+        for row in &self.tie_out {
+            let _ = writeln!(
+                text,
+                "Tie-out     export {} {currency} = invoice_net {}, difference {}; net cost {}, clearing {}",
+                exact(row.export_total),
+                exact(row.invoice_net),
+                exact(row.difference),
+                exact(row.net_cost),
+                exact(row.clearing),
+                currency = row.currency,
+            );
+        }
+        text
+    }
+}
+
+/// `  3 waiting for allocation: 1,234.56 USD applied by AWS so far` and the keys below.
+fn list(text: &mut String, what: &str, credits: &[CreditAmount], amount: &str) {
+    if credits.is_empty() {
+        return;
+    }
+    let mut sums: BTreeMap<&str, Money> = BTreeMap::new();
+    for credit in credits {
+        let sum = sums.entry(&credit.currency).or_default();
+        *sum = sum.checked_add(credit.amount).unwrap_or(*sum);
+    }
+    let sums: Vec<String> = sums.iter().map(|(currency, sum)| format!("{} {currency}", cents(*sum))).collect();
+    let _ = writeln!(text, "            {} {what}: {} {amount}", credits.len(), sums.join(", "));
+    const SHOWN: usize = 10;
+    for credit in credits.iter().take(SHOWN) {
+        let end = credit.end_date.map(|end| format!(", ends {end}")).unwrap_or_default();
+        let _ =
+            writeln!(text, "              {}  {} {}{end}", credit.credit_key, cents(credit.amount), credit.currency);
+    }
+    if credits.len() > SHOWN {
+        let _ = writeln!(text, "              and {} more", credits.len() - SHOWN);
+    }
+}
+
+impl ExportPart {
+    fn of(detected: &Detected) -> Self {
+        let of = |source| detected.periods.iter().filter(move |period| period.source == source);
+        let periods = |source| of(source).map(|detected| detected.period).collect::<Vec<_>>();
+        let lines = |source| of(source).map(|detected| detected.lines).sum();
+        let mut unknown_line_types: BTreeMap<String, u64> = BTreeMap::new();
+        for (line_type, lines) in detected.periods.iter().flat_map(|detected| &detected.unknown_line_types) {
+            *unknown_line_types.entry(line_type.clone()).or_default() += lines;
+        }
+        Self {
+            format: detected.format.clone(),
+            periods_read: periods(PeriodSource::Read),
+            lines_read: lines(PeriodSource::Read),
+            periods_unchanged: periods(PeriodSource::Unchanged),
+            lines_unchanged: lines(PeriodSource::Unchanged),
+            periods_gone: periods(PeriodSource::Gone),
+            blank_costs: detected.periods.iter().map(|detected| detected.blank_costs).sum(),
+            unknown_line_types,
+        }
+    }
+}
+
+impl CreditsPart {
+    fn of(credits: &[Credit], queue: &[CreditQueue], new: &[String]) -> Self {
+        let amounts = |keep: &dyn Fn(&Credit) -> bool, amount: fn(&Credit) -> Option<Money>| {
+            let kept = credits.iter().filter(|credit| keep(credit));
+            let amounts = kept.map(|credit| CreditAmount {
+                credit_key: credit.credit_key.clone(),
+                currency: credit.currency.clone(),
+                amount: amount(credit).unwrap_or_default(),
+                end_date: credit.end_date,
+            });
+            amounts.collect::<Vec<_>>()
+        };
+        Self {
+            registered: credits.len(),
+            new: amounts(&|credit| new.contains(&credit.credit_key), |credit| Some(credit.aws_applied)),
+            waiting: amounts(&|credit| queue.iter().any(|row| row.credit_key == credit.credit_key), |credit| {
+                Some(credit.aws_applied)
+            }),
+            expiring_soon: amounts(&|credit| credit.status == "expiring_soon", |credit| credit.remaining),
+            expired: amounts(&|credit| credit.status == "expired", |credit| credit.expired),
+        }
+    }
+}
+
+fn tie_out(rows: &[Reconciliation]) -> Result<Vec<TieOut>, Failure> {
+    let mut by_currency: BTreeMap<&str, Vec<&Reconciliation>> = BTreeMap::new();
+    for row in rows {
+        by_currency.entry(&row.currency).or_default().push(row);
+    }
+    by_currency
+        .into_iter()
+        .map(|(currency, rows)| {
+            let sum = |amount: fn(&Reconciliation) -> Money| Money::total(rows.iter().map(|row| amount(row)));
+            Ok(TieOut {
+                currency: currency.to_owned(),
+                export_total: sum(|row| row.export_total)?,
+                invoice_net: sum(|row| row.invoice_net)?,
+                difference: sum(|row| row.difference)?,
+                net_cost: sum(|row| row.net_cost)?,
+                clearing: sum(|row| row.clearing)?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,334 @@
+//! The shell of detect-credits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::NaiveTime;
+use credit_ledger::BillingPeriod;
+use datafusion::prelude::SessionContext;
+use detect_credits::census::{Census, CountedFile, count};
+use detect_credits::description::DescriptionParser;
+use detect_credits::lines::LineReader;
+use detect_credits::listing::{ExportFile, current_files, list};
+use detect_credits::register::{Register, journal, register};
+use detect_credits::scan::{ScanUnit, Scanned, scan};
+use detect_credits::{DetectError, RuleMatcher};
+use join_allocations::entry::{Recording, revisions};
+use lake::{CurrencyTotal, Generation, ReferenceFiles, SourceFile, open_export};
+use object_store::ObjectStore;
+use schemas::TableRow;
+use schemas::reference::CostRules;
+use schemas::tables::{AllocationLogRow, CostLine, CreditLine, CreditLogRow, ExportTotal};
+use sha2::{Digest, Sha256};
+
+use super::{DETECT, Detected, DetectedPeriod, PeriodSource, session};
+use crate::progress::ScanBar;
+use crate::run::App;
+use crate::{Failure, Kind};
+
+/// Raised when the same files would be read to other lines than before.
+const READER_VERSION: u32 = 1;
+
+/// Reads what changed in the export and registers credits.
+pub(crate) async fn detect_credits(app: &App) -> Result<Detected, Failure> {
+    let _lock = app.lake.lock()?;
+    app.lake.clear_work(&app.run_id)?;
+    let reference = ReferenceFiles::load(&app.settings)?;
+    let context = session(app);
+    let export = Export::open(app, &reference.cost_rules).await?;
+    let read = export.read_changes(app, &context).await?;
+    let generations = app.lake.generations().await?;
+    let detected = hand_over(app, &context, &reference, &generations, &read, &export).await?;
+    app.lake.finish_job(&app.run_id, DETECT, &detected).await?;
+    Ok(detected)
+}
+
+/// The export as it lies there now.
+struct Export {
+    store: Arc<dyn ObjectStore>,
+    reader: LineReader,
+    /// Digest of everything but the files that lines depend on.
+    settings_digest: String,
+    files: Vec<(ExportFile, Census)>,
+    opened: BTreeMap<String, CountedFile>,
+    known: BTreeMap<BillingPeriod, Generation>,
+}
+
+impl Export {
+    /// Lists the export and says which periods each file holds; only files that were not read before are opened.
+    async fn open(app: &App, rules: &CostRules) -> Result<Self, Failure> {
+        let settings = &app.settings;
+        let store = open_export(settings)?;
+        let reader = LineReader {
+            currency: settings.source.currency.clone(),
+            cost: settings.source.cost,
+            credits: settings.credits.clone(),
+            descriptions: DescriptionParser::new(&settings.credits)?,
+            rules: RuleMatcher::new(rules),
+        };
+        let listing = list(&store, &settings.source.location).await?;
+        let listed = current_files(&store, &listing).await?;
+        let known = app.lake.generations().await?;
+        let before: BTreeMap<(&str, u64, &str), &Census> = known
+            .values()
+            .flat_map(|generation| &generation.files)
+            .map(|file| ((file.path.as_str(), file.size, file.version.as_str()), &file.lines))
+            .collect();
+        let (mut files, mut opened) = (Vec::new(), BTreeMap::new());
+        let mut problems = schemas::reference::Problems::default();
+        for file in listed {
+            let known = before.get(&(file.path.as_str(), file.size, file.version.as_str())).copied();
+            if let Some(census) = known {
+                files.push((file, census.clone()));
+                continue;
+            }
+            match count(&store, &file, &reader.rules, reader.cost, reader.currency.is_some()).await {
+                Ok(counted) => {
+                    files.push((file.clone(), counted.census.clone()));
+                    opened.insert(file.path, counted);
+                }
+                Err(DetectError::BadExport(found)) => problems.0.extend(found.0),
+                Err(other) => return Err(other.into()),
+            }
+        }
+        problems.or(())?;
+        let settings_digest = settings_digest(app, rules);
+        Ok(Self { store, reader, settings_digest, files, opened, known })
+    }
+
+    /// Periods up to the as-of date, with the fingerprint of what they would be read from.
+    fn fingerprints(&self, last: BillingPeriod) -> BTreeMap<BillingPeriod, String> {
+        let periods: BTreeSet<BillingPeriod> =
+            self.files.iter().flat_map(|(_, census)| census.keys()).copied().filter(|period| *period <= last).collect();
+        let fingerprint = |period: BillingPeriod| {
+            let mut digest = Sha256::new_with_prefix(&self.settings_digest);
+            for (file, _) in self.files.iter().filter(|(_, census)| census.contains_key(&period)) {
+                digest.update(format!("{:?}", (&file.path, file.size, &file.version)));
+            }
+            hex(&digest.finalize())
+        };
+        periods.into_iter().map(|period| (period, fingerprint(period))).collect()
+    }
+
+    /// Reads every period whose fingerprint changed; all of them become current only after all could be read.
+    async fn read_changes(&self, app: &App, context: &SessionContext) -> Result<BTreeSet<BillingPeriod>, Failure> {
+        let last = BillingPeriod::of(app.as_of);
+        let fingerprints = self.fingerprints(last);
+        if fingerprints.is_empty() && self.known.is_empty() {
+            let message =
+                format!("the billing export at {} holds no lines up to {last} yet", app.settings.source.location);
+            return Err(Failure::new(Kind::NotYet, message));
+        }
+        let changed: BTreeMap<BillingPeriod, String> = fingerprints
+            .into_iter()
+            .filter(|(period, new)| self.known.get(period).is_none_or(|known| known.fingerprint != *new))
+            .collect();
+        let units = units(&changed, &self.files);
+        let bytes = units.iter().flat_map(|(_, files)| files).map(|(file, _)| file.size).sum();
+        let bar = ScanBar::new(bytes, app.watched);
+        let mut written = Vec::new();
+        for (periods, files) in &units {
+            let name = periods.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            tracing::info!(periods = %name, files = files.len(), "reading");
+            let unit = ScanUnit { periods: periods.clone(), files: self.counted(files).await? };
+            let threads = app.settings.threads();
+            let reading = scan(context, &self.store, &self.reader, &unit, threads, bar.progress());
+            let scanned = bar.watch(&name, reading).await?;
+            for period in periods {
+                let fingerprint = changed.get(period).cloned().unwrap_or_default();
+                written.push((*period, self.write(app, &scanned, &unit, *period, fingerprint).await?));
+            }
+        }
+        bar.finish();
+        self.check_unchanged(app).await?;
+        for (period, generation) in &written {
+            app.lake.switch_generation(*period, generation).await?;
+        }
+        Ok(written.into_iter().map(|(period, _)| period).collect())
+    }
+
+    async fn counted(&self, files: &[(ExportFile, Census)]) -> Result<Vec<CountedFile>, Failure> {
+        let mut counted = Vec::with_capacity(files.len());
+        for (file, census) in files {
+            counted.push(match self.opened.get(&file.path) {
+                Some(opened) => opened.clone(),
+                None => {
+                    let (rules, cost) = (&self.reader.rules, self.reader.cost);
+                    let currency_is_set = self.reader.currency.is_some();
+                    CountedFile::open(&self.store, file, census.clone(), rules, cost, currency_is_set).await?
+                }
+            });
+        }
+        Ok(counted)
+    }
+
+    async fn write(
+        &self,
+        app: &App,
+        scanned: &Scanned,
+        unit: &ScanUnit,
+        period: BillingPeriod,
+        fingerprint: String,
+    ) -> Result<Generation, Failure> {
+        let cost_lines = scanned.cost_lines(period)?;
+        app.lake.write_generation(period, &fingerprint, &CostLine::TABLE, cost_lines).await?;
+        let credit_lines = scanned.credit_lines(&self.reader, period).await?;
+        app.lake.write_generation(period, &fingerprint, &CreditLine::TABLE, credit_lines).await?;
+        let formats: BTreeSet<&str> = unit.files.iter().map(CountedFile::format).collect();
+        let totals = scanned.tally.totals.iter().filter(|((of, _), _)| *of == period);
+        Ok(Generation {
+            fingerprint,
+            format: formats.into_iter().collect::<Vec<_>>().join(", "),
+            files: unit.files.iter().filter(|file| file.census.contains_key(&period)).map(source_file).collect(),
+            totals: totals
+                .map(|((_, currency), (lines, export_total))| CurrencyTotal {
+                    currency: currency.clone(),
+                    export_total: *export_total,
+                    lines: *lines,
+                })
+                .collect(),
+            blank_costs: scanned.tally.blank_costs.get(&period).copied().unwrap_or(0),
+            unknown_line_types: scanned.tally.unknown_line_types.get(&period).cloned().unwrap_or_default(),
+        })
+    }
+
+    /// Lists the export again: a file that changed while it was read may have been read half old, half new.
+    async fn check_unchanged(&self, app: &App) -> Result<(), Failure> {
+        let listing = list(&self.store, &app.settings.source.location).await?;
+        let now: BTreeSet<ExportFile> = current_files(&self.store, &listing).await?.into_iter().collect();
+        let then: BTreeSet<ExportFile> = self.files.iter().map(|(file, _)| file.clone()).collect();
+        match then.symmetric_difference(&now).next() {
+            None => Ok(()),
+            Some(file) => {
+                let message = format!("{}: the export changed while it was read; try again", file.path);
+                Err(Failure::new(Kind::NotYet, message))
+            }
+        }
+    }
+}
+
+fn source_file(file: &CountedFile) -> SourceFile {
+    let ExportFile { path, size, version, .. } = file.file().clone();
+    SourceFile { path, size, version, lines: file.census.clone() }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn settings_digest(app: &App, rules: &CostRules) -> String {
+    let conditions: Vec<_> = rules.iter().map(|rule| (&rule.rule_id, rule.priority, &rule.conditions)).collect();
+    let source = &app.settings.source;
+    let credits = &app.settings.credits;
+    let patterns = (&credits.description_patterns, &credits.class_patterns, &credits.treat_as_refund);
+    let exclusions = (
+        &credits.ineligible_billing_entities,
+        &credits.ineligible_services,
+        &credits.ineligible_line_types,
+        &credits.ineligible_upfront_fees,
+    );
+    let all = (READER_VERSION, conditions, source.cost, &source.currency, patterns, exclusions);
+    hex(&Sha256::digest(format!("{all:?}")))
+}
+
+type Files = Vec<(ExportFile, Census)>;
+type Unit = (Vec<BillingPeriod>, Files);
+
+/// Groups periods that share a file: such a file is read once. Mostly each period is a unit of its own.
+fn units(changed: &BTreeMap<BillingPeriod, String>, files: &[(ExportFile, Census)]) -> Vec<Unit> {
+    let mut units: Vec<(BTreeSet<BillingPeriod>, Files)> = Vec::new();
+    for (file, census) in files {
+        let mut periods: BTreeSet<BillingPeriod> =
+            census.keys().copied().filter(|period| changed.contains_key(period)).collect();
+        if periods.is_empty() {
+            continue;
+        }
+        let mut members = vec![(file.clone(), census.clone())];
+        units.retain_mut(|(other, others)| {
+            let apart = other.is_disjoint(&periods);
+            if !apart {
+                periods.append(other);
+                members.append(others);
+            }
+            apart
+        });
+        units.push((periods, members));
+    }
+    units.sort_by_key(|(periods, _)| periods.first().copied());
+    units.into_iter().map(|(periods, files)| (periods.into_iter().collect(), files)).collect()
+}
+
+/// Registers the credits and hands the later jobs what they need.
+async fn hand_over(
+    app: &App,
+    context: &SessionContext,
+    reference: &ReferenceFiles,
+    generations: &BTreeMap<BillingPeriod, Generation>,
+    read: &BTreeSet<BillingPeriod>,
+    export: &Export,
+) -> Result<Detected, Failure> {
+    let last = BillingPeriod::of(app.as_of);
+    let lines = app.lake.credit_lines(context, generations).await?;
+    let log: Vec<CreditLogRow> = app.lake.logs().read().await?;
+    let allocations: Vec<AllocationLogRow> = app.lake.logs().read().await?;
+    let register = register(&lines, last, &log, &allocations)?;
+    let changes = journal(&register, &log, &app.run_id, app.now);
+    app.lake.logs().append(&changes).await?;
+    if allocations.is_empty() {
+        take_over(app, reference, &register).await?;
+    }
+    let run_id = &app.run_id;
+    app.lake.hand_over(run_id, None, &register.credits).await?;
+    app.lake.hand_over(run_id, None, &register.applied).await?;
+    let in_run: BTreeMap<&BillingPeriod, &Generation> =
+        generations.iter().filter(|(period, _)| **period <= last).collect();
+    app.lake.hand_over(run_id, None, &export_totals(&in_run)).await?;
+    let present = export.fingerprints(last);
+    let periods = in_run.iter().map(|(period, generation)| DetectedPeriod {
+        period: **period,
+        fingerprint: generation.fingerprint.clone(),
+        lines: generation.lines(),
+        source: match (read.contains(period), present.contains_key(period)) {
+            (true, _) => PeriodSource::Read,
+            (false, true) => PeriodSource::Unchanged,
+            (false, false) => PeriodSource::Gone,
+        },
+        blank_costs: generation.blank_costs,
+        unknown_line_types: generation.unknown_line_types.clone(),
+    });
+    let formats: BTreeSet<&str> = in_run.values().map(|generation| generation.format.as_str()).collect();
+    Ok(Detected {
+        as_of: app.as_of,
+        format: formats.into_iter().collect::<Vec<_>>().join(", "),
+        periods: periods.collect(),
+        new_credits: changes.iter().filter(|row| row.revision == 1).map(|row| row.credit_key.clone()).collect(),
+    })
+}
+
+fn export_totals(generations: &BTreeMap<&BillingPeriod, &Generation>) -> Vec<ExportTotal> {
+    let rows = generations.iter().flat_map(|(period, generation)| {
+        generation.totals.iter().map(|total| ExportTotal {
+            billing_period: **period,
+            currency: total.currency.clone(),
+            export_total: total.export_total,
+            rows_read: i64::try_from(total.lines).unwrap_or(i64::MAX),
+        })
+    });
+    rows.collect()
+}
+
+/// A lake whose log is still empty takes over `allocations.csv` of the reference folder, once. Rows that do not say
+/// when they were recorded count as recorded at the start of the as-of date: the same on every lake.
+async fn take_over(app: &App, reference: &ReferenceFiles, register: &Register) -> Result<(), Failure> {
+    let recording = Recording {
+        recorded_by: Some("allocations.csv".to_owned()),
+        recorded_at: app.as_of.and_time(NaiveTime::MIN),
+        now: app.latest_instant(),
+    };
+    let taken = revisions(&reference.allocations, &register.credits, &reference.hierarchy, &[], &recording)?;
+    for warning in &taken.warnings {
+        tracing::warn!("allocations.csv: {warning}");
+    }
+    app.lake.logs().append(&taken.rows).await?;
+    Ok(())
+}

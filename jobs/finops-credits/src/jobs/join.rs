@@ -1,0 +1,75 @@
+//! The shell of join-allocations.
+
+use credit_ledger::BillingPeriod;
+use datafusion::prelude::SessionContext;
+use join_allocations::join::join;
+use join_allocations::plan;
+use lake::ReferenceFiles;
+use schemas::tables::{AllocationLogRow, Cell, CostLine, HierarchyRow, LotRow, RegisteredCredit};
+
+use super::{Detected, JOIN, JoinRecord, session};
+use crate::Failure;
+use crate::run::App;
+
+/// Turns recorded allocations into lots, and spend into cells.
+pub(crate) async fn join_allocations(app: &App) -> Result<JoinRecord, Failure> {
+    let _lock = app.lake.lock()?;
+    let detected = Detected::of(app).await?;
+    let reference = ReferenceFiles::load(&app.settings)?;
+    let context = session(app);
+    let run_id = &app.run_id;
+    let register: Vec<RegisteredCredit> = app.lake.handed_over(&context, run_id, None).await?;
+    let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
+    let joined = join(&register, &log, &reference.hierarchy, app.latest_instant());
+    for issue in &joined.issues {
+        tracing::warn!(allocation = %issue.allocation_id, lot = issue.lot, "{}", issue.problem);
+    }
+    app.lake.hand_over(run_id, None, &joined.credits).await?;
+    app.lake.hand_over(run_id, None, &joined.lots).await?;
+    app.lake.hand_over(run_id, None, &joined.issues).await?;
+    app.lake.hand_over(run_id, None, &hierarchy_rows(&reference)).await?;
+    write_cells(app, &context, &detected, &reference).await?;
+    let record = JoinRecord { first_period: first_period(app, &detected, &reference, &joined.lots) };
+    app.lake.finish_job(run_id, JOIN, &record).await?;
+    Ok(record)
+}
+
+async fn write_cells(
+    app: &App,
+    context: &SessionContext,
+    detected: &Detected,
+    reference: &ReferenceFiles,
+) -> Result<(), Failure> {
+    let targets = plan::rule_targets(&reference.cost_rules)?;
+    for period in &detected.periods {
+        let lines = app.lake.generation_frame::<CostLine>(context, period.period, &period.fingerprint).await?;
+        let cells = plan::cells(lines, context.read_batch(targets.clone())?)?;
+        let rows = app.lake.hand_over_frame::<Cell>(&app.run_id, period.period, cells).await?;
+        tracing::info!(period = %period.period, cells = rows, "mapped to nodes");
+    }
+    Ok(())
+}
+
+fn first_period(app: &App, detected: &Detected, reference: &ReferenceFiles, lots: &[LotRow]) -> BillingPeriod {
+    let last = BillingPeriod::of(app.as_of);
+    let lines = detected.periods.iter().map(|detected| detected.period);
+    let issues = lots.iter().map(|lot| BillingPeriod::of(lot.issue_date));
+    let budgets = reference.budgets.iter().map(|budget| budget.billing_period);
+    lines.chain(issues).chain(budgets).filter(|period| *period <= last).min().unwrap_or(last)
+}
+
+fn hierarchy_rows(reference: &ReferenceFiles) -> Vec<HierarchyRow> {
+    let rows = reference.hierarchy.nodes().map(|(node, owner)| {
+        let [business_unit, department, portfolio, product] = node.levels();
+        HierarchyRow {
+            business_unit,
+            department,
+            portfolio,
+            product,
+            level: i32::try_from(node.level()).unwrap_or(0),
+            owner_email: owner.owner_email.clone(),
+            cost_center: owner.cost_center.clone(),
+        }
+    });
+    rows.collect()
+}

@@ -1,0 +1,96 @@
+//! The jobs' shells: read, plan, check, write. Each finds everything it needs in the lake.
+
+pub(crate) mod detect;
+pub(crate) mod fifo;
+pub(crate) mod join;
+pub(crate) mod net_cost;
+pub(crate) mod publish;
+
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use credit_ledger::BillingPeriod;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::SessionContext;
+use serde::{Deserialize, Serialize};
+
+use crate::run::App;
+use crate::{Failure, Kind};
+
+pub(crate) const DETECT: &str = "detect-credits";
+pub(crate) const JOIN: &str = "join-allocations";
+pub(crate) const FIFO: &str = "apply-fifo";
+pub(crate) const NET_COST: &str = "write-net-cost";
+
+/// A session for the plans of one job.
+pub(crate) fn session(app: &App) -> SessionContext {
+    money_sql::session(app.settings.threads(), Arc::new(RuntimeEnv::default()))
+}
+
+/// One period of the export in this run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DetectedPeriod {
+    pub(crate) period: BillingPeriod,
+    /// Of its generation.
+    pub(crate) fingerprint: String,
+    pub(crate) lines: u64,
+    /// Read in this run, unchanged since an earlier one, or no longer in the export.
+    pub(crate) source: PeriodSource,
+    pub(crate) blank_costs: u64,
+    pub(crate) unknown_line_types: std::collections::BTreeMap<String, u64>,
+}
+
+/// Where a period's lines come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum PeriodSource {
+    Read,
+    Unchanged,
+    Gone,
+}
+
+/// What `detect-credits` leaves for the later jobs beside its tables.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Detected {
+    pub(crate) as_of: NaiveDate,
+    pub(crate) format: String,
+    pub(crate) periods: Vec<DetectedPeriod>,
+    /// Keys of credits that no earlier run knew.
+    pub(crate) new_credits: Vec<String>,
+}
+
+impl Detected {
+    /// The record of this run, made with this as-of date.
+    pub(crate) async fn of(app: &App) -> Result<Self, Failure> {
+        let detected: Self = app.lake.finished_job(&app.run_id, DETECT).await?;
+        if detected.as_of != app.as_of {
+            let message = format!(
+                "run {} was started with --as-of {}, not {}; give all jobs of a run the same",
+                app.run_id, detected.as_of, app.as_of
+            );
+            return Err(Failure::new(Kind::Usage, message));
+        }
+        Ok(detected)
+    }
+
+    pub(crate) fn has(&self, period: BillingPeriod) -> bool {
+        self.periods.iter().any(|detected| detected.period == period)
+    }
+}
+
+/// What `join-allocations` leaves beside its tables.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct JoinRecord {
+    /// First month that any table of the run has: of a line, an issue date or a budget.
+    pub(crate) first_period: BillingPeriod,
+}
+
+impl JoinRecord {
+    pub(crate) async fn of(app: &App) -> Result<Self, Failure> {
+        Ok(app.lake.finished_job(&app.run_id, JOIN).await?)
+    }
+
+    /// All months of the run.
+    pub(crate) fn periods(&self, app: &App) -> impl Iterator<Item = BillingPeriod> + use<> {
+        self.first_period.through(BillingPeriod::of(app.as_of))
+    }
+}

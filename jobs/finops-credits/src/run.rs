@@ -1,0 +1,82 @@
+//! From the command line to the command.
+
+use std::io::IsTerminal;
+
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
+use lake::{Lake, Settings};
+
+use crate::cli::{Cli, Command, Format};
+use crate::{Failure, Kind, commands, jobs};
+
+/// What every command works with.
+pub(crate) struct App {
+    pub(crate) settings: Settings,
+    pub(crate) lake: Lake,
+    pub(crate) as_of: NaiveDate,
+    pub(crate) run_id: String,
+    /// Start of the command, UTC: the one reading of the clock.
+    pub(crate) now: NaiveDateTime,
+    pub(crate) format: Format,
+    /// True where a person watches stderr.
+    pub(crate) watched: bool,
+}
+
+impl App {
+    /// The latest instant at which anything can have been recorded: now, or the end of a later as-of date.
+    pub(crate) fn latest_instant(&self) -> NaiveDateTime {
+        let end_of_day = self.as_of.and_time(NaiveTime::from_hms_micro_opt(23, 59, 59, 999_999).unwrap_or_default());
+        self.now.max(end_of_day)
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// The one [`Failure`] it ends with.
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    let settings = Settings::load(&cli.config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.threads())
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Kind::Storage, format!("cannot start: {error}")))?;
+    runtime.block_on(dispatch(cli, settings))
+}
+
+async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
+    #[expect(clippy::disallowed_methods, reason = "the one reading of the clock")]
+    let now = chrono::Utc::now();
+    // Microseconds, as the tables keep them.
+    let now = chrono::DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now).naive_utc();
+    let app = App {
+        as_of: cli.as_of.or(settings.run.as_of).unwrap_or_else(|| now.date()),
+        run_id: cli.run_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
+        now,
+        format: cli.format,
+        watched: std::io::stderr().is_terminal(),
+        lake: Lake::open(&settings).await?,
+        settings,
+    };
+    match cli.command {
+        Command::Run => commands::run::run(&app).await,
+        Command::DetectCredits => job(&app, jobs::detect::detect_credits(&app).await.map(|_report| ())),
+        Command::JoinAllocations => job(&app, jobs::join::join_allocations(&app).await.map(|_record| ())),
+        Command::ApplyFifo => job(&app, jobs::fifo::apply_fifo(&app).await),
+        Command::WriteNetCost => job(&app, jobs::net_cost::write_net_cost(&app).await),
+        Command::Publish => job(&app, jobs::publish::publish(&app).await),
+        Command::Queue => commands::queue::queue(&app).await,
+        Command::Allocate(arguments) => commands::allocate::allocate(&app, arguments).await,
+        Command::Revoke(arguments) => commands::allocate::revoke(&app, arguments).await,
+        Command::Allocations(command) => commands::allocations::allocations(&app, command).await,
+        Command::Credits => commands::credits::credits(&app).await,
+        Command::Query { sql } => commands::query::query(&app, &sql).await,
+    }
+}
+
+/// A job on its own tells the run id on stderr, so that the next job can be given it.
+fn job(app: &App, result: Result<(), Failure>) -> Result<(), Failure> {
+    if result.is_ok() {
+        tracing::info!(run_id = %app.run_id, as_of = %app.as_of, "done");
+    }
+    result
+}

@@ -1,0 +1,12 @@
+//! End-to-end tests: the built binary against golden scenarios, and against an independent model on generated organisations.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the whole crate is tests; the lints only spare functions that carry #[test] themselves"
+)]
+
+mod model;
+mod organisation;
+mod properties;
+mod support;
+mod vectors;

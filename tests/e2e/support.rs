@@ -1,0 +1,164 @@
+//! The built binary in a workspace of its own: a settings file, an export, reference data, and nothing of this machine.
+
+pub(crate) mod compare;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use compare::{Row, TABLES, Tables, csv_rows};
+
+/// Settings that are enough for every scenario: local export, reference data and lake.
+pub(crate) const SETTINGS: &str = "[source]
+location = \"cur\"
+
+[reference]
+location = \"reference\"
+
+[lake]
+location = \"lake\"
+";
+
+/// The binary next to this test's own folder, as `cargo build --workspace` leaves it.
+fn binary() -> PathBuf {
+    let this = std::env::current_exe().expect("the path of this test");
+    let name = format!("finops-credits{}", std::env::consts::EXE_SUFFIX);
+    let path = this.parent().expect("a folder").join("..").join(name);
+    assert!(path.exists(), "build first: cargo build --workspace ({} is missing)", path.display());
+    path
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) exit_code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A folder with `credits.toml`, `cur/` and `reference/`; removed when dropped.
+pub(crate) struct Workspace {
+    root: TempDir,
+}
+
+impl Workspace {
+    /// An empty workspace with [`SETTINGS`].
+    pub(crate) fn new() -> Self {
+        let workspace = Self { root: tempfile::tempdir().expect("a temporary folder") };
+        for folder in ["cur", "reference", "elsewhere/home", "elsewhere/tmp", "elsewhere/cwd"] {
+            fs::create_dir_all(workspace.path(folder)).expect("a new folder");
+        }
+        workspace.write("credits.toml", SETTINGS);
+        workspace
+    }
+
+    /// A path in the workspace.
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.root.path().join(relative)
+    }
+
+    /// Writes a file, with its folders.
+    pub(crate) fn write(&self, relative: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(relative);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a new folder");
+        fs::write(path, content).expect("a written file");
+    }
+
+    /// Removes a folder and what is in it, and leaves it empty.
+    pub(crate) fn empty(&self, relative: &str) {
+        let path = self.path(relative);
+        fs::remove_dir_all(&path).expect("a removed folder");
+        fs::create_dir_all(&path).expect("a new folder");
+    }
+
+    /// Copies a folder of files into the workspace.
+    pub(crate) fn copy(&self, from: &Path, relative: &str) {
+        for entry in fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {
+            let entry = entry.expect("a folder entry");
+            let name = entry.file_name().into_string().expect("a UTF-8 name");
+            self.write(&format!("{relative}/{name}"), fs::read(entry.path()).expect("a readable file"));
+        }
+    }
+
+    /// Runs the binary as of a date, with an environment and a current folder that say nothing.
+    pub(crate) fn run(&self, as_of: &str, arguments: &[&str]) -> Outcome {
+        let output = Command::new(binary())
+            .env_clear()
+            .env("HOME", self.path("elsewhere/home"))
+            .env("TMPDIR", self.path("elsewhere/tmp"))
+            .current_dir(self.path("elsewhere/cwd"))
+            .arg("--config")
+            .arg(self.path("credits.toml"))
+            .args(["--as-of", as_of])
+            .args(arguments)
+            .output()
+            .expect("a started binary");
+        Outcome {
+            exit_code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("UTF-8 on stdout"),
+            stderr: String::from_utf8(output.stderr).expect("UTF-8 on stderr"),
+        }
+    }
+
+    /// Runs the binary and returns its standard output, or says what went wrong.
+    pub(crate) fn try_run(&self, as_of: &str, arguments: &[&str]) -> Result<String, String> {
+        let Outcome { exit_code, stdout, stderr } = self.run(as_of, arguments);
+        if exit_code == Some(0) {
+            Ok(stdout)
+        } else {
+            Err(format!("{arguments:?} as of {as_of}: exit code {exit_code:?}\n{stdout}\n{stderr}"))
+        }
+    }
+
+    /// Rows of a query.
+    pub(crate) fn query(&self, as_of: &str, sql: &str) -> Result<Vec<Row>, String> {
+        self.try_run(as_of, &["--format", "csv", "query", sql]).map(|text| csv_rows(&text))
+    }
+
+    /// All compared tables by one query, because starting the binary costs more than reading them.
+    pub(crate) fn tables(&self, as_of: &str) -> Result<Tables, String> {
+        let width = TABLES.iter().map(|table| table.columns().count()).max().expect("a table");
+        let selects: Vec<String> = TABLES
+            .iter()
+            .map(|table| {
+                let mut columns: Vec<String> =
+                    table.columns().map(|column| format!("CAST({column} AS VARCHAR)")).collect();
+                columns.resize(width, "CAST(NULL AS VARCHAR)".to_owned());
+                let columns: Vec<String> =
+                    columns.iter().enumerate().map(|(position, column)| format!("{column} AS c{position}")).collect();
+                format!("SELECT '{0}' AS name, {1} FROM {0}", table.name, columns.join(", "))
+            })
+            .collect();
+        let rows = self.query(as_of, &selects.join(" UNION ALL "))?;
+        let mut tables: Tables = TABLES.iter().map(|table| (table.name.to_owned(), Vec::new())).collect();
+        for row in rows {
+            let table = compare::table(&row["name"]);
+            let named = table.columns().enumerate();
+            let named = named.map(|(position, column)| (column.to_owned(), row[&format!("c{position}")].clone()));
+            tables.get_mut(table.name).expect("a known table").push(named.collect());
+        }
+        Ok(tables)
+    }
+
+    /// Every published file: path below `published/` to content.
+    pub(crate) fn published(&self) -> BTreeMap<String, Vec<u8>> {
+        let root = self.path("lake/published");
+        let mut files = BTreeMap::new();
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+                let path = entry.expect("a folder entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.strip_prefix(&root).expect("a path below").display().to_string();
+                    files.insert(name, fs::read(&path).expect("a readable file"));
+                }
+            }
+        }
+        files
+    }
+}
