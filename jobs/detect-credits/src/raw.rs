@@ -58,9 +58,10 @@ impl OpenFile {
             return Ok(Self { file: file.clone(), names, parquet: Some(metadata) });
         }
         let name = file.path.clone();
-        let read = byte_reader(store, file).await?;
+        let bytes = byte_reader(store, file).await?;
+        let kind = file.kind;
         let header = tokio::task::spawn_blocking(move || {
-            csv::ReaderBuilder::new().from_reader(read).headers().cloned().map_err(|error| csv_error(&name, 1, &error))
+            csv_reader(bytes, kind).headers().cloned().map_err(|error| csv_error(&name, 1, &error))
         });
         let header = header.await.map_err(|error| bad_file(&file.path, error.to_string()))??;
         let names = header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
@@ -134,13 +135,14 @@ impl OpenFile {
     }
 
     async fn read_csv(&self, store: &Arc<dyn ObjectStore>, wanted: &[String]) -> Result<RawStream, DetectError> {
-        let read = byte_reader(store, &self.file).await?;
+        let bytes = byte_reader(store, &self.file).await?;
+        let kind = self.file.kind;
         let indexes: Vec<usize> =
             wanted.iter().filter_map(|name| self.names.iter().rposition(|column| column == name)).collect();
         let name = self.file.path.clone();
         let (sender, receiver) = tokio::sync::mpsc::channel(2);
         tokio::task::spawn_blocking(move || {
-            let mut reader = csv::ReaderBuilder::new().from_reader(read);
+            let mut reader = csv_reader(bytes, kind);
             let mut first_row = 2;
             loop {
                 let batch = csv_batch(&name, &mut reader, first_row, &indexes);
@@ -170,11 +172,16 @@ fn parquet_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> ParquetObj
     ParquetObjectReader::new(Arc::clone(store), Path::from(file.path.as_str())).with_file_size(file.size)
 }
 
-/// The text of a CSV file, unpacked, for a blocking reader.
+/// The bytes of a file for a blocking reader.
 async fn byte_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> Result<Box<dyn Read + Send>, DetectError> {
     let bytes = store.get(&Path::from(file.path.as_str())).await?.into_stream();
-    let bytes = SyncIoBridge::new(StreamReader::new(bytes.map_err(std::io::Error::other)));
-    Ok(if file.kind == FileKind::CsvGz { Box::new(MultiGzDecoder::new(bytes)) } else { Box::new(bytes) })
+    Ok(Box::new(SyncIoBridge::new(StreamReader::new(bytes.map_err(std::io::Error::other)))))
+}
+
+/// Records of a CSV file, unpacked. Blocks: a gzip reader reads its header when it is made.
+fn csv_reader(bytes: Box<dyn Read + Send>, kind: FileKind) -> csv::Reader<Box<dyn Read + Send>> {
+    let text: Box<dyn Read + Send> = if kind == FileKind::CsvGz { Box::new(MultiGzDecoder::new(bytes)) } else { bytes };
+    csv::ReaderBuilder::new().from_reader(text)
 }
 
 /// Up to [`ROWS_PER_BATCH`] records; `NULL` and empty fields are null.

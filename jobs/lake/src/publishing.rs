@@ -14,7 +14,7 @@ use schemas::{Table, TableRow};
 use serde::{Deserialize, Serialize};
 
 use crate::error::at;
-use crate::work::partition;
+use crate::work::{self, partition};
 use crate::{Lake, LakeError};
 
 /// Says which run is published. The embedded lake has a symbolic link; a cloud adapter brings its own.
@@ -174,6 +174,20 @@ impl Lake {
     ) -> Result<u64, LakeError> {
         let folder = partition(run_folder(run_id).join(R::TABLE.name), period);
         self.store.write_batch(&folder, schemas::to_batch(rows)?).await
+    }
+
+    /// Stages a table, or one period of it, as an earlier job of the run handed it over.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the store.
+    pub async fn stage_handed_over<R: TableRow>(
+        &self,
+        run_id: &str,
+        period: Option<BillingPeriod>,
+    ) -> Result<(), LakeError> {
+        let from = partition(work::folder(run_id).join(R::TABLE.name), period);
+        let to = partition(run_folder(run_id).join(R::TABLE.name), period);
+        self.store.copy(&from, &to).await
     }
 
     /// Makes a staged run the published one, logs it, and removes what no pointer reaches any more.

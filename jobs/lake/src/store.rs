@@ -103,6 +103,11 @@ impl Store {
         Ok(context.read_parquet(format!("{}{folder}/", self.url), options).await?)
     }
 
+    /// The file of one folder in another, linked where the store can.
+    pub(crate) async fn copy(&self, from: &Path, to: &Path) -> Result<(), LakeError> {
+        Ok(self.objects.copy(&from.clone().join(PART), &to.clone().join(PART)).await?)
+    }
+
     pub(crate) async fn write_record<T: Serialize + Sync>(&self, path: &Path, record: &T) -> Result<(), LakeError> {
         let mut text = serde_json::to_vec_pretty(record).map_err(|source| broken(path, source))?;
         text.push(b'\n');

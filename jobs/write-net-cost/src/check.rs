@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use credit_ledger::{BillingPeriod, Money, MoneyError};
-use schemas::tables::{AllocatedCredit, AppliedByAws, ExportTotal, NetCostSummary, Reconciliation, RegisteredCredit};
+use schemas::tables::{
+    AllocatedCredit, AppliedByAws, ExportTotal, NetCost, NetCostSummary, NodeCost, Reconciliation, RegisteredCredit,
+};
+
+use crate::roll_up::{Amounts, add, amounts, own_amounts, path};
 
 /// Sums over `net_cost` of one period and currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,6 +18,21 @@ pub struct PeriodTotals {
     pub net_cost: Money,
     /// Their difference.
     pub clearing: Money,
+}
+
+/// Sums over a period by currency.
+///
+/// # Errors
+/// [`MoneyError`] where a sum leaves the range of money.
+pub fn period_totals(costs: &[NodeCost]) -> Result<BTreeMap<String, PeriodTotals>, MoneyError> {
+    let mut totals: BTreeMap<String, PeriodTotals> = BTreeMap::new();
+    for row in costs {
+        let sums = totals.entry(row.currency.clone()).or_default();
+        sums.invoice_net = sums.invoice_net.checked_add(row.invoice_net)?;
+        sums.net_cost = sums.net_cost.checked_add(row.net_cost)?;
+        sums.clearing = sums.clearing.checked_add(row.clearing)?;
+    }
+    Ok(totals)
 }
 
 /// `reconciliation` of one period, by currency.
@@ -87,52 +106,117 @@ pub fn tie_out(period: BillingPeriod, rows: &[Reconciliation]) -> Vec<String> {
     .collect()
 }
 
-/// The amounts of one node that roll up.
-pub type Amounts = [Money; 7];
-/// A currency and a node's path from the top, empty for everything.
-type Place = (String, Vec<String>);
-
-/// The amounts of a summary row in the order of the plan's roll-up.
-#[must_use]
-pub const fn amounts(row: &NetCostSummary) -> Amounts {
-    [row.gross_cost, row.refunds, row.aws_credits, row.invoice_net, row.credits_applied, row.net_cost, row.clearing]
-}
-
-fn path(row: &NetCostSummary) -> Vec<String> {
-    [&row.business_unit, &row.department, &row.portfolio, &row.product].into_iter().flatten().cloned().collect()
-}
-
 /// Where a parent is not its own cost plus its children, one line each; none if all is well.
-///
-/// `own` holds what each node itself costs, by currency and path.
 ///
 /// # Errors
 /// [`MoneyError`] where a sum leaves the range of money.
-pub fn roll_up(
+pub fn parents(
     period: BillingPeriod,
     summary: &[NetCostSummary],
-    own: &BTreeMap<Place, Amounts>,
+    costs: &[NodeCost],
 ) -> Result<Vec<String>, MoneyError> {
-    let mut expected: BTreeMap<Place, Amounts> = own.clone();
+    let mut expected: BTreeMap<(String, Vec<String>), Amounts> = BTreeMap::new();
+    for row in costs {
+        let path = path([&row.business_unit, &row.department, &row.portfolio, &row.product]);
+        add(expected.entry((row.currency.clone(), path)).or_default(), own_amounts(row))?;
+    }
     for row in summary.iter().filter(|row| row.level > 0) {
-        let mut parent = path(row);
+        let mut parent = path([&row.business_unit, &row.department, &row.portfolio, &row.product]);
         parent.pop();
-        let sum = expected.entry((row.currency.clone(), parent)).or_default();
-        for (sum, amount) in sum.iter_mut().zip(amounts(row)) {
-            *sum = sum.checked_add(amount)?;
-        }
+        add(expected.entry((row.currency.clone(), parent)).or_default(), amounts(row))?;
     }
     let mut breaches = Vec::new();
     for row in summary {
-        let place = (row.currency.clone(), path(row));
-        let sum = expected.remove(&place).unwrap_or_default();
-        if sum != amounts(row) {
-            let node = if place.1.is_empty() { "everything".to_owned() } else { place.1.join("/") };
-            breaches.push(format!("{period}: {node} in {} is not its own cost plus its children", row.currency));
+        let path = path([&row.business_unit, &row.department, &row.portfolio, &row.product]);
+        let name = if path.is_empty() { "the whole".to_owned() } else { path.join("/") };
+        if expected.remove(&(row.currency.clone(), path)).unwrap_or_default() != amounts(row) {
+            breaches.push(format!("{period}: {name} in {} is not its own cost plus its children", row.currency));
         }
     }
+    // A budget alone makes a row of its node, not of the nodes above it.
+    expected.retain(|_place, sum| *sum != Amounts::default());
     breaches.extend(expected.into_keys().map(|(currency, path)| {
         format!("{period}: {} has cost in {currency} but no row in the summary", path.join("/"))
     }));
     Ok(breaches)
+}
+
+/// Cells that are drawn beyond their bounds, one line each; none if all is well.
+#[must_use]
+pub fn bounds(period: BillingPeriod, overdrawn: &[NetCost]) -> Vec<String> {
+    let lines = overdrawn.iter().map(|row| {
+        let service = row.service.as_deref().unwrap_or("-");
+        format!(
+            "{period}: cell {} {} {service} {}: credits_applied {} of eligible_charges {}",
+            row.usage_date, row.account_id, row.currency, row.credits_applied, row.eligible_charges
+        )
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roll_up::summary;
+
+    fn money(text: &str) -> Money {
+        text.parse().unwrap()
+    }
+
+    fn cost(path: &str, net: &str) -> NodeCost {
+        let mut names = path.split('/').map(str::to_owned);
+        NodeCost {
+            currency: "USD".into(),
+            business_unit: names.next(),
+            department: names.next(),
+            portfolio: names.next(),
+            product: names.next(),
+            gross_cost: money(net),
+            refunds: Money::ZERO,
+            aws_credits: Money::ZERO,
+            invoice_net: money(net),
+            credits_applied: Money::ZERO,
+            net_cost: money(net),
+            clearing: Money::ZERO,
+            overdrawn_cells: 0,
+        }
+    }
+
+    #[test]
+    fn a_parent_that_is_not_its_own_cost_plus_its_children_is_named() {
+        let period: BillingPeriod = "2026-01".parse().unwrap();
+        let costs = [cost("A", "1"), cost("A/x", "2"), cost("A/x/y", "4"), cost("B/z", "8")];
+        let mut rows = summary(&costs, &[]).unwrap();
+        let found: Vec<_> = rows.iter().map(|row| (row.level, row.net_cost)).collect();
+        let expected = [(0, "15"), (1, "7"), (1, "8"), (2, "6"), (2, "8"), (3, "4")];
+        assert_eq!(found, expected.map(|(level, net)| (level, money(net))));
+        assert_eq!(parents(period, &rows, &costs).unwrap(), Vec::<String>::new());
+        rows[3].net_cost = money("6.0000000001");
+        let found = parents(period, &rows, &costs).unwrap();
+        assert_eq!(
+            found,
+            [
+                "2026-01: A in USD is not its own cost plus its children",
+                "2026-01: A/x in USD is not its own cost plus its children"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_total_that_is_off_by_the_last_decimal_does_not_tie_out() {
+        let period: BillingPeriod = "2026-01".parse().unwrap();
+        let export = ExportTotal {
+            billing_period: period,
+            currency: "USD".into(),
+            export_total: money("5.0000000001"),
+            rows_read: 3,
+        };
+        let totals =
+            BTreeMap::from([("USD".to_owned(), PeriodTotals { invoice_net: money("5"), ..PeriodTotals::default() })]);
+        let rows = reconcile(period, &[export], &totals, &BTreeMap::new()).unwrap();
+        assert_eq!(
+            tie_out(period, &rows),
+            ["2026-01: the export sums to 5.0000000001 USD but net_cost to 5.0000000000: 0.0000000001 apart"]
+        );
+    }
 }

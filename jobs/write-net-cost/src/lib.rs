@@ -18,4 +18,5 @@
 
 pub mod check;
 pub mod plan;
+pub mod roll_up;
 pub mod standing;

@@ -1,17 +1,11 @@
-//! Net cost per cell and rolled up.
+//! Net cost per cell and per node.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, Decimal128Array, Int32Array, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
-use arrow::record_batch::RecordBatch;
 use credit_ledger::{Money, Node};
 use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::{col, lit};
+use datafusion::logical_expr::{col, lit, when};
 use datafusion::prelude::{DataFrame, Expr};
 use schemas::TableRow;
-use schemas::reference::Budget;
-use schemas::tables::{NetCost, NetCostSummary};
+use schemas::tables::{NetCost, NodeCost};
 
 const CELL: [&str; 9] = [
     "usage_date",
@@ -80,105 +74,17 @@ fn both_books(cells: DataFrame) -> Result<DataFrame> {
         .with_column("clearing", col("invoice_net") - col("net_cost"))
 }
 
-/// `net_cost_summary` of one period: every node with cost at or below it, or a budget.
+/// What each node itself costs, its descendants left out.
 ///
 /// # Errors
 /// The plan's.
-pub fn summary(net_cost: &DataFrame, budgets: DataFrame) -> Result<DataFrame> {
-    let keys = [&["level", "currency"], &Node::LEVELS[..]].concat();
-    let mut rows = budgets;
-    for level in 0..=Node::LEVELS.len() {
-        rows = rows.union(level_rows(net_cost, level)?)?;
-    }
-    let measures = [&ROLLED_UP[..], &["budget_amount"]].concat();
-    let columns: Vec<&str> = NetCostSummary::TABLE.column_names().collect();
-    let order = [&["currency", "level"], &Node::LEVELS[..]].concat();
-    rows.aggregate(cols(&keys), sums(&measures))?
-        .with_column("budget_remaining", col("budget_amount") - col("net_cost"))?
-        .sort(in_order(&order))?
-        .select_columns(&columns)
-}
-
-/// Net cost of all cells at or below each node of one level.
-fn level_rows(net_cost: &DataFrame, level: usize) -> Result<DataFrame> {
-    let (kept, dropped) = Node::LEVELS.split_at(level);
-    let named = match kept.last() {
-        Some(lowest) => net_cost.clone().filter(col(*lowest).is_not_null())?,
-        None => net_cost.clone(),
-    };
-    let by_node = named.aggregate([cols(&["currency"]), cols(kept)].concat(), sums(&ROLLED_UP))?;
-    let null_text = |name: &str| Expr::Literal(ScalarValue::Utf8(None), None).alias(name);
-    let null_money = Expr::Literal(ScalarValue::Decimal128(None, Money::PRECISION, Money::SCALE), None);
-    let mut columns = vec![lit(i32::try_from(level).unwrap_or(0)).alias("level"), col("currency")];
-    columns.extend(cols(kept));
-    columns.extend(dropped.iter().map(|name| null_text(name)));
-    columns.extend(cols(&ROLLED_UP));
-    columns.push(null_money.alias("budget_amount"));
-    by_node.select(columns)
-}
-
-/// Budgets as rows of the summary without any cost.
-///
-/// # Errors
-/// Arrow's; none for checked budgets.
-pub fn budget_rows(budgets: &[&Budget]) -> Result<RecordBatch> {
-    let money = || Ok::<_, datafusion::error::DataFusionError>(schemas::money_type());
-    let level = |budget: &Budget| i32::try_from(budget.node.as_ref().map_or(0, Node::level)).unwrap_or(0);
-    let mut fields = vec![Field::new("level", DataType::Int32, false), Field::new("currency", DataType::Utf8, false)];
-    let mut columns: Vec<ArrayRef> = vec![
-        Arc::new(budgets.iter().map(|budget| Some(level(budget))).collect::<Int32Array>()),
-        Arc::new(budgets.iter().map(|budget| Some(budget.currency.as_str())).collect::<StringArray>()),
-    ];
-    for (index, name) in Node::LEVELS.into_iter().enumerate() {
-        let names = budgets.iter().map(|budget| budget.node.as_ref()?.levels().get(index).cloned().flatten());
-        fields.push(Field::new(name, DataType::Utf8, true));
-        columns.push(Arc::new(names.collect::<StringArray>()));
-    }
-    let amounts = |units: Vec<i128>| {
-        Ok::<ArrayRef, datafusion::error::DataFusionError>(Arc::new(
-            Decimal128Array::from(units).with_precision_and_scale(Money::PRECISION, Money::SCALE)?,
-        ))
-    };
-    for name in ROLLED_UP {
-        fields.push(Field::new(name, money()?, true));
-        columns.push(amounts(vec![0; budgets.len()])?);
-    }
-    fields.push(Field::new("budget_amount", money()?, true));
-    columns.push(amounts(budgets.iter().map(|budget| budget.amount.units()).collect())?);
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
-}
-
-/// Sums over a whole period by currency, for the reconciliation: `currency, invoice_net, net_cost, clearing`.
-///
-/// # Errors
-/// The plan's.
-pub fn totals(net_cost: DataFrame) -> Result<DataFrame> {
-    net_cost.aggregate(cols(&["currency"]), sums(&["invoice_net", "net_cost", "clearing"]))
-}
-
-/// What each node itself costs, its descendants left out: level 1 to 4, for the check of the roll-up.
-///
-/// # Errors
-/// The plan's.
-pub fn own_costs(net_cost: DataFrame) -> Result<DataFrame> {
+pub fn node_costs(net_cost: DataFrame) -> Result<DataFrame> {
     let keys = [&["currency"], &Node::LEVELS[..]].concat();
-    net_cost.aggregate(cols(&keys), sums(&ROLLED_UP))
-}
-
-/// Draws by credit: `credit_key, used`.
-///
-/// # Errors
-/// The plan's.
-pub fn used_by_credit(consumption: DataFrame) -> Result<DataFrame> {
-    consumption.aggregate(cols(&["credit_key"]), sums(&["used"]))
-}
-
-/// Draws and losses to date by credit: `credit_key, used, expired`.
-///
-/// # Errors
-/// The plan's.
-pub fn position_by_credit(balances: DataFrame) -> Result<DataFrame> {
-    balances.aggregate(cols(&["credit_key"]), sums(&["used", "expired"]))
+    let columns: Vec<&str> = NodeCost::TABLE.column_names().collect();
+    let broken = when(breaks_bounds(), lit(1_i64)).otherwise(lit(0_i64))?;
+    let mut amounts = sums(&ROLLED_UP);
+    amounts.push(money_sql::sum(broken).alias("overdrawn_cells"));
+    net_cost.aggregate(cols(&keys), amounts)?.select_columns(&columns)
 }
 
 /// Cells that break their bounds; none if all is well.
@@ -186,7 +92,11 @@ pub fn position_by_credit(balances: DataFrame) -> Result<DataFrame> {
 /// # Errors
 /// The plan's.
 pub fn overdrawn(net_cost: DataFrame) -> Result<DataFrame> {
+    net_cost.filter(breaks_bounds())
+}
+
+/// `0 <= drawn <= eligible` does not hold; nothing is drawn where nothing is eligible.
+fn breaks_bounds() -> Expr {
     let drawn = no_money() - col("credits_applied");
-    let beyond = drawn.clone().gt(col("eligible_charges")).and(drawn.clone().not_eq(no_money()));
-    net_cost.filter(beyond.or(drawn.lt(no_money())))
+    drawn.clone().gt(col("eligible_charges")).and(drawn.clone().not_eq(no_money())).or(drawn.lt(no_money()))
 }

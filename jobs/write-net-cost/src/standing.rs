@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use credit_ledger::{BillingPeriod, CreditPosition, Money, MoneyError, Status};
-use schemas::tables::{AllocatedCredit, AppliedByAws, Credit, CreditImpact, CreditQueue, RegisteredCredit};
+use schemas::tables::{
+    AllocatedCredit, AppliedByAws, Credit, CreditBalance, CreditImpact, CreditQueue, RegisteredCredit,
+};
 
 /// The date and what counts as near.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +32,19 @@ fn days(from: NaiveDate, to: NaiveDate) -> i32 {
 
 fn issue_period(credit: &RegisteredCredit) -> String {
     BillingPeriod::of(credit.issue_date).to_string()
+}
+
+/// Adds the balances of one month to what each credit has used and lost so far.
+///
+/// # Errors
+/// [`MoneyError`] where a sum leaves the range of money.
+pub fn add_month(positions: &mut BTreeMap<String, ToDate>, balances: &[CreditBalance]) -> Result<(), MoneyError> {
+    for row in balances {
+        let to_date = positions.entry(row.credit_key.clone()).or_default();
+        to_date.used = to_date.used.checked_add(row.used)?;
+        to_date.expired = to_date.expired.checked_add(row.expired)?;
+    }
+    Ok(())
 }
 
 /// `credits`: every registered credit, by key.
@@ -120,19 +135,26 @@ pub fn queue(register: &[RegisteredCredit], allocated: &[AllocatedCredit], as_of
 }
 
 /// `credit_impact` of one period: each credit with a line or a draw in it, by key.
-#[must_use]
+///
+/// # Errors
+/// [`MoneyError`] where a sum leaves the range of money.
 pub fn impact(
     register: &[RegisteredCredit],
     applied: &[AppliedByAws],
-    used: &BTreeMap<String, Money>,
+    balances: &[CreditBalance],
     period: BillingPeriod,
-) -> Vec<CreditImpact> {
+) -> Result<Vec<CreditImpact>, MoneyError> {
+    let mut used: BTreeMap<&str, Money> = BTreeMap::new();
+    for row in balances.iter().filter(|row| row.used.is_positive()) {
+        let sum = used.entry(row.credit_key.as_str()).or_default();
+        *sum = sum.checked_add(row.used)?;
+    }
     let applied: BTreeMap<&str, Money> = applied
         .iter()
         .filter(|row| row.billing_period == period)
         .map(|row| (row.credit_key.as_str(), row.aws_applied))
         .collect();
-    let touched: BTreeSet<&str> = applied.keys().copied().chain(used.keys().map(String::as_str)).collect();
+    let touched: BTreeSet<&str> = applied.keys().chain(used.keys()).copied().collect();
     let rows = register.iter().filter(|credit| touched.contains(credit.credit_key.as_str())).map(|credit| {
         let key = credit.credit_key.as_str();
         CreditImpact {
@@ -143,5 +165,5 @@ pub fn impact(
             used: used.get(key).copied().unwrap_or_default(),
         }
     });
-    rows.collect()
+    Ok(rows.collect())
 }

@@ -156,4 +156,37 @@ table! {
         unblended_charges: Money,
     }
 }
-node_columns!(LotRow, Cell);
+
+table! {
+    /// What each node itself costs in a period, its descendants left out.
+    Handoff "node_costs" by ["billing_period", "currency", "business_unit", "department", "portfolio", "product"] partitioned;
+    pub struct NodeCost {
+        /// ISO 4217 code
+        currency: String,
+        /// Node, level 1
+        business_unit: Option<String>,
+        /// Node, level 2
+        department: Option<String>,
+        /// Node, level 3
+        portfolio: Option<String>,
+        /// Node, level 4
+        product: Option<String>,
+        /// As in net_cost
+        gross_cost: Money,
+        /// As in net_cost
+        refunds: Money,
+        /// As in net_cost
+        aws_credits: Money,
+        /// As in net_cost
+        invoice_net: Money,
+        /// As in net_cost
+        credits_applied: Money,
+        /// As in net_cost
+        net_cost: Money,
+        /// As in net_cost
+        clearing: Money,
+        /// Cells that break their bounds; zero
+        overdrawn_cells: i64,
+    }
+}
+node_columns!(LotRow, Cell, NodeCost);

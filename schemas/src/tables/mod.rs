@@ -7,7 +7,7 @@ mod published_costs;
 mod published_credits;
 
 pub use generations::{CostLine, CreditLine};
-pub use handoff::{AllocatedCredit, AppliedByAws, Cell, ExportTotal, LotRow, RegisteredCredit};
+pub use handoff::{AllocatedCredit, AppliedByAws, Cell, ExportTotal, LotRow, NodeCost, RegisteredCredit};
 pub use logs::{AllocationLogRow, CreditLogRow, RunLogRow};
 pub use published_costs::{HierarchyRow, NetCost, NetCostSummary, Reconciliation};
 pub use published_credits::{AllocationIssue, Credit, CreditBalance, CreditConsumption, CreditImpact, CreditQueue};
@@ -15,7 +15,7 @@ pub use published_credits::{AllocationIssue, Credit, CreditBalance, CreditConsum
 use crate::{Table, TableRow};
 
 /// Every table, published ones first.
-pub const ALL: [Table; 21] = [
+pub const ALL: [Table; 22] = [
     NetCost::TABLE,
     NetCostSummary::TABLE,
     CreditConsumption::TABLE,
@@ -37,4 +37,5 @@ pub const ALL: [Table; 21] = [
     AllocatedCredit::TABLE,
     LotRow::TABLE,
     Cell::TABLE,
+    NodeCost::TABLE,
 ];
