@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use credit_ledger::{BillingPeriod, Money};
 use datafusion::prelude::{DataFrame, SessionContext};
 use object_store::path::Path;
-use schemas::{Table, TableRow, tables};
+use schemas::tables::CreditLine;
+use schemas::{Table, TableRow};
 use serde::{Deserialize, Serialize};
 
 use crate::{Lake, LakeError};
@@ -137,16 +138,15 @@ impl Lake {
     /// Credit lines of the given generations as rows.
     ///
     /// # Errors
-    /// [`LakeError`] from the engine.
+    /// [`LakeError`] from the store.
     pub async fn credit_lines(
         &self,
-        context: &SessionContext,
         generations: &BTreeMap<BillingPeriod, Generation>,
-    ) -> Result<Vec<(BillingPeriod, tables::CreditLine)>, LakeError> {
+    ) -> Result<Vec<(BillingPeriod, CreditLine)>, LakeError> {
         let mut lines = Vec::new();
         for (period, generation) in generations {
-            let frame = self.generation_frame::<tables::CreditLine>(context, *period, &generation.fingerprint).await?;
-            let rows: Vec<tables::CreditLine> = schemas::from_batches(&frame.collect().await?)?;
+            let folder = table_folder(*period, &generation.fingerprint, &CreditLine::TABLE);
+            let rows: Vec<CreditLine> = self.store.read_rows(&folder).await?;
             lines.extend(rows.into_iter().map(|row| (*period, row)));
         }
         Ok(lines)

@@ -7,14 +7,15 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
-use parquet::arrow::AsyncArrowWriter;
+use parquet::arrow::async_reader::ParquetObjectReader;
+use parquet::arrow::{AsyncArrowWriter, ParquetRecordBatchStreamBuilder};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use schemas::Table;
+use schemas::{Table, TableRow};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -101,6 +102,14 @@ impl Store {
         let partitions = if partitioned { vec![(Table::PARTITION.to_owned(), DataType::Utf8)] } else { Vec::new() };
         let options = ParquetReadOptions::default().schema(&schema).table_partition_cols(partitions);
         Ok(context.read_parquet(format!("{}{folder}/", self.url), options).await?)
+    }
+
+    /// The rows of the one file of `folder`, without a plan.
+    pub(crate) async fn read_rows<R: TableRow + DeserializeOwned>(&self, folder: &Path) -> Result<Vec<R>, LakeError> {
+        let reader = ParquetObjectReader::new(Arc::clone(&self.objects), folder.clone().join(PART));
+        let stream = ParquetRecordBatchStreamBuilder::new(reader).await?.build()?;
+        let batches: Vec<RecordBatch> = stream.try_collect().await?;
+        Ok(schemas::from_batches(&batches)?)
     }
 
     /// The file of one folder in another, linked where the store can.

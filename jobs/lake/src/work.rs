@@ -65,18 +65,16 @@ impl Lake {
         self.store.frame(context, &folder, &table, table.partitioned && period.is_none()).await
     }
 
-    /// What an earlier job of the run wrote, as rows.
+    /// What an earlier job of the run wrote, as rows; of a partitioned table one period.
     ///
     /// # Errors
-    /// [`LakeError`] from the engine.
+    /// [`LakeError`] from the store.
     pub async fn handed_over<R: TableRow + DeserializeOwned>(
         &self,
-        context: &SessionContext,
         run_id: &str,
         period: Option<BillingPeriod>,
     ) -> Result<Vec<R>, LakeError> {
-        let frame = self.handed_over_frame::<R>(context, run_id, period).await?;
-        Ok(schemas::from_batches(&frame.collect().await?)?)
+        self.store.read_rows(&partition(folder(run_id).join(R::TABLE.name), period)).await
     }
 
     /// Writes a job's record: it marks the job as done, so it is written last.

@@ -15,7 +15,7 @@ use lake::ReferenceFiles;
 use schemas::tables::{AllocationLogRow, CreditLogRow};
 
 use crate::run::App;
-use crate::{Failure, Kind, jobs};
+use crate::{Failure, Kind};
 
 /// The credits and what is recorded about them at this moment, also what the next run has not seen yet.
 pub(crate) struct Standing {
@@ -34,8 +34,7 @@ impl Standing {
                 format!("no export has been read into the lake {} yet; `run` first", app.settings.lake.location);
             return Err(Failure::new(Kind::NotYet, message));
         }
-        let context = jobs::session(app);
-        let lines = app.lake.credit_lines(&context, &generations).await?;
+        let lines = app.lake.credit_lines(&generations).await?;
         let credits_log: Vec<CreditLogRow> = app.lake.logs().read().await?;
         let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
         let register = register(&lines, BillingPeriod::of(app.as_of), &credits_log, &log)?;

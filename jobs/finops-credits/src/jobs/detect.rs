@@ -38,7 +38,7 @@ pub(crate) async fn detect_credits(app: &App) -> Result<Detected, Failure> {
     let export = Export::open(app, &reference.cost_rules).await?;
     let read = export.read_changes(app, &context).await?;
     let generations = app.lake.generations().await?;
-    let detected = hand_over(app, &context, &reference, &generations, &read, &export).await?;
+    let detected = hand_over(app, &reference, &generations, &read, &export).await?;
     app.lake.finish_job(&app.run_id, DETECT, &detected).await?;
     Ok(detected)
 }
@@ -261,14 +261,13 @@ fn units(changed: &BTreeMap<BillingPeriod, String>, files: &[(ExportFile, Census
 /// Registers the credits and hands the later jobs what they need.
 async fn hand_over(
     app: &App,
-    context: &SessionContext,
     reference: &ReferenceFiles,
     generations: &BTreeMap<BillingPeriod, Generation>,
     read: &BTreeSet<BillingPeriod>,
     export: &Export,
 ) -> Result<Detected, Failure> {
     let last = BillingPeriod::of(app.as_of);
-    let lines = app.lake.credit_lines(context, generations).await?;
+    let lines = app.lake.credit_lines(generations).await?;
     let log: Vec<CreditLogRow> = app.lake.logs().read().await?;
     let allocations: Vec<AllocationLogRow> = app.lake.logs().read().await?;
     let register = register(&lines, last, &log, &allocations)?;

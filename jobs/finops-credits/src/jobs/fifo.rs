@@ -3,7 +3,7 @@
 use apply_fifo::CreditBook;
 use schemas::tables::{AppliedByAws, Cell, LotRow};
 
-use super::{Detected, FIFO, JoinRecord, session};
+use super::{Detected, FIFO, JoinRecord};
 use crate::Failure;
 use crate::run::App;
 
@@ -11,16 +11,15 @@ use crate::run::App;
 pub(crate) async fn apply_fifo(app: &App) -> Result<(), Failure> {
     let _lock = app.lake.lock()?;
     let (detected, joined) = (Detected::of(app).await?, JoinRecord::of(app).await?);
-    let context = session(app);
     let run_id = &app.run_id;
-    let lots: Vec<LotRow> = app.lake.handed_over(&context, run_id, None).await?;
-    let applied: Vec<AppliedByAws> = app.lake.handed_over(&context, run_id, None).await?;
+    let lots: Vec<LotRow> = app.lake.handed_over(run_id, None).await?;
+    let applied: Vec<AppliedByAws> = app.lake.handed_over(run_id, None).await?;
     let policy =
         app.settings.credits.policy().map_err(|error| Failure::new(crate::Kind::BadInput, error.to_string()))?;
     let mut book = CreditBook::open(policy, app.as_of, &lots, applied)?;
     for period in joined.periods(app) {
         let cells: Vec<Cell> =
-            if detected.has(period) { app.lake.handed_over(&context, run_id, Some(period)).await? } else { Vec::new() };
+            if detected.has(period) { app.lake.handed_over(run_id, Some(period)).await? } else { Vec::new() };
         let applied = book.apply(period, &cells)?;
         tracing::info!(%period, draws = applied.consumption.len(), "credits applied");
         app.lake.hand_over(run_id, Some(period), &applied.consumption).await?;

@@ -18,7 +18,7 @@ pub(crate) async fn join_allocations(app: &App) -> Result<JoinRecord, Failure> {
     let reference = ReferenceFiles::load(&app.settings)?;
     let context = session(app);
     let run_id = &app.run_id;
-    let register: Vec<RegisteredCredit> = app.lake.handed_over(&context, run_id, None).await?;
+    let register: Vec<RegisteredCredit> = app.lake.handed_over(run_id, None).await?;
     let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
     let joined = join(&register, &log, &reference.hierarchy, app.latest_instant());
     for issue in &joined.issues {

@@ -71,10 +71,10 @@ impl<'a> Stage<'a> {
             context,
             detected,
             reference: ReferenceFiles::load(&app.settings)?,
-            register: lake.handed_over(context, run_id, None).await?,
-            applied: lake.handed_over(context, run_id, None).await?,
-            allocated: lake.handed_over(context, run_id, None).await?,
-            export: lake.handed_over(context, run_id, None).await?,
+            register: lake.handed_over(run_id, None).await?,
+            applied: lake.handed_over(run_id, None).await?,
+            allocated: lake.handed_over(run_id, None).await?,
+            export: lake.handed_over(run_id, None).await?,
         })
     }
 
@@ -94,7 +94,7 @@ impl<'a> Stage<'a> {
         lake.stage_frame::<NetCost>(run_id, Some(period), plan::net_cost(cells, consumption)?).await?;
         lake.stage_handed_over::<CreditConsumption>(run_id, Some(period)).await?;
         lake.stage_handed_over::<CreditBalance>(run_id, Some(period)).await?;
-        let balances: Vec<CreditBalance> = lake.handed_over(self.context, run_id, Some(period)).await?;
+        let balances: Vec<CreditBalance> = lake.handed_over(run_id, Some(period)).await?;
         standing::add_month(positions, &balances)?;
         let impact = standing::impact(&self.register, &self.applied, &balances, period)?;
         lake.stage(run_id, Some(period), &impact).await?;
