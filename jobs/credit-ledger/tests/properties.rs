@@ -154,7 +154,7 @@ impl Book {
 fn config() -> ProptestConfig {
     #[expect(clippy::disallowed_methods, reason = "how one asks for more cases")]
     let cases = std::env::var("FINOPS_PROPERTY_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(256);
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases, failure_persistence: None, max_global_rejects: cases.saturating_mul(10), ..ProptestConfig::default() }
 }
 
 proptest! {
