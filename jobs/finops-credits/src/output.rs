@@ -100,6 +100,9 @@ fn table(batches: &[RecordBatch], shown: Shown) -> Result<String, Failure> {
             table.add_row(cells.collect::<Result<Vec<_>, Failure>>()?);
         }
     }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
     Ok(lines.concat())
 }
