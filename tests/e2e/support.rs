@@ -22,8 +22,13 @@ location = \"reference\"
 location = \"lake\"
 ";
 
-/// The binary next to this test's own folder, as `cargo build --workspace` leaves it.
+/// The binary next to this test's own folder, as `cargo build --workspace` leaves it; another one, say an optimised
+/// build, by `FINOPS_BINARY`.
+#[expect(clippy::disallowed_methods, reason = "how one asks for another binary")]
 fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("FINOPS_BINARY") {
+        return PathBuf::from(path);
+    }
     let this = std::env::current_exe().expect("the path of this test");
     let name = format!("finops-credits{}", std::env::consts::EXE_SUFFIX);
     let path = this.parent().expect("a folder").join("..").join(name);
