@@ -154,7 +154,12 @@ impl Book {
 fn config() -> ProptestConfig {
     #[expect(clippy::disallowed_methods, reason = "how one asks for more cases")]
     let cases = std::env::var("FINOPS_PROPERTY_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(256);
-    ProptestConfig { cases, failure_persistence: None, max_global_rejects: cases.saturating_mul(10), ..ProptestConfig::default() }
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        max_global_rejects: cases.saturating_mul(10),
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {
@@ -190,6 +195,9 @@ proptest! {
             let Some(last) = balances.last() else { continue };
             let used: i128 = balances.iter().map(|balance| balance.used.units()).sum();
             let expired: i128 = balances.iter().map(|balance| balance.expired.units()).sum();
+            for pair in balances.windows(2) {
+                prop_assert_eq!((pair[1].opening, pair[1].issued), (pair[0].remaining, Money::ZERO));
+            }
             // A lot issued before the first month has been lost or kept there, never used.
             let before = balances[0].opening.units() + balances[0].issued.units();
             prop_assert_eq!(used + expired + last.remaining.units(), before);
