@@ -2,7 +2,7 @@
 //!
 //! One module per table under [`tables`]: a row type whose fields are the columns, with the grain, the place in the
 //! lake and a description of every column. Arrow schemas, the reference page `generated/tables.md`, and the reading
-//! and writing of rows all derive from that one declaration. [`reference`] holds the shapes of the CSV files that
+//! and writing of rows all derive from that one declaration. [`mod@reference`] holds the shapes of the CSV files that
 //! people keep: hierarchy, cost rules, budgets and allocations; [`settings`] the part of the settings that jobs share.
 //!
 //! Money is `decimal(38,10)`, dates are `date32`, instants are UTC microseconds without a zone. Costs are positive

@@ -1,6 +1,6 @@
 //! The binary: command line, one thin shell per job, output.
 //!
-//! The clock is read once, in [`run`], and the environment only there and in the commands that record who did
+//! The clock is read once, in `run`, and the environment only there and in the commands that record who did
 //! something: everything below takes the as-of date and the run's start as values.
 
 pub mod cli;
