@@ -21,7 +21,7 @@ use crate::DetectError;
 /// Name of a credit without a description.
 pub const NO_DESCRIPTION: &str = "(no description)";
 
-const BUILT_IN: &str = r"(?s)\A(?P<code>.*?)(?:, credit from account: (?P<account>[0-9]{12})(?:, credit id: (?P<id>[0-9]{1,32}))?|, credit id: (?P<id2>[0-9]{1,32})(?:, credit from account: (?P<account2>[0-9]{12}))?)?\z";
+const BUILT_IN: &str = r"(?s)\A(?P<code>.*?)(?: ?, credit from account: (?P<account>[0-9]{12})(?: ?, credit id: (?P<id>[0-9]{1,32}))?| ?, credit id: (?P<id2>[0-9]{1,32})(?: ?, credit from account: (?P<account2>[0-9]{12}))?)?\z";
 const DEFAULT_CLASS: &str = "promotion";
 
 /// The parsed description.
@@ -193,6 +193,7 @@ mod tests {
             ),
             ("X, credit from account: 12345", "X, credit from account: 12345", "", "", "promotion"),
             ("X, credit id: ", "X, credit id:", "", "", "promotion"),
+            ("X , credit from account: 111122223333 , credit id: 9", "X", "111122223333", "9", "promotion"),
             ("  First \t Credit , credit id: 9001 ", "First Credit", "", "9001", "promotion"),
             ("", NO_DESCRIPTION, "", "", "promotion"),
             (", credit id: 7", NO_DESCRIPTION, "", "7", "promotion"),
