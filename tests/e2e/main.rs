@@ -5,6 +5,13 @@
     reason = "the whole crate is tests; the lints only spare functions that carry #[test] themselves"
 )]
 
+mod architecture;
+mod bad_input;
+mod cli;
+mod determinism;
+mod faults;
+mod formats;
+mod interop;
 mod model;
 mod organisation;
 mod properties;

@@ -15,7 +15,7 @@ use crate::error::bad_file;
 use crate::listing::ExportFile;
 use crate::raw::OpenFile;
 use crate::rules::RuleMatcher;
-use crate::values::DayColumn;
+use crate::values::{BLANK, DayColumn, no_date};
 
 /// Lines per billing period.
 pub type Census = BTreeMap<BillingPeriod, u64>;
@@ -84,8 +84,8 @@ pub async fn count(
             let days = DayColumn::new(array).map_err(|message| problem(None, message))?;
             for index in 0..batch.rows {
                 let row = Some(batch.first_row + index as u64);
-                let period = days.period(index).map_err(|text| problem(row, format!("{text:?} is not a date")))?;
-                let period = period.ok_or_else(|| problem(row, "is blank".to_owned()))?;
+                let period = days.period(index).map_err(|text| problem(row, no_date(&text)))?;
+                let period = period.ok_or_else(|| problem(row, BLANK.to_owned()))?;
                 *counted.census.entry(period).or_default() += 1;
             }
         }

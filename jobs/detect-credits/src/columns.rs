@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use schemas::reference::{Problem, Problems};
+use schemas::reference::{Problem, Problems, foreign_separator};
 use schemas::settings::CostColumn;
 
 use crate::rules::{RuleMatcher, snake, tag_key};
@@ -99,7 +99,7 @@ const NET_AMORTIZED: [(&str, &str); 7] = [
     (amortized::RI_UNUSED_UPFRONT, "reservation_net_unused_amortized_upfront_fee_for_billing_period"),
     (amortized::RI_UNUSED_RECURRING, "reservation_net_unused_recurring_fee"),
 ];
-const FOCUS_AMORTIZED: [(&str, &str); 1] = [(amortized::FOCUS_EFFECTIVE, "effectivecost")];
+const FOCUS_AMORTIZED: [(&str, &str, &str); 1] = [(amortized::FOCUS_EFFECTIVE, "effectivecost", "EffectiveCost")];
 
 /// Picks columns of one file and remembers what it lacks.
 struct Picker<'a> {
@@ -108,11 +108,19 @@ struct Picker<'a> {
     projection: Vec<String>,
     positions: BTreeMap<usize, usize>,
     missing: Vec<String>,
+    missing_costs: Vec<String>,
 }
 
 impl<'a> Picker<'a> {
     fn new(names: &'a [String], folded: Vec<String>) -> Self {
-        Self { names, folded, projection: Vec::new(), positions: BTreeMap::new(), missing: Vec::new() }
+        Self {
+            names,
+            folded,
+            projection: Vec::new(),
+            positions: BTreeMap::new(),
+            missing: Vec::new(),
+            missing_costs: Vec::new(),
+        }
     }
 
     /// Projects the column at an index of the file.
@@ -154,12 +162,16 @@ impl<'a> Picker<'a> {
         indexes.into_iter().map(|(wanted, index)| (wanted, self.project(index))).collect()
     }
 
-    fn amounts(
-        &mut self,
-        columns: &[(&'static str, &str)],
-        spelled: fn(&str) -> String,
-    ) -> BTreeMap<&'static str, usize> {
-        columns.iter().map(|(role, name)| (*role, self.required(name, &spelled(name)))).collect()
+    /// The columns of a configured cost: role, folded name, name as spelled.
+    fn amounts(&mut self, columns: &[(&'static str, &str, &str)]) -> BTreeMap<&'static str, usize> {
+        let mut found = BTreeMap::new();
+        for (role, name, spelled) in columns {
+            match self.optional(name) {
+                Some(position) => drop(found.insert(*role, position)),
+                None => self.missing_costs.push((*spelled).to_owned()),
+            }
+        }
+        found
     }
 }
 
@@ -192,11 +204,7 @@ pub(crate) fn layout(
     currency_is_set: bool,
 ) -> Result<Layout, Problems> {
     let problem = |message: String| Problems(vec![Problem { file: file.to_owned(), row: None, column: None, message }]);
-    let Some(format) = recognise(names) else {
-        return Err(problem(
-            "unknown format: the columns are neither those of CUR 2.0, of CUR 1.0 nor of FOCUS".to_owned(),
-        ));
-    };
+    let format = recognise(names).ok_or_else(|| problem(unknown_format(names)))?;
     let folded = match format {
         Format::Focus => names.iter().map(|name| name.to_lowercase()).collect(),
         Format::Cur1 | Format::Cur2 => names.iter().map(|name| cur_name(name)).collect(),
@@ -206,20 +214,59 @@ pub(crate) fn layout(
         Format::Focus => focus(&mut picker, rules, cost, currency_is_set),
         Format::Cur1 | Format::Cur2 => cur(&mut picker, format, rules, cost, currency_is_set),
     };
-    if picker.missing.is_empty() {
-        return Ok(Layout { projection: picker.projection, ..layout });
+    let columns = |names: &[String]| {
+        let (column, it) = if names.len() == 1 { ("column", "it") } else { ("columns", "them") };
+        (format!("{column} {}", names.join(", ")), it)
+    };
+    if !picker.missing.is_empty() {
+        let (missing, it) = columns(&picker.missing);
+        return Err(problem(format!(
+            "{} export without the required {missing}; add {it} to the export",
+            format.name()
+        )));
     }
-    let missing = picker.missing.join(", ");
-    let (column, is) = if picker.missing.len() == 1 { ("column", "is") } else { ("columns", "are") };
-    Err(problem(format!(
-        "{} export without the required {column} {missing}, which {is} needed to read it",
-        format.name()
-    )))
+    if format == Format::Focus && cost == CostColumn::NetUnblended {
+        let message = "FOCUS has no net_unblended cost; set [source] cost to unblended or amortized";
+        return Err(problem(message.to_owned()));
+    }
+    if !picker.missing_costs.is_empty() {
+        let (missing, it) = columns(&picker.missing_costs);
+        return Err(problem(format!(
+            "{} export without the {missing} that [source] cost = {:?} needs; add {it} to the export, or set another \
+             cost",
+            format.name(),
+            cost_name(cost)
+        )));
+    }
+    Ok(Layout { projection: picker.projection, ..layout })
+}
+
+const fn cost_name(cost: CostColumn) -> &'static str {
+    match cost {
+        CostColumn::Unblended => "unblended",
+        CostColumn::NetUnblended => "net_unblended",
+        CostColumn::Amortized => "amortized",
+        CostColumn::NetAmortized => "net_amortized",
+    }
+}
+
+fn unknown_format(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<&str> = names.iter().map(String::as_str).take(SHOWN).collect();
+    if let Some(separator) = foreign_separator(&shown) {
+        return format!("the columns are separated by {separator}; deliver the file with commas");
+    }
+    let more = if names.len() > SHOWN { ", …" } else { "" };
+    format!("unknown format: the columns ({}{more}) are not those of CUR 2.0, CUR 1.0 or FOCUS", shown.join(", "))
 }
 
 /// CUR names are snake case already in Parquet; only the spelling with `/` needs folding.
 fn cur_name(name: &str) -> String {
     if name.contains('/') { snake(name) } else { name.to_lowercase() }
+}
+
+fn cur_costs<'n>(columns: &[(&'static str, &'n str)]) -> Vec<(&'static str, &'n str, &'n str)> {
+    columns.iter().map(|(role, name)| (*role, *name, *name)).collect()
 }
 
 fn cur(
@@ -229,7 +276,6 @@ fn cur(
     cost: CostColumn,
     currency_is_set: bool,
 ) -> Layout {
-    let spelled = |name: &str| name.to_owned();
     let mut required = |name: &str| picker.required(name, name);
     let period = required("bill_billing_period_start_date");
     let payer = required("bill_payer_account_id");
@@ -244,9 +290,9 @@ fn cur(
     }
     let amortized = match cost {
         CostColumn::Unblended => BTreeMap::new(),
-        CostColumn::NetUnblended => picker.amounts(&NET_UNBLENDED, spelled),
-        CostColumn::Amortized => picker.amounts(&AMORTIZED, spelled),
-        CostColumn::NetAmortized => picker.amounts(&NET_AMORTIZED, spelled),
+        CostColumn::NetUnblended => picker.amounts(&cur_costs(&NET_UNBLENDED)),
+        CostColumn::Amortized => picker.amounts(&cur_costs(&AMORTIZED)),
+        CostColumn::NetAmortized => picker.amounts(&cur_costs(&NET_AMORTIZED)),
     };
     let region =
         if rules.needs_region() { picker.first_of(&["product_region_code", "product_region"]) } else { Vec::new() };
@@ -273,8 +319,15 @@ fn cur(
         region,
         product_map: if rules.needs_region() { picker.optional("product") } else { None },
         billing_entity: picker.optional("bill_billing_entity"),
-        reservation_arn: picker.optional("reservation_reservation_a_r_n"),
-        savings_plan_arn: picker.optional("savings_plan_savings_plan_a_r_n"),
+        // Some writers spell `Arn`, which folds to another name than AWS's `ARN`.
+        reservation_arn: picker
+            .first_of(&["reservation_reservation_a_r_n", "reservation_reservation_arn"])
+            .first()
+            .copied(),
+        savings_plan_arn: picker
+            .first_of(&["savings_plan_savings_plan_a_r_n", "savings_plan_savings_plan_arn"])
+            .first()
+            .copied(),
         charge_class: None,
         charge_frequency: None,
         commitment_id: None,
@@ -298,14 +351,8 @@ fn focus(picker: &mut Picker<'_>, rules: &RuleMatcher, cost: CostColumn, currenc
         picker.missing.push("BillingCurrency (or set [source] currency)".to_owned());
     }
     let amortized = match cost {
-        CostColumn::Unblended => BTreeMap::new(),
-        CostColumn::NetUnblended => {
-            picker.missing.push("for [source] cost = \"net_unblended\" (FOCUS has unblended and amortized)".to_owned());
-            BTreeMap::new()
-        }
-        CostColumn::Amortized | CostColumn::NetAmortized => {
-            picker.amounts(&FOCUS_AMORTIZED, |_name| "EffectiveCost".to_owned())
-        }
+        CostColumn::Unblended | CostColumn::NetUnblended => BTreeMap::new(),
+        CostColumn::Amortized | CostColumn::NetAmortized => picker.amounts(&FOCUS_AMORTIZED),
     };
     let tags = if rules.tag_keys().is_empty() { Vec::new() } else { picker.first_of(&["tags"]) };
     let categories = if rules.category_keys().is_empty() { Vec::new() } else { picker.first_of(&["x_costcategories"]) };
@@ -368,7 +415,7 @@ mod tests {
         assert_eq!(
             problems.to_string(),
             "a.csv: CUR 1.0 export without the required columns bill_billing_period_start_date, \
-             line_item_currency_code (or set [source] currency), which are needed to read it"
+             line_item_currency_code (or set [source] currency); add them to the export"
         );
     }
 }

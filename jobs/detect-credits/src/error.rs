@@ -49,6 +49,11 @@ impl From<DataFusionError> for DetectError {
     }
 }
 
+/// One problem with a row.
+pub(crate) fn bad_row(file: &str, row: u64, message: String) -> DetectError {
+    DetectError::BadExport(Problems(vec![Problem { file: file.to_owned(), row: Some(row), column: None, message }]))
+}
+
 /// One problem with a file as a whole.
 pub(crate) fn bad_file(file: &str, message: impl Into<String>) -> DetectError {
     DetectError::BadExport(Problems(vec![Problem {

@@ -97,6 +97,11 @@ pub struct Listing {
     manifests: Vec<String>,
 }
 
+/// The path of a listed object. It is encoded already: `%`, `#` or `~` in it must not be encoded once more.
+pub(crate) fn object_path(path: &str) -> Path {
+    Path::parse(path).unwrap_or_else(|_| Path::from(path))
+}
+
 /// Lists the source location.
 ///
 /// # Errors
@@ -132,7 +137,7 @@ pub async fn list(store: &Arc<dyn ObjectStore>, location: &str) -> Result<Listin
 pub async fn current_files(store: &Arc<dyn ObjectStore>, listing: &Listing) -> Result<Vec<ExportFile>, DetectError> {
     let mut governed: BTreeMap<(String, Option<BillingPeriod>), Vec<Manifest>> = BTreeMap::new();
     for path in &listing.manifests {
-        let bytes = store.get(&Path::from(path.as_str())).await?.bytes().await?;
+        let bytes = store.get(&object_path(path)).await?.bytes().await?;
         let manifest = Manifest::parse(path, &bytes)?;
         governed.entry((manifest.place.root.clone(), manifest.period)).or_default().push(manifest);
     }
@@ -157,8 +162,10 @@ pub async fn current_files(store: &Arc<dyn ObjectStore>, listing: &Listing) -> R
     }
     for ((root, period), folders) in executions {
         if folders.len() > 1 {
-            let folders: Vec<String> =
-                folders.into_iter().map(|folder| if folder.is_empty() { ".".to_owned() } else { folder }).collect();
+            let folders: Vec<String> = folders
+                .into_iter()
+                .map(|folder| if folder.is_empty() { "no folder".to_owned() } else { folder })
+                .collect();
             return Err(bad_file(
                 &root_name(&root),
                 format!(
@@ -169,6 +176,10 @@ pub async fn current_files(store: &Arc<dyn ObjectStore>, listing: &Listing) -> R
                 ),
             ));
         }
+    }
+    if current.is_empty() {
+        let message = format!("{}: names no data file; wait for the delivery", listing.manifests.join(", "));
+        return Err(DetectError::NotYet(message));
     }
     one_export_per_period(&current)?;
     Ok(current.into_iter().collect())
@@ -195,7 +206,8 @@ fn one_export_per_period(current: &BTreeSet<ExportFile>) -> Result<(), DetectErr
             return Err(bad_file(
                 &root_name(root),
                 format!(
-                    "billing period {period} is in {} too: two exports; set [source] location to one of them",
+                    "billing period {period} is delivered here and in {} too: two exports would count every line \
+                     twice; set [source] location to one of them",
                     root_name(&place.root)
                 ),
             ));
@@ -237,8 +249,8 @@ impl Manifest {
     /// Reads a manifest of Data Exports (`dataFiles`) or of CUR 1.0 (`reportKeys`), tolerantly: entries are texts, or
     /// objects with a key, url or path.
     fn parse(path: &str, bytes: &[u8]) -> Result<Self, DetectError> {
-        let json: serde_json::Value =
-            serde_json::from_slice(bytes).map_err(|error| bad_file(path, format!("is no JSON manifest: {error}")))?;
+        let json: serde_json::Value = serde_json::from_slice(bytes)
+            .map_err(|error| bad_file(path, format!("is no JSON manifest ({error}); copy the file again")))?;
         let list = ["dataFiles", "reportKeys"].into_iter().find_map(|key| json.get(key)?.as_array());
         let list = list.ok_or_else(|| bad_file(path, "manifest without dataFiles or reportKeys"))?;
         let named = |entry: &serde_json::Value| {
@@ -390,7 +402,8 @@ mod tests {
         let exports = [("a/data/BILLING_PERIOD=2026-05/x.csv", "."), ("b/data/BILLING_PERIOD=2026-05/x.csv", ".")];
         assert_eq!(
             current(&exports).await.unwrap_err(),
-            "a: billing period 2026-05 is in b too: two exports; set [source] location to one of them"
+            "a: billing period 2026-05 is delivered here and in b too: two exports would count every line twice; \
+             set [source] location to one of them"
         );
         assert_eq!(
             current(&[("readme.txt", ".")]).await.unwrap_err(),

@@ -9,7 +9,6 @@ use arrow::record_batch::RecordBatch;
 use flate2::read::MultiGzDecoder;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
@@ -18,8 +17,8 @@ use parquet::errors::ParquetError;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use crate::DetectError;
-use crate::error::bad_file;
-use crate::listing::{ExportFile, FileKind};
+use crate::error::{bad_file, bad_row};
+use crate::listing::{ExportFile, FileKind, object_path};
 
 const ROWS_PER_BATCH: usize = 8192;
 
@@ -47,7 +46,7 @@ impl OpenFile {
     /// Reads a Parquet footer or a CSV header.
     pub(crate) async fn open(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> Result<Self, DetectError> {
         if file.size == 0 {
-            return Err(bad_file(&file.path, "is empty (0 bytes)"));
+            return Err(bad_file(&file.path, "is empty (0 bytes); copy the file again"));
         }
         if file.kind == FileKind::Parquet {
             let mut reader = parquet_reader(store, file);
@@ -169,12 +168,12 @@ fn raw_batch(path: &str, first_row: u64, batch: &RecordBatch, wanted: &[String])
 }
 
 fn parquet_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> ParquetObjectReader {
-    ParquetObjectReader::new(Arc::clone(store), Path::from(file.path.as_str())).with_file_size(file.size)
+    ParquetObjectReader::new(Arc::clone(store), object_path(&file.path)).with_file_size(file.size)
 }
 
 /// The bytes of a file for a blocking reader.
 async fn byte_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> Result<Box<dyn Read + Send>, DetectError> {
-    let bytes = store.get(&Path::from(file.path.as_str())).await?.into_stream();
+    let bytes = store.get(&object_path(&file.path)).await?.into_stream();
     Ok(Box::new(SyncIoBridge::new(StreamReader::new(bytes.map_err(std::io::Error::other)))))
 }
 
@@ -212,20 +211,24 @@ fn csv_error(path: &str, row: u64, error: &csv::Error) -> DetectError {
     use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     let message = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("row {row} has {len} fields where the header has {expected_len}; the file may be cut off")
+            let message = format!("has {len} fields where the header has {expected_len}; the file may be cut off");
+            return bad_row(path, row, message);
         }
-        csv::ErrorKind::Utf8 { .. } => format!("row {row} is not UTF-8"),
+        csv::ErrorKind::Utf8 { .. } => return bad_row(path, row, "is not UTF-8".to_owned()),
+        csv::ErrorKind::Io(io) if io.kind() == UnexpectedEof && row == 1 => {
+            "is cut off before its first row; copy the file again".to_owned()
+        }
         csv::ErrorKind::Io(io) if io.kind() == UnexpectedEof => {
             format!("is cut off after row {}: the gzip stream has no end; copy the file again", row.saturating_sub(1))
         }
         csv::ErrorKind::Io(io) if matches!(io.kind(), InvalidData | InvalidInput) => {
-            format!("is no valid gzip file: {io}")
+            format!("is no valid gzip file ({io}); copy the file again, or end its name in .csv if it is plain text")
         }
         csv::ErrorKind::Io(io) => {
             let source = std::io::Error::new(io.kind(), io.to_string());
             return DetectError::Io { file: path.to_owned(), source };
         }
-        _ => format!("row {row}: {error}"),
+        _ => return bad_row(path, row, error.to_string()),
     };
     bad_file(path, message)
 }

@@ -83,7 +83,11 @@ fn one_currency_each(by_key: &BTreeMap<&str, Vec<&(BillingPeriod, CreditLine)>>)
         let currencies: BTreeSet<&str> = lines.iter().map(|(_, line)| line.currency.as_str()).collect();
         if currencies.len() > 1 {
             let currencies: Vec<&str> = currencies.into_iter().collect();
-            let message = format!("has lines in {}; a credit has one currency", currencies.join(" and "));
+            let message = format!(
+                "has lines in {}, but a credit has one currency; if these are two credits, tell them apart with \
+                 [credits] description_patterns",
+                currencies.join(" and ")
+            );
             problems.0.push(Problem { file: format!("credit {key}"), row: None, column: None, message });
         }
     }

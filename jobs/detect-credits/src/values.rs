@@ -8,6 +8,14 @@ use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Float32Type, Float6
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use credit_ledger::{BillingPeriod, Money, MoneyError};
 
+/// What is wrong with a text that is no date.
+pub(crate) fn no_date(text: &str) -> String {
+    format!("{text:?} is not a date (2026-01-31, with or without a time)")
+}
+
+/// What is wrong with a blank where every line has a value.
+pub(crate) const BLANK: &str = "is blank; every line needs a value here";
+
 /// A column that holds something else than it should.
 pub(crate) type TypeMismatch = String;
 

@@ -60,12 +60,14 @@ impl Generation {
     }
 }
 
+const POINTER: &str = "current.json";
+
 fn folder(period: BillingPeriod) -> Path {
     Path::from(format!("generations/{period}"))
 }
 
 fn pointer(period: BillingPeriod) -> Path {
-    folder(period).join("current.json")
+    folder(period).join(POINTER)
 }
 
 fn table_folder(period: BillingPeriod, fingerprint: &str, table: &Table) -> Path {
@@ -99,7 +101,10 @@ impl Lake {
         table: &Table,
         rows: DataFrame,
     ) -> Result<u64, LakeError> {
-        self.store.write_frame(&table_folder(period, fingerprint, table), table, rows).await
+        let folder = table_folder(period, fingerprint, table);
+        // A killed attempt may have left a half-written file.
+        self.remove_folder(&folder)?;
+        self.store.write_frame(&folder, table, rows).await
     }
 
     /// Makes a written generation the current one: one switch.
@@ -123,14 +128,15 @@ impl Lake {
         self.store.frame(context, &table_folder(period, fingerprint, &R::TABLE), &R::TABLE, false).await
     }
 
-    /// Removes generations that no pointer names.
+    /// Removes what no pointer names, whoever left it.
     pub(crate) async fn drop_old_generations(&self) -> Result<(), LakeError> {
-        for (period, generation) in self.generations().await? {
-            for name in self.store.folders(&folder(period)).await? {
-                if name != generation.fingerprint {
-                    self.remove_folder(&folder(period).join(name))?;
-                }
-            }
+        let current = self.generations().await?;
+        self.remove_all_but(&Path::from("generations"), |name| {
+            name.parse().is_ok_and(|period| current.contains_key(&period))
+        })?;
+        for (period, generation) in current {
+            let kept = [generation.fingerprint.as_str(), POINTER];
+            self.remove_all_but(&folder(period), |name| kept.contains(&name))?;
         }
         Ok(())
     }

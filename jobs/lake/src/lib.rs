@@ -5,6 +5,7 @@
 //!        warehouse/<database>/…     their data: credits_log, allocations_log, runs_log
 //!        generations/<period>/…     what was last read of the export, with its pointer current.json
 //!        work/<run id>/…            what jobs of one run hand each other
+//!        superseded/<run id>.json   for a run that was under way when another one was published
 //!        runs/<run id>/<table>/…    staged and published tables, whole
 //!        published -> runs/<id>     the pointer: all tables change at once
 //! ```

@@ -65,6 +65,31 @@ impl Lake {
         }
     }
 
+    /// Removes everything in `folder` but the entries of these names, also what the store does not list: half-written
+    /// files of a process that was killed.
+    pub(crate) fn remove_all_but(
+        &self,
+        folder: &object_store::path::Path,
+        kept: impl Fn(&str) -> bool,
+    ) -> Result<(), LakeError> {
+        let path = self.root.join(folder.as_ref());
+        let entries = match std::fs::read_dir(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(at(&path))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(at(&path))?;
+            if kept(&entry.file_name().to_string_lossy()) {
+                continue;
+            }
+            let is_folder = entry.file_type().map_err(at(entry.path()))?.is_dir();
+            let removed =
+                if is_folder { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) };
+            removed.map_err(at(entry.path()))?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn remove_folder(&self, folder: &object_store::path::Path) -> Result<(), LakeError> {
         let path = self.root.join(folder.as_ref());
         match std::fs::remove_dir_all(&path) {

@@ -19,7 +19,7 @@ use iceberg::writer::file_writer::ParquetWriterBuilder;
 use iceberg::writer::file_writer::location_generator::{DefaultFileNameGenerator, DefaultLocationGenerator};
 use iceberg::writer::file_writer::rolling_writer::RollingFileWriterBuilder;
 use iceberg::writer::{IcebergWriter, IcebergWriterBuilder};
-use iceberg::{Catalog, CatalogBuilder, ErrorKind, NamespaceIdent, TableCreation, TableIdent};
+use iceberg::{Catalog, CatalogBuilder, NamespaceIdent, TableCreation, TableIdent};
 use iceberg_catalog_sql::SqlCatalogBuilder;
 use parquet::file::properties::WriterProperties;
 use schemas::{Table, TableRow, tables};
@@ -56,15 +56,25 @@ impl Logs {
         Ok(logs)
     }
 
+    /// Another process may do the same at the same time: who comes second fails, with one error or another, and finds
+    /// everything there.
     async fn create_missing(&self) -> Result<(), LakeError> {
         if !self.catalog.namespace_exists(&self.namespace).await? {
-            let made = self.catalog.create_namespace(&self.namespace, HashMap::new()).await.map(|_namespace| ());
-            made.or_else(unless(ErrorKind::NamespaceAlreadyExists))?;
+            let made = self.catalog.create_namespace(&self.namespace, HashMap::new()).await;
+            if let Err(error) = made
+                && !self.catalog.namespace_exists(&self.namespace).await?
+            {
+                return Err(error.into());
+            }
         }
         for table in [tables::CreditLogRow::TABLE, tables::AllocationLogRow::TABLE, tables::RunLogRow::TABLE] {
             if !self.catalog.table_exists(&self.ident(&table)).await? {
-                let made = self.catalog.create_table(&self.namespace, creation(&table)?).await.map(|_table| ());
-                made.or_else(unless(ErrorKind::TableAlreadyExists))?;
+                let made = self.catalog.create_table(&self.namespace, creation(&table)?).await;
+                if let Err(error) = made
+                    && !self.catalog.table_exists(&self.ident(&table)).await?
+                {
+                    return Err(error.into());
+                }
             }
         }
         Ok(())
@@ -108,10 +118,6 @@ impl Logs {
         transaction.commit(self.catalog.as_ref()).await?;
         Ok(())
     }
-}
-
-fn unless(expected: ErrorKind) -> impl FnOnce(iceberg::Error) -> Result<(), iceberg::Error> {
-    move |error| if error.kind() == expected { Ok(()) } else { Err(error) }
 }
 
 fn creation(table: &Table) -> Result<TableCreation, LakeError> {

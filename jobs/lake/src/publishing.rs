@@ -60,6 +60,9 @@ impl Pointer for SymlinkPointer {
     }
 }
 
+/// The job whose record is a [`StagedRun`].
+const STAGING_JOB: &str = "write-net-cost";
+
 /// What `write-net-cost` leaves for `publish`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StagedRun {
@@ -140,9 +143,9 @@ impl Lake {
     /// Removes what an earlier attempt staged under this id.
     ///
     /// # Errors
-    /// [`LakeError::LostRace`] if the run is published: its files must not change.
+    /// [`LakeError::LostRace`] if the run is or was published: its files must not change.
     pub async fn begin_staging(&self, run_id: &str) -> Result<(), LakeError> {
-        if self.published().await?.as_deref() == Some(run_id) {
+        if self.published().await?.as_deref() == Some(run_id) || self.is_logged(run_id).await? {
             return Err(LakeError::LostRace(format!("run {run_id} is already published; start a new run")));
         }
         self.remove_folder(&run_folder(run_id))
@@ -204,17 +207,33 @@ impl Lake {
                     published.as_deref().unwrap_or("no run"),
                 )));
             }
+            if let Some(previous) = published {
+                self.complete_log(&previous, finished_at).await?;
+            }
             self.pointer.switch(run_id).await?;
         }
         self.log_run(run_id, staged, finished_at).await?;
         self.drop_old_runs(run_id).await?;
         self.drop_old_generations().await?;
-        self.drop_work()
+        self.drop_work(run_id).await
+    }
+
+    /// Logs a published run whose `publish` broke off after the switch: its work is still there then.
+    async fn complete_log(&self, run_id: &str, finished_at: NaiveDateTime) -> Result<(), LakeError> {
+        match self.finished_job::<StagedRun>(run_id, STAGING_JOB).await {
+            Ok(staged) => self.log_run(run_id, &staged, finished_at).await,
+            Err(LakeError::NotYet(_) | LakeError::LostRace(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn is_logged(&self, run_id: &str) -> Result<bool, LakeError> {
+        let logged: Vec<RunLogRow> = self.logs().read().await?;
+        Ok(logged.iter().any(|row| row.run_id == run_id))
     }
 
     async fn log_run(&self, run_id: &str, staged: &StagedRun, finished_at: NaiveDateTime) -> Result<(), LakeError> {
-        let logged: Vec<RunLogRow> = self.logs().read().await?;
-        if logged.iter().any(|row| row.run_id == run_id) {
+        if self.is_logged(run_id).await? {
             return Ok(());
         }
         let rows: Vec<RunLogRow> = staged
@@ -241,11 +260,7 @@ impl Lake {
             logged.iter().map(|row| (std::cmp::Reverse(row.finished_at), row.run_id.as_str())).collect();
         let kept: BTreeSet<&str> =
             newest_first.into_iter().map(|(_, id)| id).take(self.keep_runs).chain([run_id]).collect();
-        for name in self.store.folders(&Path::from("runs")).await? {
-            if !kept.contains(name.as_str()) {
-                self.remove_folder(&run_folder(&name))?;
-            }
-        }
-        Ok(())
+        self.remove_all_but(&Path::from("runs"), |name| kept.contains(name))?;
+        self.drop_old_markers(&kept).await
     }
 }

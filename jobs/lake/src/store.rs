@@ -1,5 +1,6 @@
 //! Parquet tables on an object store.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use arrow::compute::BatchCoalescer;
@@ -14,6 +15,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use parquet::arrow::async_reader::ParquetObjectReader;
 use parquet::arrow::{AsyncArrowWriter, ParquetRecordBatchStreamBuilder};
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use schemas::{Table, TableRow};
 use serde::Serialize;
@@ -56,7 +58,9 @@ impl Store {
         schema: SchemaRef,
         mut rows: SendableRecordBatchStream,
     ) -> Result<u64, LakeError> {
-        let sink = BufWriter::new(Arc::clone(&self.objects), folder.clone().join(PART));
+        let path = folder.clone().join(PART);
+        let refused = |error: ParquetError| self.refused(&path, &error).unwrap_or_else(|| error.into());
+        let sink = BufWriter::new(Arc::clone(&self.objects), path.clone());
         let mut writer = AsyncArrowWriter::try_new(sink, Arc::clone(&schema), Some(writer_properties()?))?;
         let mut coalescer = BatchCoalescer::new(Arc::clone(&schema), ROWS_PER_WRITE);
         let mut count = 0;
@@ -65,15 +69,28 @@ impl Store {
             count += batch.num_rows() as u64;
             coalescer.push_batch(batch)?;
             while let Some(full) = coalescer.next_completed_batch() {
-                writer.write(&full).await?;
+                writer.write(&full).await.map_err(refused)?;
             }
         }
         coalescer.finish_buffered_batch()?;
         while let Some(rest) = coalescer.next_completed_batch() {
-            writer.write(&rest).await?;
+            writer.write(&rest).await.map_err(refused)?;
         }
-        writer.close().await?;
+        writer.close().await.map_err(refused)?;
         Ok(count)
+    }
+
+    /// The file and why the system refused to write it, where that is at the bottom of the error.
+    fn refused(&self, path: &Path, error: &(dyn Error + 'static)) -> Option<LakeError> {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if let Some(code) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) {
+                let source = std::io::Error::from_raw_os_error(code);
+                return Some(LakeError::Io { path: format!("{}{path}", self.url).into(), source });
+            }
+            cause = error.source();
+        }
+        None
     }
 
     /// Writes a plan's result as the one file of `folder`.
@@ -114,14 +131,16 @@ impl Store {
 
     /// The file of one folder in another, linked where the store can.
     pub(crate) async fn copy(&self, from: &Path, to: &Path) -> Result<(), LakeError> {
-        Ok(self.objects.copy(&from.clone().join(PART), &to.clone().join(PART)).await?)
+        let (from, to) = (from.clone().join(PART), to.clone().join(PART));
+        let copied = self.objects.copy(&from, &to).await;
+        copied.map_err(|error| self.refused(&to, &error).unwrap_or_else(|| error.into()))
     }
 
     pub(crate) async fn write_record<T: Serialize + Sync>(&self, path: &Path, record: &T) -> Result<(), LakeError> {
         let mut text = serde_json::to_vec_pretty(record).map_err(|source| broken(path, source))?;
         text.push(b'\n');
-        self.objects.put(path, PutPayload::from(text)).await?;
-        Ok(())
+        let put = self.objects.put(path, PutPayload::from(text)).await;
+        put.map(|_put| ()).map_err(|error| self.refused(path, &error).unwrap_or_else(|| error.into()))
     }
 
     pub(crate) async fn read_record<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, LakeError> {
@@ -131,6 +150,12 @@ impl Store {
             Err(error) => return Err(error.into()),
         };
         serde_json::from_slice(&bytes).map(Some).map_err(|source| broken(path, source))
+    }
+
+    /// Names of the files right below `folder`.
+    pub(crate) async fn files(&self, folder: &Path) -> Result<Vec<String>, LakeError> {
+        let listed = self.objects.list_with_delimiter(Some(folder)).await?;
+        Ok(listed.objects.iter().filter_map(|file| file.location.filename().map(str::to_owned)).collect())
     }
 
     /// Names of the folders right below `folder`, in order.

@@ -1,13 +1,31 @@
 //! What the jobs of one run hand each other.
 
+use std::collections::BTreeSet;
+
 use credit_ledger::BillingPeriod;
 use datafusion::prelude::{DataFrame, SessionContext};
 use object_store::path::Path;
 use schemas::{Table, TableRow};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::{Lake, LakeError};
+
+const MARKERS: &str = "superseded";
+
+/// Left for a run that was under way when another one was published.
+#[derive(Debug, Serialize, Deserialize)]
+struct Superseded {
+    by: String,
+}
+
+fn marker_name(run_id: &str) -> String {
+    format!("{run_id}.json")
+}
+
+fn marker(run_id: &str) -> Path {
+    Path::from(MARKERS).join(marker_name(run_id))
+}
 
 pub(crate) fn folder(run_id: &str) -> Path {
     Path::from(format!("work/{run_id}"))
@@ -88,17 +106,47 @@ impl Lake {
     /// The record of an earlier job of the run.
     ///
     /// # Errors
-    /// [`LakeError::NotYet`] where that job has not been done for this run.
+    /// [`LakeError::NotYet`] where that job has not been done for this run, [`LakeError::LostRace`] where it was in
+    /// vain, because another run has been published since.
     pub async fn finished_job<T: DeserializeOwned>(&self, run_id: &str, job: &str) -> Result<T, LakeError> {
-        let record = self.store.read_record(&folder(run_id).join(format!("{job}.json"))).await?;
-        record.ok_or_else(|| {
-            LakeError::NotYet(format!("run {run_id}: {job} has not been done; give all jobs of a run one --run-id"))
+        if let Some(record) = self.store.read_record(&folder(run_id).join(format!("{job}.json"))).await? {
+            return Ok(record);
+        }
+        let superseded: Option<Superseded> = self.store.read_record(&marker(run_id)).await?;
+        Err(match superseded {
+            Some(Superseded { by }) => LakeError::LostRace(format!(
+                "run {run_id} was overtaken: {by} was published meanwhile; start a new run"
+            )),
+            None if self.root.join("runs").join(run_id).exists() => {
+                LakeError::LostRace(format!("run {run_id} has been published already; start a new run"))
+            }
+            None => {
+                LakeError::NotYet(format!("run {run_id}: {job} has not been done; give all jobs of a run one --run-id"))
+            }
         })
     }
 
-    /// Removes everything handed over by any run.
-    pub(crate) fn drop_work(&self) -> Result<(), LakeError> {
+    /// Removes everything handed over by any run, now that `published` is published. Runs that are under way lose:
+    /// a marker tells their next job.
+    pub(crate) async fn drop_work(&self, published: &str) -> Result<(), LakeError> {
+        for run_id in self.store.folders(&Path::from("work")).await? {
+            if run_id != published {
+                self.store.write_record(&marker(&run_id), &Superseded { by: published.to_owned() }).await?;
+            }
+        }
         self.remove_folder(&Path::from("work"))
+    }
+
+    /// Removes the markers of runs that lost to one that is no longer kept.
+    pub(crate) async fn drop_old_markers(&self, kept: &BTreeSet<&str>) -> Result<(), LakeError> {
+        let mut current = BTreeSet::new();
+        for name in self.store.files(&Path::from(MARKERS)).await? {
+            let marker: Option<Superseded> = self.store.read_record(&Path::from(MARKERS).join(name.as_str())).await?;
+            if marker.is_some_and(|marker| kept.contains(marker.by.as_str())) {
+                current.insert(name);
+            }
+        }
+        self.remove_all_but(&Path::from(MARKERS), |name| current.contains(name))
     }
 
     /// Removes what an earlier attempt of this run left, so that a retry starts clean.
@@ -106,6 +154,8 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Io`] where storage refuses.
     pub fn clear_work(&self, run_id: &str) -> Result<(), LakeError> {
+        let own_marker = marker_name(run_id);
+        self.remove_all_but(&Path::from(MARKERS), |name| name != own_marker)?;
         self.remove_folder(&folder(run_id))
     }
 }

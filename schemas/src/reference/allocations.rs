@@ -103,7 +103,7 @@ pub fn parse_allocations(file: &str, bytes: &[u8]) -> Result<Vec<AllocationRow>,
             Err(problem) => problems.0.push(problem),
         }
     }
-    problems.or(rows)
+    csv.or(problems, rows)
 }
 
 fn allocation_row(row: &Row<'_>) -> Result<AllocationRow, Problem> {
@@ -124,7 +124,7 @@ fn allocation_row(row: &Row<'_>) -> Result<AllocationRow, Problem> {
         note: text("note"),
     };
     if action == Action::Allocate {
-        let amount: Money = row.require("amount")?;
+        let amount = row.money("amount")?;
         if !amount.is_positive() {
             return Err(row.problem("amount", format!("{amount} is not above zero")));
         }

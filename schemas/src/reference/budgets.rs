@@ -42,14 +42,14 @@ pub fn parse_budgets(file: &str, bytes: &[u8], hierarchy: &Hierarchy) -> Result<
         if let Some(earlier) = seen.insert(key, row.row) {
             let node = budget.node.as_ref().map_or_else(|| "the whole".to_owned(), ToString::to_string);
             let message = format!(
-                "a second budget of {} for {node} in {}, see row {earlier}",
+                "a second budget of {} for {node} in {}, after row {earlier}; keep one of them",
                 budget.billing_period, budget.currency
             );
             problems.0.push(row.problem("", message));
         }
         budgets.push(budget);
     }
-    problems.or(budgets)
+    csv.or(problems, budgets)
 }
 
 fn budget_row(row: &Row<'_>, hierarchy: &Hierarchy) -> Result<Budget, Problem> {
@@ -57,7 +57,7 @@ fn budget_row(row: &Row<'_>, hierarchy: &Hierarchy) -> Result<Budget, Problem> {
     if let Some(node) = node.as_ref().filter(|node| !hierarchy.contains(node)) {
         return Err(row.problem(Node::LEVELS[0], format!("node {node} is not in hierarchy.csv")));
     }
-    let amount: Money = row.require("amount")?;
+    let amount = row.money("amount")?;
     if amount.is_negative() {
         return Err(row.problem("amount", format!("{amount} is below zero")));
     }

@@ -1,6 +1,6 @@
 //! `cost_rules.csv`: which spend belongs to which node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use credit_ledger::{BillingPeriod, Node};
 use rust_decimal::Decimal;
@@ -88,23 +88,31 @@ pub fn parse_cost_rules(file: &str, bytes: &[u8], hierarchy: &Hierarchy) -> Resu
     let csv = CsvFile::parse(file, bytes, &REQUIRED, &["from_period", "to_period"])?;
     let mut problems = Problems::default();
     let mut rules: BTreeMap<String, (CostRule, Row<'_>)> = BTreeMap::new();
+    let mut half_read = BTreeSet::new();
     for row in csv.rows() {
         match rule_row(&row, hierarchy) {
             Ok(rule) => match rules.get_mut(&rule.rule_id) {
-                Some((first, first_row)) => problems.0.extend(merge(first, first_row.row, rule, &row)),
+                Some((first, first_row)) => {
+                    if let Err(problem) = merge(first, first_row.row, rule, &row) {
+                        half_read.extend(row.get("rule_id"));
+                        problems.0.push(problem);
+                    }
+                }
                 None => {
                     rules.insert(rule.rule_id.clone(), (rule, row));
                 }
             },
-            Err(problem) => problems.0.push(problem),
+            Err(problem) => {
+                half_read.extend(row.get("rule_id"));
+                problems.0.push(problem);
+            }
         }
     }
-    if problems.0.is_empty() {
-        problems.0.extend(rules.values().filter_map(|(rule, row)| share_problem(rule, row)));
-    }
+    let whole = rules.values().filter(|(rule, _)| csv.is_whole() && !half_read.contains(rule.rule_id.as_str()));
+    problems.0.extend(whole.filter_map(|(rule, row)| share_problem(rule, row)));
     let mut ordered: Vec<CostRule> = rules.into_values().map(|(rule, _)| rule).collect();
     ordered.sort_by(|left, right| (left.priority, &left.rule_id).cmp(&(right.priority, &right.rule_id)));
-    problems.or(CostRules(ordered))
+    csv.or(problems, CostRules(ordered))
 }
 
 fn rule_row(row: &Row<'_>, hierarchy: &Hierarchy) -> Result<CostRule, Problem> {
@@ -128,13 +136,13 @@ fn rule_row(row: &Row<'_>, hierarchy: &Hierarchy) -> Result<CostRule, Problem> {
     if !hierarchy.contains(&node) {
         return Err(row.problem(Node::LEVELS[0], format!("node {node} is not in hierarchy.csv")));
     }
-    let share: Decimal = row.parse("share")?.unwrap_or(Decimal::ONE);
+    let share: Decimal = row.number("share", "a share (0.25)")?.unwrap_or(Decimal::ONE);
     if share <= Decimal::ZERO || share > Decimal::ONE {
         return Err(row.problem("share", format!("{share} is not above 0 and at most 1")));
     }
     Ok(CostRule {
         rule_id: row.require("rule_id")?,
-        priority: row.require("priority")?,
+        priority: row.number("priority", "a whole number")?.ok_or_else(|| row.problem("priority", "is empty"))?,
         conditions,
         targets: BTreeMap::from([(node, share)]),
     })
@@ -148,18 +156,18 @@ fn keyed(row: &Row<'_>, key: &str, value: &str) -> Result<Option<KeyedCondition>
 }
 
 /// Adds a further row of a rule to its first one.
-fn merge(rule: &mut CostRule, first_row: u64, further: CostRule, row: &Row<'_>) -> Option<Problem> {
+fn merge(rule: &mut CostRule, first_row: u64, further: CostRule, row: &Row<'_>) -> Result<(), Problem> {
     if (rule.priority, &rule.conditions) != (further.priority, &further.conditions) {
         let message = format!("rule {} has another priority or other conditions in row {first_row}", rule.rule_id);
-        return Some(row.problem("rule_id", message));
+        return Err(row.problem("rule_id", message));
     }
     for (node, share) in further.targets {
         if rule.targets.contains_key(&node) {
-            return Some(row.problem("rule_id", format!("rule {} names node {node} twice", rule.rule_id)));
+            return Err(row.problem("rule_id", format!("rule {} names node {node} twice", rule.rule_id)));
         }
         rule.targets.insert(node, share);
     }
-    None
+    Ok(())
 }
 
 fn share_problem(rule: &CostRule, row: &Row<'_>) -> Option<Problem> {
@@ -205,7 +213,7 @@ mod tests {
     fn bad_rows_are_all_named() {
         let rows = "a,1,,,,,,v,,,A,,,,\nb,x,,,,,,,,,A,,,,\nc,1,,,,,,,,,X,,,,\nd,1,,1,,,,,,,A,,,,0.5\nd,2,,1,,,,,,,C,,,,0.5\ne,1,,,,,,,,,A,,,,1.5\n";
         let expected = "cost_rules.csv, row 2, column tag_key: is empty but tag_value is set\n\
-             cost_rules.csv, row 3, column priority: invalid digit found in string\n\
+             cost_rules.csv, row 3, column priority: \"x\" is not a whole number\n\
              cost_rules.csv, row 4, column business_unit: node X is not in hierarchy.csv\n\
              cost_rules.csv, row 6, column rule_id: rule d has another priority or other conditions in row 5\n\
              cost_rules.csv, row 7, column share: 1.5 is not above 0 and at most 1";

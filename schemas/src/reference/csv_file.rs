@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use credit_ledger::Node;
+use credit_ledger::{Money, MoneyError, Node};
 
 /// One thing wrong in one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,46 +60,83 @@ impl Problems {
 pub(crate) struct CsvFile {
     name: String,
     columns: BTreeMap<String, usize>,
-    records: Vec<csv::StringRecord>,
+    records: Vec<(u64, csv::StringRecord)>,
+    unreadable: Vec<Problem>,
 }
 
 impl CsvFile {
-    /// Reads all records; the header must hold every `required` column and nothing beyond `optional`.
+    /// Reads all records; the header must hold every `required` column and nothing beyond `optional`. What is wrong
+    /// with single rows stands in [`Self::or`], together with what their reader finds.
     pub(crate) fn parse(name: &str, bytes: &[u8], required: &[&str], optional: &[&str]) -> Result<Self, Problems> {
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         let mut reader = csv::ReaderBuilder::new().from_reader(bytes);
-        let mut file = Self { name: name.to_owned(), columns: BTreeMap::new(), records: Vec::new() };
-        let mut problems = Problems::default();
-        let header = reader.headers().cloned().map_err(|error| file.unreadable(1, &error))?;
-        for (index, column) in header.iter().map(str::trim).enumerate() {
-            if !required.contains(&column) && !optional.contains(&column) {
-                let known = [required, optional].concat().join(", ");
-                problems.0.push(file.problem(Some(1), Some(column), format!("unknown column; known are {known}")));
-            } else if file.columns.insert(column.to_owned(), index).is_some() {
-                problems.0.push(file.problem(Some(1), Some(column), "stands twice in the header".to_owned()));
-            }
-        }
-        for column in required.iter().filter(|column| !file.columns.contains_key(**column)) {
-            problems.0.push(file.problem(Some(1), Some(column), "missing in the header".to_owned()));
-        }
+        let (columns, records, unreadable) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut file = Self { name: name.to_owned(), columns, records, unreadable };
+        let header = reader.headers().cloned().map_err(|error| Problems(vec![file.unreadable(1, &error)]))?;
+        file.read_header(&header, required, optional)?;
         for (row, record) in (2_u64..).zip(reader.records()) {
             match record {
-                Ok(record) => file.records.push(record),
-                Err(error) => problems.0.extend(file.unreadable(row, &error).0),
+                Ok(record) => file.records.push((row, record)),
+                Err(error) => file.unreadable.push(file.unreadable(row, &error)),
             }
         }
-        problems.or(file)
+        Ok(file)
     }
 
-    fn unreadable(&self, row: u64, error: &csv::Error) -> Problems {
+    fn read_header(
+        &mut self,
+        header: &csv::StringRecord,
+        required: &[&str],
+        optional: &[&str],
+    ) -> Result<(), Problems> {
+        let whole = |message: String| Problems(vec![self.problem(Some(1), None, message)]);
+        if header.iter().all(|column| column.trim().is_empty()) {
+            return Err(whole(format!("has no header; it must be {}", required.join(","))));
+        }
+        if let Some(separator) = foreign_separator(&header.iter().collect::<Vec<_>>()) {
+            return Err(whole(format!("the columns are separated by {separator}; save the file with commas")));
+        }
+        let (mut problems, mut unknown) = (Problems::default(), Vec::new());
+        for (index, column) in header.iter().map(str::trim).enumerate() {
+            if !required.contains(&column) && !optional.contains(&column) {
+                unknown.push(column);
+            } else if self.columns.insert(column.to_owned(), index).is_some() {
+                problems.0.push(self.problem(Some(1), Some(column), "stands twice in the header".to_owned()));
+            }
+        }
+        if !unknown.is_empty() {
+            let known = [required, optional].concat().join(", ");
+            let message = format!("unknown in this file; known are {known}");
+            problems.0.push(self.problem(Some(1), Some(&unknown.join(", ")), message));
+        }
+        let missing: Vec<&str> = required.iter().copied().filter(|name| !self.columns.contains_key(*name)).collect();
+        if !missing.is_empty() {
+            problems.0.push(self.problem(Some(1), Some(&missing.join(", ")), "missing in the header".to_owned()));
+        }
+        problems.or(())
+    }
+
+    fn unreadable(&self, row: u64, error: &csv::Error) -> Problem {
         let message = match error.kind() {
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                format!("has {len} fields where the header has {expected_len}")
+                format!("has {len} fields where the header has {expected_len}; a text that holds a comma needs quotes")
             }
-            csv::ErrorKind::Utf8 { .. } => "is not UTF-8".to_owned(),
+            csv::ErrorKind::Utf8 { .. } => "is not UTF-8; save the file as \"CSV UTF-8\"".to_owned(),
             _ => error.to_string(),
         };
-        Problems(vec![self.problem(Some(row), None, message)])
+        self.problem(Some(row), None, message)
+    }
+
+    /// True if every row could be read.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.unreadable.is_empty()
+    }
+
+    /// `Ok(value)` if neither a row could not be read nor `problems` were found; else all of them, by row.
+    pub(crate) fn or<T>(&self, mut problems: Problems, value: T) -> Result<T, Problems> {
+        problems.0.extend(self.unreadable.iter().cloned());
+        problems.0.sort_by_key(|problem| problem.row);
+        problems.or(value)
     }
 
     fn problem(&self, row: Option<u64>, column: Option<&str>, message: String) -> Problem {
@@ -108,8 +145,17 @@ impl CsvFile {
 
     /// The records with their row numbers.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        (2_u64..).zip(&self.records).map(|(row, record)| Row { file: self, row, record })
+        self.records.iter().map(|(row, record)| Row { file: self, row: *row, record })
     }
+}
+
+/// What separates the columns where it is not a comma, as in files of some spreadsheets.
+#[must_use]
+pub fn foreign_separator(header: &[&str]) -> Option<&'static str> {
+    let [only] = header else { return None };
+    [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")]
+        .into_iter()
+        .find_map(|(mark, name)| only.contains(mark).then_some(name))
 }
 
 /// One record.
@@ -121,9 +167,9 @@ pub(crate) struct Row<'a> {
     record: &'a csv::StringRecord,
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
     /// The value of a column; `None` where it is blank or the column is not there.
-    pub(crate) fn get(&self, column: &str) -> Option<&str> {
+    pub(crate) fn get(&self, column: &str) -> Option<&'a str> {
         let value = self.record.get(*self.file.columns.get(column)?)?;
         Some(value).filter(|value| !value.trim().is_empty())
     }
@@ -149,6 +195,22 @@ impl Row<'_> {
         T::Err: fmt::Display,
     {
         self.parse(column)?.ok_or_else(|| self.problem(column, "is empty"))
+    }
+
+    /// The number of a column, if it has one; `kind` says what it should be.
+    pub(crate) fn number<T: FromStr>(&self, column: &str, kind: &str) -> Result<Option<T>, Problem> {
+        let Some(text) = self.get(column) else { return Ok(None) };
+        let number = text.trim().parse().ok();
+        number.map(Some).ok_or_else(|| self.problem(column, format!("{text:?} is not {kind}")))
+    }
+
+    /// An amount that must be there.
+    pub(crate) fn money(&self, column: &str) -> Result<Money, Problem> {
+        let text = self.get(column).ok_or_else(|| self.problem(column, "is empty"))?;
+        text.trim().parse().map_err(|error| match error {
+            MoneyError::NotANumber(_) => self.problem(column, format!("{text:?} is not an amount (1234.56)")),
+            MoneyError::Overflow => self.problem(column, format!("{text:?} is too large: more than 38 digits")),
+        })
     }
 
     /// A date, `YYYY-MM-DD`, if there is one.
@@ -182,11 +244,24 @@ mod tests {
     #[test]
     fn everything_wrong_is_listed_at_once_with_row_and_column() {
         let problems = CsvFile::parse("x.csv", b"a,zz,a\n1,2,3\n1,2\n", &["a", "b"], &["c"]).err().unwrap();
-        let expected = "x.csv, row 1, column zz: unknown column; known are a, b, c\n\
-                        x.csv, row 1, column a: stands twice in the header\n\
-                        x.csv, row 1, column b: missing in the header\n\
-                        x.csv, row 3: has 2 fields where the header has 3";
+        let expected = "x.csv, row 1, column a: stands twice in the header\n\
+                        x.csv, row 1, column zz: unknown in this file; known are a, b, c\n\
+                        x.csv, row 1, column b: missing in the header";
         assert_eq!(problems.to_string(), expected);
+        let file = CsvFile::parse("x.csv", b"a,b\n1,2\n1\n1,3\n", &["a", "b"], &[]).unwrap();
+        assert_eq!(file.rows().map(|row| row.row).collect::<Vec<_>>(), [2, 4]);
+        let found = Problems(vec![file.problem(Some(4), Some("b"), "is odd".to_owned())]);
+        let expected = "x.csv, row 3: has 1 fields where the header has 2; a text that holds a comma needs quotes\n\
+                        x.csv, row 4, column b: is odd";
+        assert_eq!(file.or(found, ()).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn a_file_that_is_not_separated_by_commas_says_so_once() {
+        let wrong = |text: &[u8]| CsvFile::parse("x.csv", text, &["a", "b"], &[]).err().unwrap().to_string();
+        let expected = "x.csv, row 1: the columns are separated by semicolons; save the file with commas";
+        assert_eq!(wrong(b"a;b\n1;2\n"), expected);
+        assert_eq!(wrong(b""), "x.csv, row 1: has no header; it must be a,b");
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub fn parse_hierarchy(file: &str, bytes: &[u8]) -> Result<Hierarchy, Problems> 
         let text = |column| row.get(column).map(str::to_owned);
         nodes.insert(node, Owner { owner_email: text("owner_email"), cost_center: text("cost_center") });
     }
-    problems.or(Hierarchy(nodes))
+    csv.or(problems, Hierarchy(nodes))
 }
 
 #[cfg(test)]

@@ -12,5 +12,5 @@ mod hierarchy;
 pub use allocations::{Action, AllocationRow, CreditName, parse_allocations};
 pub use budgets::{Budget, parse_budgets};
 pub use cost_rules::{CostRule, CostRules, KeyedCondition, RuleConditions, parse_cost_rules};
-pub use csv_file::{Problem, Problems};
+pub use csv_file::{Problem, Problems, foreign_separator};
 pub use hierarchy::{Hierarchy, Owner, parse_hierarchy};

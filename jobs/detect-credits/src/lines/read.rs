@@ -14,7 +14,7 @@ use crate::columns::{KeyedSources, Layout};
 use crate::description::DescriptionParser;
 use crate::raw::RawBatch;
 use crate::rules::{LineAttributes, RuleMatcher, snake, tag_key};
-use crate::values::{AmountColumn, DayColumn, MapColumn, NoAmount, TextColumn};
+use crate::values::{AmountColumn, BLANK, DayColumn, MapColumn, NoAmount, TextColumn, no_date};
 
 /// Everything that turns raw rows into lines, for all files of a scan.
 #[derive(Debug, Clone)]
@@ -135,14 +135,13 @@ impl<'a> Columns<'a> {
 
     fn period(&self, index: usize, row: u64) -> Result<BillingPeriod, DetectError> {
         let at = self.layout.period;
-        let period =
-            self.period.period(index).map_err(|text| self.problem(row, at, format!("{text:?} is not a date")))?;
-        period.ok_or_else(|| self.problem(row, at, "is blank".to_owned()))
+        let period = self.period.period(index).map_err(|text| self.problem(row, at, no_date(&text)))?;
+        period.ok_or_else(|| self.problem(row, at, BLANK.to_owned()))
     }
 
     fn amount(&self, index: usize, row: u64, at: usize, column: &AmountColumn) -> Result<Option<Money>, DetectError> {
         column.get(index).map_err(|NoAmount { text, overflow }| {
-            let message = if overflow { "is too large: more than 38 digits at 10 decimals" } else { "is not a number" };
+            let message = if overflow { "is too large: more than 38 digits" } else { "is not an amount (1234.56)" };
             self.problem(row, at, format!("{text:?} {message}"))
         })
     }
@@ -184,13 +183,9 @@ impl LineReader {
     ) -> Result<(), DetectError> {
         let layout = columns.layout;
         let overflow = |_error| columns.problem(row, layout.cost, "the sum overflows 38 digits".to_owned());
-        let start = columns
-            .start
-            .get(index)
-            .map_err(|text| columns.problem(row, layout.start, format!("{text:?} is not a date")))?;
-        let usage_date = start.ok_or_else(|| columns.problem(row, layout.start, "is blank".to_owned()))?;
-        let payer =
-            columns.payer.get(index).ok_or_else(|| columns.problem(row, layout.payer, "is blank".to_owned()))?;
+        let start = columns.start.get(index).map_err(|text| columns.problem(row, layout.start, no_date(&text)))?;
+        let usage_date = start.ok_or_else(|| columns.problem(row, layout.start, BLANK.to_owned()))?;
+        let payer = columns.payer.get(index).ok_or_else(|| columns.problem(row, layout.payer, BLANK.to_owned()))?;
         let account = columns.account.get(index).unwrap_or(payer);
         let service = columns.service.iter().find_map(|column| column.get(index));
         let stated = columns.currency.as_ref().and_then(|column| column.get(index));

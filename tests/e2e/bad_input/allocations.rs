@@ -1,0 +1,192 @@
+//! Recording allocations: one by one and in bulk. Where anything is wrong nothing is recorded.
+
+use super::{AS_OF, Published};
+
+const HEADER: &str = "promotion_code,account_id,credit_key,amount,currency,end_date,reference,business_unit,department,\
+                      portfolio,product,recorded_at\n";
+const KEY: &str = "code:Credit A@111111111111";
+
+impl Published {
+    /// Imports these rows after a good one of another credit.
+    fn refuses_import(&self, rows: &[&str], message: &str) {
+        let text = format!("{HEADER},,id:2,50,USD,,,Retail,,,,\n{}\n", rows.join("\n"));
+        self.workspace.write("import.csv", text);
+        let file = self.workspace.path("import.csv").display().to_string();
+        self.refuses(&["allocations", "import", &file], 3, message);
+        self.nothing_is_recorded();
+    }
+
+    fn refuses_allocation(&self, arguments: &[&str], exit_code: i32, message: &str) {
+        self.refuses(&[&["allocate"], arguments].concat(), exit_code, message);
+        self.nothing_is_recorded();
+    }
+
+    fn nothing_is_recorded(&self) {
+        let rows = self.workspace.query(AS_OF, "SELECT count(*) AS n FROM allocations_log");
+        assert_eq!(rows.expect("a query")[0]["n"], "0");
+    }
+}
+
+#[test]
+fn import_of_rows_that_cannot_be_is_refused_with_row() {
+    let published = Published::new();
+    for (row, message) in [
+        (
+            ",,id:9,5,USD,,,Retail,,,,",
+            "row 3: credit id:9 is not registered; `queue` and `credits` list those that are",
+        ),
+        (
+            "Credit Z,111111111111,,5,USD,,,Retail,,,,",
+            "row 3: no credit \"Credit Z\" of account 111111111111 is registered; `queue` and `credits` list those that are",
+        ),
+        (
+            "Twin,111111111111,,5,USD,,,Retail,,,,",
+            "row 3: \"Twin\" of account 111111111111 stands for 2 credits: id:1, id:2; name one by its key",
+        ),
+        (",,id:1,5,USD,2026-01-10,,Retail,,,,", "row 3: end_date 2026-01-10 is before the issue date 2026-01-11"),
+        (",,id:1,5,EUR,,,Retail,,,,", "row 3: currency EUR is not that of the credit, USD"),
+        (",,id:1,5,USD,,,Wholesale,,,,", "row 3: node Wholesale is not in hierarchy.csv"),
+        (",,id:1,5,USD,,,Unassigned,,,,", "row 3: node Unassigned is not in hierarchy.csv"),
+    ] {
+        published.refuses_import(&[row], &format!("import.csv, {message}"));
+    }
+}
+
+#[test]
+fn import_of_cells_that_are_no_values_is_refused_with_row_and_column() {
+    let published = Published::new();
+    for (row, message) in [
+        (",,id:1,0,USD,,,Retail,,,,", "row 3, column amount: 0.0000000000 is not above zero"),
+        (",,id:1,-5,USD,,,Retail,,,,", "row 3, column amount: -5.0000000000 is not above zero"),
+        (",,id:1,\"5,00\",USD,,,Retail,,,,", "row 3, column amount: \"5,00\" is not an amount (1234.56)"),
+        (",,id:1,1e40,USD,,,Retail,,,,", "row 3, column amount: \"1e40\" is too large: more than 38 digits"),
+        (",,id:1,5,$,,,Retail,,,,", "row 3, column currency: \"$\" is no currency code (USD)"),
+        (",,id:1,5,USD,31/12/2026,,Retail,,,,", "row 3, column end_date: \"31/12/2026\" is not a date (YYYY-MM-DD)"),
+        (",,id:1,5,USD,,,,,,,", "row 3, column business_unit: is empty"),
+        (",,id:1,5,USD,,,Retail,,Shop,,", "row 3, column business_unit: portfolio is set but department is empty"),
+        (
+            ",,,5,USD,,,Retail,,,,",
+            "row 3, column credit_key: is empty; name the credit by its key, or by promotion_code and account_id",
+        ),
+        (
+            ",,id:1,5,USD,,,Retail,,,,2026-03-01",
+            "row 3, column recorded_at: \"2026-03-01\" is not an instant (2026-03-05T09:00:00Z)",
+        ),
+    ] {
+        published.refuses_import(&[row], &format!("import.csv, {message}"));
+    }
+}
+
+#[test]
+fn import_of_something_recorded_in_the_future_is_refused() {
+    let published = Published::new();
+    let message = "import.csv, row 3: recorded_at 2999-01-01 00:00:00 is in the future";
+    published.refuses_import(&[",,id:1,5,USD,,,Retail,,,,2999-01-01T00:00:00Z"], message);
+}
+
+#[test]
+fn lots_of_one_credit_that_disagree_are_refused() {
+    let published = Published::new();
+    let first = ",,id:1,5,USD,2026-12-31,,Retail,,,,";
+    let shared = "row 4: the lots of one credit share end_date and reference; an earlier row has others";
+    for (second, message) in [
+        (",,id:1,5,EUR,2026-12-31,,Retail,Online,,,", "row 4: currency EUR is not that of the credit, USD"),
+        (",,id:1,5,USD,2027-12-31,,Retail,Online,,,", shared),
+        (",,id:1,5,USD,2026-12-31,INV-1,Retail,Online,,,", shared),
+    ] {
+        published.refuses_import(&[first, second], &format!("import.csv, {message}"));
+    }
+}
+
+#[test]
+fn all_bad_rows_of_an_import_are_listed_at_once() {
+    let published = Published::new();
+    published.refuses_import(
+        &[",,id:9,5,USD,,,Retail,,,,", ",,id:1,5,EUR,2026-01-01,,Nowhere,,,,"],
+        "import.csv, row 3: credit id:9 is not registered; `queue` and `credits` list those that are\n\
+         import.csv, row 4: currency EUR is not that of the credit, USD\n\
+         import.csv, row 4: end_date 2026-01-01 is before the issue date 2026-01-11\n\
+         import.csv, row 4: node Nowhere is not in hierarchy.csv",
+    );
+    let history = published.workspace.try_run(AS_OF, &["allocations", "history", "id:2"]).expect("a history");
+    assert_eq!(history, "Nothing has been recorded about this credit.\n");
+}
+
+#[test]
+fn file_of_another_kind_or_that_does_not_exist_is_named() {
+    let published = Published::new();
+    let known = "known are promotion_code, account_id, credit_key, amount, currency, end_date, reference, business_unit, \
+                 department, portfolio, product, allocation_id, recorded_at, recorded_by, action, note";
+    let missing = "promotion_code, account_id, credit_key, amount, currency, end_date, reference, department, portfolio, \
+                   product";
+    published.workspace.write("import.csv", "team,business_unit\nA,Retail\n");
+    let file = published.workspace.path("import.csv").display().to_string();
+    let message = format!(
+        "import.csv, row 1, column team: unknown in this file; {known}\n\
+         import.csv, row 1, column {missing}: missing in the header"
+    );
+    published.refuses(&["allocations", "import", &file], 3, &message);
+    let file = published.workspace.path("none.csv").display().to_string();
+    published.refuses(&["allocations", "import", &file], 3, "<workspace>/none.csv does not exist");
+}
+
+#[test]
+fn allocation_that_cannot_be_is_refused() {
+    let published = Published::new();
+    let refuses = |credit: &[&str], rest: &[&str], message: &str| {
+        published.refuses_allocation(&[credit, rest].concat(), 3, message);
+    };
+    let of_a: &[&str] = &["--key", KEY];
+    let good = ["--amount", "5", "--to", "Retail"];
+    let unknown = "is registered; `queue` and `credits` list those that are";
+    refuses(&["--key", "id:9"], &good, "credit id:9 is not registered; `queue` and `credits` list those that are");
+    refuses(
+        &["--code", "Credit Z", "--account", "1"],
+        &good,
+        &format!("no credit \"Credit Z\" of account 1 {unknown}"),
+    );
+    refuses(
+        &["--code", "Twin", "--account", "111111111111"],
+        &good,
+        "\"Twin\" of account 111111111111 stands for 2 credits: id:1, id:2; name one by its key",
+    );
+    refuses(of_a, &["--amount", "0", "--to", "Retail"], "allocate: amount 0.0000000000 is not above zero");
+    refuses(of_a, &["--amount", "-5", "--to", "Retail"], "allocate: amount -5.0000000000 is not above zero");
+    refuses(of_a, &["--amount", "5", "--to", "Nowhere"], "allocate: node Nowhere is not in hierarchy.csv");
+    refuses(
+        of_a,
+        &["--amount", "5", "--to", "Retail", "--end-date", "2026-01-09"],
+        "allocate: end_date 2026-01-09 is before the issue date 2026-01-10",
+    );
+    refuses(
+        of_a,
+        &["--amount", "5", "--to", "Retail", "--recorded-at", "2999-01-01T00:00:00Z"],
+        "allocate: recorded_at 2999-01-01 00:00:00 is in the future",
+    );
+}
+
+#[test]
+fn allocation_without_what_it_needs_is_a_usage_error_away_from_a_terminal() {
+    let published = Published::new();
+    let message = "allocate: missing --key (or --code and --account), --amount, --to";
+    published.refuses_allocation(&[], 2, message);
+    published.refuses_allocation(&["--key", KEY, "--amount", "5"], 2, "allocate: missing --to");
+    let usage = |option: &str, value: &str, wrong: &str| {
+        published.refuses_allocation(
+            &["--key", KEY, "--amount", "5", "--to", "Retail", option, value],
+            2,
+            &format!("invalid value '{value}' for '{option} {wrong}\n\nFor more information, try '--help'."),
+        );
+    };
+    usage("--end-date", "31.12.2026", "<DATE>': not a date (YYYY-MM-DD)");
+    usage("--as-of", "2026-02-30", "<DATE>': not a date (YYYY-MM-DD)");
+    usage("--recorded-at", "yesterday", "<INSTANT>': not an instant (2026-03-05T09:00:00Z)");
+}
+
+#[test]
+fn revocation_of_what_is_not_allocated_is_refused() {
+    let published = Published::new();
+    let message = format!("revoke: credit {KEY} is not allocated (never_allocated)");
+    published.refuses(&["revoke", "--key", KEY], 3, &message);
+    published.nothing_is_recorded();
+}

@@ -1,0 +1,267 @@
+//! The billing export.
+
+use std::io::Write;
+
+use arrow::datatypes::DataType;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::{CREDIT, HEADER, Published, USAGE, cur_2, good_input, refuses};
+use crate::formats::parquet_file::{Types, parquet};
+use crate::formats::{fixture, without_column};
+use crate::support::SETTINGS;
+
+/// A file with one good line and then `USAGE` with `from` replaced.
+fn second_line(from: &str, to: &str) -> String {
+    assert!(USAGE.contains(from), "{from} is not in the line");
+    cur_2(&[USAGE, &USAGE.replacen(from, to, 1)])
+}
+
+fn one_file(published: &Published, name: &str, content: impl AsRef<[u8]>, message: &str) {
+    published.refuses_export(&[(name, content.as_ref())], 3, message);
+}
+
+#[test]
+fn missing_required_columns_are_named_with_file_and_format() {
+    let published = Published::new();
+    let text = without_column(&cur_2(&[USAGE]), "line_item_unblended_cost");
+    let message = "CUR 2.0 export without the required column line_item_unblended_cost; add it to the export";
+    one_file(&published, "may.csv", &text, &format!("may.csv: {message}"));
+    one_file(&published, "may.parquet", parquet(&text, &Types::of_aws()), &format!("may.parquet: {message}"));
+    one_file(
+        &published,
+        "focus.csv",
+        "BilledCost,ChargeCategory,ChargePeriodStart,BillingCurrency\n1,Usage,2026-01-01,USD\n",
+        "focus.csv: FOCUS export without the required columns BillingPeriodStart, BillingAccountId, SubAccountId, \
+         ChargeDescription; add them to the export",
+    );
+    one_file(
+        &published,
+        "old.csv",
+        without_column(&fixture("cur-1.0.csv"), "lineItem/CurrencyCode"),
+        "old.csv: CUR 1.0 export without the required column line_item_currency_code (or set [source] currency); \
+         add it to the export",
+    );
+}
+
+#[test]
+fn file_of_an_unknown_format_is_named_with_its_columns() {
+    let published = Published::new();
+    one_file(
+        &published,
+        "sums.csv",
+        "date,amount\n2026-01-01,5\n",
+        "sums.csv: unknown format: the columns (date, amount) are not those of CUR 2.0, CUR 1.0 or FOCUS",
+    );
+    one_file(
+        &published,
+        "excel.csv",
+        cur_2(&[USAGE]).replace(',', ";"),
+        "excel.csv: the columns are separated by semicolons; deliver the file with commas",
+    );
+    one_file(&published, "x.zip", "PK", "x.zip: ZIP is not supported; deliver the export as GZIP or Parquet");
+}
+
+#[test]
+fn amount_that_is_none_is_named_with_row_and_column() {
+    let published = Published::new();
+    let at = "may.csv, row 3, column line_item_unblended_cost";
+    for (cost, wrong) in [
+        ("sixty", "\"sixty\" is not an amount (1234.56)"),
+        ("\"1,060.00\"", "\"1,060.00\" is not an amount (1234.56)"),
+        ("1e30", "\"1e30\" is too large: more than 38 digits"),
+        ("-99999999999999999999999999999", "\"-99999999999999999999999999999\" is too large: more than 38 digits"),
+    ] {
+        let text = second_line(",60,", &format!(",{cost},"));
+        one_file(&published, "may.csv", text, &format!("{at}: {wrong}"));
+    }
+}
+
+#[test]
+fn sum_that_is_too_large_is_an_error_and_no_wrong_figure() {
+    let huge = USAGE.replace(",60,", ",9999999999999999999999999999,");
+    one_file(
+        &Published::new(),
+        "may.csv",
+        cur_2(&[&huge, &huge]),
+        "may.csv, row 3, column line_item_unblended_cost: the sum overflows 38 digits",
+    );
+}
+
+#[test]
+fn parquet_file_whose_costs_are_no_numbers_is_named_with_row_and_column() {
+    let published = Published::new();
+    let text_costs = Types { cost: DataType::Utf8, ..Types::of_aws() };
+    let file = parquet(&second_line(",60,", ",n/a,"), &text_costs);
+    let message = "may.parquet, row 2, column line_item_unblended_cost: \"n/a\" is not an amount (1234.56)";
+    one_file(&published, "may.parquet", file, message);
+    let file =
+        parquet(&cur_2(&[&USAGE.replace(",60,", ",true,")]), &Types { cost: DataType::Boolean, ..Types::of_aws() });
+    let message = "may.parquet, column line_item_unblended_cost: has type Boolean, not an amount";
+    one_file(&published, "may.parquet", file, message);
+}
+
+#[test]
+fn files_that_are_cut_off_are_said_to_be_so() {
+    let published = Published::new();
+    let whole = parquet(&cur_2(&[USAGE, CREDIT]), &Types::of_aws());
+    let cut = &whole[..whole.len() - 100];
+    let message = "a.parquet: is not a complete Parquet file (Parquet error: Invalid Parquet file. Corrupt footer); \
+                   copy the file again";
+    one_file(&published, "a.parquet", cut, message);
+
+    let mut writer = GzEncoder::new(Vec::new(), Compression::none());
+    writer.write_all(cur_2(&[USAGE; 1000]).as_bytes()).expect("packed text");
+    let packed = writer.finish().expect("a gzip file");
+    let message = "a.csv.gz: is cut off after row 499: the gzip stream has no end; copy the file again";
+    one_file(&published, "a.csv.gz", &packed[..packed.len() / 2], message);
+    one_file(&published, "a.csv.gz", &packed[..15], "a.csv.gz: is cut off before its first row; copy the file again");
+    let message = "a.csv.gz: is no valid gzip file (invalid gzip header); copy the file again, or end its name in .csv \
+                   if it is plain text";
+    one_file(&published, "a.csv.gz", cur_2(&[USAGE]), message);
+
+    for name in ["a.csv", "a.csv.gz", "a.parquet"] {
+        one_file(&published, name, "", &format!("{name}: is empty (0 bytes); copy the file again"));
+    }
+}
+
+#[test]
+fn rows_that_cannot_be_read_are_named() {
+    let published = Published::new();
+    let message = "a.csv, row 3: has 3 fields where the header has 10; the file may be cut off";
+    one_file(&published, "a.csv", cur_2(&[USAGE, "2026-01-01,999999999999,Pay"]), message);
+    let latin_1 = [cur_2(&[USAGE]).as_bytes(), &USAGE.replace("Payer", "Zahler \u{1}").into_bytes(), b"\n"].concat();
+    let latin_1: Vec<u8> = latin_1.into_iter().map(|byte| if byte == 1 { 0xfc } else { byte }).collect();
+    one_file(&published, "a.csv", latin_1, "a.csv, row 3: is not UTF-8");
+}
+
+#[test]
+fn dates_that_are_none_are_named_with_row_and_column() {
+    let published = Published::new();
+    let (period, start) = ("bill_billing_period_start_date", "line_item_usage_start_date");
+    let no_date = "is not a date (2026-01-31, with or without a time)";
+    let blank = "is blank; every line needs a value here";
+    for (from, to, column, wrong) in [
+        ("2026-01-01", "01/01/2026", period, format!("\"01/01/2026\" {no_date}")),
+        ("2026-01-01", "2026-13-01", period, format!("\"2026-13-01\" {no_date}")),
+        ("2026-01-01", "", period, blank.to_owned()),
+        ("2026-01-10", "10 January 2026", start, format!("\"10 January 2026\" {no_date}")),
+        ("2026-01-10", "", start, blank.to_owned()),
+    ] {
+        one_file(&published, "a.csv", second_line(from, to), &format!("a.csv, row 3, column {column}: {wrong}"));
+    }
+}
+
+#[test]
+fn blank_payer_or_currency_is_named_and_the_setting_that_helps() {
+    let published = Published::new();
+    let message = "a.csv, row 3, column line_item_currency_code: is blank; set [source] currency if the export leaves it \
+                   out";
+    one_file(&published, "a.csv", second_line("USD", ""), message);
+    let message = "a.csv, row 3, column bill_payer_account_id: is blank; every line needs a value here";
+    one_file(&published, "a.csv", second_line("999999999999", ""), message);
+}
+
+#[test]
+fn bad_lines_of_several_files_are_listed_at_once() {
+    let bad = second_line(",60,", ",sixty,");
+    let message = "a.csv, row 3, column line_item_unblended_cost: \"sixty\" is not an amount (1234.56)\n\
+                   b.csv, row 3, column line_item_unblended_cost: \"sixty\" is not an amount (1234.56)";
+    Published::new().refuses_export(&[("b.csv", bad.as_bytes()), ("a.csv", bad.as_bytes())], 3, message);
+}
+
+#[test]
+fn manifests_that_do_not_lead_to_files_are_named() {
+    let published = Published::new();
+    let (good, folder) = (cur_2(&[USAGE]), "BILLING_PERIOD=2026-01");
+    let data = format!("data/{folder}/x-00002.csv");
+    let manifest = format!("metadata/{folder}/x-Manifest.json");
+    let refuses = |json: &str, exit_code, message: &str| {
+        let files = [(data.as_str(), good.as_bytes()), (manifest.as_str(), json.as_bytes())];
+        published.refuses_export(&files, exit_code, &format!("{manifest}: {message}"));
+    };
+    refuses(
+        r#"{"dataFiles": ["s3://bucket/x/data/BILLING_PERIOD=2026-01/x-00001.csv"]}"#,
+        4,
+        "names s3://bucket/x/data/BILLING_PERIOD=2026-01/x-00001.csv, which is not there; wait for the delivery or copy \
+         the file",
+    );
+    refuses(r#"{"dataFiles": []}"#, 4, "names no data file; wait for the delivery");
+    refuses(
+        r#"{"dataFiles": ["#,
+        3,
+        "is no JSON manifest (EOF while parsing a list at line 1 column 15); copy the file again",
+    );
+    refuses(r#"{"files": []}"#, 3, "manifest without dataFiles or reportKeys");
+}
+
+#[test]
+fn deliveries_that_would_count_twice_are_refused() {
+    let published = Published::new();
+    let good = cur_2(&[USAGE]);
+    let refuses = |paths: [&str; 2], message: &str| {
+        published.refuses_export(&paths.map(|path| (path, good.as_bytes())), 3, message);
+    };
+    refuses(
+        [
+            "data/BILLING_PERIOD=2026-01/2026-02-01T09:00:00.000Z-a/x-00001.csv",
+            "data/BILLING_PERIOD=2026-01/2026-02-02T09:00:00.000Z-b/x-00001.csv",
+        ],
+        "export: billing period 2026-01 has 2 executions and no manifest says which one counts: \
+         2026-02-01T09:00:00.000Z-a, 2026-02-02T09:00:00.000Z-b; copy the metadata folder too, or remove the old ones",
+    );
+    refuses(
+        ["one/data/BILLING_PERIOD=2026-01/x-00001.csv", "two/data/BILLING_PERIOD=2026-01/x-00001.csv"],
+        "one: billing period 2026-01 is delivered here and in two too: two exports would count every line twice; set \
+         [source] location to one of them",
+    );
+}
+
+#[test]
+fn export_that_is_not_there_yet_is_exit_code_4() {
+    let published = Published::new();
+    let none = "no billing export at <workspace>/cur yet: no .parquet, .csv or .csv.gz file";
+    published.refuses_export(&[], 4, none);
+    published.refuses_export(&[("readme.txt", b"soon")], 4, none);
+    std::fs::remove_dir_all(published.workspace.path("cur")).expect("a removed folder");
+    let message = "no billing export at <workspace>/cur: the folder does not exist; set [source] location";
+    published.refuses(&["run"], 4, message);
+
+    let workspace = good_input();
+    workspace.write("cur/good.csv", format!("{HEADER}\n"));
+    refuses(&workspace, &["run"], 4, "the billing export at <workspace>/cur holds no lines up to 2026-03 yet");
+    workspace.write("cur/good.csv", cur_2(&[&USAGE.replace("2026-01", "2026-04")]));
+    refuses(&workspace, &["run"], 4, "the billing export at <workspace>/cur holds no lines up to 2026-03 yet");
+}
+
+#[test]
+fn one_credit_in_two_currencies_is_named_with_both() {
+    let message = "credit code:Credit A@111111111111: has lines in EUR and USD, but a credit has one currency; if these \
+                   are two credits, tell them apart with [credits] description_patterns";
+    one_file(&Published::new(), "a.csv", cur_2(&[USAGE, CREDIT, &CREDIT.replace("USD", "EUR")]), message);
+}
+
+#[test]
+fn cost_column_that_the_export_lacks_is_an_error_also_for_files_read_before() {
+    let published = Published::new();
+    let with_cost = |cost: &str| SETTINGS.replacen('\n', &format!("\ncost = \"{cost}\"\n"), 1);
+    published.workspace.write("credits.toml", with_cost("net_unblended"));
+    published.refuses(
+        &["run"],
+        3,
+        "good.csv: CUR 2.0 export without the column line_item_net_unblended_cost that [source] cost = \"net_unblended\" \
+         needs; add it to the export, or set another cost",
+    );
+    published.workspace.write("credits.toml", with_cost("amortized"));
+    published.refuses(
+        &["run"],
+        3,
+        "good.csv: CUR 2.0 export without the columns savings_plan_savings_plan_effective_cost, \
+         savings_plan_total_commitment_to_date, savings_plan_used_commitment, reservation_effective_cost, \
+         reservation_unused_amortized_upfront_fee_for_billing_period, reservation_unused_recurring_fee that [source] \
+         cost = \"amortized\" needs; add them to the export, or set another cost",
+    );
+    published.workspace.write("credits.toml", with_cost("net_unblended"));
+    let message = "focus.csv: FOCUS has no net_unblended cost; set [source] cost to unblended or amortized";
+    one_file(&published, "focus.csv", fixture("focus-1.2.csv"), message);
+}

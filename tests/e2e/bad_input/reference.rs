@@ -1,0 +1,128 @@
+//! Hierarchy, cost rules, budgets.
+
+use super::{BUDGETS, HIERARCHY, Published, RULES};
+
+#[test]
+fn rules_that_do_not_add_up_are_named() {
+    let published = Published::new();
+    let shared = RULES.replace("Retail,,,,\n", "Retail,,,,0.5\nretail,10,,111111111111,,,,,,,Retail,Online,,,0.4\n");
+    for (content, message) in [
+        (shared, "cost_rules.csv, row 2, column share: the shares of rule retail sum to 0.9, not 1"),
+        (
+            RULES.replace("Retail,", "Retial,"),
+            "cost_rules.csv, row 2, column business_unit: node Retial is not in hierarchy.csv",
+        ),
+        (
+            RULES.replace("Retail,,,,", "Retail,,,,1.5"),
+            "cost_rules.csv, row 2, column share: 1.5 is not above 0 and at most 1",
+        ),
+        (RULES.replace(",10,", ",ten,"), "cost_rules.csv, row 2, column priority: \"ten\" is not a whole number"),
+    ] {
+        published.refuses_reference("cost_rules.csv", &content, message);
+    }
+}
+
+#[test]
+fn budgets_that_contradict_are_named() {
+    let published = Published::new();
+    let with = |row: &str| format!("{BUDGETS}{row}\n");
+    for (row, message) in [
+        (
+            "2026-01,Retail,,,,USD,51",
+            "row 3: a second budget of 2026-01 for Retail in USD, after row 2; keep one of them",
+        ),
+        ("2026-01,Retail,Offline,,,USD,1", "row 3, column business_unit: node Retail/Offline is not in hierarchy.csv"),
+        ("2026-01,Retail,,,,EUR,\"1,050.00\"", "row 3, column amount: \"1,050.00\" is not an amount (1234.56)"),
+        ("2026-01,Retail,,,,eur,1", "row 3, column currency: \"eur\" is no currency code (USD)"),
+        ("01/2026,Retail,,,,EUR,1", "row 3, column billing_period: \"01/2026\" is not a billing period (YYYY-MM)"),
+        ("2026-02,Retail,,,,USD,-1", "row 3, column amount: -1.0000000000 is below zero"),
+    ] {
+        published.refuses_reference("budgets.csv", &with(row), &format!("budgets.csv, {message}"));
+    }
+}
+
+#[test]
+fn hierarchy_rows_that_name_no_node_are_all_named() {
+    let content = format!("{HIERARCHY}Retail,,Shop,\n,,,\nUnassigned,,,\nRetail,Online,,\n");
+    let message = "hierarchy.csv, row 3, column business_unit: portfolio is set but department is empty\n\
+                   hierarchy.csv, row 4, column business_unit: is empty\n\
+                   hierarchy.csv, row 5, column business_unit: Unassigned is kept for spend that no rule matches\n\
+                   hierarchy.csv, row 6: node Retail/Online stands in an earlier row";
+    Published::new().refuses_reference("hierarchy.csv", &content, message);
+}
+
+#[test]
+fn bad_rows_of_several_files_are_listed_at_once() {
+    let published = Published::new();
+    let rules = format!(
+        "{RULES}b,x,,,,,,,,,Retail,,,,\nc,4,,,,,,,,,Retail,,,,half\n,4,,,,,,,,,Retail,,,,\nd,1,,Shop, the big one,,,,,,,Retail,,,,\n\
+         e,1,,,,,,v,,,Retail,,,,\n"
+    );
+    published.workspace.write("reference/cost_rules.csv", rules);
+    published
+        .workspace
+        .write("reference/budgets.csv", format!("{BUDGETS}2026-13,Retail,,,,USD,1\n2026-02,X,,,,USD,1\n"));
+    let header = "promotion_code,account_id,credit_key,amount,currency,end_date,reference,business_unit,department,\
+                  portfolio,product\n";
+    published
+        .workspace
+        .write("reference/allocations.csv", format!("{header},,k,0,USD,,,Retail,,,\n,,,5,USD,,,Retail,,,\n"));
+    let message = "cost_rules.csv, row 3, column priority: \"x\" is not a whole number\n\
+        cost_rules.csv, row 4, column share: \"half\" is not a share (0.25)\n\
+        cost_rules.csv, row 5, column rule_id: is empty\n\
+        cost_rules.csv, row 6: has 16 fields where the header has 15; a text that holds a comma needs quotes\n\
+        cost_rules.csv, row 7, column tag_key: is empty but tag_value is set\n\
+        budgets.csv, row 3, column billing_period: \"2026-13\" is not a billing period (YYYY-MM)\n\
+        budgets.csv, row 4, column business_unit: node X is not in hierarchy.csv\n\
+        allocations.csv, row 2, column amount: 0.0000000000 is not above zero\n\
+        allocations.csv, row 3, column credit_key: is empty; name the credit by its key, or by promotion_code and \
+        account_id";
+    published.refuses(&["run"], 3, message);
+}
+
+#[test]
+fn header_that_is_not_that_of_the_file_is_named() {
+    let published = Published::new();
+    let known = "known are billing_period, business_unit, department, portfolio, product, currency, amount";
+    for (content, message) in [
+        (
+            BUDGETS.replace("amount", "amount_usd"),
+            format!(
+                "budgets.csv, row 1, column amount_usd: unknown in this file; {known}\n\
+                 budgets.csv, row 1, column amount: missing in the header"
+            ),
+        ),
+        (
+            BUDGETS.replace("product,", "product,product,"),
+            "budgets.csv, row 1, column product: stands twice in the header".to_owned(),
+        ),
+        (
+            BUDGETS.replace(',', ";"),
+            "budgets.csv, row 1: the columns are separated by semicolons; save the file with commas".to_owned(),
+        ),
+        (
+            String::new(),
+            "budgets.csv, row 1: has no header; it must be \
+             billing_period,business_unit,department,portfolio,product,currency,amount"
+                .to_owned(),
+        ),
+    ] {
+        // A column twice makes the row too short as well; only the header is spoken of.
+        published.refuses_reference("budgets.csv", &content, &message);
+    }
+}
+
+#[test]
+fn missing_reference_file_is_named_but_budgets_may_be_missing() {
+    let published = Published::new();
+    for name in ["hierarchy.csv", "cost_rules.csv"] {
+        let path = published.workspace.path(&format!("reference/{name}"));
+        let content = std::fs::read(&path).expect("a reference file");
+        std::fs::remove_file(&path).expect("a removed file");
+        let message = format!("reference file <workspace>/reference/{name} does not exist; see [reference] location");
+        published.refuses(&["run"], 3, &message);
+        std::fs::write(&path, content).expect("a written file");
+    }
+    std::fs::remove_file(published.workspace.path("reference/budgets.csv")).expect("a removed file");
+    published.workspace.try_run(super::AS_OF, &["run"]).unwrap_or_else(|problem| panic!("{problem}"));
+}

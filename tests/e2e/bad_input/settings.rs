@@ -1,0 +1,90 @@
+//! `credits.toml`.
+
+use super::{Published, refuses};
+use crate::support::SETTINGS;
+
+/// `run` with a section added to the settings.
+fn refuses_section(published: &Published, section: &str, message: &str) {
+    published.workspace.write("credits.toml", format!("{SETTINGS}\n{section}\n"));
+    published.refuses(&["run"], 3, &format!("settings file <workspace>/credits.toml: {message}"));
+}
+
+#[test]
+fn unknown_key_is_named_with_line_and_the_known_ones() {
+    refuses_section(
+        &Published::new(),
+        "[run]\nasof = \"2026-03-31\"",
+        "TOML parse error at line 11, column 1\n   |\n11 | asof = \"2026-03-31\"\n   | ^^^^\n\
+         unknown field `asof`, expected one of `as_of`, `threads`, `keep_runs`",
+    );
+}
+
+#[test]
+fn bad_values_are_named_with_their_key() {
+    let published = Published::new();
+    for (section, message) in [
+        (
+            "[credits]\npolicy = \"lifo/v1\"",
+            "[credits] policy: \"lifo/v1\" is not a policy; one of fifo_issue_date/v1, fifo_issue_day/v1, \
+             fifo_applied_month/v1",
+        ),
+        ("[run]\nthreads = 0", "[run] threads must be at least 1"),
+        ("[run]\nkeep_runs = 0", "[run] keep_runs must be at least 1"),
+        (
+            "[credits]\ndescription_patterns = [\"(?P<name>.*)\"]",
+            "[credits] description_patterns: \"(?P<name>.*)\" has no group named code",
+        ),
+    ] {
+        refuses_section(&published, section, message);
+    }
+    published.workspace.write("credits.toml", SETTINGS.replacen('\n', "\ncost = \"blended\"\n", 1));
+    published.refuses(
+        &["run"],
+        3,
+        "settings file <workspace>/credits.toml: TOML parse error at line 2, column 8\n  |\n2 | cost = \"blended\"\n  |        \
+         ^^^^^^^^^\nunknown variant `blended`, expected one of `unblended`, `net_unblended`, `amortized`, `net_amortized`",
+    );
+    published.workspace.write("credits.toml", SETTINGS.replacen('\n', "\ncurrency = \"dollar\"\n", 1));
+    let message = "settings file <workspace>/credits.toml: [source] currency \"dollar\" is no currency code (USD)";
+    published.refuses(&["run"], 3, message);
+}
+
+#[test]
+fn malformed_date_is_named_with_its_line() {
+    let published = Published::new();
+    published.workspace.write("credits.toml", format!("{SETTINGS}\n[run]\nas_of = \"31.10.2026\"\n"));
+    let outcome = published.workspace.run(super::AS_OF, &["run"]);
+    assert_eq!(outcome.exit_code, Some(3));
+    assert!(outcome.stderr.contains("credits.toml: TOML parse error at line 11"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("as_of = \"31.10.2026\""), "{}", outcome.stderr);
+}
+
+#[test]
+fn file_that_is_no_toml_is_named_with_the_line() {
+    let published = Published::new();
+    published.workspace.write("credits.toml", "source: cur\n");
+    published.refuses(
+        &["run"],
+        3,
+        "settings file <workspace>/credits.toml: TOML parse error at line 1, column 9\n  |\n1 | source: cur\n  |         ^\n\
+         key with no value, expected `=`",
+    );
+}
+
+#[test]
+fn missing_section_is_named() {
+    let published = Published::new();
+    let without_lake = SETTINGS.split("[lake]").next().expect("what comes before");
+    published.workspace.write("credits.toml", without_lake);
+    let outcome = published.workspace.run(super::AS_OF, &["run"]);
+    assert_eq!(outcome.exit_code, Some(3));
+    assert!(outcome.stderr.ends_with("missing field `lake`\n"), "{}", outcome.stderr);
+}
+
+#[test]
+fn missing_settings_file_is_named_with_the_option() {
+    let workspace = super::good_input();
+    std::fs::remove_file(workspace.path("credits.toml")).expect("a removed file");
+    let message = "settings file <workspace>/credits.toml does not exist; name one with --config";
+    refuses(&workspace, &["run"], 3, message);
+}

@@ -1,0 +1,8 @@
+//! Faults: kills, full and read-only disks, races, retries. Each goes through the built binary, as a scheduler would
+//! start it, and each asks the same question: what does somebody who reads the published tables see?
+
+mod kills;
+mod races;
+mod retries;
+pub(crate) mod shop;
+mod storage;

@@ -1,0 +1,160 @@
+//! `kill -9` at any moment of a run.
+//!
+//! `FINOPS_KILLS` sets how often (`scripts/kill-test.sh 200`), `FINOPS_SEED` where exactly.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::shop::{Published, Shop, assert_same};
+
+/// `SplitMix64`: a fixed sequence from a seed.
+struct Random(u64);
+
+impl Random {
+    /// From 0 to 1, in 65,536 steps.
+    fn fraction(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        f64::from(u16::try_from((mixed ^ (mixed >> 31)) >> 48).unwrap_or(u16::MAX)) / f64::from(u16::MAX)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how hard to test is no setting of the program")]
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
+}
+
+const PUBLISHED: &str = "6 publish, after the switch";
+const ENDED: &str = "8 had ended already";
+
+fn report(text: &str) {
+    // Not captured by the test harness, so that a long test shows where it is.
+    writeln!(std::io::stderr().lock(), "{text}").expect("a writable stderr");
+}
+
+/// The longest of three undisturbed runs: what comes late in a run must be hit, too.
+fn longest_run(prepare: impl Fn() -> Shop) -> Duration {
+    let timed = |_| {
+        let shop = prepare();
+        let start = Instant::now();
+        shop.succeed(&["run"]);
+        start.elapsed()
+    };
+    (0..3).map(timed).max().expect("three runs")
+}
+
+/// How far a run had come, as the lake shows it.
+fn stage(shop: &Shop, run_id: &str) -> &'static str {
+    let done = |job: &str| shop.0.path(&format!("lake/work/{run_id}/{job}.json")).exists();
+    let published = shop.published().is_some() && shop.published_run() == run_id;
+    match () {
+        () if published && done("write-net-cost") => PUBLISHED,
+        () if published => "7 at the very end",
+        () if done("write-net-cost") => "5 publish, before the switch",
+        () if done("apply-fifo") => "4 write-net-cost",
+        () if done("join-allocations") => "3 apply-fifo",
+        () if done("detect-credits") => "2 join-allocations",
+        () => "1 detect-credits",
+    }
+}
+
+/// When to kill: so long after this job of the run is done, or after the start.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    job: Option<&'static str>,
+    delay: Duration,
+}
+
+/// Jobs whose successor is hit on purpose; `None`: any time.
+const AIMS: [Option<&str>; 6] =
+    [None, Some("apply-fifo"), Some("write-net-cost"), None, Some("detect-credits"), Some("join-allocations")];
+
+/// A job's part of a run, roughly.
+const AIMED_SPAN: f64 = 0.15;
+
+/// Starts a run, kills it at the moment, and says how far it had come; `None` if it had ended before.
+fn kill_a_run(shop: &Shop, run_id: &str, moment: Moment) -> Option<&'static str> {
+    let mut run = shop.start(&["--run-id", run_id, "run"]);
+    if let Some(job) = moment.job {
+        let record = shop.0.path(&format!("lake/work/{run_id}/{job}.json"));
+        while !record.exists() && run.try_wait().expect("a process").is_none() {
+            sleep(Duration::from_millis(1));
+        }
+    }
+    sleep(moment.delay);
+    let ended = run.try_wait().expect("a process").is_some();
+    run.kill().expect("a killed process");
+    run.wait().expect("an ended process");
+    (!ended).then(|| stage(shop, run_id))
+}
+
+/// A killed run shows the state before or the state after it, whole, and the next run mends everything else.
+fn kill_and_mend(
+    shop: &Shop,
+    name: &str,
+    moment: Moment,
+    before: Option<&Published>,
+    after: &Published,
+) -> &'static str {
+    let stage = kill_a_run(shop, name, moment);
+    let seen = shop.published();
+    let whole = seen.as_ref() == before || seen.as_ref() == Some(after);
+    assert!(whole, "{name}, killed at {moment:?}: a reader sees neither the run before nor this one");
+    let logged = shop.rows("SELECT count(*) FROM runs_log");
+    assert_eq!(logged.len(), 1, "{name}, killed at {moment:?}: the logs can be read");
+    shop.succeed(&["run"]);
+    assert_same(&format!("{name}, killed at {moment:?} ({stage:?}), run again"), &shop.0.published(), after);
+    shop.assert_tidy();
+    stage.unwrap_or(ENDED)
+}
+
+#[test]
+fn killed_run_shows_a_whole_run_and_the_next_run_ends_as_if_nothing_had_happened() {
+    let kills = number("FINOPS_KILLS", 6);
+    let mut random = Random(number("FINOPS_SEED", 1));
+    let [first, second] = Shop::undisturbed();
+    let mut longest = [
+        longest_run(Shop::new),
+        longest_run(|| {
+            let shop = Shop::new();
+            shop.succeed(&["run"]);
+            shop.change();
+            shop
+        }),
+    ];
+    let mut stages: BTreeMap<&str, u64> = BTreeMap::new();
+    let pairs = kills.div_ceil(2);
+    for pair in 0..pairs {
+        let shop = Shop::new();
+        // A slice of the run per pair, in mixed order, and a random moment in it: few kills still reach every part.
+        let slice = f64::from(u32::try_from(pair * 7919 % pairs).expect("a count"));
+        let slices = f64::from(u32::try_from(pairs).expect("a count"));
+        for (night, before, after) in [(0, None, &first), (1, Some(&first), &second)] {
+            if night == 1 {
+                shop.change();
+            }
+            let part = (slice + random.fraction()) / slices;
+            let job = AIMS[usize::try_from(pair).expect("a count") % AIMS.len()];
+            let span = if job.is_some() { AIMED_SPAN } else { 1.0 };
+            let moment = Moment { job, delay: longest[night].mul_f64(part * span) };
+            let stage = kill_and_mend(&shop, &format!("kill-{pair}-{night}"), moment, before, after);
+            *stages.entry(stage).or_default() += 1;
+            // How long a run takes depends on what else this machine does.
+            longest[night] = longest[night].mul_f64(match stage {
+                ENDED if job.is_none() => 0.93,
+                _ if job.is_none() && part > 0.85 && stage < PUBLISHED => 1.05,
+                _ => 1.0,
+            });
+        }
+        if kills > 20 {
+            report(&format!("{} of {} kills: {stages:?}", 2 * (pair + 1), 2 * pairs));
+        }
+    }
+    let hit: u64 = stages.iter().filter(|(stage, _)| **stage != ENDED).map(|(_, count)| count).sum();
+    assert!(3 * hit >= kills, "too few runs were still alive when killed: {stages:?}");
+    report(&format!("{} kills, every one mended by the next run: {stages:?}", 2 * pairs));
+}

@@ -1,0 +1,196 @@
+//! A small organisation that changes between two nights, and what a reader finds in its lake.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::support::{Outcome, Workspace};
+use crate::vectors::scenario;
+
+/// Every command is given this date.
+pub(crate) const AS_OF: &str = "2026-03-16";
+
+/// Path below `published/` to content.
+pub(crate) type Published = BTreeMap<String, Vec<u8>>;
+
+/// Credit A is allocated from the first run on, by `allocations.csv` of the reference folder; credit B waits.
+const FIRST_ALLOCATIONS: &str = "promotion_code,account_id,credit_key,amount,currency,end_date,reference,\
+business_unit,department,portfolio,product
+Credit A,111111111111,,100,USD,,A-1,Retail,,,
+";
+
+/// Two more lines of March: the period is read again.
+const LATE_LINES: &str = "\
+2026-03-01T00:00:00.000Z,AWS,999999999999,Payer,111111111111,2026-03-14T00:00:00.000Z,Usage,AmazonS3,USD,12.5,,eu-west-1,{},{},,
+2026-03-01T00:00:00.000Z,AWS,999999999999,Payer,111111111111,2026-03-14T00:00:00.000Z,Credit,AmazonS3,USD,-3,Credit C,eu-west-1,{},{},,
+";
+
+/// The arguments that allocate credit B.
+const ALLOCATE_B: [&str; 13] = [
+    "allocate",
+    "--key",
+    "code:Credit B@111111111111",
+    "--amount",
+    "50",
+    "--to",
+    "Retail",
+    "--end-date",
+    "2026-03-15",
+    "--by",
+    "finance",
+    "--recorded-at",
+    "2026-03-16T09:00:00Z",
+];
+
+/// A workspace with three periods, two credits and one allocation.
+pub(crate) struct Shop(pub(crate) Workspace);
+
+impl Shop {
+    /// Before the first night.
+    pub(crate) fn new() -> Self {
+        let workspace = Workspace::new();
+        let folder = scenario("01-worked-example");
+        workspace.copy(&folder.join("cur"), "cur");
+        workspace.copy(&folder.join("reference"), "reference");
+        workspace.write("reference/allocations.csv", FIRST_ALLOCATIONS);
+        Self(workspace)
+    }
+
+    /// March as it is delivered in the second night.
+    pub(crate) fn second_delivery(&self) -> String {
+        let march = fs::read_to_string(scenario("01-worked-example").join("cur/cur-2026-03.csv"));
+        march.expect("a readable file") + LATE_LINES
+    }
+
+    /// What happens by day: March is delivered again, and credit B is allocated.
+    pub(crate) fn change(&self) {
+        self.0.write("cur/cur-2026-03.csv", self.second_delivery());
+        self.succeed(&ALLOCATE_B);
+    }
+
+    /// A command of the binary that has not been started yet, in the same empty surroundings as [`Workspace::run`].
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .env_clear()
+            .env("HOME", self.0.path("elsewhere/home"))
+            .env("TMPDIR", self.0.path("elsewhere/tmp"))
+            .current_dir(self.0.path("elsewhere/cwd"))
+            .arg("--config")
+            .arg(self.0.path("credits.toml"))
+            .args(["--as-of", AS_OF])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts a command and does not wait for it.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().expect("a started binary")
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
+        self.0.run(AS_OF, arguments)
+    }
+
+    /// Runs a command that must succeed.
+    pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
+        self.0.try_run(AS_OF, arguments).unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    /// Rows of a query that must succeed, as lines of CSV without the header.
+    pub(crate) fn rows(&self, sql: &str) -> Vec<String> {
+        let text = self.succeed(&["--format", "csv", "query", sql]);
+        text.lines().skip(1).map(str::to_owned).collect()
+    }
+
+    /// What a reader of the published folder sees; nothing before the first run.
+    pub(crate) fn published(&self) -> Option<Published> {
+        self.0.path("lake/published").exists().then(|| self.0.published())
+    }
+
+    /// The published run.
+    pub(crate) fn published_run(&self) -> String {
+        let target = fs::read_link(self.0.path("lake/published")).expect("a published run");
+        target.file_name().expect("a run id").to_string_lossy().into_owned()
+    }
+
+    /// What a lake shows that nobody disturbed: after the first night, and after the second.
+    pub(crate) fn undisturbed() -> [Published; 2] {
+        let shop = Self::new();
+        shop.succeed(&["run"]);
+        let first = shop.0.published();
+        shop.change();
+        shop.succeed(&["run"]);
+        let second = shop.0.published();
+        assert_ne!(first, second, "the second night must show something new");
+        [first, second]
+    }
+
+    /// Fails if the lake holds anything that no finished run accounts for.
+    pub(crate) fn assert_tidy(&self) {
+        let lake = self.0.path("lake");
+        let top = [".lock", "catalog.db", "generations", "published", "runs", "superseded", "warehouse"];
+        let strangers: Vec<String> = names(&lake).into_iter().filter(|name| !top.contains(&name.as_str())).collect();
+        assert!(strangers.is_empty(), "left in the lake: {strangers:?}");
+        let logged: BTreeSet<String> = self.rows("SELECT DISTINCT run_id FROM runs_log").into_iter().collect();
+        assert_eq!(names(&lake.join("runs")), logged, "the run folders are those of published runs");
+        assert!(logged.contains(&self.published_run()), "the published run is logged");
+        for period in names(&lake.join("generations")) {
+            let folder = lake.join("generations").join(&period);
+            let pointer = fs::read(folder.join("current.json")).expect("a pointer for every period");
+            let pointer: serde_json::Value = serde_json::from_slice(&pointer).expect("a whole pointer");
+            let current = pointer["fingerprint"].as_str().expect("a fingerprint");
+            let expected = ["cost_lines", "credit_lines"].map(|table| format!("{current}/{table}/part-0.parquet"));
+            let expected = expected.into_iter().chain(["current.json".to_owned()]).collect();
+            assert_eq!(files(&folder), expected, "{period} holds its current generation and nothing else");
+        }
+        let stray: Vec<String> =
+            files(&lake.join("runs")).into_iter().filter(|file| !file.ends_with("/part-0.parquet")).collect();
+        assert!(stray.is_empty(), "no table: {stray:?}");
+    }
+}
+
+/// The binary under test.
+pub(crate) fn binary() -> PathBuf {
+    assert_cmd::cargo::cargo_bin("finops-credits")
+}
+
+/// The exit code of a child that was started with [`Shop::start`], and what it wrote.
+pub(crate) fn outcome(child: Child) -> Outcome {
+    let output = child.wait_with_output().expect("an ended process");
+    Outcome {
+        exit_code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Names of everything right below a folder, none if it is not there.
+pub(crate) fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.map(|entry| entry.expect("a folder entry").file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Every file below a folder, as a path relative to it.
+pub(crate) fn files(folder: &Path) -> BTreeSet<String> {
+    let below = |name: String| {
+        let path = folder.join(&name);
+        if path.is_dir() && !path.is_symlink() {
+            files(&path).into_iter().map(|file| format!("{name}/{file}")).collect()
+        } else {
+            BTreeSet::from([name])
+        }
+    };
+    names(folder).into_iter().flat_map(below).collect()
+}
+
+/// Names the files in which two published states differ.
+pub(crate) fn assert_same(context: &str, got: &Published, expected: &Published) {
+    let all: BTreeSet<&String> = got.keys().chain(expected.keys()).collect();
+    let differing: Vec<&String> = all.into_iter().filter(|name| got.get(*name) != expected.get(*name)).collect();
+    assert!(differing.is_empty(), "{context}: published files differ: {differing:?}");
+}
