@@ -224,8 +224,14 @@ Example:
         record: RecordArgs,
     },
     /// The allocation that counts for each credit
+    #[command(after_help = "\
+Example:
+  finops-credits allocations list --format csv > allocations.csv")]
     List,
     /// Everything that was recorded about a credit, oldest first
+    #[command(after_help = "\
+Example:
+  finops-credits allocations history id:10063543426")]
     History {
         /// The credit's key
         key: String,

@@ -146,7 +146,7 @@ impl From<DataFusionError> for Failure {
 }
 
 /// Storage where an I/O or object store error is at the bottom, else a failed check.
-fn engine_kind(error: &DataFusionError) -> Kind {
+pub(crate) fn engine_kind(error: &DataFusionError) -> Kind {
     if let DataFusionError::ResourcesExhausted(_) = error.find_root() {
         return Kind::Storage;
     }

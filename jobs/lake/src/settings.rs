@@ -76,12 +76,21 @@ pub enum CatalogKind {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunSettings {
-    /// As-of date instead of today; `--as-of` goes before it.
+    /// As-of date instead of today, quoted or as a TOML date; `--as-of` goes before it.
+    #[serde(deserialize_with = "date")]
     pub as_of: Option<NaiveDate>,
     /// Threads of the scan and the plans; default: all cores.
     pub threads: Option<usize>,
     /// Published runs kept for as-reported questions.
     pub keep_runs: usize,
+}
+
+/// `"2026-10-31"` or `2026-10-31`.
+fn date<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {
+    let value = toml::Value::deserialize(deserializer)?;
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let date = NaiveDate::parse_from_str(&text, "%Y-%m-%d");
+    date.map(Some).map_err(|_error| serde::de::Error::custom(format!("as_of {text:?} is not a date (YYYY-MM-DD)")))
 }
 
 fn default_database() -> String {

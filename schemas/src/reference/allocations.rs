@@ -88,13 +88,24 @@ pub struct AllocationRow {
 /// # Errors
 /// All [`Problems`] of the file.
 pub fn parse_allocations(file: &str, bytes: &[u8]) -> Result<Vec<AllocationRow>, Problems> {
+    let (rows, problems) = read_allocations(file, bytes);
+    problems.or(rows)
+}
+
+/// The rows of `allocations.csv` that can be read, and what is wrong with the others: a caller that checks the rows
+/// further reports both at once, and takes nothing if there are any.
+#[must_use]
+pub fn read_allocations(file: &str, bytes: &[u8]) -> (Vec<AllocationRow>, Problems) {
     let required = [
         &["promotion_code", "account_id", "credit_key", "amount", "currency", "end_date", "reference"],
         &Node::LEVELS[..],
     ]
     .concat();
     let optional = ["allocation_id", "recorded_at", "recorded_by", "action", "note"];
-    let csv = CsvFile::parse(file, bytes, &required, &optional)?;
+    let csv = match CsvFile::parse(file, bytes, &required, &optional) {
+        Ok(csv) => csv,
+        Err(problems) => return (Vec::new(), problems),
+    };
     let mut problems = Problems::default();
     let mut rows = Vec::new();
     for row in csv.rows() {
@@ -103,7 +114,8 @@ pub fn parse_allocations(file: &str, bytes: &[u8]) -> Result<Vec<AllocationRow>,
             Err(problem) => problems.0.push(problem),
         }
     }
-    csv.or(problems, rows)
+    let problems = csv.or(problems, ()).err().unwrap_or_default();
+    (rows, problems)
 }
 
 fn allocation_row(row: &Row<'_>) -> Result<AllocationRow, Problem> {

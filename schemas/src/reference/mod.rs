@@ -9,7 +9,7 @@ mod cost_rules;
 mod csv_file;
 mod hierarchy;
 
-pub use allocations::{Action, AllocationRow, CreditName, parse_allocations};
+pub use allocations::{Action, AllocationRow, CreditName, parse_allocations, read_allocations};
 pub use budgets::{Budget, parse_budgets};
 pub use cost_rules::{CostRule, CostRules, KeyedCondition, RuleConditions, parse_cost_rules};
 pub use csv_file::{Problem, Problems, foreign_separator};

@@ -102,11 +102,12 @@ fn lots_of_one_credit_that_disagree_are_refused() {
 fn all_bad_rows_of_an_import_are_listed_at_once() {
     let published = Published::new();
     published.refuses_import(
-        &[",,id:9,5,USD,,,Retail,,,,", ",,id:1,5,EUR,2026-01-01,,Nowhere,,,,"],
+        &[",,id:9,5,USD,,,Retail,,,,", ",,id:1,5,EUR,2026-01-01,,Nowhere,,,,", ",,id:2,five,USD,,,Retail,,,,"],
         "import.csv, row 3: credit id:9 is not registered; `queue` and `credits` list those that are\n\
          import.csv, row 4: currency EUR is not that of the credit, USD\n\
          import.csv, row 4: end_date 2026-01-01 is before the issue date 2026-01-11\n\
-         import.csv, row 4: node Nowhere is not in hierarchy.csv",
+         import.csv, row 4: node Nowhere is not in hierarchy.csv\n\
+         import.csv, row 5, column amount: \"five\" is not an amount (1234.56)",
     );
     let history = published.workspace.try_run(AS_OF, &["allocations", "history", "id:2"]).expect("a history");
     assert_eq!(history, "Nothing has been recorded about this credit.\n");

@@ -7,7 +7,7 @@ fn query_that_is_no_sql_or_names_no_table_is_a_usage_error() {
     let published = Published::new();
     for (sql, wrong) in [
         ("SELEC 1", "SQL error: ParserError(\"Expected: an SQL statement, found: SELEC at Line: 1, Column: 1\")"),
-        ("SELECT * FROM netcost", "Error during planning: table 'datafusion.public.netcost' not found"),
+        ("SELECT * FROM netcost", "Error during planning: table 'netcost' not found; SHOW TABLES lists them"),
     ] {
         published.refuses(&["query", sql], 2, &format!("query: {wrong}"));
     }
@@ -50,6 +50,8 @@ fn commands_before_the_first_run_say_what_to_do() {
     refuses(&workspace, &["allocate", "--key", "id:1", "--amount", "1", "--to", "Retail"], 4, unread);
     refuses(&workspace, &["revoke", "--key", "id:1"], 4, unread);
     refuses(&workspace, &["credits"], 4, "nothing is published in the lake <workspace>/lake yet; `run` first");
+    let unpublished = "query: nothing is published in the lake <workspace>/lake yet; `run` first";
+    refuses(&workspace, &["query", "SELECT * FROM net_cost"], 4, unpublished);
     assert_eq!(workspace.try_run(AS_OF, &["query", "SELECT * FROM allocations_log"]).expect("a log"), "(no rows)\n");
 }
 

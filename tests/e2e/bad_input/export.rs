@@ -265,3 +265,11 @@ fn cost_column_that_the_export_lacks_is_an_error_also_for_files_read_before() {
     let message = "focus.csv: FOCUS has no net_unblended cost; set [source] cost to unblended or amortized";
     one_file(&published, "focus.csv", fixture("focus-1.2.csv"), message);
 }
+
+#[test]
+fn export_that_lost_all_its_lines_after_a_good_run_is_not_there_yet() {
+    let published = Published::new();
+    published.workspace.write("cur/good.csv", cur_2(&[]));
+    let message = "the billing export at <workspace>/cur holds no lines up to 2026-03 yet";
+    published.refuses(&["run"], 4, message);
+}

@@ -56,7 +56,16 @@ fn malformed_date_is_named_with_its_line() {
     let outcome = published.workspace.run(super::AS_OF, &["run"]);
     assert_eq!(outcome.exit_code, Some(3));
     assert!(outcome.stderr.contains("credits.toml: TOML parse error at line 11"), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("as_of = \"31.10.2026\""), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("as_of \"31.10.2026\" is not a date (YYYY-MM-DD)"), "{}", outcome.stderr);
+}
+
+#[test]
+fn date_may_be_quoted_or_not() {
+    let published = Published::new();
+    for date in ["\"2026-03-31\"", "2026-03-31"] {
+        published.workspace.write("credits.toml", format!("{SETTINGS}\n[run]\nas_of = {date}\n"));
+        published.workspace.try_run(super::AS_OF, &["run"]).unwrap_or_else(|problem| panic!("{problem}"));
+    }
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use join_allocations::entry::revisions;
-use schemas::reference::parse_allocations;
+use join_allocations::entry::{Revisions, revisions};
+use schemas::reference::read_allocations;
 use schemas::tables::AllocationLogRow;
 
 use super::allocate::recording;
@@ -27,10 +27,16 @@ async fn import(app: &App, file: &Path, record: &RecordArgs) -> Result<(), Failu
         std::io::ErrorKind::NotFound => Failure::new(Kind::BadInput, format!("{} does not exist", file.display())),
         _ => Failure::new(Kind::Storage, format!("{}: {error}", file.display())),
     })?;
-    let entered = parse_allocations(&name, &bytes)?;
+    let (entered, mut problems) = read_allocations(&name, &bytes);
     let standing = Standing::of(app).await?;
     let (register, hierarchy) = (&standing.register.credits, &standing.reference.hierarchy);
-    let new = revisions(&entered, register, hierarchy, &standing.log, &recording(app, record))?;
+    let checked = revisions(&entered, register, hierarchy, &standing.log, &recording(app, record));
+    let new = checked.unwrap_or_else(|found| {
+        problems.0.extend(found.0);
+        Revisions::default()
+    });
+    problems.0.sort_by_key(|problem| problem.row);
+    let new = problems.or(new)?;
     app.lake.logs().append(&new.rows).await?;
     for warning in &new.warnings {
         note(&format!("warning: {warning}"));

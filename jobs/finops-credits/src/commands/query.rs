@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::lit;
 use datafusion::prelude::{DataFrame, SessionContext};
 use schemas::tables::{ALL, CostLine, CreditLine};
 use schemas::{Place, Table, TableRow};
 
+use crate::failure::engine_kind;
 use crate::output::{Shown, print};
 use crate::run::App;
 use crate::{Failure, Kind, jobs};
@@ -17,17 +19,42 @@ use crate::{Failure, Kind, jobs};
 pub(crate) async fn query(app: &App, sql: &str) -> Result<(), Failure> {
     let context = jobs::session(app);
     register_tables(app, &context).await?;
-    let usage = |error: datafusion::error::DataFusionError| {
-        Failure::new(Kind::Usage, format!("query: {}", error.strip_backtrace()))
-    };
     let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    let frame = context.sql_with_options(sql, read_only).await.map_err(usage)?;
+    let frame = context.sql_with_options(sql, read_only).await;
+    let frame = match frame {
+        Ok(frame) => frame,
+        Err(error) => return Err(refused(app, sql, &error).await?),
+    };
     let schema = Arc::new(frame.schema().as_arrow().clone());
-    let mut batches = frame.collect().await?;
+    let mut batches = frame.collect().await.map_err(|error| failed(&error))?;
     if batches.is_empty() {
         batches.push(RecordBatch::new_empty(schema));
     }
     print(&batches, app.format, Shown::Exact, "(no rows)")
+}
+
+/// Why a statement cannot be planned: mostly a slip of the person, but before the first run the tables are not there.
+async fn refused(app: &App, sql: &str, error: &DataFusionError) -> Result<Failure, Failure> {
+    let lower = sql.to_lowercase();
+    let asks = ALL.iter().any(|table| table.place == Place::Published && lower.contains(table.name));
+    if asks && app.lake.published().await?.is_none() {
+        let message =
+            format!("query: nothing is published in the lake {} yet; `run` first", app.settings.lake.location);
+        return Ok(Failure::new(Kind::NotYet, message));
+    }
+    let text = error.strip_backtrace().replace("datafusion.public.", "");
+    let hint = if text.contains("not found") && text.contains("table") { "; SHOW TABLES lists them" } else { "" };
+    Ok(Failure::new(Kind::Usage, format!("query: {text}{hint}")))
+}
+
+/// Why a statement broke off: storage, a sum past 38 digits, or arithmetic of the statement's own.
+fn failed(error: &DataFusionError) -> Failure {
+    let text = error.strip_backtrace();
+    let kind = match engine_kind(error) {
+        Kind::CheckFailed if !text.contains("overflows") => Kind::Usage,
+        kind => kind,
+    };
+    Failure::new(kind, format!("query: {text}"))
 }
 
 async fn register_tables(app: &App, context: &SessionContext) -> Result<(), Failure> {

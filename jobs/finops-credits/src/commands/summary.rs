@@ -144,9 +144,9 @@ impl Summary {
         let export = &self.export;
         let _ = writeln!(
             text,
-            "Export      {}: {} periods read ({} lines), {} unchanged ({} lines)",
+            "Export      {}: {} read ({} lines), {} unchanged ({} lines)",
             export.format,
-            export.periods_read.len(),
+            periods(export.periods_read.len()),
             count(export.lines_read),
             export.periods_unchanged.len(),
             count(export.lines_unchanged),
@@ -193,6 +193,10 @@ impl Summary {
         }
         text
     }
+}
+
+fn periods(number: usize) -> String {
+    format!("{number} {}", if number == 1 { "period" } else { "periods" })
 }
 
 /// `  3 waiting for allocation: 1,234.56 USD applied by AWS so far` and the keys below.

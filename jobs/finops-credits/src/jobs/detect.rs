@@ -114,7 +114,8 @@ impl Export {
     async fn read_changes(&self, app: &App, context: &SessionContext) -> Result<BTreeSet<BillingPeriod>, Failure> {
         let last = BillingPeriod::of(app.as_of);
         let fingerprints = self.fingerprints(last);
-        if fingerprints.is_empty() && self.known.is_empty() {
+        let no_lines = self.files.iter().all(|(_, census)| census.is_empty());
+        if no_lines || (fingerprints.is_empty() && self.known.is_empty()) {
             let message =
                 format!("the billing export at {} holds no lines up to {last} yet", app.settings.source.location);
             return Err(Failure::new(Kind::NotYet, message));
