@@ -6,7 +6,8 @@ use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use lake::{Lake, Settings};
 
 use crate::cli::{Cli, Command, Format};
-use crate::{Failure, Kind, commands, jobs};
+use crate::jobs::{detect, fifo, join, net_cost, publish};
+use crate::{Failure, Kind, commands};
 
 /// What every command works with.
 pub(crate) struct App {
@@ -59,11 +60,11 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
     };
     match cli.command {
         Command::Run => commands::run::run(&app).await,
-        Command::DetectCredits => job(&app, jobs::detect::detect_credits(&app).await.map(|_report| ())),
-        Command::JoinAllocations => job(&app, jobs::join::join_allocations(&app).await.map(|_record| ())),
-        Command::ApplyFifo => job(&app, jobs::fifo::apply_fifo(&app).await),
-        Command::WriteNetCost => job(&app, jobs::net_cost::write_net_cost(&app).await),
-        Command::Publish => job(&app, jobs::publish::publish(&app).await),
+        Command::DetectCredits => job(&app, detect::detect_credits(&app, &app.lake.lock()?).await.map(drop)),
+        Command::JoinAllocations => job(&app, join::join_allocations(&app, &app.lake.lock()?).await.map(drop)),
+        Command::ApplyFifo => job(&app, fifo::apply_fifo(&app, &app.lake.lock()?).await),
+        Command::WriteNetCost => job(&app, net_cost::write_net_cost(&app, &app.lake.lock()?).await),
+        Command::Publish => job(&app, publish::publish(&app, &app.lake.lock()?).await),
         Command::Queue => commands::queue::queue(&app).await,
         Command::Allocate(arguments) => commands::allocate::allocate(&app, arguments).await,
         Command::Revoke(arguments) => commands::allocate::revoke(&app, arguments).await,

@@ -140,14 +140,23 @@ impl Lake {
         self.store.frame(context, &folder, &R::TABLE, false).await
     }
 
-    /// Removes what an earlier attempt staged under this id.
+    /// Refuses the id of a run that is or was published: its files must not change.
     ///
     /// # Errors
-    /// [`LakeError::LostRace`] if the run is or was published: its files must not change.
-    pub async fn begin_staging(&self, run_id: &str) -> Result<(), LakeError> {
+    /// [`LakeError::LostRace`] for such a run.
+    pub async fn refuse_published(&self, run_id: &str) -> Result<(), LakeError> {
         if self.published().await?.as_deref() == Some(run_id) || self.is_logged(run_id).await? {
             return Err(LakeError::LostRace(format!("run {run_id} is already published; start a new run")));
         }
+        Ok(())
+    }
+
+    /// Removes what an earlier attempt staged under this id.
+    ///
+    /// # Errors
+    /// [`LakeError::LostRace`] if the run is or was published.
+    pub async fn begin_staging(&self, run_id: &str) -> Result<(), LakeError> {
+        self.refuse_published(run_id).await?;
         self.remove_folder(&run_folder(run_id))
     }
 

@@ -161,7 +161,9 @@ fn credit_name(row: &Row<'_>) -> Result<CreditName, Problem> {
 
 fn instant(row: &Row<'_>) -> Result<Option<NaiveDateTime>, Problem> {
     let Some(text) = row.get("recorded_at") else { return Ok(None) };
-    let instant = chrono::DateTime::parse_from_rfc3339(text.trim()).ok().map(|instant| instant.naive_utc());
+    let zoned = chrono::DateTime::parse_from_rfc3339(text.trim()).map(|instant| instant.naive_utc());
+    // Without a zone it is UTC, as the log itself is printed.
+    let instant = zoned.or_else(|_| NaiveDateTime::parse_from_str(text.trim(), "%Y-%m-%dT%H:%M:%S%.f")).ok();
     let column = "recorded_at";
     instant.map(Some).ok_or_else(|| row.problem(column, format!("{text:?} is not an instant (2026-03-05T09:00:00Z)")))
 }

@@ -6,10 +6,12 @@ use crate::jobs::{detect, fifo, join, net_cost, publish};
 use crate::run::App;
 
 pub(crate) async fn run(app: &App) -> Result<(), Failure> {
-    let detected = detect::detect_credits(app).await?;
-    join::join_allocations(app).await?;
-    fifo::apply_fifo(app).await?;
-    net_cost::write_net_cost(app).await?;
-    publish::publish(app).await?;
+    let lock = app.lake.lock()?;
+    let detected = detect::detect_credits(app, &lock).await?;
+    join::join_allocations(app, &lock).await?;
+    fifo::apply_fifo(app, &lock).await?;
+    net_cost::write_net_cost(app, &lock).await?;
+    publish::publish(app, &lock).await?;
+    drop(lock);
     Summary::of(app, detected).await?.print(app)
 }

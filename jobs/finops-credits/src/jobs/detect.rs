@@ -14,7 +14,7 @@ use detect_credits::register::{Register, journal, register};
 use detect_credits::scan::{ScanUnit, Scanned, scan};
 use detect_credits::{DetectError, RuleMatcher};
 use join_allocations::entry::{Recording, revisions};
-use lake::{CurrencyTotal, Generation, ReferenceFiles, SourceFile, open_export};
+use lake::{CurrencyTotal, Generation, LakeLock, ReferenceFiles, SourceFile, open_export};
 use object_store::ObjectStore;
 use schemas::TableRow;
 use schemas::reference::CostRules;
@@ -30,8 +30,8 @@ use crate::{Failure, Kind};
 const READER_VERSION: u32 = 1;
 
 /// Reads what changed in the export and registers credits.
-pub(crate) async fn detect_credits(app: &App) -> Result<Detected, Failure> {
-    let _lock = app.lake.lock()?;
+pub(crate) async fn detect_credits(app: &App, _lock: &LakeLock) -> Result<Detected, Failure> {
+    app.lake.refuse_published(&app.run_id).await?;
     app.lake.clear_work(&app.run_id)?;
     let reference = ReferenceFiles::load(&app.settings)?;
     let context = session(app);

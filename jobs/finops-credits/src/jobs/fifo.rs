@@ -1,6 +1,7 @@
 //! The shell of apply-fifo.
 
 use apply_fifo::CreditBook;
+use lake::LakeLock;
 use schemas::tables::{AppliedByAws, Cell, LotRow};
 
 use super::{Detected, FIFO, JoinRecord};
@@ -8,8 +9,7 @@ use crate::Failure;
 use crate::run::App;
 
 /// Consumes the lots first in first out, period by period.
-pub(crate) async fn apply_fifo(app: &App) -> Result<(), Failure> {
-    let _lock = app.lake.lock()?;
+pub(crate) async fn apply_fifo(app: &App, _lock: &LakeLock) -> Result<(), Failure> {
     let (detected, joined) = (Detected::of(app).await?, JoinRecord::of(app).await?);
     let run_id = &app.run_id;
     let lots: Vec<LotRow> = app.lake.handed_over(run_id, None).await?;

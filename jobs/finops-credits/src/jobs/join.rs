@@ -4,7 +4,7 @@ use credit_ledger::BillingPeriod;
 use datafusion::prelude::SessionContext;
 use join_allocations::join::join;
 use join_allocations::plan;
-use lake::ReferenceFiles;
+use lake::{LakeLock, ReferenceFiles};
 use schemas::tables::{AllocationLogRow, Cell, CostLine, HierarchyRow, LotRow, RegisteredCredit};
 
 use super::{Detected, JOIN, JoinRecord, session};
@@ -12,8 +12,7 @@ use crate::Failure;
 use crate::run::App;
 
 /// Turns recorded allocations into lots, and spend into cells.
-pub(crate) async fn join_allocations(app: &App) -> Result<JoinRecord, Failure> {
-    let _lock = app.lake.lock()?;
+pub(crate) async fn join_allocations(app: &App, _lock: &LakeLock) -> Result<JoinRecord, Failure> {
     let detected = Detected::of(app).await?;
     let reference = ReferenceFiles::load(&app.settings)?;
     let context = session(app);

@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 use chrono::NaiveDate;
 use credit_ledger::BillingPeriod;
 use datafusion::prelude::SessionContext;
-use lake::{ReferenceFiles, StagedPeriod, StagedRun};
+use lake::{LakeLock, ReferenceFiles, StagedPeriod, StagedRun};
 use schemas::TableRow;
 use schemas::tables::{
     AllocatedCredit, AllocationIssue, AppliedByAws, Cell, CreditBalance, CreditConsumption, ExportTotal, HierarchyRow,
@@ -20,8 +20,7 @@ use crate::run::App;
 use crate::{Failure, Kind};
 
 /// Stages all tables and checks them.
-pub(crate) async fn write_net_cost(app: &App) -> Result<(), Failure> {
-    let _lock = app.lake.lock()?;
+pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<(), Failure> {
     let (detected, joined) = (Detected::of(app).await?, JoinRecord::of(app).await?);
     let _done: NaiveDate = app.lake.finished_job(&app.run_id, FIFO).await?;
     let context = session(app);
