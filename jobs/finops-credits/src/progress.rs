@@ -25,6 +25,7 @@ impl ScanBar {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
+        bar.set_message(count(0));
         Self { bar, progress: Arc::default() }
     }
 
