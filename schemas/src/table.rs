@@ -53,6 +53,12 @@ impl Table {
         Arc::new(Schema::new(self.columns.iter().map(Column::field).collect::<Vec<_>>()))
     }
 
+    /// The grain within a file: without the partition, which the folder's name says.
+    #[must_use]
+    pub fn keys(&self) -> &'static [&'static str] {
+        if self.partitioned { self.grain.get(1..).unwrap_or_default() } else { self.grain }
+    }
+
     /// The names of its columns in order.
     pub fn column_names(&self) -> impl Iterator<Item = &'static str> {
         self.columns.iter().map(|column| column.name)

@@ -16,17 +16,6 @@ use schemas::reference::{CostRule, CostRules};
 use schemas::tables::Cell;
 
 const MEASURES: [&str; 6] = ["charges", "tax", "refunds", "aws_credits", "eligible_charges", "unblended_charges"];
-const KEYS: [&str; 9] = [
-    "usage_date",
-    "payer_account_id",
-    "account_id",
-    "service",
-    "currency",
-    "business_unit",
-    "department",
-    "portfolio",
-    "product",
-];
 
 /// The cells of a period, in order of the table's grain: lines go to the nodes of their rule, shared ones split
 /// measure by measure by largest remainder; lines without a rule, or whose rule is no more, go to `Unassigned`.
@@ -36,7 +25,7 @@ const KEYS: [&str; 9] = [
 pub fn cells(cost_lines: DataFrame, rule_targets: DataFrame) -> Result<DataFrame> {
     let parts = parts(on_nodes(cost_lines, rule_targets)?)?;
     let columns: Vec<&str> = Cell::TABLE.column_names().collect();
-    let order = KEYS.iter().map(|key| col(*key).sort(true, true)).collect();
+    let order = Cell::TABLE.keys().iter().map(|key| col(*key).sort(true, true)).collect();
     summed(parts)?.sort(order)?.select_columns(&columns)
 }
 
@@ -47,7 +36,8 @@ fn on_nodes(cost_lines: DataFrame, rule_targets: DataFrame) -> Result<DataFrame>
 
 /// Each measure's part on the node.
 fn parts(lines: DataFrame) -> Result<DataFrame> {
-    let mut columns: Vec<Expr> = KEYS.iter().filter(|key| **key != "business_unit").map(|key| col(*key)).collect();
+    let mut columns: Vec<Expr> =
+        Cell::TABLE.keys().iter().filter(|key| **key != "business_unit").map(|key| col(*key)).collect();
     columns.push(coalesce(vec![col("business_unit"), lit(Node::UNASSIGNED)]).alias("business_unit"));
     for measure in MEASURES {
         let part = money_sql::share_of(col(measure), col("weights"), col("position"));
@@ -58,7 +48,7 @@ fn parts(lines: DataFrame) -> Result<DataFrame> {
 }
 
 fn summed(parts: DataFrame) -> Result<DataFrame> {
-    let keys = KEYS.iter().map(|key| col(*key)).collect();
+    let keys = Cell::TABLE.keys().iter().map(|key| col(*key)).collect();
     let measures = MEASURES.iter().map(|measure| money_sql::sum(col(*measure)).alias(*measure)).collect();
     parts.aggregate(keys, measures)
 }

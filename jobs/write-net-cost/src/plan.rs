@@ -7,17 +7,6 @@ use datafusion::prelude::{DataFrame, Expr};
 use schemas::TableRow;
 use schemas::tables::{NetCost, NodeCost};
 
-const CELL: [&str; 9] = [
-    "usage_date",
-    "payer_account_id",
-    "account_id",
-    "service",
-    "currency",
-    "business_unit",
-    "department",
-    "portfolio",
-    "product",
-];
 const MEASURES: [&str; 7] =
     ["charges", "tax", "refunds", "aws_credits", "eligible_charges", "unblended_charges", "used"];
 const ROLLED_UP: [&str; 7] =
@@ -45,20 +34,23 @@ fn in_order(names: &[&str]) -> Vec<datafusion::logical_expr::SortExpr> {
 /// The plan's.
 pub fn net_cost(cells: DataFrame, consumption: DataFrame) -> Result<DataFrame> {
     let columns: Vec<&str> = NetCost::TABLE.column_names().collect();
-    both_books(cells_and_draws(cells, consumption)?)?.sort(in_order(&CELL))?.select_columns(&columns)
+    both_books(cells_and_draws(cells, consumption)?)?.sort(in_order(NetCost::TABLE.keys()))?.select_columns(&columns)
 }
 
 /// One row per cell: its measures, and what was drawn from it. Draws are rows of their cell with nothing but `used`.
 fn cells_and_draws(cells: DataFrame, consumption: DataFrame) -> Result<DataFrame> {
     let row = |is_draw: bool| {
-        let mut columns = cols(&CELL);
+        let mut columns = cols(NetCost::TABLE.keys());
         columns.extend(MEASURES.iter().map(|measure| {
             let own = (*measure == "used") == is_draw;
             if own { col(*measure) } else { no_money().alias(*measure) }
         }));
         columns
     };
-    cells.select(row(false))?.union(consumption.select(row(true))?)?.aggregate(cols(&CELL), sums(&MEASURES))
+    cells
+        .select(row(false))?
+        .union(consumption.select(row(true))?)?
+        .aggregate(cols(NetCost::TABLE.keys()), sums(&MEASURES))
 }
 
 fn both_books(cells: DataFrame) -> Result<DataFrame> {
