@@ -1,8 +1,7 @@
 //! Properties of whole runs of the built binary, on generated organisations.
 //!
-//! `FINOPS_PROPERTY_CASES` (default 256) sets how many organisations a property sees; those that start the binary four
-//! times or more for a case take an eighth (the ledger's own properties see all). Runs are the same every time, unless
-//! `FINOPS_PROPERTY_SEED` says otherwise.
+//! `FINOPS_PROPERTY_CASES` (default 256) sets how many organisations a property sees. Runs are the same every time,
+//! unless `FINOPS_PROPERTY_SEED` says otherwise.
 
 mod cases;
 mod checks;
@@ -24,7 +23,7 @@ use crate::model::{Published, publish};
 use crate::organisation::{Amounts, Organisation, Revision, allocations_file, export_file, organisations, period_of};
 use crate::support::Workspace;
 use crate::support::compare::{Row, Tables, csv_rows, table_differences};
-use cases::{Share, holds};
+use cases::holds;
 use checks::{Verdict, books_are_kept, ended_lots_draw_nothing, names_are_kept_apart_by_account, none, same_files};
 
 fn run(workspace: &Workspace, organisation: &Organisation) -> Verdict {
@@ -56,7 +55,6 @@ fn equals_model(workspace: &Workspace, organisation: &Organisation, model: &Publ
 fn every_published_table_equals_an_independent_calculation_and_running_twice_changes_nothing() {
     holds(
         "model",
-        Share::Whole,
         || organisations(Amounts::Any),
         |organisation: Organisation| {
             let workspace = new_lake(&organisation)?;
@@ -73,7 +71,6 @@ fn every_published_table_equals_an_independent_calculation_and_running_twice_cha
 fn model_keeps_the_books_of_generated_organisations() {
     holds(
         "books",
-        Share::Whole,
         || organisations(Amounts::Any),
         |organisation: Organisation| {
             let model = publish(&organisation.inputs());
@@ -134,7 +131,7 @@ impl Layout {
 #[test]
 fn any_order_of_rows_and_files_and_any_number_of_threads_give_the_same_bytes() {
     let strategy = || (organisations(Amounts::Any), layouts()).boxed();
-    holds("layout", Share::Whole, strategy, |(organisation, layout): (Organisation, Layout)| {
+    holds("layout", strategy, |(organisation, layout): (Organisation, Layout)| {
         let expected = new_lake(&organisation)?;
         let other = Workspace::new();
         organisation.install(&other);
@@ -176,7 +173,7 @@ fn import<'a>(workspace: &Workspace, as_of: &str, revisions: impl Iterator<Item 
 #[test]
 fn earlier_as_of_dates_first_and_the_last_one_equal_one_run() {
     let strategy = || (organisations(Amounts::Any), any::<Index>()).boxed();
-    holds("stages", Share::Eighth, strategy, |(mut organisation, stage): (Organisation, Index)| {
+    holds("stages", strategy, |(mut organisation, stage): (Organisation, Index)| {
         for revision in &mut organisation.revisions {
             revision.by_name = None;
         }
@@ -205,7 +202,7 @@ fn earlier_as_of_dates_first_and_the_last_one_equal_one_run() {
 #[test]
 fn a_new_lake_equals_one_that_saw_other_files_and_rules_before() {
     let strategy = || (organisations(Amounts::Any), vec(any::<bool>(), 40)).boxed();
-    holds("new-lake", Share::Eighth, strategy, |(organisation, kept): (Organisation, Vec<bool>)| {
+    holds("new-lake", strategy, |(organisation, kept): (Organisation, Vec<bool>)| {
         let mut before = organisation.clone();
         let mut kept = kept.into_iter().cycle();
         // The first line stays, because without any line there is no export.
@@ -244,7 +241,7 @@ fn scaling_all_money_scales_the_results_where_nothing_rounds() {
         });
         (even, prop::sample::select(vec![2_i128, 3, 7, 1000])).boxed()
     };
-    holds("scale", Share::Eighth, strategy, |(organisation, factor): (Organisation, i128)| {
+    holds("scale", strategy, |(organisation, factor): (Organisation, i128)| {
         let expected = scaled(&tables(&new_lake(&organisation)?, &organisation)?, factor);
         let greater = organisation.scaled(factor);
         none(&table_differences(&expected, &tables(&new_lake(&greater)?, &greater)?))
@@ -254,7 +251,7 @@ fn scaling_all_money_scales_the_results_where_nothing_rounds() {
 #[test]
 fn a_credit_later_in_the_order_never_changes_what_earlier_ones_draw() {
     let strategy = || (organisations(Amounts::Any), any::<Index>()).boxed();
-    holds("order", Share::Eighth, strategy, |(organisation, choice): (Organisation, Index)| {
+    holds("order", strategy, |(organisation, choice): (Organisation, Index)| {
         let order = publish(&organisation.inputs()).order;
         if order.is_empty() {
             return Ok(());
@@ -278,7 +275,7 @@ fn a_credit_later_in_the_order_never_changes_what_earlier_ones_draw() {
 #[test]
 fn a_node_that_leaves_the_hierarchy_leaves_its_credit_unallocated() {
     let strategy = || (organisations(Amounts::Any), any::<Index>()).boxed();
-    holds("node", Share::Eighth, strategy, |(organisation, choice): (Organisation, Index)| {
+    holds("node", strategy, |(organisation, choice): (Organisation, Index)| {
         let mut before = organisation.clone();
         if before.revisions.iter().all(|revision| revision.lots.is_empty()) {
             return Ok(());

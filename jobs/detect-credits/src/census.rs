@@ -15,7 +15,7 @@ use crate::error::bad_file;
 use crate::listing::ExportFile;
 use crate::raw::OpenFile;
 use crate::rules::RuleMatcher;
-use crate::values::{BLANK, DayColumn, no_date};
+use crate::values::{BLANK, DayColumn, PeriodMemo, no_date};
 
 /// Lines per billing period.
 pub type Census = BTreeMap<BillingPeriod, u64>;
@@ -60,7 +60,8 @@ impl CountedFile {
     }
 }
 
-/// Opens a file and counts its lines by billing period: only that column is read.
+/// Opens a file and counts its lines by billing period: only that column is read, or, where a footer says that a row
+/// group holds one period, nothing.
 ///
 /// # Errors
 /// [`DetectError::BadExport`] where the file cannot be read, lacks a required column or holds no date in a period.
@@ -74,6 +75,11 @@ pub async fn count(
     let mut counted = CountedFile::open(store, file, Census::new(), rules, cost, currency_is_set).await?;
     let name = counted.layout.projection.get(counted.layout.period).cloned().unwrap_or_default();
     for part in counted.open.parts() {
+        if let Some((period, lines)) = counted.open.one_period(part, &name)? {
+            *counted.census.entry(period).or_default() += lines;
+            continue;
+        }
+        let mut known = PeriodMemo::default();
         let mut batches = counted.open.read(store, part, std::slice::from_ref(&name)).await?;
         while let Some(batch) = batches.try_next().await? {
             let problem = |row: Option<u64>, message: String| {
@@ -82,9 +88,10 @@ pub async fn count(
             };
             let Some(array) = batch.columns.first() else { continue };
             let days = DayColumn::new(array).map_err(|message| problem(None, message))?;
+            days.follow(&mut known.entries);
             for index in 0..batch.rows {
                 let row = Some(batch.first_row + index as u64);
-                let period = days.period(index).map_err(|text| problem(row, no_date(&text)))?;
+                let period = days.period(index, &mut known).map_err(|text| problem(row, no_date(&text)))?;
                 let period = period.ok_or_else(|| problem(row, BLANK.to_owned()))?;
                 *counted.census.entry(period).or_default() += 1;
             }

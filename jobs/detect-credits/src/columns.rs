@@ -54,7 +54,7 @@ pub(crate) struct Layout {
     pub(crate) charge_class: Option<usize>,
     pub(crate) charge_frequency: Option<usize>,
     pub(crate) commitment_id: Option<usize>,
-    pub(crate) amortized: BTreeMap<&'static str, usize>,
+    pub(crate) amortized: Vec<(Role, usize)>,
     pub(crate) tags: KeyedSources,
     pub(crate) categories: KeyedSources,
 }
@@ -68,38 +68,43 @@ pub(crate) struct KeyedSources {
     pub(crate) columns: Vec<(usize, usize)>,
 }
 
-/// Costs by line type of the amortized columns; `{}` stands for `net_` or nothing.
-pub(crate) mod amortized {
-    pub(crate) const UNBLENDED: &str = "net_unblended";
-    pub(crate) const SP_EFFECTIVE: &str = "sp_effective";
-    pub(crate) const SP_TOTAL: &str = "sp_total";
-    pub(crate) const SP_USED: &str = "sp_used";
-    pub(crate) const RI_EFFECTIVE: &str = "ri_effective";
-    pub(crate) const RI_UNUSED_UPFRONT: &str = "ri_unused_upfront";
-    pub(crate) const RI_UNUSED_RECURRING: &str = "ri_unused_recurring";
-    pub(crate) const FOCUS_EFFECTIVE: &str = "focus_effective";
+/// What a column of the configured cost stands for; with or without `net_`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    NetUnblended,
+    SavingsPlanEffective,
+    SavingsPlanTotal,
+    SavingsPlanUsed,
+    ReservationEffective,
+    ReservationUnusedUpfront,
+    ReservationUnusedRecurring,
+    FocusEffective,
 }
 
-const NET_UNBLENDED: [(&str, &str); 1] = [(amortized::UNBLENDED, "line_item_net_unblended_cost")];
-const AMORTIZED: [(&str, &str); 6] = [
-    (amortized::SP_EFFECTIVE, "savings_plan_savings_plan_effective_cost"),
-    (amortized::SP_TOTAL, "savings_plan_total_commitment_to_date"),
-    (amortized::SP_USED, "savings_plan_used_commitment"),
-    (amortized::RI_EFFECTIVE, "reservation_effective_cost"),
-    (amortized::RI_UNUSED_UPFRONT, "reservation_unused_amortized_upfront_fee_for_billing_period"),
-    (amortized::RI_UNUSED_RECURRING, "reservation_unused_recurring_fee"),
+impl Role {
+    pub(crate) const COUNT: usize = Self::FocusEffective as usize + 1;
+}
+
+const NET_UNBLENDED: [(Role, &str); 1] = [(Role::NetUnblended, "line_item_net_unblended_cost")];
+const AMORTIZED: [(Role, &str); 6] = [
+    (Role::SavingsPlanEffective, "savings_plan_savings_plan_effective_cost"),
+    (Role::SavingsPlanTotal, "savings_plan_total_commitment_to_date"),
+    (Role::SavingsPlanUsed, "savings_plan_used_commitment"),
+    (Role::ReservationEffective, "reservation_effective_cost"),
+    (Role::ReservationUnusedUpfront, "reservation_unused_amortized_upfront_fee_for_billing_period"),
+    (Role::ReservationUnusedRecurring, "reservation_unused_recurring_fee"),
 ];
 // A commitment has no net amount: total and used are the same columns in both.
-const NET_AMORTIZED: [(&str, &str); 7] = [
-    (amortized::UNBLENDED, "line_item_net_unblended_cost"),
-    (amortized::SP_EFFECTIVE, "savings_plan_net_savings_plan_effective_cost"),
-    (amortized::SP_TOTAL, "savings_plan_total_commitment_to_date"),
-    (amortized::SP_USED, "savings_plan_used_commitment"),
-    (amortized::RI_EFFECTIVE, "reservation_net_effective_cost"),
-    (amortized::RI_UNUSED_UPFRONT, "reservation_net_unused_amortized_upfront_fee_for_billing_period"),
-    (amortized::RI_UNUSED_RECURRING, "reservation_net_unused_recurring_fee"),
+const NET_AMORTIZED: [(Role, &str); 7] = [
+    (Role::NetUnblended, "line_item_net_unblended_cost"),
+    (Role::SavingsPlanEffective, "savings_plan_net_savings_plan_effective_cost"),
+    (Role::SavingsPlanTotal, "savings_plan_total_commitment_to_date"),
+    (Role::SavingsPlanUsed, "savings_plan_used_commitment"),
+    (Role::ReservationEffective, "reservation_net_effective_cost"),
+    (Role::ReservationUnusedUpfront, "reservation_net_unused_amortized_upfront_fee_for_billing_period"),
+    (Role::ReservationUnusedRecurring, "reservation_net_unused_recurring_fee"),
 ];
-const FOCUS_AMORTIZED: [(&str, &str, &str); 1] = [(amortized::FOCUS_EFFECTIVE, "effectivecost", "EffectiveCost")];
+const FOCUS_AMORTIZED: [(Role, &str, &str); 1] = [(Role::FocusEffective, "effectivecost", "EffectiveCost")];
 
 /// Picks columns of one file and remembers what it lacks.
 struct Picker<'a> {
@@ -163,11 +168,11 @@ impl<'a> Picker<'a> {
     }
 
     /// The columns of a configured cost: role, folded name, name as spelled.
-    fn amounts(&mut self, columns: &[(&'static str, &str, &str)]) -> BTreeMap<&'static str, usize> {
-        let mut found = BTreeMap::new();
+    fn amounts(&mut self, columns: &[(Role, &str, &str)]) -> Vec<(Role, usize)> {
+        let mut found = Vec::new();
         for (role, name, spelled) in columns {
             match self.optional(name) {
-                Some(position) => drop(found.insert(*role, position)),
+                Some(position) => found.push((*role, position)),
                 None => self.missing_costs.push((*spelled).to_owned()),
             }
         }
@@ -265,7 +270,7 @@ fn cur_name(name: &str) -> String {
     if name.contains('/') { snake(name) } else { name.to_lowercase() }
 }
 
-fn cur_costs<'n>(columns: &[(&'static str, &'n str)]) -> Vec<(&'static str, &'n str, &'n str)> {
+fn cur_costs<'n>(columns: &[(Role, &'n str)]) -> Vec<(Role, &'n str, &'n str)> {
     columns.iter().map(|(role, name)| (*role, *name, *name)).collect()
 }
 
@@ -289,7 +294,7 @@ fn cur(
         picker.missing.push("line_item_currency_code (or set [source] currency)".to_owned());
     }
     let amortized = match cost {
-        CostColumn::Unblended => BTreeMap::new(),
+        CostColumn::Unblended => Vec::new(),
         CostColumn::NetUnblended => picker.amounts(&cur_costs(&NET_UNBLENDED)),
         CostColumn::Amortized => picker.amounts(&cur_costs(&AMORTIZED)),
         CostColumn::NetAmortized => picker.amounts(&cur_costs(&NET_AMORTIZED)),
@@ -351,7 +356,7 @@ fn focus(picker: &mut Picker<'_>, rules: &RuleMatcher, cost: CostColumn, currenc
         picker.missing.push("BillingCurrency (or set [source] currency)".to_owned());
     }
     let amortized = match cost {
-        CostColumn::Unblended | CostColumn::NetUnblended => BTreeMap::new(),
+        CostColumn::Unblended | CostColumn::NetUnblended => Vec::new(),
         CostColumn::Amortized | CostColumn::NetAmortized => picker.amounts(&FOCUS_AMORTIZED),
     };
     let tags = if rules.tag_keys().is_empty() { Vec::new() } else { picker.first_of(&["tags"]) };

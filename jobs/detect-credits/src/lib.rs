@@ -8,8 +8,9 @@
 //! * invariants: every line goes to exactly one measure; lines read = lines counted apart; no file changes meanwhile
 //! * a re-run reads a period again only where its files or what the scan depends on changed, and finds the same
 //!
-//! One scan per period: [`listing`] says which files count, [`census`] which periods they hold, [`scan`] turns them
-//! into lines ([`lines`]) and sums them ([`plan`]); [`register`] derives the credits.
+//! One scan per period: [`listing`] says which files count, [`census`] which periods they hold, [`scan`] reads their
+//! parts into [`lines`], summed as they are read, and sums those of all parts; cost lines and credit lines are read off
+//! the ordered sums; [`register`] derives the credits.
 
 pub mod census;
 mod columns;
@@ -17,7 +18,9 @@ pub mod description;
 mod error;
 pub mod lines;
 pub mod listing;
-pub mod plan;
+mod names;
+mod ordered;
+mod plan;
 mod raw;
 pub mod register;
 mod rules;

@@ -1,48 +1,27 @@
-//! From lines to cost lines and credit lines.
-//!
-//! Lines are summed once by everything that either table is grouped by; both tables are sums over that.
+//! From lines, summed per partition, to cells in order: the one sum that both tables of a generation are read off.
+
+use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::logical_expr::{col, lit};
+use datafusion::logical_expr::{ScalarUDF, col};
 use datafusion::prelude::{DataFrame, Expr};
-use schemas::TableRow;
-use schemas::tables::CostLine;
 
 use crate::lines::{KEYS, MEASURES};
+use crate::names::{Names, RankOf};
 
-/// The lines summed by all keys: one row per cell, rule and, on credit lines, description.
-///
-/// # Errors
-/// The plan's.
-pub fn summed(lines: DataFrame) -> Result<DataFrame> {
-    sums(lines, &KEYS, &MEASURES)
-}
+/// The keys that are texts: numbers in, places in the order of the texts out.
+pub(crate) const TEXTS: [&str; 6] = ["payer_account_id", "account_id", "service", "currency", "rule_id", "description"];
 
-/// `cost_lines` of one period, in order of the table's grain.
-///
-/// # Errors
-/// The plan's.
-pub fn cost_lines(summed: DataFrame, period: &str) -> Result<DataFrame> {
-    let keys = ["usage_date", "payer_account_id", "account_id", "service", "currency", "rule_id"];
-    let of_period = summed.filter(col("billing_period").eq(lit(period)))?;
-    let columns: Vec<&str> = CostLine::TABLE.column_names().collect();
-    sums(of_period, &keys, &MEASURES)?
-        .sort(keys.iter().map(|key| col(*key).sort(true, true)).collect())?
-        .select_columns(&columns)
-}
-
-/// The credit lines of one period before their descriptions are parsed.
-///
-/// # Errors
-/// The plan's.
-pub fn credit_sums(summed: DataFrame, period: &str) -> Result<DataFrame> {
-    let keys = ["usage_date", "payer_account_id", "account_id", "service", "currency", "description"];
-    let credits = summed.filter(col("billing_period").eq(lit(period)).and(col("is_credit")))?;
-    sums(credits, &keys, &["aws_credits"])
-}
-
-fn sums(frame: DataFrame, keys: &[&str], measures: &[&str]) -> Result<DataFrame> {
-    let keys: Vec<Expr> = keys.iter().map(|key| col(*key)).collect();
-    let measures: Vec<Expr> = measures.iter().map(|measure| money_sql::sum(col(*measure)).alias(*measure)).collect();
-    frame.aggregate(keys, measures)
+/// The lines summed by all keys: one row per cell, rule and, on credit lines, description; in order of the keys.
+pub(crate) fn ordered_cells(lines: DataFrame, names: &Arc<Names>) -> Result<DataFrame> {
+    let keys: Vec<Expr> = KEYS.iter().map(|key| col(*key)).collect();
+    let sums = MEASURES.iter().map(|measure| money_sql::sum(col(*measure)).alias(*measure)).collect();
+    let rank_of = ScalarUDF::new_from_impl(RankOf(Arc::clone(names)));
+    let ranked = |name: &&str| {
+        if TEXTS.contains(name) { rank_of.call(vec![col(*name)]).alias(*name) } else { col(*name) }
+    };
+    lines
+        .aggregate(keys, sums)?
+        .select(KEYS.iter().chain(&MEASURES).map(ranked).collect::<Vec<_>>())?
+        .sort(KEYS.iter().map(|key| col(*key).sort(true, true)).collect())
 }

@@ -4,12 +4,15 @@ use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringBuilder};
+use arrow::array::{ArrayRef, StringDictionaryBuilder};
+use arrow::datatypes::{DataType, Field, Fields, Int32Type, Schema};
 use arrow::record_batch::RecordBatch;
+use credit_ledger::BillingPeriod;
 use flate2::read::MultiGzDecoder;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
@@ -19,6 +22,7 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 use crate::DetectError;
 use crate::error::{bad_file, bad_row};
 use crate::listing::{ExportFile, FileKind, object_path};
+use crate::values::{DayColumn, PeriodMemo, dictionary_of_text};
 
 const ROWS_PER_BATCH: usize = 8192;
 
@@ -29,6 +33,23 @@ pub(crate) struct OpenFile {
     /// Column names as the file spells them.
     pub(crate) names: Vec<String>,
     parquet: Option<ArrowReaderMetadata>,
+}
+
+/// The column with text as it lies in the file: numbers of dictionary entries, inside maps too.
+fn with_coded_text(field: &Field) -> Field {
+    let coded = match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => dictionary_of_text(),
+        DataType::Map(entries, sorted) => match entries.data_type() {
+            DataType::Struct(pair) => {
+                let pair: Fields = pair.iter().map(|field| Arc::new(with_coded_text(field))).collect();
+                let entries = entries.as_ref().clone().with_data_type(DataType::Struct(pair));
+                DataType::Map(Arc::new(entries), *sorted)
+            }
+            _ => return field.clone(),
+        },
+        _ => return field.clone(),
+    };
+    field.clone().with_data_type(coded)
 }
 
 /// Rows as they stand in the file.
@@ -51,8 +72,12 @@ impl OpenFile {
         if file.kind == FileKind::Parquet {
             let mut reader = parquet_reader(store, file);
             let metadata = reader.get_metadata(None).await.map_err(|error| parquet_error(&file.path, error))?;
-            let metadata = ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new())
-                .map_err(|error| parquet_error(&file.path, error))?;
+            let plain = ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new());
+            let plain = plain.map_err(|error| parquet_error(&file.path, error))?;
+            let coded: Fields = plain.schema().fields().iter().map(|field| Arc::new(with_coded_text(field))).collect();
+            let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(coded)));
+            let metadata = ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options);
+            let metadata = metadata.map_err(|error| parquet_error(&file.path, error))?;
             let names = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
             return Ok(Self { file: file.clone(), names, parquet: Some(metadata) });
         }
@@ -76,6 +101,28 @@ impl OpenFile {
     pub(crate) fn rows(&self) -> Option<u64> {
         let metadata = self.parquet.as_ref()?.metadata();
         Some(metadata.row_groups().iter().map(|group| group.num_rows().unsigned_abs()).sum())
+    }
+
+    /// The one period that all rows of a part have, and their number, where the footer tells by the bounds of a date
+    /// or timestamp `column`.
+    pub(crate) fn one_period(&self, part: usize, column: &str) -> Result<Option<(BillingPeriod, u64)>, DetectError> {
+        let Some(metadata) = &self.parquet else { return Ok(None) };
+        let (schema, groups) = (metadata.schema(), metadata.metadata().row_groups());
+        let is_day = schema
+            .field_with_name(column)
+            .is_ok_and(|field| matches!(field.data_type(), DataType::Date32 | DataType::Timestamp(..)));
+        let Some(group) = groups.get(part).filter(|_| is_day) else { return Ok(None) };
+        let refused = |error| parquet_error(&self.file.path, error);
+        let bounds = StatisticsConverter::try_new(column, schema, metadata.parquet_schema()).map_err(refused)?;
+        let no_nulls = bounds.row_group_null_counts([group]).map_err(refused)?.iter().all(|nulls| nulls == Some(0));
+        let period = |bound: ArrayRef| {
+            let days = DayColumn::new(&bound).ok()?;
+            days.period(0, &mut PeriodMemo::default()).ok().flatten()
+        };
+        let first = period(bounds.row_group_mins([group]).map_err(refused)?);
+        let last = period(bounds.row_group_maxes([group]).map_err(refused)?);
+        let one = first.filter(|first| no_nulls && last == Some(*first));
+        Ok(one.map(|period| (period, group.num_rows().unsigned_abs())))
     }
 
     /// Bytes of one part.
@@ -190,7 +237,8 @@ fn csv_batch(
     first_row: u64,
     indexes: &[usize],
 ) -> Result<RawBatch, DetectError> {
-    let mut builders: Vec<StringBuilder> = indexes.iter().map(|_| StringBuilder::new()).collect();
+    let mut builders: Vec<StringDictionaryBuilder<Int32Type>> =
+        indexes.iter().map(|_| StringDictionaryBuilder::new()).collect();
     let mut record = csv::StringRecord::new();
     let mut rows = 0;
     while rows < ROWS_PER_BATCH {

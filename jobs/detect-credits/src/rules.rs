@@ -1,6 +1,6 @@
 //! The conditions of the cost rules, evaluated on lines.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use credit_ledger::BillingPeriod;
 use regex::Regex;
@@ -33,40 +33,75 @@ pub(crate) fn tag_key(key: &str) -> String {
     folded.strip_prefix("user_").map(str::to_owned).unwrap_or(folded)
 }
 
-/// What rules look at on a line; `None` where the line has no value.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LineAttributes<'a> {
-    pub(crate) period: BillingPeriod,
-    pub(crate) payer_account_id: &'a str,
-    pub(crate) account_id: &'a str,
-    pub(crate) service: Option<&'a str>,
-    pub(crate) region: Option<&'a str>,
-    /// By position in [`RuleMatcher::tag_keys`].
-    pub(crate) tags: &'a [Option<&'a str>],
-    /// By position in [`RuleMatcher::category_keys`].
-    pub(crate) categories: &'a [Option<&'a str>],
-}
-
 /// All rules, ready to match, in the order they are tried.
+///
+/// A line is matched by what each of its attributes *claims*: the rules with a condition on the attribute that its
+/// value meets. Claims depend on one value, so they are worked out once per dictionary entry; the first rule depends on
+/// the claims alone, so it is worked out once per combination of them ([`RuleFinder`]).
 #[derive(Debug, Clone)]
 pub struct RuleMatcher {
     rules: Vec<CompiledRule>,
+    /// By attribute.
+    conditions: Vec<Conditions>,
+    /// Rules without any condition on an attribute.
+    unconditional: Vec<u32>,
     tag_keys: Vec<String>,
     category_keys: Vec<String>,
-    needs_region: bool,
+}
+
+/// What rules look at on a line, by position: the fixed attributes, then the wanted tag keys, then the wanted cost
+/// category keys.
+pub(crate) mod attribute {
+    pub(crate) const PAYER: usize = 0;
+    pub(crate) const ACCOUNT: usize = 1;
+    pub(crate) const SERVICE: usize = 2;
+    pub(crate) const REGION: usize = 3;
+    pub(crate) const FIRST_KEYED: usize = 4;
 }
 
 #[derive(Debug, Clone)]
 struct CompiledRule {
     rule_id: String,
-    payer: Option<Pattern>,
-    account: Option<Pattern>,
-    service: Option<Pattern>,
-    region: Option<Pattern>,
-    tag: Option<(usize, Pattern)>,
-    category: Option<(usize, Pattern)>,
+    /// Attributes it has a condition on.
+    attributes: Vec<usize>,
+    /// The one of them by whose claims it is found: the one the fewest rules share.
+    found_by: Option<usize>,
     from_period: Option<BillingPeriod>,
     to_period: Option<BillingPeriod>,
+}
+
+/// The conditions of all rules on one attribute.
+#[derive(Debug, Clone, Default)]
+struct Conditions {
+    /// Rules by the exact value they want.
+    exact: HashMap<String, Vec<u32>>,
+    /// Rules that want any value of a kind.
+    patterns: Vec<(Pattern, u32)>,
+}
+
+impl Conditions {
+    fn add(&mut self, pattern: Pattern, rule: u32) {
+        match pattern {
+            Pattern::Exactly(text) => self.exact.entry(text).or_default().push(rule),
+            other => self.patterns.push((other, rule)),
+        }
+    }
+
+    /// Rules that compete for the values that meet the condition of `rule`.
+    fn competitors(&self, pattern: &Pattern) -> usize {
+        match pattern {
+            Pattern::Exactly(text) => self.exact.get(text).map_or(0, Vec::len) + self.patterns.len(),
+            _ => usize::MAX,
+        }
+    }
+
+    fn claims(&self, value: &str) -> Vec<u32> {
+        let exact = self.exact.get(value).into_iter().flatten();
+        let patterns = self.patterns.iter().filter(|(pattern, _)| pattern.matches(value)).map(|(_, rule)| rule);
+        let mut claims: Vec<u32> = exact.chain(patterns).copied().collect();
+        claims.sort_unstable();
+        claims
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -87,12 +122,12 @@ impl Pattern {
             .map_or_else(|_| Self::Exactly(text.to_owned()), Self::Like)
     }
 
-    fn matches(&self, value: Option<&str>) -> bool {
-        value.is_some_and(|value| match self {
+    fn matches(&self, value: &str) -> bool {
+        match self {
             Self::Present => true,
             Self::Exactly(text) => text == value,
             Self::Like(regex) => regex.is_match(value),
-        })
+        }
     }
 }
 
@@ -105,33 +140,61 @@ impl RuleMatcher {
                 rules.iter().filter_map(|rule| pick(&rule.conditions)).map(|keyed| fold(&keyed.key)).collect();
             keys.into_iter().collect::<Vec<_>>()
         };
-        let tag_keys = keys(|conditions| conditions.tag.as_ref(), tag_key);
-        let category_keys = keys(|conditions| conditions.cost_category.as_ref(), snake);
-        let rules: Vec<CompiledRule> = rules
-            .iter()
-            .map(|rule| {
-                let conditions = &rule.conditions;
-                let pattern = |text: &Option<String>| text.as_deref().map(Pattern::new);
-                let keyed = |condition: &Option<KeyedCondition>, keys: &[String], fold: fn(&str) -> String| {
-                    let condition = condition.as_ref()?;
-                    let position = keys.iter().position(|key| *key == fold(&condition.key))?;
-                    Some((position, condition.value.as_deref().map_or(Pattern::Present, Pattern::new)))
-                };
-                CompiledRule {
-                    rule_id: rule.rule_id.clone(),
-                    payer: pattern(&conditions.payer_account_id),
-                    account: pattern(&conditions.account_id),
-                    service: pattern(&conditions.service),
-                    region: pattern(&conditions.region),
-                    tag: keyed(&conditions.tag, &tag_keys, tag_key),
-                    category: keyed(&conditions.cost_category, &category_keys, snake),
-                    from_period: conditions.from_period,
-                    to_period: conditions.to_period,
+        let mut matcher = Self {
+            rules: Vec::new(),
+            conditions: Vec::new(),
+            unconditional: Vec::new(),
+            tag_keys: keys(|conditions| conditions.tag.as_ref(), tag_key),
+            category_keys: keys(|conditions| conditions.cost_category.as_ref(), snake),
+        };
+        matcher.conditions.resize(matcher.first_category() + matcher.category_keys.len(), Conditions::default());
+        let patterns: Vec<Vec<(usize, Pattern)>> =
+            rules.iter().map(|rule| matcher.patterns(&rule.conditions)).collect();
+        for (position, patterns) in (0..).zip(&patterns) {
+            for (attribute, pattern) in patterns {
+                if let Some(conditions) = matcher.conditions.get_mut(*attribute) {
+                    conditions.add(pattern.clone(), position);
                 }
-            })
-            .collect();
-        let needs_region = rules.iter().any(|rule| rule.region.is_some());
-        Self { rules, tag_keys, category_keys, needs_region }
+            }
+        }
+        for ((position, rule), patterns) in (0..).zip(rules.iter()).zip(&patterns) {
+            let competitors = |(attribute, pattern): &&(usize, Pattern)| {
+                matcher.conditions.get(*attribute).map_or(0, |conditions| conditions.competitors(pattern))
+            };
+            let found_by = patterns.iter().min_by_key(competitors).map(|(attribute, _)| *attribute);
+            if found_by.is_none() {
+                matcher.unconditional.push(position);
+            }
+            matcher.rules.push(CompiledRule {
+                rule_id: rule.rule_id.clone(),
+                attributes: patterns.iter().map(|(attribute, _)| *attribute).collect(),
+                found_by,
+                from_period: rule.conditions.from_period,
+                to_period: rule.conditions.to_period,
+            });
+        }
+        matcher
+    }
+
+    /// The conditions of one rule by attribute.
+    fn patterns(&self, conditions: &RuleConditions) -> Vec<(usize, Pattern)> {
+        let plain = [
+            (attribute::PAYER, &conditions.payer_account_id),
+            (attribute::ACCOUNT, &conditions.account_id),
+            (attribute::SERVICE, &conditions.service),
+            (attribute::REGION, &conditions.region),
+        ];
+        let keyed = [
+            (attribute::FIRST_KEYED, &conditions.tag, &self.tag_keys, tag_key as fn(&str) -> String),
+            (self.first_category(), &conditions.cost_category, &self.category_keys, snake),
+        ];
+        let plain = plain.into_iter().filter_map(|(at, text)| Some((at, Pattern::new(text.as_deref()?))));
+        let keyed = keyed.into_iter().filter_map(|(first, condition, keys, fold)| {
+            let condition = condition.as_ref()?;
+            let position = keys.iter().position(|key| *key == fold(&condition.key))?;
+            Some((first + position, condition.value.as_deref().map_or(Pattern::Present, Pattern::new)))
+        });
+        plain.chain(keyed).collect()
     }
 
     /// The tag keys that any rule looks at, folded.
@@ -144,39 +207,98 @@ impl RuleMatcher {
         &self.category_keys
     }
 
-    /// True if any rule looks at the region.
-    pub(crate) const fn needs_region(&self) -> bool {
-        self.needs_region
+    /// Attribute of the first cost category key.
+    pub(crate) fn first_category(&self) -> usize {
+        attribute::FIRST_KEYED + self.tag_keys.len()
     }
 
-    /// The first rule that takes the line, by position.
-    pub(crate) fn first_match(&self, line: &LineAttributes<'_>) -> Option<usize> {
-        self.rules.iter().position(|rule| rule.takes(line))
+    /// True if any rule looks at the region.
+    pub(crate) fn needs_region(&self) -> bool {
+        self.conditions
+            .get(attribute::REGION)
+            .is_some_and(|region| !region.exact.is_empty() || !region.patterns.is_empty())
     }
 
     /// Id of the rule at a position.
-    pub(crate) fn rule_id(&self, position: usize) -> Option<&str> {
-        self.rules.get(position).map(|rule| rule.rule_id.as_str())
+    pub(crate) fn rule_id(&self, position: u32) -> Option<&str> {
+        self.rules.get(position as usize).map(|rule| rule.rule_id.as_str())
+    }
+
+    /// The first rule that takes a line of `period` with these claims by attribute.
+    fn first_match(&self, period: BillingPeriod, claims: &[&[u32]]) -> Option<u32> {
+        let found = claims.iter().enumerate().flat_map(|(attribute, rules)| {
+            rules.iter().filter(move |rule| self.rule(**rule).is_some_and(|rule| rule.found_by == Some(attribute)))
+        });
+        let candidates = found.chain(&self.unconditional).copied();
+        candidates.filter(|rule| self.rule(*rule).is_some_and(|compiled| compiled.takes(*rule, period, claims))).min()
+    }
+
+    fn rule(&self, position: u32) -> Option<&CompiledRule> {
+        self.rules.get(position as usize)
     }
 }
 
 impl CompiledRule {
-    fn takes(&self, line: &LineAttributes<'_>) -> bool {
-        let plain = [
-            (&self.payer, Some(line.payer_account_id)),
-            (&self.account, Some(line.account_id)),
-            (&self.service, line.service),
-            (&self.region, line.region),
-        ];
-        let keyed = [(&self.tag, line.tags), (&self.category, line.categories)];
-        self.from_period.is_none_or(|from| from <= line.period)
-            && self.to_period.is_none_or(|to| line.period <= to)
-            && plain.iter().all(|(pattern, value)| pattern.as_ref().is_none_or(|pattern| pattern.matches(*value)))
-            && keyed.iter().all(|(condition, values)| {
-                condition
-                    .as_ref()
-                    .is_none_or(|(position, pattern)| pattern.matches(values.get(*position).copied().flatten()))
-            })
+    fn takes(&self, position: u32, period: BillingPeriod, claims: &[&[u32]]) -> bool {
+        self.from_period.is_none_or(|from| from <= period)
+            && self.to_period.is_none_or(|to| period <= to)
+            && self
+                .attributes
+                .iter()
+                .all(|attribute| claims.get(*attribute).is_some_and(|claims| claims.binary_search(&position).is_ok()))
+    }
+}
+
+/// The claim of a value that no rule wants.
+pub(crate) const NO_CLAIM: u32 = 0;
+
+/// Combinations remembered. Forgotten when they grow many: they are worked out again.
+const COMBINATIONS: usize = 65_536;
+
+/// Finds the first rule of line after line.
+#[derive(Debug)]
+pub(crate) struct RuleFinder {
+    /// Claims by number: equal ones share a number.
+    claims: Vec<Vec<u32>>,
+    numbers: HashMap<Vec<u32>, u32>,
+    /// The rule by period and claims.
+    found: HashMap<Box<[u32]>, Option<u32>>,
+}
+
+impl Default for RuleFinder {
+    fn default() -> Self {
+        let nothing = Vec::new();
+        Self { claims: vec![nothing.clone()], numbers: HashMap::from([(nothing, NO_CLAIM)]), found: HashMap::new() }
+    }
+}
+
+impl RuleFinder {
+    /// The number of what `value` claims as `attribute`.
+    pub(crate) fn claim(&mut self, rules: &RuleMatcher, attribute: usize, value: &str) -> u32 {
+        let Some(conditions) = rules.conditions.get(attribute) else { return NO_CLAIM };
+        let claims = conditions.claims(value);
+        if let Some(number) = self.numbers.get(&claims) {
+            return *number;
+        }
+        let number = u32::try_from(self.claims.len()).unwrap_or(u32::MAX);
+        self.claims.push(claims.clone());
+        self.numbers.insert(claims, number);
+        number
+    }
+
+    /// Position of the first rule for `line`: the period's number, then the claims by attribute.
+    pub(crate) fn first_match(&mut self, rules: &RuleMatcher, period: BillingPeriod, line: &[u32]) -> Option<u32> {
+        if let Some(found) = self.found.get(line) {
+            return *found;
+        }
+        let of = |number: &u32| self.claims.get(*number as usize).map_or(&[][..], Vec::as_slice);
+        let claims: Vec<&[u32]> = line.iter().skip(1).map(of).collect();
+        let found = rules.first_match(period, &claims);
+        if self.found.len() >= COMBINATIONS {
+            self.found.clear();
+        }
+        self.found.insert(line.into(), found);
+        found
     }
 }
 
@@ -202,11 +324,10 @@ mod tests {
 
     #[test]
     fn patterns_match_the_whole_value_case_sensitively() {
-        assert!(Pattern::new("web-*").matches(Some("web-17\nx")));
-        assert!(!Pattern::new("web-*").matches(Some("a web-17")));
-        assert!(Pattern::new("*.x*y").matches(Some("a.xy")));
-        assert!(!Pattern::new("*.x*y").matches(Some("axxy")));
-        assert!(!Pattern::new("Web").matches(Some("web")));
-        assert!(!Pattern::new("*").matches(None));
+        assert!(Pattern::new("web-*").matches("web-17\nx"));
+        assert!(!Pattern::new("web-*").matches("a web-17"));
+        assert!(Pattern::new("*.x*y").matches("a.xy"));
+        assert!(!Pattern::new("*.x*y").matches("axxy"));
+        assert!(!Pattern::new("Web").matches("web"));
     }
 }

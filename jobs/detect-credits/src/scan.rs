@@ -5,24 +5,23 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Date32Type, Decimal128Type, SchemaRef};
-use arrow::record_batch::RecordBatch;
-use credit_ledger::{BillingPeriod, Money};
+use arrow::datatypes::SchemaRef;
+use credit_ledger::BillingPeriod;
 use datafusion::catalog::streaming::StreamingTable;
-use datafusion::datasource::MemTable;
-use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
-use datafusion::prelude::{DataFrame, SessionContext};
-use futures::TryStreamExt;
+use datafusion::prelude::SessionContext;
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 use schemas::reference::{Problem, Problems};
 use schemas::tables::CreditLine;
 
 use crate::census::CountedFile;
-use crate::lines::{LineReader, Memo, Tally, schema};
+use crate::lines::{LineReader, LineState, PartReader, Tally, schema};
+use crate::names::Names;
+use crate::ordered::OrderedCells;
+use crate::raw::RawStream;
 use crate::{DetectError, plan};
 
 /// How far a scan is, for whoever watches.
@@ -42,12 +41,27 @@ pub struct ScanUnit {
     pub files: Vec<CountedFile>,
 }
 
-/// The result: lines summed by all keys, and what was counted beside them.
+/// The result: lines summed by all keys, in order, and what was counted beside them.
 pub struct Scanned {
-    context: SessionContext,
-    summed: DataFrame,
     /// Counts and sums straight from the lines.
     pub tally: Tally,
+    cells: Arc<OrderedCells>,
+}
+
+impl Scanned {
+    /// `cost_lines` of a period, in order of the table's grain. Periods are read once, oldest first.
+    #[must_use]
+    pub fn cost_lines(&self, period: BillingPeriod) -> SendableRecordBatchStream {
+        self.cells.cost_lines(period)
+    }
+
+    /// `credit_lines` of the period whose cost lines were read last, in order of the table's grain.
+    ///
+    /// # Errors
+    /// [`DetectError::Engine`] where a sum leaves the range of money.
+    pub fn credit_lines(&self) -> Result<Vec<CreditLine>, DetectError> {
+        Ok(self.cells.credit_lines()?)
+    }
 }
 
 /// One part of one file, still to be read.
@@ -60,6 +74,7 @@ struct Part {
 struct Shared {
     store: Arc<dyn ObjectStore>,
     reader: LineReader,
+    names: Arc<Names>,
     periods: Vec<BillingPeriod>,
     parts: Mutex<VecDeque<Part>>,
     tally: Mutex<Tally>,
@@ -89,9 +104,11 @@ pub async fn scan(
         .cloned()
         .map(Arc::new)
         .flat_map(|file| file.open.parts().map(|part| Part { file: Arc::clone(&file), part }).collect::<Vec<_>>());
+    let names = Arc::new(Names::default());
     let shared = Arc::new(Shared {
         store: Arc::clone(store),
         reader: reader.clone(),
+        names: Arc::clone(&names),
         periods: unit.periods.clone(),
         parts: Mutex::new(parts.collect()),
         tally: Mutex::default(),
@@ -104,17 +121,17 @@ pub async fn scan(
     });
     let table = StreamingTable::try_new(schema(), partitions.collect())?;
     let lines = context.read_table(Arc::new(table))?;
-    let batches = plan::summed(lines)?.collect().await;
+    let mut cells = plan::ordered_cells(lines, &names)?.execute_stream().await?;
+    // Sums come only when every line has been read.
+    let first = cells.next().await;
     let failures = std::mem::take(&mut *lock(&shared.failures));
     if let Some(failure) = worst(failures) {
         return Err(failure);
     }
     let tally = std::mem::take(&mut *lock(&shared.tally));
     check_counts(unit, &tally)?;
-    let batches = batches?;
-    let summed_schema = batches.first().map_or_else(schema, RecordBatch::schema);
-    let summed = context.read_table(Arc::new(MemTable::try_new(summed_schema, vec![batches])?))?;
-    Ok(Scanned { context: context.clone(), summed, tally })
+    let cells = OrderedCells::new(first.transpose()?, cells, names, reader.descriptions.clone());
+    Ok(Scanned { tally, cells: Arc::new(cells) })
 }
 
 /// All bad places as one error, in order of file; or the first failure of another kind.
@@ -167,119 +184,67 @@ impl PartitionStream for Lines {
     }
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let state =
-            Reading { shared: Arc::clone(&self.shared), memo: Memo::default(), tally: Tally::default(), open: None };
-        let lines = futures::stream::try_unfold(state, |mut state| async move {
-            Ok::<_, DataFusionError>(state.next().await.map(|batch| (batch, state)))
-        });
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), lines))
-    }
-}
-
-/// A partition at work.
-struct Reading {
-    shared: Arc<Shared>,
-    memo: Memo,
-    tally: Tally,
-    open: Option<(Part, crate::raw::RawStream)>,
-}
-
-impl Reading {
-    /// The next lines; a part that fails is noted and left, so that other bad files are found too.
-    async fn next(&mut self) -> Option<RecordBatch> {
-        loop {
-            match self.try_next().await {
-                Ok(Some(batch)) => return Some(batch),
-                Ok(None) => {
-                    let tally = std::mem::take(&mut self.tally);
-                    if let Err(error) = lock(&self.shared.tally).merge(tally) {
-                        lock(&self.shared.failures).push(DetectError::CountMismatch(format!("export total: {error}")));
+        let shared = Arc::clone(&self.shared);
+        let cells = async_stream::try_stream! {
+            let mut state = LineState::new(&shared.reader, &shared.names);
+            while let Some(part) = shared.next_part() {
+                let file = &part.file;
+                let mut lines =
+                    PartReader::new(&shared.reader, &shared.names, &file.file().path, &file.layout, &shared.periods);
+                let mut batches = shared.open(&part);
+                loop {
+                    match shared.read_batch(&mut batches, &mut lines, &mut state).await {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        // A part that fails is noted and left, so that other bad files are found too.
+                        Err(failure) => {
+                            lock(&shared.failures).push(failure);
+                            break;
+                        }
                     }
-                    return None;
+                    if state.cells.are_many() {
+                        for cells in state.cells.drain()? {
+                            yield cells;
+                        }
+                    }
                 }
-                Err(failure) => {
-                    self.open = None;
-                    lock(&self.shared.failures).push(failure);
-                }
+                shared.progress.bytes.fetch_add(file.open.part_bytes(part.part), Ordering::Relaxed);
             }
-        }
-    }
-
-    async fn try_next(&mut self) -> Result<Option<RecordBatch>, DetectError> {
-        loop {
-            if self.open.is_none() {
-                let Some(part) = lock(&self.shared.parts).pop_front() else { return Ok(None) };
-                let projection = &part.file.layout.projection;
-                let stream = part.file.open.read(&self.shared.store, part.part, projection).await?;
-                self.open = Some((part, stream));
+            shared.add(state.take_tally());
+            for cells in state.cells.drain()? {
+                yield cells;
             }
-            let Some((part, stream)) = &mut self.open else { continue };
-            let Some(raw) = stream.try_next().await? else {
-                let bytes = part.file.open.part_bytes(part.part);
-                self.shared.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
-                self.open = None;
-                continue;
-            };
-            self.shared.progress.lines.fetch_add(raw.rows as u64, Ordering::Relaxed);
-            let (reader, periods) = (&self.shared.reader, &self.shared.periods);
-            let path = &part.file.file().path;
-            let batch = reader.read(path, &part.file.layout, &raw, periods, &mut self.memo, &mut self.tally)?;
-            return Ok(Some(batch));
+        };
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), cells))
+    }
+}
+
+impl Shared {
+    fn next_part(&self) -> Option<Part> {
+        lock(&self.parts).pop_front()
+    }
+
+    fn open(&self, part: &Part) -> RawStream {
+        let (store, file, part) = (Arc::clone(&self.store), Arc::clone(&part.file), part.part);
+        stream::once(async move { file.open.read(&store, part, &file.layout.projection).await }).try_flatten().boxed()
+    }
+
+    /// Sums one batch of lines; false where none is left.
+    async fn read_batch(
+        &self,
+        batches: &mut RawStream,
+        lines: &mut PartReader<'_>,
+        state: &mut LineState,
+    ) -> Result<bool, DetectError> {
+        let Some(batch) = batches.try_next().await? else { return Ok(false) };
+        lines.read(&batch, state)?;
+        self.progress.lines.fetch_add(batch.rows as u64, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    fn add(&self, tally: Tally) {
+        if let Err(error) = lock(&self.tally).merge(tally) {
+            lock(&self.failures).push(DetectError::CountMismatch(format!("export total: {error}")));
         }
     }
-}
-
-impl Scanned {
-    /// `cost_lines` of one period.
-    ///
-    /// # Errors
-    /// The plan's.
-    pub fn cost_lines(&self, period: BillingPeriod) -> Result<DataFrame, DetectError> {
-        Ok(plan::cost_lines(self.summed.clone(), &period.to_string())?)
-    }
-
-    /// `credit_lines` of one period, in order of the table's grain.
-    ///
-    /// # Errors
-    /// The plan's.
-    pub async fn credit_lines(&self, reader: &LineReader, period: BillingPeriod) -> Result<DataFrame, DetectError> {
-        let batches = plan::credit_sums(self.summed.clone(), &period.to_string())?.collect().await?;
-        let mut lines = Vec::new();
-        for batch in &batches {
-            lines.extend((0..batch.num_rows()).filter_map(|row| credit_line(reader, batch, row)));
-        }
-        lines.sort_by(|left: &CreditLine, right: &CreditLine| grain(left).cmp(&grain(right)));
-        Ok(self.context.read_batch(schemas::to_batch(&lines)?)?)
-    }
-}
-
-fn grain(line: &CreditLine) -> impl Ord + '_ {
-    let place = (&line.payer_account_id, &line.account_id, &line.service);
-    (&line.credit_key, line.usage_date, place, &line.currency, &line.description)
-}
-
-fn credit_line(reader: &LineReader, batch: &RecordBatch, row: usize) -> Option<CreditLine> {
-    let text = |name: &str| {
-        let column = batch.column_by_name(name)?.as_string_opt::<i32>()?;
-        column.is_valid(row).then(|| column.value(row).to_owned())
-    };
-    let day = batch.column_by_name("usage_date")?.as_primitive_opt::<Date32Type>()?.value(row);
-    let units = batch.column_by_name("aws_credits")?.as_primitive_opt::<Decimal128Type>()?.value(row);
-    let (account_id, description) = (text("account_id")?, text("description"));
-    let names = reader.descriptions.parse(description.as_deref());
-    Some(CreditLine {
-        credit_key: names.key(&account_id),
-        usage_date: Date32Type::to_naive_date_opt(day)?,
-        payer_account_id: text("payer_account_id")?,
-        service: text("service"),
-        currency: text("currency")?,
-        credit_account_id: names.account(&account_id).to_owned(),
-        account_id,
-        description,
-        promotion_code: names.promotion_code,
-        owner_account_id: names.owner_account_id,
-        credit_id: names.credit_id,
-        credit_class: names.credit_class,
-        amount: Money::from_units(units).ok()?,
-    })
 }

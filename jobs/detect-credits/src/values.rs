@@ -1,10 +1,16 @@
 //! Values of the export as lines need them: text, days, money. The one door where a double becomes [`Money`].
 
+use std::ops::{Range, RangeInclusive};
+
 use arrow::array::{
-    Array, ArrayRef, AsArray, Date32Array, Decimal128Array, Float32Array, Float64Array, MapArray, StringArray,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int32Array,
+    MapArray, StringArray,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, TimeUnit};
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, TimeUnit, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+};
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use credit_ledger::{BillingPeriod, Money, MoneyError};
 
@@ -19,9 +25,12 @@ pub(crate) const BLANK: &str = "is blank; every line needs a value here";
 /// A column that holds something else than it should.
 pub(crate) type TypeMismatch = String;
 
-/// Text, whatever its physical type.
+/// Text, whatever its physical type: each line holds the number of an entry in the column's dictionary.
 #[derive(Debug, Clone)]
-pub(crate) struct TextColumn(StringArray);
+pub(crate) struct TextColumn {
+    codes: Int32Array,
+    entries: StringArray,
+}
 
 impl TextColumn {
     pub(crate) fn new(array: &ArrayRef) -> Result<Self, TypeMismatch> {
@@ -29,16 +38,81 @@ impl TextColumn {
         if nested {
             return Err(format!("has type {}, not text", array.data_type()));
         }
-        let text = cast(array, &DataType::Utf8).map_err(|error| error.to_string())?;
-        Ok(Self(text.as_string::<i32>().clone()))
+        let coded = cast(array, &dictionary_of_text()).map_err(|error| error.to_string())?;
+        let coded = coded.as_dictionary::<Int32Type>();
+        Ok(Self { codes: coded.keys().clone(), entries: coded.values().as_string::<i32>().clone() })
     }
 
     /// The value; `None` where it is null or blank.
     pub(crate) fn get(&self, row: usize) -> Option<&str> {
-        if self.0.is_null(row) {
+        self.entry(self.code(row)?)
+    }
+
+    /// The entry's number; `None` where null.
+    fn code(&self, row: usize) -> Option<usize> {
+        if self.codes.is_null(row) { None } else { usize::try_from(self.codes.value(row)).ok() }
+    }
+
+    fn entry(&self, code: usize) -> Option<&str> {
+        if self.entries.is_null(code) {
             return None;
         }
-        Some(self.0.value(row)).filter(|text| !text.trim().is_empty())
+        Some(self.entries.value(code)).filter(|text| !text.trim().is_empty())
+    }
+
+    /// True where both share one dictionary, not only equal ones.
+    fn shares_entries(&self, other: &StringArray) -> bool {
+        self.entries.len() == other.len()
+            && self.entries.offset() == other.offset()
+            && self.entries.value_data().as_ptr() == other.value_data().as_ptr()
+            && self.entries.value_offsets().as_ptr() == other.value_offsets().as_ptr()
+    }
+}
+
+/// The type in which text is read: numbers of dictionary entries.
+pub(crate) fn dictionary_of_text() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// What is known about the entries of a column's dictionary: worked out once per entry, not once per line.
+#[derive(Debug)]
+pub(crate) struct PerEntry<T> {
+    entries: Option<StringArray>,
+    /// By entry; `Some(None)` for one that is blank.
+    known: Vec<Option<Option<T>>>,
+}
+
+impl<T> Default for PerEntry<T> {
+    fn default() -> Self {
+        Self { entries: None, known: Vec::new() }
+    }
+}
+
+impl<T: Copy> PerEntry<T> {
+    /// Forgets what is known unless `column` has the dictionary of the batch before; true where it forgot.
+    pub(crate) fn follow(&mut self, column: &TextColumn) -> bool {
+        // The array is kept, so that its memory cannot come back as another dictionary.
+        let is_new = !self.entries.as_ref().is_some_and(|entries| column.shares_entries(entries));
+        if is_new {
+            self.entries = Some(column.entries.clone());
+            self.known.clear();
+            self.known.resize(column.entries.len(), None);
+        }
+        is_new
+    }
+
+    /// What is known about the row's entry; `None` where it is null or blank.
+    #[inline]
+    pub(crate) fn get(&mut self, column: &TextColumn, row: usize, work_out: impl FnOnce(&str) -> T) -> Option<T> {
+        let code = column.code(row)?;
+        if let Some(Some(known)) = self.known.get(code) {
+            return *known;
+        }
+        let found = column.entry(code).map(work_out);
+        if let Some(slot) = self.known.get_mut(code) {
+            *slot = Some(found);
+        }
+        found
     }
 }
 
@@ -52,13 +126,17 @@ pub(crate) enum DayColumn {
 impl DayColumn {
     pub(crate) fn new(array: &ArrayRef) -> Result<Self, TypeMismatch> {
         match array.data_type() {
-            DataType::Date32 | DataType::Date64 => Ok(Self::Days(days(array)?)),
-            // Casting through UTC: a zone only says how to print an instant.
-            DataType::Timestamp(..) => {
-                let utc = cast(array, &DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())));
-                let plain = utc.and_then(|utc| cast(&utc, &DataType::Timestamp(TimeUnit::Microsecond, None)));
-                Ok(Self::Days(days(&plain.map_err(|error| error.to_string())?)?))
+            DataType::Date32 | DataType::Date64 => {
+                let days = cast(array, &DataType::Date32).map_err(|error| error.to_string())?;
+                Ok(Self::Days(days.as_primitive::<Date32Type>().clone()))
             }
+            // A zone only says how to print an instant: the day is that of UTC.
+            DataType::Timestamp(unit, _) => Ok(Self::Days(match unit {
+                TimeUnit::Second => utc_days::<TimestampSecondType>(array, 1),
+                TimeUnit::Millisecond => utc_days::<TimestampMillisecondType>(array, 1_000),
+                TimeUnit::Microsecond => utc_days::<TimestampMicrosecondType>(array, 1_000_000),
+                TimeUnit::Nanosecond => utc_days::<TimestampNanosecondType>(array, 1_000_000_000),
+            })),
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..) => {
                 Ok(Self::Text(TextColumn::new(array)?))
             }
@@ -66,31 +144,80 @@ impl DayColumn {
         }
     }
 
-    /// The day; `Ok(None)` where blank, `Err` with the text where it is no date.
-    pub(crate) fn get(&self, row: usize) -> Result<Option<NaiveDate>, String> {
+    /// The day as days since 1970; `Ok(None)` where blank, `Err` with the text where it is no date.
+    #[inline]
+    pub(crate) fn get(&self, row: usize, known: &mut PerEntry<Option<i32>>) -> Result<Option<i32>, String> {
         match self {
             Self::Days(days) if days.is_null(row) => Ok(None),
             Self::Days(days) => {
-                Date32Type::to_naive_date_opt(days.value(row)).map(Some).ok_or_else(|| "date".to_owned())
+                let day = days.value(row);
+                calendar_day(day).map(Some).ok_or_else(|| beyond_calendar(day))
             }
-            Self::Text(text) => text.get(row).map(|text| parse_day(text).ok_or_else(|| text.to_owned())).transpose(),
+            Self::Text(text) => match known.get(text, row, |text| parse_day(text).map(Date32Type::from_naive_date)) {
+                Some(None) => Err(text.get(row).unwrap_or_default().to_owned()),
+                found => Ok(found.flatten()),
+            },
         }
     }
 
-    /// The billing period; as [`Self::get`].
-    pub(crate) fn period(&self, row: usize) -> Result<Option<BillingPeriod>, String> {
-        if let Self::Text(text) = self
-            && let Some(Ok(period)) = text.get(row).map(|text| text.trim().parse())
-        {
-            return Ok(Some(period));
+    /// The billing period; as [`Self::get`]. Text may also name it: `2026-01`.
+    #[inline]
+    pub(crate) fn period(&self, row: usize, known: &mut PeriodMemo) -> Result<Option<BillingPeriod>, String> {
+        match self {
+            Self::Days(days) if days.is_null(row) => Ok(None),
+            Self::Days(days) => {
+                let day = days.value(row);
+                if let Some((_, period)) = known.last.filter(|(last, _)| *last == day) {
+                    return Ok(Some(period));
+                }
+                let date = calendar_day(day).and_then(Date32Type::to_naive_date_opt);
+                let date = date.ok_or_else(|| beyond_calendar(day))?;
+                let period = BillingPeriod::of(date);
+                known.last = Some((day, period));
+                Ok(Some(period))
+            }
+            Self::Text(text) => match known.entries.get(text, row, parse_period) {
+                Some(None) => Err(text.get(row).unwrap_or_default().to_owned()),
+                found => Ok(found.flatten()),
+            },
         }
-        Ok(self.get(row)?.map(BillingPeriod::of))
+    }
+
+    /// Prepares what is known for a batch.
+    pub(crate) fn follow<T: Copy>(&self, known: &mut PerEntry<T>) {
+        if let Self::Text(text) = self {
+            known.follow(text);
+        }
     }
 }
 
-fn days(array: &ArrayRef) -> Result<Date32Array, TypeMismatch> {
-    let days = cast(array, &DataType::Date32).map_err(|error| error.to_string())?;
-    Ok(days.as_primitive::<Date32Type>().clone())
+/// Periods seen before: most lines of a file have the same.
+#[derive(Debug, Default)]
+pub(crate) struct PeriodMemo {
+    last: Option<(i32, BillingPeriod)>,
+    pub(crate) entries: PerEntry<Option<BillingPeriod>>,
+}
+
+fn parse_period(text: &str) -> Option<BillingPeriod> {
+    text.trim().parse().ok().or_else(|| parse_day(text).map(BillingPeriod::of))
+}
+
+/// Days since 1970 of the years 1 to 9999, which every reader of the tables can show.
+const CALENDAR: RangeInclusive<i32> = -719_162..=2_932_896;
+
+fn calendar_day(day: i32) -> Option<i32> {
+    CALENDAR.contains(&day).then_some(day)
+}
+
+fn beyond_calendar(day: i32) -> String {
+    format!("{day} days after 1970-01-01")
+}
+
+/// Days since 1970 of instants; those beyond the calendar are no days.
+fn utc_days<T: ArrowPrimitiveType<Native = i64>>(array: &ArrayRef, per_second: i64) -> Date32Array {
+    const SECONDS: i64 = 86_400;
+    let per_day = SECONDS * per_second;
+    array.as_primitive::<T>().unary(|instant| i32::try_from(instant.div_euclid(per_day)).unwrap_or(i32::MAX))
 }
 
 /// The UTC day of `2026-01-31`, `2026-01-31T23:00:00[.000]Z`, `2026-01-31 23:00:00[+00:00]`.
@@ -143,11 +270,14 @@ impl AmountColumn {
     }
 
     /// The amount; `Ok(None)` where blank.
+    #[inline]
     pub(crate) fn get(&self, row: usize) -> Result<Option<Money>, NoAmount> {
         let (text, money) = match self {
             Self::Double(values) if values.is_valid(row) => {
                 let value = values.value(row);
-                (value.to_string(), money_from_double(value))
+                return money_from_double(value)
+                    .map(Some)
+                    .map_err(|error| NoAmount { text: value.to_string(), overflow: error == MoneyError::Overflow });
             }
             Self::Single(values) if values.is_valid(row) => {
                 let text = values.value(row).to_string();
@@ -193,56 +323,56 @@ pub(crate) fn money_from_double(value: f64) -> Result<Money, MoneyError> {
 /// Keys and values of maps: real maps, or JSON text.
 #[derive(Debug, Clone)]
 pub(crate) enum MapColumn {
-    Map { map: Box<MapArray>, keys: TextColumn, values: TextColumn },
-    Json(TextColumn),
+    Map(Box<RealMap>),
+    Json(Box<TextColumn>),
+}
+
+/// The entries of all rows, one after the other.
+#[derive(Debug, Clone)]
+pub(crate) struct RealMap {
+    map: MapArray,
+    pub(crate) keys: TextColumn,
+    pub(crate) values: TextColumn,
 }
 
 impl MapColumn {
     pub(crate) fn new(array: &ArrayRef) -> Result<Self, TypeMismatch> {
         match array.data_type() {
             DataType::Map(..) => {
-                let map = Box::new(array.as_map().clone());
+                let map = array.as_map().clone();
                 let (keys, values) = (TextColumn::new(map.keys())?, TextColumn::new(map.values())?);
-                Ok(Self::Map { map, keys, values })
+                Ok(Self::Map(Box::new(RealMap { map, keys, values })))
             }
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..) => {
-                Ok(Self::Json(TextColumn::new(array)?))
+                Ok(Self::Json(Box::new(TextColumn::new(array)?)))
             }
             other => Err(format!("has type {other}, not a map")),
         }
     }
+}
 
-    /// Hands each non-blank entry of a row to `entry`, in order. `Err` with the text where it is no JSON object.
-    pub(crate) fn each(&self, row: usize, mut entry: impl FnMut(&str, &str)) -> Result<(), String> {
-        match self {
-            Self::Map { map, keys, values } => {
-                if map.is_valid(row) {
-                    let offsets = map.value_offsets();
-                    let bound = |index: usize| offsets.get(index).and_then(|at| usize::try_from(*at).ok()).unwrap_or(0);
-                    for at in bound(row)..bound(row + 1) {
-                        if let (Some(key), Some(value)) = (keys.get(at), values.get(at)) {
-                            entry(key, value);
-                        }
-                    }
-                }
-                Ok(())
-            }
-            Self::Json(text) => {
-                let Some(text) = text.get(row) else { return Ok(()) };
-                let object: serde_json::Map<String, serde_json::Value> =
-                    serde_json::from_str(text).map_err(|_error| text.to_owned())?;
-                for (key, value) in &object {
-                    match value {
-                        serde_json::Value::Null => {}
-                        serde_json::Value::String(value) if value.trim().is_empty() => {}
-                        serde_json::Value::String(value) => entry(key, value),
-                        other => entry(key, &other.to_string()),
-                    }
-                }
-                Ok(())
-            }
+impl RealMap {
+    /// The entries of a row: their range in keys and values.
+    #[inline]
+    pub(crate) fn entries(&self, row: usize) -> Range<usize> {
+        if self.map.is_null(row) {
+            return 0..0;
         }
+        let offsets = self.map.value_offsets();
+        let bound = |index: usize| offsets.get(index).and_then(|at| usize::try_from(*at).ok()).unwrap_or(0);
+        bound(row)..bound(row + 1)
     }
+}
+
+/// The non-blank entries of a JSON object, in order; `None` where it is none.
+pub(crate) fn json_entries(text: &str) -> Option<Vec<(String, String)>> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
+    let entries = object.into_iter().filter_map(|(key, value)| match value {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(value) => (!value.trim().is_empty()).then_some((key, value)),
+        other => Some((key, other.to_string())),
+    });
+    Some(entries.collect())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use credit_ledger::{BillingPeriod, Money};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, SessionContext};
 use object_store::path::Path;
 use schemas::tables::CreditLine;
@@ -99,12 +100,27 @@ impl Lake {
         period: BillingPeriod,
         fingerprint: &str,
         table: &Table,
-        rows: DataFrame,
+        rows: SendableRecordBatchStream,
     ) -> Result<u64, LakeError> {
         let folder = table_folder(period, fingerprint, table);
         // A killed attempt may have left a half-written file.
         self.remove_folder(&folder)?;
-        self.store.write_frame(&folder, table, rows).await
+        self.store.write_stream(&folder, table.schema(), rows).await
+    }
+
+    /// Writes the rows of one table of a generation that nothing points to yet.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the store.
+    pub async fn write_generation_rows<R: TableRow + Serialize>(
+        &self,
+        period: BillingPeriod,
+        fingerprint: &str,
+        rows: &[R],
+    ) -> Result<u64, LakeError> {
+        let folder = table_folder(period, fingerprint, &R::TABLE);
+        self.remove_folder(&folder)?;
+        self.store.write_batch(&folder, schemas::to_batch(rows)?).await
     }
 
     /// Makes a written generation the current one: one switch.

@@ -9,13 +9,6 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 /// Runs of the binary wait more than they compute, but a machine that builds this has two cores at least.
 const WORKERS: u8 = 2;
 
-/// What part of the cases a property sees.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Share {
-    Whole,
-    Eighth,
-}
-
 #[expect(clippy::disallowed_methods, reason = "these two variables are how one asks for more cases, or for other ones")]
 fn variable<T: std::str::FromStr>(name: &str, default: T) -> T {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
@@ -35,16 +28,11 @@ fn generator(name: &str, seed: u64, worker: u8) -> TestRng {
 /// Panics with the smallest counterexample found, unless the property holds in all cases.
 pub(super) fn holds<T: Debug>(
     name: &str,
-    share: Share,
     strategy: impl Fn() -> BoxedStrategy<T> + Sync,
     property: impl Fn(T) -> Result<(), String> + Sync,
 ) {
-    let all: u32 = variable("FINOPS_PROPERTY_CASES", 256);
+    let cases: u32 = variable("FINOPS_PROPERTY_CASES", 256);
     let seed: u64 = variable("FINOPS_PROPERTY_SEED", 0);
-    let cases = match share {
-        Share::Whole => all,
-        Share::Eighth => all.div_ceil(8),
-    };
     let work = |worker: u8| {
         let cases = (cases + u32::from(worker)) / u32::from(WORKERS);
         let config = Config {

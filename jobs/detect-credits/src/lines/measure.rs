@@ -7,13 +7,11 @@
 //! | `tax` | `Tax` |
 //! | `charges` | everything else, discounts and negations included |
 
-use std::collections::BTreeMap;
-
 use credit_ledger::{Money, MoneyError};
 use schemas::settings::{Commitment, CostColumn, CreditSettings};
 
 use super::Measures;
-use crate::columns::{Format, amortized};
+use crate::columns::{Format, Role};
 
 const CUR_LINE_TYPES: [&str; 19] = [
     "Usage",
@@ -38,23 +36,90 @@ const CUR_LINE_TYPES: [&str; 19] = [
 ];
 const FOCUS_CATEGORIES: [&str; 5] = ["Usage", "Purchase", "Tax", "Credit", "Adjustment"];
 
+/// What a line type decides about its lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LineType {
+    pub(crate) kind: Kind,
+    /// Not defined by the format: it counts as a charge and is reported.
+    pub(crate) is_unknown: bool,
+    /// Credits do not offset it, by the settings.
+    is_ineligible: bool,
+}
+
+/// Line types that are treated apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Credit,
+    Tax,
+    Refund,
+    Fee,
+    SavingsPlanCovered,
+    SavingsPlanRecurring,
+    /// Negations and upfront fees.
+    SavingsPlanOther,
+    Discounted,
+    ReservationFee,
+    /// FOCUS: a purchase.
+    Purchase,
+    Other,
+}
+
+impl LineType {
+    /// The type that `text` names; `None` stands for a blank.
+    pub(crate) fn new(format: Format, text: Option<&str>, credits: &CreditSettings) -> Self {
+        let is_focus = format == Format::Focus;
+        let known: &[&str] = if is_focus { &FOCUS_CATEGORIES } else { &CUR_LINE_TYPES };
+        let kind = match text.unwrap_or_default() {
+            "Credit" => Kind::Credit,
+            "Tax" => Kind::Tax,
+            "Purchase" if is_focus => Kind::Purchase,
+            _ if is_focus => Kind::Other,
+            "Refund" => Kind::Refund,
+            "Fee" => Kind::Fee,
+            "SavingsPlanCoveredUsage" => Kind::SavingsPlanCovered,
+            "SavingsPlanRecurringFee" => Kind::SavingsPlanRecurring,
+            "SavingsPlanNegation" | "SavingsPlanUpfrontFee" => Kind::SavingsPlanOther,
+            "DiscountedUsage" => Kind::Discounted,
+            "RIFee" => Kind::ReservationFee,
+            _ => Kind::Other,
+        };
+        Self {
+            kind,
+            is_unknown: !text.is_some_and(|text| known.contains(&text)),
+            is_ineligible: is_listed(&credits.ineligible_line_types, text),
+        }
+    }
+}
+
+/// True where `value` is in a list of the settings.
+pub(crate) fn is_listed(list: &[String], value: Option<&str>) -> bool {
+    value.is_some_and(|value| list.iter().any(|entry| entry == value))
+}
+
 /// What the measure of a line depends on.
 pub(crate) struct MeasureRules<'a> {
     pub(crate) cost: CostColumn,
     pub(crate) credits: &'a CreditSettings,
+    pub(crate) is_focus: bool,
 }
 
 /// The values of one line that decide.
-pub(crate) struct LineFacts<'a> {
-    pub(crate) format: Format,
-    pub(crate) line_type: Option<&'a str>,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LineFacts {
+    pub(crate) line_type: LineType,
     /// A credit of a class that is treated as a refund.
     pub(crate) refund_class: bool,
     pub(crate) unblended: Money,
     /// Amounts of the configured cost column by role; blank ones are zero.
-    pub(crate) amounts: BTreeMap<&'static str, Money>,
-    pub(crate) service: Option<&'a str>,
-    pub(crate) billing_entity: Option<&'a str>,
+    pub(crate) amounts: Amounts,
+    /// Of a service or billing entity that credits do not offset.
+    pub(crate) is_ineligible: bool,
+    pub(crate) marks: Marks,
+}
+
+/// What a line says about commitments and corrections.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Marks {
     pub(crate) reservation: bool,
     pub(crate) savings_plan: bool,
     pub(crate) correction: bool,
@@ -62,22 +127,19 @@ pub(crate) struct LineFacts<'a> {
     pub(crate) commitment: bool,
 }
 
-/// True for a line type the format does not define: it counts as a charge and is reported.
-pub(crate) fn is_unknown(format: Format, line_type: Option<&str>) -> bool {
-    let known: &[&str] = if format == Format::Focus { &FOCUS_CATEGORIES } else { &CUR_LINE_TYPES };
-    !line_type.is_some_and(|line_type| known.contains(&line_type))
-}
+/// Amounts by [`Role`].
+pub(crate) type Amounts = [Money; Role::COUNT];
 
 impl MeasureRules<'_> {
-    pub(crate) fn measures(&self, line: &LineFacts<'_>) -> Result<Measures, MoneyError> {
+    pub(crate) fn measures(&self, line: &LineFacts) -> Result<Measures, MoneyError> {
         let amount = line.unblended;
         let none = Measures::default();
-        Ok(match line.line_type {
-            Some("Credit") if line.refund_class => Measures { refunds: amount, ..none },
-            Some("Credit") => Measures { aws_credits: amount, is_credit: true, ..none },
-            Some("Tax") => Measures { tax: amount, ..none },
-            Some("Refund") if line.format != Format::Focus => Measures { refunds: amount, ..none },
-            _ if line.correction && amount.is_negative() => Measures { refunds: amount, ..none },
+        Ok(match line.line_type.kind {
+            Kind::Credit if line.refund_class => Measures { refunds: amount, ..none },
+            Kind::Credit => Measures { aws_credits: amount, ..none },
+            Kind::Tax => Measures { tax: amount, ..none },
+            Kind::Refund => Measures { refunds: amount, ..none },
+            _ if line.marks.correction && amount.is_negative() => Measures { refunds: amount, ..none },
             _ => {
                 let charges = self.charge(line)?;
                 let eligible_charges = if self.is_eligible(line) { charges } else { Money::ZERO };
@@ -87,44 +149,41 @@ impl MeasureRules<'_> {
     }
 
     /// The charge in the configured cost column.
-    fn charge(&self, line: &LineFacts<'_>) -> Result<Money, MoneyError> {
-        let of = |role| line.amounts.get(role).copied().unwrap_or_default();
+    fn charge(&self, line: &LineFacts) -> Result<Money, MoneyError> {
+        let of = |role: Role| line.amounts.get(role as usize).copied().unwrap_or_default();
         let otherwise = match self.cost {
             CostColumn::Unblended => return Ok(line.unblended),
-            CostColumn::NetUnblended => return Ok(of(amortized::UNBLENDED)),
-            _ if line.format == Format::Focus => return Ok(of(amortized::FOCUS_EFFECTIVE)),
+            CostColumn::NetUnblended => return Ok(of(Role::NetUnblended)),
+            _ if self.is_focus => return Ok(of(Role::FocusEffective)),
             CostColumn::Amortized => line.unblended,
-            CostColumn::NetAmortized => of(amortized::UNBLENDED),
+            CostColumn::NetAmortized => of(Role::NetUnblended),
         };
-        match line.line_type.unwrap_or_default() {
-            "SavingsPlanCoveredUsage" => Ok(of(amortized::SP_EFFECTIVE)),
-            "SavingsPlanRecurringFee" => of(amortized::SP_TOTAL).checked_sub(of(amortized::SP_USED)),
-            "SavingsPlanNegation" | "SavingsPlanUpfrontFee" => Ok(Money::ZERO),
-            "Fee" if line.reservation => Ok(Money::ZERO),
-            "DiscountedUsage" => Ok(of(amortized::RI_EFFECTIVE)),
-            "RIFee" => of(amortized::RI_UNUSED_UPFRONT).checked_add(of(amortized::RI_UNUSED_RECURRING)),
+        match line.line_type.kind {
+            Kind::SavingsPlanCovered => Ok(of(Role::SavingsPlanEffective)),
+            Kind::SavingsPlanRecurring => of(Role::SavingsPlanTotal).checked_sub(of(Role::SavingsPlanUsed)),
+            Kind::SavingsPlanOther => Ok(Money::ZERO),
+            Kind::Fee if line.marks.reservation => Ok(Money::ZERO),
+            Kind::Discounted => Ok(of(Role::ReservationEffective)),
+            Kind::ReservationFee => {
+                of(Role::ReservationUnusedUpfront).checked_add(of(Role::ReservationUnusedRecurring))
+            }
             _ => Ok(otherwise),
         }
     }
 
-    fn is_eligible(&self, line: &LineFacts<'_>) -> bool {
-        let listed =
-            |list: &[String], value: Option<&str>| value.is_some_and(|value| list.iter().any(|entry| entry == value));
+    fn is_eligible(&self, line: &LineFacts) -> bool {
         let upfront = |commitment| self.credits.ineligible_upfront_fees.contains(&commitment);
-        let upfront_fee = match (line.format, line.line_type) {
-            (Format::Focus, Some("Purchase")) => {
-                line.one_time && line.commitment && !self.credits.ineligible_upfront_fees.is_empty()
+        let upfront_fee = match line.line_type.kind {
+            Kind::Purchase => {
+                line.marks.one_time && line.marks.commitment && !self.credits.ineligible_upfront_fees.is_empty()
             }
-            (Format::Cur1 | Format::Cur2, Some("Fee")) => {
-                (line.reservation && upfront(Commitment::Reservation))
-                    || (line.savings_plan && upfront(Commitment::SavingsPlan))
+            Kind::Fee => {
+                (line.marks.reservation && upfront(Commitment::Reservation))
+                    || (line.marks.savings_plan && upfront(Commitment::SavingsPlan))
             }
             _ => false,
         };
-        !upfront_fee
-            && !listed(&self.credits.ineligible_billing_entities, line.billing_entity)
-            && !listed(&self.credits.ineligible_services, line.service)
-            && !listed(&self.credits.ineligible_line_types, line.line_type)
+        !upfront_fee && !line.is_ineligible && !line.line_type.is_ineligible
     }
 }
 
@@ -132,75 +191,86 @@ impl MeasureRules<'_> {
 mod tests {
     use super::*;
 
-    fn facts(line_type: &'static str) -> LineFacts<'static> {
+    fn facts(line_type: &'static str) -> LineFacts {
+        facts_of(Format::Cur2, line_type)
+    }
+
+    fn facts_of(format: Format, line_type: &'static str) -> LineFacts {
         LineFacts {
-            format: Format::Cur2,
-            line_type: Some(line_type),
+            line_type: LineType::new(format, Some(line_type), &CreditSettings::default()),
             refund_class: false,
             unblended: Money::from_units(100).unwrap(),
-            amounts: BTreeMap::new(),
-            service: Some("AmazonEC2"),
-            billing_entity: Some("AWS"),
-            reservation: false,
-            savings_plan: false,
-            correction: false,
-            one_time: false,
-            commitment: false,
+            amounts: Amounts::default(),
+            is_ineligible: false,
+            marks: Marks::default(),
         }
     }
 
-    fn charge(cost: CostColumn, mut line: LineFacts<'_>, amounts: &[(&'static str, i128)]) -> i128 {
-        line.amounts = amounts.iter().map(|(role, units)| (*role, Money::from_units(*units).unwrap())).collect();
+    fn marked(marks: Marks, line: LineFacts) -> LineFacts {
+        LineFacts { marks, ..line }
+    }
+
+    fn charge(cost: CostColumn, mut line: LineFacts, amounts: &[(Role, i128)]) -> i128 {
+        for (role, units) in amounts {
+            line.amounts[*role as usize] = Money::from_units(*units).unwrap();
+        }
         let credits = CreditSettings::default();
-        MeasureRules { cost, credits: &credits }.measures(&line).unwrap().charges.units()
+        MeasureRules { cost, credits: &credits, is_focus: false }.measures(&line).unwrap().charges.units()
     }
 
     #[test]
     fn amortized_cost_follows_the_line_type() {
         use CostColumn::{Amortized, NetAmortized, NetUnblended, Unblended};
-        use amortized::{
-            RI_EFFECTIVE, RI_UNUSED_RECURRING, RI_UNUSED_UPFRONT, SP_EFFECTIVE, SP_TOTAL, SP_USED, UNBLENDED,
+        use Role::{
+            ReservationEffective as RI_EFFECTIVE, ReservationUnusedRecurring as RI_RECURRING,
+            ReservationUnusedUpfront as RI_UPFRONT, SavingsPlanEffective as SP_EFFECTIVE, SavingsPlanTotal as SP_TOTAL,
+            SavingsPlanUsed as SP_USED,
         };
         assert_eq!(charge(Unblended, facts("SavingsPlanCoveredUsage"), &[(SP_EFFECTIVE, 7)]), 100);
         assert_eq!(charge(Amortized, facts("SavingsPlanCoveredUsage"), &[(SP_EFFECTIVE, 7)]), 7);
         assert_eq!(charge(Amortized, facts("SavingsPlanRecurringFee"), &[(SP_TOTAL, 9), (SP_USED, 4)]), 5);
         assert_eq!(charge(Amortized, facts("SavingsPlanNegation"), &[]), 0);
         assert_eq!(charge(Amortized, facts("SavingsPlanUpfrontFee"), &[]), 0);
-        assert_eq!(charge(Amortized, LineFacts { reservation: true, ..facts("Fee") }, &[]), 0);
+        assert_eq!(charge(Amortized, marked(Marks { reservation: true, ..Marks::default() }, facts("Fee")), &[]), 0);
         assert_eq!(charge(Amortized, facts("Fee"), &[]), 100);
         assert_eq!(charge(Amortized, facts("DiscountedUsage"), &[(RI_EFFECTIVE, 3)]), 3);
-        assert_eq!(charge(Amortized, facts("RIFee"), &[(RI_UNUSED_UPFRONT, 3), (RI_UNUSED_RECURRING, 2)]), 5);
+        assert_eq!(charge(Amortized, facts("RIFee"), &[(RI_UPFRONT, 3), (RI_RECURRING, 2)]), 5);
         assert_eq!(charge(Amortized, facts("Usage"), &[]), 100);
-        assert_eq!(charge(NetAmortized, facts("Usage"), &[(UNBLENDED, 90)]), 90);
-        assert_eq!(charge(NetUnblended, facts("RIFee"), &[(UNBLENDED, 80)]), 80);
+        assert_eq!(charge(NetAmortized, facts("Usage"), &[(Role::NetUnblended, 90)]), 90);
+        assert_eq!(charge(NetUnblended, facts("RIFee"), &[(Role::NetUnblended, 80)]), 80);
     }
 
     #[test]
     fn what_credits_do_not_offset_is_not_eligible() {
         let credits = CreditSettings::default();
-        let rules = MeasureRules { cost: CostColumn::Unblended, credits: &credits };
+        let rules = MeasureRules { cost: CostColumn::Unblended, credits: &credits, is_focus: false };
         let eligible = |line| rules.measures(&line).unwrap().eligible_charges.units();
         assert_eq!(eligible(facts("Usage")), 100);
         assert_eq!(eligible(facts("Fee")), 100);
-        assert_eq!(eligible(LineFacts { reservation: true, ..facts("Fee") }), 0);
-        assert_eq!(eligible(LineFacts { savings_plan: true, ..facts("Fee") }), 0);
-        assert_eq!(eligible(LineFacts { savings_plan: true, ..facts("SavingsPlanCoveredUsage") }), 100);
+        assert_eq!(eligible(marked(Marks { reservation: true, ..Marks::default() }, facts("Fee"))), 0);
+        assert_eq!(eligible(marked(Marks { savings_plan: true, ..Marks::default() }, facts("Fee"))), 0);
+        assert_eq!(
+            eligible(marked(Marks { savings_plan: true, ..Marks::default() }, facts("SavingsPlanCoveredUsage"))),
+            100
+        );
         assert_eq!(eligible(facts("SavingsPlanUpfrontFee")), 0);
-        assert_eq!(eligible(LineFacts { billing_entity: Some("AWS Marketplace"), ..facts("Usage") }), 0);
-        assert_eq!(eligible(LineFacts { service: Some("AmazonRegistrar"), ..facts("Usage") }), 0);
+        assert_eq!(eligible(LineFacts { is_ineligible: true, ..facts("Usage") }), 0);
         assert_eq!(eligible(facts("Tax")), 0);
-        let purchase = LineFacts { format: Format::Focus, one_time: true, commitment: true, ..facts("Purchase") };
-        assert_eq!(eligible(purchase), 0);
-        assert_eq!(eligible(LineFacts { format: Format::Focus, one_time: true, ..facts("Purchase") }), 100);
+        let one_time = Marks { one_time: true, ..Marks::default() };
+        let purchase = facts_of(Format::Focus, "Purchase");
+        assert_eq!(eligible(marked(Marks { commitment: true, ..one_time }, purchase)), 0);
+        assert_eq!(eligible(marked(one_time, purchase)), 100);
     }
 
     #[test]
     fn focus_corrections_are_refunds_only_below_zero_and_not_for_credits() {
         let credits = CreditSettings::default();
-        let rules = MeasureRules { cost: CostColumn::Unblended, credits: &credits };
+        let rules = MeasureRules { cost: CostColumn::Unblended, credits: &credits, is_focus: true };
         let less = Money::from_units(-5).unwrap();
-        let line =
-            |line_type, unblended| LineFacts { format: Format::Focus, correction: true, unblended, ..facts(line_type) };
+        let line = |line_type, unblended| {
+            let correction = Marks { correction: true, ..Marks::default() };
+            marked(correction, LineFacts { unblended, ..facts_of(Format::Focus, line_type) })
+        };
         assert_eq!(rules.measures(&line("Usage", less)).unwrap().refunds, less);
         assert_eq!(rules.measures(&line("Usage", less.negated())).unwrap().charges, less.negated());
         assert_eq!(rules.measures(&line("Credit", less)).unwrap().aws_credits, less);

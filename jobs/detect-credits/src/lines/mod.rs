@@ -1,37 +1,23 @@
-//! Lines: every format in one shape, each line in exactly one measure.
+//! Lines: every format in one shape, each line in exactly one measure, summed as they are read.
 
+mod cells;
+mod claims;
+mod columns;
 mod measure;
 mod read;
+mod state;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{BooleanBuilder, Date32Builder, Decimal128Builder, StringBuilder};
-use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
-use arrow::error::ArrowError;
-use arrow::record_batch::RecordBatch;
-use chrono::NaiveDate;
-use credit_ledger::{BillingPeriod, Money};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use credit_ledger::{BillingPeriod, Money, MoneyError};
 
 pub use read::LineReader;
-pub(crate) use read::Memo;
+pub(crate) use read::PartReader;
+pub(crate) use state::LineState;
 
-/// What a line is summed by and into.
-#[derive(Debug, Clone)]
-pub(crate) struct Line<'a> {
-    pub(crate) period: BillingPeriod,
-    pub(crate) usage_date: NaiveDate,
-    pub(crate) payer_account_id: &'a str,
-    pub(crate) account_id: &'a str,
-    pub(crate) service: Option<&'a str>,
-    pub(crate) currency: &'a str,
-    pub(crate) rule_id: Option<&'a str>,
-    /// On credit lines only.
-    pub(crate) description: Option<&'a str>,
-    pub(crate) measures: Measures,
-}
-
-/// The measures of one line; exactly one of `charges`, `tax`, `refunds`, `aws_credits` is its own.
+/// The measures of lines; of one line exactly one of `charges`, `tax`, `refunds`, `aws_credits` is its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Measures {
     pub(crate) charges: Money,
@@ -40,10 +26,36 @@ pub(crate) struct Measures {
     pub(crate) aws_credits: Money,
     pub(crate) eligible_charges: Money,
     pub(crate) unblended_charges: Money,
-    pub(crate) is_credit: bool,
 }
 
-/// The columns lines are grouped by.
+impl Measures {
+    pub(crate) const COUNT: usize = MEASURES.len();
+
+    /// In order of [`MEASURES`].
+    pub(crate) const fn in_order(&self) -> [Money; Self::COUNT] {
+        [self.charges, self.tax, self.refunds, self.aws_credits, self.eligible_charges, self.unblended_charges]
+    }
+
+    /// Adds measure by measure.
+    #[inline]
+    pub(crate) fn add(&mut self, line: &Self) -> Result<(), MoneyError> {
+        for (sum, amount) in [
+            (&mut self.charges, line.charges),
+            (&mut self.tax, line.tax),
+            (&mut self.refunds, line.refunds),
+            (&mut self.aws_credits, line.aws_credits),
+            (&mut self.eligible_charges, line.eligible_charges),
+            (&mut self.unblended_charges, line.unblended_charges),
+        ] {
+            if !amount.is_zero() {
+                *sum = sum.checked_add(amount)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The columns lines are grouped by. Texts are numbers.
 pub const KEYS: [&str; 9] = [
     "billing_period",
     "usage_date",
@@ -59,88 +71,26 @@ pub const KEYS: [&str; 9] = [
 pub const MEASURES: [&str; 6] = ["charges", "tax", "refunds", "aws_credits", "eligible_charges", "unblended_charges"];
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let text = |name, nullable| Field::new(name, DataType::Utf8, nullable);
+    let name = |name, nullable| Field::new(name, DataType::UInt32, nullable);
     let keys = [
-        text("billing_period", false),
+        Field::new("billing_period", DataType::Date32, false),
         Field::new("usage_date", DataType::Date32, false),
-        text("payer_account_id", false),
-        text("account_id", false),
-        text("service", true),
-        text("currency", false),
-        text("rule_id", true),
+        name("payer_account_id", false),
+        name("account_id", false),
+        name("service", true),
+        name("currency", false),
+        name("rule_id", true),
         Field::new("is_credit", DataType::Boolean, false),
-        text("description", true),
+        name("description", true),
     ];
     let measures = MEASURES.map(|name| Field::new(name, schemas::money_type(), false));
     Arc::new(Schema::new(keys.into_iter().chain(measures).collect::<Vec<_>>()))
 });
 
-/// The schema of lines.
+/// The schema of summed lines.
 #[must_use]
 pub fn schema() -> SchemaRef {
     Arc::clone(&SCHEMA)
-}
-
-/// Collects lines into a batch.
-#[derive(Default)]
-pub(crate) struct LineBuilder {
-    period: StringBuilder,
-    usage_date: Date32Builder,
-    payer: StringBuilder,
-    account: StringBuilder,
-    service: StringBuilder,
-    currency: StringBuilder,
-    rule: StringBuilder,
-    is_credit: BooleanBuilder,
-    description: StringBuilder,
-    measures: [Decimal128Builder; 6],
-    periods: HashMap<BillingPeriod, String>,
-}
-
-impl LineBuilder {
-    pub(crate) fn push(&mut self, line: &Line<'_>) {
-        let period = self.periods.entry(line.period).or_insert_with(|| line.period.to_string());
-        self.period.append_value(period);
-        self.usage_date.append_value(Date32Type::from_naive_date(line.usage_date));
-        self.payer.append_value(line.payer_account_id);
-        self.account.append_value(line.account_id);
-        self.service.append_option(line.service);
-        self.currency.append_value(line.currency);
-        self.rule.append_option(line.rule_id);
-        self.is_credit.append_value(line.measures.is_credit);
-        self.description.append_option(line.description);
-        let measures = &line.measures;
-        let amounts = [
-            measures.charges,
-            measures.tax,
-            measures.refunds,
-            measures.aws_credits,
-            measures.eligible_charges,
-            measures.unblended_charges,
-        ];
-        for (builder, amount) in self.measures.iter_mut().zip(amounts) {
-            builder.append_value(amount.units());
-        }
-    }
-
-    pub(crate) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        let mut columns: Vec<arrow::array::ArrayRef> = vec![
-            Arc::new(self.period.finish()),
-            Arc::new(self.usage_date.finish()),
-            Arc::new(self.payer.finish()),
-            Arc::new(self.account.finish()),
-            Arc::new(self.service.finish()),
-            Arc::new(self.currency.finish()),
-            Arc::new(self.rule.finish()),
-            Arc::new(self.is_credit.finish()),
-            Arc::new(self.description.finish()),
-        ];
-        for builder in &mut self.measures {
-            let amounts = builder.finish().with_precision_and_scale(Money::PRECISION, Money::SCALE)?;
-            columns.push(Arc::new(amounts));
-        }
-        RecordBatch::try_new(schema(), columns)
-    }
 }
 
 /// What is counted and summed beside the lines, straight from the file.
@@ -155,29 +105,15 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn add(
-        &mut self,
-        period: BillingPeriod,
-        currency: &str,
-        lines: u64,
-        amount: Money,
-    ) -> Result<(), credit_ledger::MoneyError> {
-        if let Some((count, sum)) = self.totals.get_mut(&(period, currency.to_owned())) {
-            *sum = sum.checked_add(amount)?;
-            *count += lines;
-        } else {
-            self.totals.insert((period, currency.to_owned()), (lines, amount));
-        }
-        Ok(())
-    }
-
     /// Adds another tally.
     ///
     /// # Errors
-    /// [`credit_ledger::MoneyError`] where a sum leaves the range of money.
-    pub fn merge(&mut self, other: Self) -> Result<(), credit_ledger::MoneyError> {
-        for ((period, currency), (lines, amount)) in other.totals {
-            self.add(period, &currency, lines, amount)?;
+    /// [`MoneyError`] where a sum leaves the range of money.
+    pub fn merge(&mut self, other: Self) -> Result<(), MoneyError> {
+        for (key, (lines, amount)) in other.totals {
+            let (count, sum) = self.totals.entry(key).or_default();
+            *sum = sum.checked_add(amount)?;
+            *count += lines;
         }
         for (period, count) in other.blank_costs {
             *self.blank_costs.entry(period).or_default() += count;

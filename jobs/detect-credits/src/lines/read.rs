@@ -1,20 +1,22 @@
-//! From the raw columns of a file to lines.
+//! From the raw columns of a file to summed lines.
 
-use std::collections::{BTreeMap, HashMap};
-
-use arrow::record_batch::RecordBatch;
+use arrow::datatypes::Date32Type;
 use credit_ledger::{BillingPeriod, Money};
 use schemas::reference::{Problem, Problems};
 use schemas::settings::{CostColumn, CreditSettings};
 
-use super::measure::{LineFacts, MeasureRules, is_unknown};
-use super::{Line, LineBuilder, Tally};
+use super::cells::CellKey;
+use super::claims::NoObject;
+use super::columns::{Columns, Description, Known, Named, Payer, Service, has};
+use super::measure::{Amounts, Kind, LineFacts, LineType, Marks, MeasureRules, is_listed};
+use super::state::LineState;
 use crate::DetectError;
-use crate::columns::{KeyedSources, Layout};
+use crate::columns::{Format, Layout};
 use crate::description::DescriptionParser;
+use crate::names::{NO_NAME, Names};
 use crate::raw::RawBatch;
-use crate::rules::{LineAttributes, RuleMatcher, snake, tag_key};
-use crate::values::{AmountColumn, BLANK, DayColumn, MapColumn, NoAmount, TextColumn, no_date};
+use crate::rules::{NO_CLAIM, RuleMatcher, attribute, snake};
+use crate::values::{AmountColumn, BLANK, MapColumn, NoAmount, PerEntry, TextColumn, json_entries, no_date};
 
 /// Everything that turns raw rows into lines, for all files of a scan.
 #[derive(Debug, Clone)]
@@ -31,111 +33,53 @@ pub struct LineReader {
     pub rules: RuleMatcher,
 }
 
-/// Results that recur from line to line. Bounded: forgotten when they grow large.
-#[derive(Default)]
-pub(crate) struct Memo {
-    refund_class: HashMap<String, bool>,
-    rule: HashMap<Vec<u8>, Option<usize>>,
-}
-
-const MEMO_ENTRIES: usize = 65_536;
-
-/// The typed columns of one batch.
-struct Columns<'a> {
+/// Reads one part of a file batch after batch, and remembers what its dictionaries hold.
+pub(crate) struct PartReader<'a> {
+    reader: &'a LineReader,
+    names: &'a Names,
     layout: &'a Layout,
     file: &'a str,
-    names: &'a [String],
-    period: DayColumn,
-    payer: TextColumn,
-    account: TextColumn,
-    start: DayColumn,
-    line_type: TextColumn,
-    description: TextColumn,
-    cost: AmountColumn,
-    currency: Option<TextColumn>,
-    service: Vec<TextColumn>,
-    region: Vec<TextColumn>,
-    product_map: Option<MapColumn>,
-    billing_entity: Option<TextColumn>,
-    reservation_arn: Option<TextColumn>,
-    savings_plan_arn: Option<TextColumn>,
-    charge_class: Option<TextColumn>,
-    charge_frequency: Option<TextColumn>,
-    commitment_id: Option<TextColumn>,
-    amounts: BTreeMap<&'static str, (usize, AmountColumn)>,
-    tags: Keyed,
-    categories: Keyed,
+    periods: &'a [BillingPeriod],
+    /// Where the export states none.
+    currency: Option<u32>,
+    known: Known<'a>,
 }
 
-struct Keyed {
-    maps: Vec<(usize, MapColumn)>,
-    columns: Vec<(usize, TextColumn)>,
-    prefixes: &'static [&'static str],
-    fold: fn(&str) -> String,
-}
+impl<'a> PartReader<'a> {
+    pub(crate) fn new(
+        reader: &'a LineReader,
+        names: &'a Names,
+        file: &'a str,
+        layout: &'a Layout,
+        periods: &'a [BillingPeriod],
+    ) -> Self {
+        let currency = reader.currency.as_deref().map(|currency| names.number(currency));
+        Self { reader, names, layout, file, periods, currency, known: Known::new(layout, &reader.rules) }
+    }
 
-fn bad_column(file: &str, column: &str, message: String) -> DetectError {
-    let column = Some(column.to_owned());
-    Problems(vec![Problem { file: file.to_owned(), row: None, column, message }]).into()
-}
-
-impl<'a> Columns<'a> {
-    fn new(file: &'a str, layout: &'a Layout, batch: &RawBatch) -> Result<Self, DetectError> {
-        let names = layout.projection.as_slice();
-        let name = |at: usize| names.get(at).map_or("", String::as_str);
-        let array =
-            |at: usize| batch.columns.get(at).ok_or_else(|| bad_column(file, name(at), "is missing".to_owned()));
-        let text = |at: usize| TextColumn::new(array(at)?).map_err(|message| bad_column(file, name(at), message));
-        let texts = |at: &[usize]| at.iter().map(|at| text(*at)).collect::<Result<Vec<_>, _>>();
-        let some_text = |at: Option<usize>| at.map(text).transpose();
-        let day = |at: usize| DayColumn::new(array(at)?).map_err(|message| bad_column(file, name(at), message));
-        let amount = |at: usize| AmountColumn::new(array(at)?).map_err(|message| bad_column(file, name(at), message));
-        let map = |at: usize| MapColumn::new(array(at)?).map_err(|message| bad_column(file, name(at), message));
-        let keyed = |sources: &KeyedSources, prefixes: &'static [&'static str], fold: fn(&str) -> String| {
-            let maps = sources.maps.iter().map(|at| Ok((*at, map(*at)?))).collect::<Result<_, DetectError>>()?;
-            let columns =
-                sources.columns.iter().map(|(key, at)| Ok((*key, text(*at)?))).collect::<Result<_, DetectError>>()?;
-            Ok::<_, DetectError>(Keyed { maps, columns, prefixes, fold })
-        };
-        Ok(Self {
-            layout,
-            file,
-            names,
-            period: day(layout.period)?,
-            payer: text(layout.payer)?,
-            account: text(layout.account)?,
-            start: day(layout.start)?,
-            line_type: text(layout.line_type)?,
-            description: text(layout.description)?,
-            cost: amount(layout.cost)?,
-            currency: some_text(layout.currency)?,
-            service: texts(&layout.service)?,
-            region: texts(&layout.region)?,
-            product_map: layout.product_map.map(map).transpose()?,
-            billing_entity: some_text(layout.billing_entity)?,
-            reservation_arn: some_text(layout.reservation_arn)?,
-            savings_plan_arn: some_text(layout.savings_plan_arn)?,
-            charge_class: some_text(layout.charge_class)?,
-            charge_frequency: some_text(layout.charge_frequency)?,
-            commitment_id: some_text(layout.commitment_id)?,
-            amounts: layout
-                .amortized
-                .iter()
-                .map(|(role, at)| Ok((*role, (*at, amount(*at)?))))
-                .collect::<Result<_, DetectError>>()?,
-            tags: keyed(&layout.tags, &["resource_tags_"], tag_key)?,
-            categories: keyed(&layout.categories, &["cost_category_"], snake)?,
-        })
+    /// Reads a batch: lines of the wanted periods are summed in `state`, others are left alone.
+    pub(crate) fn read(&mut self, batch: &RawBatch, state: &mut LineState) -> Result<(), DetectError> {
+        let columns = Columns::new(self.file, self.layout, batch)?;
+        self.known.follow(&columns);
+        for index in 0..batch.rows {
+            let row = batch.first_row + index as u64;
+            let period = self.period(&columns, index, row)?;
+            if self.periods.contains(&period) {
+                self.read_line(&columns, index, row, period, state)?;
+            }
+        }
+        Ok(())
     }
 
     fn problem(&self, row: u64, at: usize, message: String) -> DetectError {
-        let column = self.names.get(at).cloned();
+        let column = self.layout.projection.get(at).cloned();
         Problems(vec![Problem { file: self.file.to_owned(), row: Some(row), column, message }]).into()
     }
 
-    fn period(&self, index: usize, row: u64) -> Result<BillingPeriod, DetectError> {
+    fn period(&mut self, columns: &Columns, index: usize, row: u64) -> Result<BillingPeriod, DetectError> {
         let at = self.layout.period;
-        let period = self.period.period(index).map_err(|text| self.problem(row, at, no_date(&text)))?;
+        let period = columns.period.period(index, &mut self.known.period);
+        let period = period.map_err(|text| self.problem(row, at, no_date(&text)))?;
         period.ok_or_else(|| self.problem(row, at, BLANK.to_owned()))
     }
 
@@ -145,221 +89,247 @@ impl<'a> Columns<'a> {
             self.problem(row, at, format!("{text:?} {message}"))
         })
     }
-}
 
-impl LineReader {
-    /// Reads a batch: lines of `periods` go to the result and to `tally`, others are left alone.
-    pub(crate) fn read(
-        &self,
-        file: &str,
-        layout: &Layout,
-        batch: &RawBatch,
-        periods: &[BillingPeriod],
-        memo: &mut Memo,
-        tally: &mut Tally,
-    ) -> Result<RecordBatch, DetectError> {
-        let columns = Columns::new(file, layout, batch)?;
-        let mut lines = LineBuilder::default();
-        for index in 0..batch.rows {
-            let row = batch.first_row + index as u64;
-            let period = columns.period(index, row)?;
-            if periods.contains(&period) {
-                self.read_line(&columns, index, row, period, memo, tally, &mut lines)?;
-            }
-        }
-        lines.finish().map_err(|error| datafusion::error::DataFusionError::from(error).into())
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the state of one pass over a batch")]
     fn read_line(
-        &self,
-        columns: &Columns<'_>,
+        &mut self,
+        columns: &Columns,
         index: usize,
         row: u64,
         period: BillingPeriod,
-        memo: &mut Memo,
-        tally: &mut Tally,
-        lines: &mut LineBuilder,
+        state: &mut LineState,
     ) -> Result<(), DetectError> {
-        let layout = columns.layout;
-        let overflow = |_error| columns.problem(row, layout.cost, "the sum overflows 38 digits".to_owned());
-        let start = columns.start.get(index).map_err(|text| columns.problem(row, layout.start, no_date(&text)))?;
-        let usage_date = start.ok_or_else(|| columns.problem(row, layout.start, BLANK.to_owned()))?;
-        let payer = columns.payer.get(index).ok_or_else(|| columns.problem(row, layout.payer, BLANK.to_owned()))?;
-        let account = columns.account.get(index).unwrap_or(payer);
-        let service = columns.service.iter().find_map(|column| column.get(index));
-        let stated = columns.currency.as_ref().and_then(|column| column.get(index));
-        let currency = stated.or(self.currency.as_deref()).ok_or_else(|| {
+        let layout = self.layout;
+        let start = columns.start.get(index, &mut self.known.start);
+        let start = start.map_err(|text| self.problem(row, layout.start, no_date(&text)))?;
+        let usage_date = start.ok_or_else(|| self.problem(row, layout.start, BLANK.to_owned()))?;
+        let payer = self.payer(columns, index, state);
+        let payer = payer.ok_or_else(|| self.problem(row, layout.payer, BLANK.to_owned()))?;
+        let account = self.account(columns, index, state).unwrap_or(payer.as_account);
+        let service = self.service(columns, index, state);
+        let currency = self.currency(columns, index, state).ok_or_else(|| {
             let message = "is blank; set [source] currency if the export leaves it out".to_owned();
-            columns.problem(row, layout.currency.unwrap_or(usize::MAX), message)
+            self.problem(row, layout.currency.unwrap_or(usize::MAX), message)
         })?;
-        let cost = columns.amount(index, row, layout.cost, &columns.cost)?;
+        let cost = self.amount(index, row, layout.cost, &columns.cost)?;
         let unblended = cost.unwrap_or_default();
-        tally.add(period, currency, 1, unblended).map_err(overflow)?;
+        let overflow = |of: &Self| of.problem(row, layout.cost, "the sum overflows 38 digits".to_owned());
+        state.count(period, currency, unblended).map_err(|_| overflow(self))?;
         if cost.is_none() {
-            *tally.blank_costs.entry(period).or_default() += 1;
+            *state.blank_costs.entry(period).or_default() += 1;
         }
-        let line_type = columns.line_type.get(index);
-        if is_unknown(layout.format, line_type) {
-            let types = tally.unknown_line_types.entry(period).or_default();
-            *types.entry(line_type.unwrap_or("(blank)").to_owned()).or_default() += 1;
+        let line_type = self.line_type(columns, index);
+        if line_type.is_unknown {
+            let name = columns.line_type.get(index).unwrap_or("(blank)").to_owned();
+            *state.unknown_line_types.entry(period).or_default().entry(name).or_default() += 1;
         }
-        let description = columns.description.get(index).filter(|_| line_type == Some("Credit"));
+        let description = (line_type.kind == Kind::Credit).then(|| self.description(columns, index));
         let facts = LineFacts {
-            format: layout.format,
             line_type,
-            refund_class: line_type == Some("Credit") && self.is_refund_class(description, memo),
+            refund_class: description.is_some_and(|description| description.is_refund),
             unblended,
             amounts: self.amounts(columns, index, row)?,
-            service,
-            billing_entity: columns.billing_entity.as_ref().and_then(|column| column.get(index)),
-            reservation: has(columns.reservation_arn.as_ref(), index),
-            savings_plan: has(columns.savings_plan_arn.as_ref(), index),
-            correction: columns.charge_class.as_ref().and_then(|column| column.get(index)) == Some("Correction"),
-            one_time: columns.charge_frequency.as_ref().and_then(|column| column.get(index)) == Some("One-Time"),
-            commitment: has(columns.commitment_id.as_ref(), index),
+            is_ineligible: service.is_ineligible || self.is_ineligible_entity(columns, index),
+            marks: self.marks(columns, index, line_type.kind),
         };
-        let measures = MeasureRules { cost: self.cost, credits: &self.credits }.measures(&facts).map_err(overflow)?;
-        let rule_id = self.rule(columns, index, row, (period, payer, account, service), memo)?;
-        lines.push(&Line {
-            period,
+        let (cost, credits, is_focus) = (self.reader.cost, &self.reader.credits, layout.format == Format::Focus);
+        let measures = MeasureRules { cost, credits, is_focus }.measures(&facts).map_err(|_| overflow(self))?;
+        let fixed = [payer.claim, account.claim, service.claim];
+        let rule = self.rule(columns, (index, row), period, fixed, state)?;
+        let credit = description.filter(|description| !description.is_refund);
+        let key = CellKey {
+            period: Date32Type::from_naive_date(period.first_day()),
             usage_date,
-            payer_account_id: payer,
-            account_id: account,
-            service,
+            payer: payer.name,
+            account: account.name,
+            service: service.name,
             currency,
-            rule_id: rule_id.and_then(|position| self.rules.rule_id(position)),
-            description: description.filter(|_| measures.is_credit),
-            measures,
+            rule,
+            is_credit: credit.is_some(),
+            description: credit.map_or(NO_NAME, |description| description.name),
+        };
+        state.cells.add(&key, &measures).map_err(|_| overflow(self))
+    }
+
+    fn payer(&mut self, columns: &Columns, index: usize, state: &mut LineState) -> Option<Payer> {
+        let (names, rules) = (self.names, &self.reader.rules);
+        self.known.payer.get(&columns.payer, index, |text| {
+            let name = names.number(text);
+            let as_account = Named { name, claim: state.finder.claim(rules, attribute::ACCOUNT, text) };
+            Payer { name, claim: state.finder.claim(rules, attribute::PAYER, text), as_account }
+        })
+    }
+
+    fn account(&mut self, columns: &Columns, index: usize, state: &mut LineState) -> Option<Named> {
+        let (names, rules) = (self.names, &self.reader.rules);
+        self.known.account.get(&columns.account, index, |text| Named {
+            name: names.number(text),
+            claim: state.finder.claim(rules, attribute::ACCOUNT, text),
+        })
+    }
+
+    /// The first column that holds one.
+    fn service(&mut self, columns: &Columns, index: usize, state: &mut LineState) -> Service {
+        let (names, rules) = (self.names, &self.reader.rules);
+        let ineligible = &self.reader.credits.ineligible_services;
+        let mut services = self.known.services.iter_mut().zip(&columns.services);
+        let service = services.find_map(|(known, column)| {
+            known.get(column, index, |text| Service {
+                name: names.number(text),
+                claim: state.finder.claim(rules, attribute::SERVICE, text),
+                is_ineligible: is_listed(ineligible, Some(text)),
+            })
         });
-        Ok(())
+        service.unwrap_or(Service { name: NO_NAME, claim: NO_CLAIM, is_ineligible: false })
     }
 
-    fn is_refund_class(&self, description: Option<&str>, memo: &mut Memo) -> bool {
-        let text = description.unwrap_or_default();
-        if let Some(known) = memo.refund_class.get(text) {
-            return *known;
+    fn currency(&mut self, columns: &Columns, index: usize, state: &mut LineState) -> Option<u32> {
+        let names = self.names;
+        let stated = columns.currency.as_ref().and_then(|column| {
+            self.known.currency.get(column, index, |text| {
+                let number = names.number(text);
+                state.currencies.insert(number, text.to_owned());
+                number
+            })
+        });
+        if stated.is_none()
+            && let (Some(number), Some(text)) = (self.currency, &self.reader.currency)
+        {
+            state.currencies.entry(number).or_insert_with(|| text.clone());
         }
-        let refund = self.descriptions.is_refund(&self.descriptions.parse(description));
-        if memo.refund_class.len() >= MEMO_ENTRIES {
-            memo.refund_class.clear();
-        }
-        memo.refund_class.insert(text.to_owned(), refund);
-        refund
+        stated.or(self.currency)
     }
 
-    fn amounts(
-        &self,
-        columns: &Columns<'_>,
-        index: usize,
-        row: u64,
-    ) -> Result<BTreeMap<&'static str, Money>, DetectError> {
-        let mut amounts = BTreeMap::new();
-        if self.cost != CostColumn::Unblended {
-            for (role, (at, column)) in &columns.amounts {
-                amounts.insert(*role, columns.amount(index, row, *at, column)?.unwrap_or_default());
+    fn line_type(&mut self, columns: &Columns, index: usize) -> LineType {
+        let (format, credits) = (self.layout.format, &self.reader.credits);
+        let known =
+            self.known.line_type.get(&columns.line_type, index, |text| LineType::new(format, Some(text), credits));
+        known.unwrap_or_else(|| LineType::new(format, None, credits))
+    }
+
+    fn description(&mut self, columns: &Columns, index: usize) -> Description {
+        let (names, parser) = (self.names, &self.reader.descriptions);
+        let is_refund = |text: Option<&str>| parser.is_refund(&parser.parse(text));
+        let known = self.known.description.get(&columns.description, index, |text| Description {
+            name: names.number(text),
+            is_refund: is_refund(Some(text)),
+        });
+        known.unwrap_or_else(|| Description { name: NO_NAME, is_refund: is_refund(None) })
+    }
+
+    fn is_ineligible_entity(&mut self, columns: &Columns, index: usize) -> bool {
+        let list = &self.reader.credits.ineligible_billing_entities;
+        let known = columns
+            .billing_entity
+            .as_ref()
+            .and_then(|column| self.known.billing_entity.get(column, index, |text| is_listed(list, Some(text))));
+        known.unwrap_or(false)
+    }
+
+    /// What says that a line pays for a commitment, or corrects another; only kinds of lines that ask for it look.
+    fn marks(&mut self, columns: &Columns, index: usize, kind: Kind) -> Marks {
+        let is_fee = kind == Kind::Fee;
+        let is_purchase = kind == Kind::Purchase;
+        let known = &mut self.known;
+        let equals = |known: &mut PerEntry<bool>, column: &Option<TextColumn>, wanted: &str| {
+            let found = column.as_ref().and_then(|column| known.get(column, index, |text| text == wanted));
+            found.unwrap_or(false)
+        };
+        Marks {
+            reservation: is_fee && has(columns.reservation_arn.as_ref(), index),
+            savings_plan: is_fee && has(columns.savings_plan_arn.as_ref(), index),
+            correction: equals(&mut known.charge_class, &columns.charge_class, "Correction"),
+            one_time: is_purchase && equals(&mut known.charge_frequency, &columns.charge_frequency, "One-Time"),
+            commitment: is_purchase && has(columns.commitment_id.as_ref(), index),
+        }
+    }
+
+    fn amounts(&self, columns: &Columns, index: usize, row: u64) -> Result<Amounts, DetectError> {
+        let mut amounts = Amounts::default();
+        for (role, at, column) in &columns.amounts {
+            let amount = self.amount(index, row, *at, column)?;
+            if let Some(slot) = amounts.get_mut(*role as usize) {
+                *slot = amount.unwrap_or_default();
             }
         }
         Ok(amounts)
     }
 
-    /// The first rule that takes the line, by position.
+    /// The number of the first rule's id; `NO_NAME` where no rule takes the line.
     fn rule(
-        &self,
-        columns: &Columns<'_>,
-        index: usize,
-        row: u64,
-        (period, payer, account, service): (BillingPeriod, &str, &str, Option<&str>),
-        memo: &mut Memo,
-    ) -> Result<Option<usize>, DetectError> {
-        let tags = columns.tags.values(columns, index, row, self.rules.tag_keys())?;
-        let categories = columns.categories.values(columns, index, row, self.rules.category_keys())?;
-        let mut region = columns.region.iter().find_map(|column| column.get(index)).map(str::to_owned);
-        if let (None, Some(product)) = (&region, &columns.product_map) {
-            let at = columns.layout.product_map.unwrap_or(usize::MAX);
-            product
-                .each(index, |key, value| {
-                    if snake(key) == "region" {
-                        region = Some(value.to_owned());
+        &mut self,
+        columns: &Columns,
+        (index, row): (usize, u64),
+        period: BillingPeriod,
+        fixed: [u32; 3],
+        state: &mut LineState,
+    ) -> Result<u32, DetectError> {
+        let region = self.region(columns, (index, row), state)?;
+        let LineState { finder, line, line_before, .. } = state;
+        let [payer, account, service] = fixed;
+        let position = self.periods.iter().position(|wanted| *wanted == period).unwrap_or(0);
+        let known = [u32::try_from(position).unwrap_or(u32::MAX), payer, account, service, region];
+        for (slot, known) in line.iter_mut().zip(known) {
+            *slot = known;
+        }
+        let rules = &self.reader.rules;
+        let claims = line.get_mut(1..).unwrap_or_default();
+        let tags = self.known.tags.put(&columns.tags, index, (rules, finder), claims);
+        let categories =
+            tags.and_then(|()| self.known.categories.put(&columns.categories, index, (rules, finder), claims));
+        categories.map_err(|NoObject { column, text }| self.no_object(row, column, &text))?;
+        if line != line_before {
+            let found = finder.first_match(rules, period, line);
+            let name = found.and_then(|rule| state.rule_names.get(rule as usize)).copied();
+            state.rule_before = name.unwrap_or(NO_NAME);
+            line_before.clone_from(line);
+        }
+        Ok(state.rule_before)
+    }
+
+    fn no_object(&self, row: u64, at: usize, text: &str) -> DetectError {
+        self.problem(row, at, format!("{text:?} is not a JSON object"))
+    }
+
+    /// What the region claims: of its own column, else of the product map.
+    fn region(
+        &mut self,
+        columns: &Columns,
+        (index, row): (usize, u64),
+        state: &mut LineState,
+    ) -> Result<u32, DetectError> {
+        const KEY: &str = "region";
+        let (rules, finder) = (&self.reader.rules, &mut state.finder);
+        let mut claim = |text: &str| finder.claim(rules, attribute::REGION, text);
+        let mut regions = self.known.regions.iter_mut().zip(&columns.regions);
+        if let Some(region) = regions.find_map(|(known, column)| known.get(column, index, &mut claim)) {
+            return Ok(region);
+        }
+        let mut found = NO_CLAIM;
+        match &columns.product_map {
+            Some(MapColumn::Map(map)) => {
+                for entry in map.entries(index) {
+                    if self.known.product_keys.get(&map.keys, entry, |key| snake(key) == KEY) == Some(true) {
+                        found = self.known.product_values.get(&map.values, entry, &mut claim).unwrap_or(found);
                     }
-                })
-                .map_err(|text| columns.problem(row, at, format!("{text:?} is not a JSON object")))?;
-        }
-        let key = memo_key(period, [Some(payer), Some(account), service, region.as_deref()], &tags, &categories);
-        if let Some(known) = memo.rule.get(&key) {
-            return Ok(*known);
-        }
-        let (tags, categories) = (borrowed(&tags), borrowed(&categories));
-        let found = self.rules.first_match(&LineAttributes {
-            period,
-            payer_account_id: payer,
-            account_id: account,
-            service,
-            region: region.as_deref(),
-            tags: &tags,
-            categories: &categories,
-        });
-        if memo.rule.len() >= MEMO_ENTRIES {
-            memo.rule.clear();
-        }
-        memo.rule.insert(key, found);
-        Ok(found)
-    }
-}
-
-fn has(column: Option<&TextColumn>, index: usize) -> bool {
-    column.is_some_and(|column| column.get(index).is_some())
-}
-
-fn borrowed(values: &[Option<String>]) -> Vec<Option<&str>> {
-    values.iter().map(Option::as_deref).collect()
-}
-
-/// All values a rule may look at, each with its length, so that no two lines share a key by accident.
-fn memo_key(
-    period: BillingPeriod,
-    plain: [Option<&str>; 4],
-    tags: &[Option<String>],
-    categories: &[Option<String>],
-) -> Vec<u8> {
-    let mut key = period.first_day().to_string().into_bytes();
-    let keyed = tags.iter().chain(categories).map(Option::as_deref);
-    for value in plain.into_iter().chain(keyed) {
-        let length = value.map_or(u64::MAX, |value| value.len() as u64);
-        key.extend_from_slice(&length.to_le_bytes());
-        key.extend_from_slice(value.unwrap_or_default().as_bytes());
-    }
-    key
-}
-
-impl Keyed {
-    /// The values of the wanted keys; of two sources that fold to one key the last non-blank wins.
-    fn values(
-        &self,
-        columns: &Columns<'_>,
-        index: usize,
-        row: u64,
-        wanted: &[String],
-    ) -> Result<Vec<Option<String>>, DetectError> {
-        let mut values = vec![None; wanted.len()];
-        for (at, map) in &self.maps {
-            let entry = |key: &str, value: &str| {
-                let folded = snake(key);
-                let bare = self.prefixes.iter().find_map(|prefix| folded.strip_prefix(prefix)).unwrap_or(&folded);
-                let folded = (self.fold)(bare);
-                if let Some(slot) = wanted.iter().position(|wanted| *wanted == folded).and_then(|at| values.get_mut(at))
-                {
-                    *slot = Some(value.to_owned());
                 }
-            };
-            map.each(index, entry)
-                .map_err(|text| columns.problem(row, *at, format!("{text:?} is not a JSON object")))?;
-        }
-        for (key, column) in &self.columns {
-            if let (Some(value), Some(slot)) = (column.get(index), values.get_mut(*key)) {
-                *slot = Some(value.to_owned());
             }
+            Some(MapColumn::Json(text)) => {
+                let region = self.known.product_texts.get(text, index, |text| {
+                    let entries = json_entries(text)?;
+                    let mut regions = entries.iter().filter(|(key, _)| snake(key) == KEY);
+                    Some(regions.next_back().map_or(NO_CLAIM, |(_, value)| claim(value)))
+                });
+                match region {
+                    Some(Some(region)) => found = region,
+                    Some(None) => {
+                        let at = self.layout.product_map.unwrap_or(usize::MAX);
+                        return Err(self.no_object(row, at, text.get(index).unwrap_or_default()));
+                    }
+                    None => {}
+                }
+            }
+            None => {}
         }
-        Ok(values)
+        Ok(found)
     }
 }

@@ -18,7 +18,7 @@ use lake::{CurrencyTotal, Generation, LakeLock, ReferenceFiles, SourceFile, open
 use object_store::ObjectStore;
 use schemas::TableRow;
 use schemas::reference::CostRules;
-use schemas::tables::{AllocationLogRow, CostLine, CreditLine, CreditLogRow, ExportTotal};
+use schemas::tables::{AllocationLogRow, CostLine, CreditLogRow, ExportTotal};
 use sha2::{Digest, Sha256};
 
 use super::{DETECT, Detected, DetectedPeriod, PeriodSource, session};
@@ -171,10 +171,9 @@ impl Export {
         period: BillingPeriod,
         fingerprint: String,
     ) -> Result<Generation, Failure> {
-        let cost_lines = scanned.cost_lines(period)?;
+        let cost_lines = scanned.cost_lines(period);
         app.lake.write_generation(period, &fingerprint, &CostLine::TABLE, cost_lines).await?;
-        let credit_lines = scanned.credit_lines(&self.reader, period).await?;
-        app.lake.write_generation(period, &fingerprint, &CreditLine::TABLE, credit_lines).await?;
+        app.lake.write_generation_rows(period, &fingerprint, &scanned.credit_lines()?).await?;
         let formats: BTreeSet<&str> = unit.files.iter().map(CountedFile::format).collect();
         let totals = scanned.tally.totals.iter().filter(|((of, _), _)| *of == period);
         Ok(Generation {

@@ -1,0 +1,207 @@
+//! The columns of one batch, typed, and what is known about the dictionaries of a part's columns.
+
+use arrow::array::ArrayRef;
+use schemas::reference::{Problem, Problems};
+
+use super::claims::{KeyedClaims, KeyedColumns};
+use super::measure::LineType;
+use crate::DetectError;
+use crate::columns::{KeyedSources, Layout, Role};
+use crate::raw::RawBatch;
+use crate::rules::{RuleMatcher, attribute, snake, tag_key};
+use crate::values::{AmountColumn, DayColumn, MapColumn, PerEntry, PeriodMemo, TextColumn};
+
+/// The typed columns of one batch.
+pub(super) struct Columns {
+    pub(super) period: DayColumn,
+    pub(super) payer: TextColumn,
+    pub(super) account: TextColumn,
+    pub(super) start: DayColumn,
+    pub(super) line_type: TextColumn,
+    pub(super) description: TextColumn,
+    pub(super) cost: AmountColumn,
+    pub(super) currency: Option<TextColumn>,
+    pub(super) services: Vec<TextColumn>,
+    pub(super) regions: Vec<TextColumn>,
+    pub(super) product_map: Option<MapColumn>,
+    pub(super) billing_entity: Option<TextColumn>,
+    pub(super) reservation_arn: Option<TextColumn>,
+    pub(super) savings_plan_arn: Option<TextColumn>,
+    pub(super) charge_class: Option<TextColumn>,
+    pub(super) charge_frequency: Option<TextColumn>,
+    pub(super) commitment_id: Option<TextColumn>,
+    pub(super) amounts: Vec<(Role, usize, AmountColumn)>,
+    pub(super) tags: KeyedColumns,
+    pub(super) categories: KeyedColumns,
+}
+
+fn bad_column(file: &str, column: &str, message: String) -> DetectError {
+    let column = Some(column.to_owned());
+    Problems(vec![Problem { file: file.to_owned(), row: None, column, message }]).into()
+}
+
+impl Columns {
+    pub(super) fn new(file: &str, layout: &Layout, batch: &RawBatch) -> Result<Self, DetectError> {
+        let name = |at: usize| layout.projection.get(at).map_or("", String::as_str);
+        let array = |at: usize| -> Result<&ArrayRef, DetectError> {
+            batch.columns.get(at).ok_or_else(|| bad_column(file, name(at), "is missing".to_owned()))
+        };
+        let text = |at: usize| TextColumn::new(array(at)?).map_err(|message| bad_column(file, name(at), message));
+        let texts = |at: &[usize]| at.iter().map(|at| text(*at)).collect::<Result<Vec<_>, _>>();
+        let some_text = |at: Option<usize>| at.map(text).transpose();
+        let day = |at: usize| DayColumn::new(array(at)?).map_err(|message| bad_column(file, name(at), message));
+        let amount = |at: usize| AmountColumn::new(array(at)?).map_err(|message| bad_column(file, name(at), message));
+        let map = |at: usize| MapColumn::new(array(at)?).map_err(|message| bad_column(file, name(at), message));
+        let keyed = |sources: &KeyedSources| {
+            let maps = sources.maps.iter().map(|at| Ok((*at, map(*at)?))).collect::<Result<_, DetectError>>()?;
+            let columns =
+                sources.columns.iter().map(|(key, at)| Ok((*key, text(*at)?))).collect::<Result<_, DetectError>>()?;
+            Ok::<_, DetectError>(KeyedColumns { maps, columns })
+        };
+        Ok(Self {
+            period: day(layout.period)?,
+            payer: text(layout.payer)?,
+            account: text(layout.account)?,
+            start: day(layout.start)?,
+            line_type: text(layout.line_type)?,
+            description: text(layout.description)?,
+            cost: amount(layout.cost)?,
+            currency: some_text(layout.currency)?,
+            services: texts(&layout.service)?,
+            regions: texts(&layout.region)?,
+            product_map: layout.product_map.map(map).transpose()?,
+            billing_entity: some_text(layout.billing_entity)?,
+            reservation_arn: some_text(layout.reservation_arn)?,
+            savings_plan_arn: some_text(layout.savings_plan_arn)?,
+            charge_class: some_text(layout.charge_class)?,
+            charge_frequency: some_text(layout.charge_frequency)?,
+            commitment_id: some_text(layout.commitment_id)?,
+            amounts: layout
+                .amortized
+                .iter()
+                .map(|(role, at)| Ok((*role, *at, amount(*at)?)))
+                .collect::<Result<_, DetectError>>()?,
+            tags: keyed(&layout.tags)?,
+            categories: keyed(&layout.categories)?,
+        })
+    }
+}
+
+pub(super) fn has(column: Option<&TextColumn>, row: usize) -> bool {
+    column.is_some_and(|column| column.get(row).is_some())
+}
+
+/// A value that lines are grouped by, and what it claims.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named {
+    pub(super) name: u32,
+    pub(super) claim: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Payer {
+    pub(super) name: u32,
+    pub(super) claim: u32,
+    /// Where a line names no account of its own.
+    pub(super) as_account: Named,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Service {
+    pub(super) name: u32,
+    pub(super) claim: u32,
+    pub(super) is_ineligible: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Description {
+    pub(super) name: u32,
+    pub(super) is_refund: bool,
+}
+
+/// What is known about the dictionaries of the columns of one part.
+pub(super) struct Known<'a> {
+    pub(super) period: PeriodMemo,
+    pub(super) start: PerEntry<Option<i32>>,
+    pub(super) payer: PerEntry<Payer>,
+    pub(super) account: PerEntry<Named>,
+    pub(super) services: Vec<PerEntry<Service>>,
+    pub(super) currency: PerEntry<u32>,
+    pub(super) line_type: PerEntry<LineType>,
+    pub(super) description: PerEntry<Description>,
+    pub(super) billing_entity: PerEntry<bool>,
+    pub(super) regions: Vec<PerEntry<u32>>,
+    pub(super) product_keys: PerEntry<bool>,
+    pub(super) product_values: PerEntry<u32>,
+    pub(super) product_texts: PerEntry<Option<u32>>,
+    pub(super) charge_class: PerEntry<bool>,
+    pub(super) charge_frequency: PerEntry<bool>,
+    pub(super) tags: KeyedClaims<'a>,
+    pub(super) categories: KeyedClaims<'a>,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn new(layout: &'a Layout, rules: &'a RuleMatcher) -> Self {
+        let keys = (rules.tag_keys(), rules.category_keys());
+        let tags = KeyedClaims::new(&layout.tags, keys.0, attribute::FIRST_KEYED, &["resource_tags_"], tag_key);
+        let categories =
+            KeyedClaims::new(&layout.categories, keys.1, rules.first_category(), &["cost_category_"], snake);
+        Self {
+            period: PeriodMemo::default(),
+            start: PerEntry::default(),
+            payer: PerEntry::default(),
+            account: PerEntry::default(),
+            services: layout.service.iter().map(|_| PerEntry::default()).collect(),
+            currency: PerEntry::default(),
+            line_type: PerEntry::default(),
+            description: PerEntry::default(),
+            billing_entity: PerEntry::default(),
+            regions: layout.region.iter().map(|_| PerEntry::default()).collect(),
+            product_keys: PerEntry::default(),
+            product_values: PerEntry::default(),
+            product_texts: PerEntry::default(),
+            charge_class: PerEntry::default(),
+            charge_frequency: PerEntry::default(),
+            tags,
+            categories,
+        }
+    }
+
+    /// Prepares for a batch.
+    pub(super) fn follow(&mut self, columns: &Columns) {
+        columns.period.follow(&mut self.period.entries);
+        columns.start.follow(&mut self.start);
+        self.payer.follow(&columns.payer);
+        self.account.follow(&columns.account);
+        self.line_type.follow(&columns.line_type);
+        self.description.follow(&columns.description);
+        for (known, column) in self.services.iter_mut().zip(&columns.services) {
+            known.follow(column);
+        }
+        for (known, column) in self.regions.iter_mut().zip(&columns.regions) {
+            known.follow(column);
+        }
+        for (known, column) in [
+            (&mut self.billing_entity, &columns.billing_entity),
+            (&mut self.charge_class, &columns.charge_class),
+            (&mut self.charge_frequency, &columns.charge_frequency),
+        ] {
+            if let Some(column) = column {
+                known.follow(column);
+            }
+        }
+        if let Some(column) = &columns.currency {
+            self.currency.follow(column);
+        }
+        match &columns.product_map {
+            Some(MapColumn::Map(map)) => {
+                self.product_keys.follow(&map.keys);
+                self.product_values.follow(&map.values);
+            }
+            Some(MapColumn::Json(text)) => drop(self.product_texts.follow(text)),
+            None => {}
+        }
+        self.tags.follow(&columns.tags);
+        self.categories.follow(&columns.categories);
+    }
+}
