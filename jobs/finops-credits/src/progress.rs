@@ -33,9 +33,13 @@ impl ScanBar {
         &self.progress
     }
 
-    /// Names what is being read and waits for it, redrawing meanwhile.
-    pub(crate) async fn watch<T>(&self, periods: &str, reading: impl Future<Output = T>) -> T {
+    /// Names what is being read.
+    pub(crate) fn reading(&self, periods: &str) {
         self.bar.set_prefix(periods.to_owned());
+    }
+
+    /// Waits for all reading to end, redrawing meanwhile.
+    pub(crate) async fn watch<T>(&self, reading: impl Future<Output = T>) -> T {
         tokio::pin!(reading);
         loop {
             tokio::select! {

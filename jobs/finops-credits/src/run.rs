@@ -1,6 +1,7 @@
 //! From the command line to the command.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use lake::{Lake, Settings};
@@ -12,7 +13,7 @@ use crate::{Failure, Kind, commands};
 /// What every command works with.
 pub(crate) struct App {
     pub(crate) settings: Settings,
-    pub(crate) lake: Lake,
+    pub(crate) lake: Arc<Lake>,
     pub(crate) as_of: NaiveDate,
     pub(crate) run_id: String,
     /// Start of the command, UTC: the one reading of the clock.
@@ -55,7 +56,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         now,
         format: cli.format,
         watched: std::io::stderr().is_terminal(),
-        lake: Lake::open(&settings).await?,
+        lake: Arc::new(Lake::open(&settings).await?),
         settings,
     };
     match cli.command {

@@ -7,8 +7,8 @@
 //!   allocated or waiting with a reason
 //! * a re-run finds the same: the log is read at one snapshot
 //!
-//! [`join`] reads the log, [`entry`] checks what people record before it gets there, [`plan`] maps spend to nodes.
+//! [`join`] reads the log, [`entry`] checks what people record before it gets there, [`cells`] maps spend to nodes.
 
+pub mod cells;
 pub mod entry;
 pub mod join;
-pub mod plan;

@@ -131,6 +131,18 @@ impl Lake {
         self.store.write_record(&pointer(period), generation).await
     }
 
+    /// A generation's table, in order of its grain.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the store.
+    pub async fn generation_stream<R: TableRow>(
+        &self,
+        period: BillingPeriod,
+        fingerprint: &str,
+    ) -> Result<SendableRecordBatchStream, LakeError> {
+        self.store.read_stream(&table_folder(period, fingerprint, &R::TABLE)).await
+    }
+
     /// A generation's table as a plan.
     ///
     /// # Errors

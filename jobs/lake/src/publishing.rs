@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use chrono::{NaiveDate, NaiveDateTime};
 use credit_ledger::BillingPeriod;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, SessionContext};
 use object_store::path::Path;
 use schemas::tables::RunLogRow;
@@ -160,18 +161,18 @@ impl Lake {
         self.remove_folder(&run_folder(run_id))
     }
 
-    /// Stages a table, or one period of it.
+    /// Stages one period of a table; the rows must be in order.
     ///
     /// # Errors
-    /// [`LakeError`] from the plan or the store.
-    pub async fn stage_frame<R: TableRow>(
+    /// [`LakeError`] from the stream or the store.
+    pub async fn stage_stream<R: TableRow>(
         &self,
         run_id: &str,
-        period: Option<BillingPeriod>,
-        frame: DataFrame,
+        period: BillingPeriod,
+        rows: SendableRecordBatchStream,
     ) -> Result<u64, LakeError> {
-        let folder = partition(run_folder(run_id).join(R::TABLE.name), period);
-        self.store.write_frame(&folder, &R::TABLE, frame).await
+        let folder = partition(run_folder(run_id).join(R::TABLE.name), Some(period));
+        self.store.write_stream(&folder, R::TABLE.schema(), rows).await
     }
 
     /// Stages rows of a table, or of one period of it.

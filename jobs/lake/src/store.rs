@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arrow::compute::BatchCoalescer;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext};
 use futures::{StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
@@ -93,17 +95,11 @@ impl Store {
         None
     }
 
-    /// Writes a plan's result as the one file of `folder`.
-    pub(crate) async fn write_frame(&self, folder: &Path, table: &Table, frame: DataFrame) -> Result<u64, LakeError> {
-        let stream = frame.execute_stream().await?;
-        self.write_stream(folder, table.schema(), stream).await
-    }
-
     /// Writes one batch as the one file of `folder`.
     pub(crate) async fn write_batch(&self, folder: &Path, batch: RecordBatch) -> Result<u64, LakeError> {
         let schema = batch.schema();
         let rows = futures::stream::iter([Ok(batch)]);
-        let stream = datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(Arc::clone(&schema), rows);
+        let stream = RecordBatchStreamAdapter::new(Arc::clone(&schema), rows);
         self.write_stream(folder, schema, Box::pin(stream)).await
     }
 
@@ -119,6 +115,14 @@ impl Store {
         let partitions = if partitioned { vec![(Table::PARTITION.to_owned(), DataType::Utf8)] } else { Vec::new() };
         let options = ParquetReadOptions::default().schema(&schema).table_partition_cols(partitions);
         Ok(context.read_parquet(format!("{}{folder}/", self.url), options).await?)
+    }
+
+    /// The one file of `folder` in its order, without a plan.
+    pub(crate) async fn read_stream(&self, folder: &Path) -> Result<SendableRecordBatchStream, LakeError> {
+        let reader = ParquetObjectReader::new(Arc::clone(&self.objects), folder.clone().join(PART));
+        let stream = ParquetRecordBatchStreamBuilder::new(reader).await?.with_batch_size(ROWS_PER_WRITE).build()?;
+        let schema = Arc::clone(stream.schema());
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream.map_err(DataFusionError::from))))
     }
 
     /// The rows of the one file of `folder`, without a plan.

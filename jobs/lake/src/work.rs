@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use credit_ledger::BillingPeriod;
-use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::execution::SendableRecordBatchStream;
 use object_store::path::Path;
 use schemas::{Table, TableRow};
 use serde::de::DeserializeOwned;
@@ -54,33 +54,30 @@ impl Lake {
         Ok(())
     }
 
-    /// Writes a plan's result as one period of a table for the later jobs of the run.
+    /// Writes a stream as one period of a table for the later jobs of the run; its rows must be in order.
     ///
     /// # Errors
-    /// [`LakeError`] from the plan or the store.
-    pub async fn hand_over_frame<R: TableRow>(
+    /// [`LakeError`] from the stream or the store.
+    pub async fn hand_over_stream<R: TableRow>(
         &self,
         run_id: &str,
         period: BillingPeriod,
-        frame: DataFrame,
+        rows: SendableRecordBatchStream,
     ) -> Result<u64, LakeError> {
         let folder = partition(folder(run_id).join(R::TABLE.name), Some(period));
-        self.store.write_frame(&folder, &R::TABLE, frame).await
+        self.store.write_stream(&folder, R::TABLE.schema(), rows).await
     }
 
-    /// What an earlier job of the run wrote, as a plan. `period` picks one period of a partitioned table.
+    /// One period of a table that an earlier job of the run wrote, in its order.
     ///
     /// # Errors
-    /// [`LakeError`] from the engine.
-    pub async fn handed_over_frame<R: TableRow>(
+    /// [`LakeError`] from the store.
+    pub async fn handed_over_stream<R: TableRow>(
         &self,
-        context: &SessionContext,
         run_id: &str,
-        period: Option<BillingPeriod>,
-    ) -> Result<DataFrame, LakeError> {
-        let table = R::TABLE;
-        let folder = partition(folder(run_id).join(table.name), period);
-        self.store.frame(context, &folder, &table, table.partitioned && period.is_none()).await
+        period: BillingPeriod,
+    ) -> Result<SendableRecordBatchStream, LakeError> {
+        self.store.read_stream(&partition(folder(run_id).join(R::TABLE.name), Some(period))).await
     }
 
     /// What an earlier job of the run wrote, as rows; of a partitioned table one period.

@@ -1,32 +1,23 @@
 //! Exact money in DataFusion plans.
 //!
 //! * [`sum`]: SUM that fails on overflow. DataFusion's own wraps silently past `i128` for decimals.
-//! * [`share_of`]: one part of an amount split by largest remainder.
-//! * [`session`]: a session with both registered, in which SQL `SUM` is the checked one.
+//! * [`session`]: a session in which SQL `SUM` is the checked one.
 
 mod checked_sum;
-mod share;
 
 use std::sync::Arc;
 
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::logical_expr::{Expr, ScalarUDF};
+use datafusion::logical_expr::Expr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 pub use checked_sum::checked_sum_udaf;
-use share::ShareOf;
 
 /// The exact sum of a money column; a sum past 38 digits is an error. Other types sum as DataFusion does.
 #[must_use]
 pub fn sum(amount: Expr) -> Expr {
     checked_sum_udaf().call(vec![amount])
-}
-
-/// The part at `position` (from 0) of `amount` split by the integer list `weights`.
-#[must_use]
-pub fn share_of(amount: Expr, weights: Expr, position: Expr) -> Expr {
-    ScalarUDF::new_from_impl(ShareOf::new()).call(vec![amount, weights, position])
 }
 
 /// A session over `threads` partitions with checked sums, plain UTF-8 strings and string partition columns.
@@ -42,6 +33,5 @@ pub fn session(threads: usize, runtime: Arc<RuntimeEnv>) -> SessionContext {
         SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
     let context = SessionContext::new_with_state(state);
     context.register_udaf(checked_sum_udaf().as_ref().clone());
-    context.register_udf(ScalarUDF::new_from_impl(ShareOf::new()));
     context
 }

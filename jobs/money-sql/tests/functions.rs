@@ -41,18 +41,3 @@ async fn sums_below_that_are_exact_and_null_only_without_values() {
     let sql = format!("SELECT sum(v) FILTER (WHERE k = 1 AND v > 1) {from} GROUP BY k ORDER BY k");
     assert_eq!(first(&sql).await.unwrap(), "5.0000000000,");
 }
-
-#[tokio::test]
-async fn parts_of_a_split_amount_sum_to_it_whatever_the_sign() {
-    for (amount, expected) in [
-        ("0.0000000003", "0.0000000001,0.0000000001,0.0000000001"),
-        ("-0.0000000003", "-0.0000000001,-0.0000000001,-0.0000000001"),
-        ("10.0000000001", "5.0000000001,2.5000000000,2.5000000000"),
-    ] {
-        let sql = format!(
-            "SELECT share_of(CAST({amount} AS DECIMAL(38,10)), make_array(CAST(50 AS DECIMAL(38,0)), CAST(25 AS DECIMAL(38,0)), \
-             CAST(25 AS DECIMAL(38,0))), CAST(p AS INT)) FROM (VALUES (0), (1), (2)) AS t(p) ORDER BY p"
-        );
-        assert_eq!(first(&sql).await.unwrap(), expected);
-    }
-}

@@ -17,6 +17,7 @@
 //! ```
 
 pub mod check;
+pub mod net_cost;
 pub mod plan;
 pub mod roll_up;
 pub mod standing;

@@ -13,6 +13,7 @@ use detect_credits::listing::{ExportFile, current_files, list};
 use detect_credits::register::{Register, journal, register};
 use detect_credits::scan::{ScanUnit, Scanned, scan};
 use detect_credits::{DetectError, RuleMatcher};
+use futures::{StreamExt, TryStreamExt, stream};
 use join_allocations::entry::{Recording, revisions};
 use lake::{CurrencyTotal, Generation, LakeLock, ReferenceFiles, SourceFile, open_export};
 use object_store::ObjectStore;
@@ -25,6 +26,9 @@ use super::{DETECT, Detected, DetectedPeriod, PeriodSource, session};
 use crate::progress::ScanBar;
 use crate::run::App;
 use crate::{Failure, Kind};
+
+/// Units read at once: while the sums of one are written, the lines of the next are read.
+const UNITS_AT_ONCE: usize = 2;
 
 /// Raised when the same files would be read to other lines than before.
 const READER_VERSION: u32 = 1;
@@ -127,25 +131,36 @@ impl Export {
         let units = units(&changed, &self.files);
         let bytes = units.iter().flat_map(|(_, files)| files).map(|(file, _)| file.size).sum();
         let bar = ScanBar::new(bytes, app.watched);
-        let mut written = Vec::new();
-        for (periods, files) in &units {
-            let name = periods.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            tracing::info!(periods = %name, files = files.len(), "reading");
-            let unit = ScanUnit { periods: periods.clone(), files: self.counted(files).await? };
-            let threads = app.settings.threads();
-            let reading = scan(context, &self.store, &self.reader, &unit, threads, bar.progress());
-            let scanned = bar.watch(&name, reading).await?;
-            for period in periods {
-                let fingerprint = changed.get(period).cloned().unwrap_or_default();
-                written.push((*period, self.write(app, &scanned, &unit, *period, fingerprint).await?));
-            }
-        }
+        let reading = stream::iter(&units).map(|unit| self.read_unit(app, context, unit, &changed, &bar));
+        let written: Vec<_> = bar.watch(reading.buffered(UNITS_AT_ONCE).try_collect()).await?;
         bar.finish();
         self.check_unchanged(app).await?;
-        for (period, generation) in &written {
+        for (period, generation) in written.iter().flatten() {
             app.lake.switch_generation(*period, generation).await?;
         }
-        Ok(written.into_iter().map(|(period, _)| period).collect())
+        Ok(written.into_iter().flatten().map(|(period, _)| period).collect())
+    }
+
+    /// Reads the periods of one unit and writes what was found.
+    async fn read_unit(
+        &self,
+        app: &App,
+        context: &SessionContext,
+        (periods, files): &Unit,
+        changed: &BTreeMap<BillingPeriod, String>,
+        bar: &ScanBar,
+    ) -> Result<Vec<(BillingPeriod, Generation)>, Failure> {
+        let name = periods.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        tracing::info!(periods = %name, files = files.len(), "reading");
+        bar.reading(&name);
+        let unit = ScanUnit { periods: periods.clone(), files: self.counted(files).await? };
+        let scanned = scan(context, &self.store, &self.reader, &unit, app.settings.threads(), bar.progress()).await?;
+        let mut written = Vec::new();
+        for period in periods {
+            let fingerprint = changed.get(period).cloned().unwrap_or_default();
+            written.push((*period, self.write(app, &scanned, &unit, *period, fingerprint).await?));
+        }
+        Ok(written)
     }
 
     async fn counted(&self, files: &[(ExportFile, Census)]) -> Result<Vec<CountedFile>, Failure> {

@@ -1,13 +1,14 @@
 //! The shell of join-allocations.
 
+use std::sync::Arc;
+
 use credit_ledger::BillingPeriod;
-use datafusion::prelude::SessionContext;
+use join_allocations::cells::{RuleTargets, cells};
 use join_allocations::join::join;
-use join_allocations::plan;
 use lake::{LakeLock, ReferenceFiles};
 use schemas::tables::{AllocationLogRow, Cell, CostLine, HierarchyRow, LotRow, RegisteredCredit};
 
-use super::{Detected, JOIN, JoinRecord, session};
+use super::{Detected, JOIN, JoinRecord, for_each};
 use crate::Failure;
 use crate::run::App;
 
@@ -15,7 +16,6 @@ use crate::run::App;
 pub(crate) async fn join_allocations(app: &App, _lock: &LakeLock) -> Result<JoinRecord, Failure> {
     let detected = Detected::of(app).await?;
     let reference = ReferenceFiles::load(&app.settings)?;
-    let context = session(app);
     let run_id = &app.run_id;
     let register: Vec<RegisteredCredit> = app.lake.handed_over(run_id, None).await?;
     let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
@@ -27,26 +27,25 @@ pub(crate) async fn join_allocations(app: &App, _lock: &LakeLock) -> Result<Join
     app.lake.hand_over(run_id, None, &joined.lots).await?;
     app.lake.hand_over(run_id, None, &joined.issues).await?;
     app.lake.hand_over(run_id, None, &hierarchy_rows(&reference)).await?;
-    write_cells(app, &context, &detected, &reference).await?;
+    write_cells(app, &detected, &reference).await?;
     let record = JoinRecord { first_period: first_period(app, &detected, &reference, &joined.lots) };
     app.lake.finish_job(run_id, JOIN, &record).await?;
     Ok(record)
 }
 
-async fn write_cells(
-    app: &App,
-    context: &SessionContext,
-    detected: &Detected,
-    reference: &ReferenceFiles,
-) -> Result<(), Failure> {
-    let targets = plan::rule_targets(&reference.cost_rules)?;
-    for period in &detected.periods {
-        let lines = app.lake.generation_frame::<CostLine>(context, period.period, &period.fingerprint).await?;
-        let cells = plan::cells(lines, context.read_batch(targets.clone())?)?;
-        let rows = app.lake.hand_over_frame::<Cell>(&app.run_id, period.period, cells).await?;
-        tracing::info!(period = %period.period, cells = rows, "mapped to nodes");
-    }
-    Ok(())
+async fn write_cells(app: &App, detected: &Detected, reference: &ReferenceFiles) -> Result<(), Failure> {
+    let targets = Arc::new(RuleTargets::new(&reference.cost_rules));
+    for_each(app, detected.periods.iter().cloned(), |lake, run_id, detected| {
+        let targets = Arc::clone(&targets);
+        async move {
+            let lines = lake.generation_stream::<CostLine>(detected.period, &detected.fingerprint).await?;
+            let rows = lake.hand_over_stream::<Cell>(&run_id, detected.period, cells(lines, targets)).await?;
+            tracing::info!(period = %detected.period, cells = rows, "mapped to nodes");
+            Ok(())
+        }
+    })
+    .await
+    .map(drop)
 }
 
 fn first_period(app: &App, detected: &Detected, reference: &ReferenceFiles, lots: &[LotRow]) -> BillingPeriod {

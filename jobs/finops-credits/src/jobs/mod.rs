@@ -12,7 +12,10 @@ use chrono::NaiveDate;
 use credit_ledger::BillingPeriod;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionContext;
+use futures::{StreamExt, TryStreamExt};
+use lake::Lake;
 use serde::{Deserialize, Serialize};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::run::App;
 use crate::{Failure, Kind};
@@ -25,6 +28,25 @@ pub(crate) const NET_COST: &str = "write-net-cost";
 /// A session for the plans of one job.
 pub(crate) fn session(app: &App) -> SessionContext {
     money_sql::session(app.settings.threads(), Arc::new(RuntimeEnv::default()))
+}
+
+/// Works on items that do not depend on each other, as many at once as there are threads. Results come in order of the
+/// items; the first failure in that order ends it.
+pub(crate) async fn for_each<T, R, W>(
+    app: &App,
+    items: impl IntoIterator<Item = T>,
+    work: impl Fn(Arc<Lake>, String, T) -> W,
+) -> Result<Vec<R>, Failure>
+where
+    R: Send + 'static,
+    W: Future<Output = Result<R, Failure>> + Send + 'static,
+{
+    let started = items.into_iter().map(|item| work(Arc::clone(&app.lake), app.run_id.clone(), item));
+    futures::stream::iter(started.map(|work| AbortOnDropHandle::new(tokio::spawn(work))))
+        .buffered(app.settings.threads())
+        .map(|finished| finished.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
+        .try_collect()
+        .await
 }
 
 /// One period of the export in this run.

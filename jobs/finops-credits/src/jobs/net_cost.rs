@@ -1,21 +1,23 @@
 //! The shell of write-net-cost.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use arrow::record_batch::RecordBatch;
 use chrono::NaiveDate;
 use credit_ledger::BillingPeriod;
+use datafusion::physical_plan::EmptyRecordBatchStream;
 use datafusion::prelude::SessionContext;
-use lake::{LakeLock, ReferenceFiles, StagedPeriod, StagedRun};
+use lake::{Lake, LakeLock, ReferenceFiles, StagedPeriod, StagedRun};
 use schemas::TableRow;
 use schemas::tables::{
     AllocatedCredit, AllocationIssue, AppliedByAws, Cell, CreditBalance, CreditConsumption, ExportTotal, HierarchyRow,
     NetCost, NodeCost, RegisteredCredit,
 };
+use write_net_cost::net_cost::net_cost;
 use write_net_cost::standing::{self, AsOf, ToDate};
 use write_net_cost::{check, plan, roll_up};
 
-use super::{Detected, FIFO, JoinRecord, NET_COST, session};
+use super::{Detected, FIFO, JoinRecord, NET_COST, for_each, session};
 use crate::run::App;
 use crate::{Failure, Kind};
 
@@ -23,14 +25,18 @@ use crate::{Failure, Kind};
 pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<(), Failure> {
     let (detected, joined) = (Detected::of(app).await?, JoinRecord::of(app).await?);
     let _done: NaiveDate = app.lake.finished_job(&app.run_id, FIFO).await?;
-    let context = session(app);
-    let stage = Stage::open(app, &context, detected).await?;
+    let stage = Arc::new(Stage::open(app, detected).await?);
     app.lake.begin_staging(&app.run_id).await?;
+    let months = for_each(app, joined.periods(app), |lake, run_id, period| {
+        let stage = Arc::clone(&stage);
+        async move { stage.period(&lake, &run_id, period).await }
+    });
     let (mut breaches, mut positions) = (Vec::new(), BTreeMap::new());
-    for period in joined.periods(app) {
-        breaches.extend(stage.period(period, &mut positions).await?);
+    for month in months.await? {
+        standing::add_month(&mut positions, &month.balances)?;
+        breaches.extend(month.breaches);
     }
-    stage.whole_tables(&positions).await?;
+    stage.whole_tables(app, &positions).await?;
     if !breaches.is_empty() {
         let message = format!("the run does not tie out, nothing is published:\n{}", breaches.join("\n"));
         return Err(Failure::new(Kind::CheckFailed, message));
@@ -51,9 +57,8 @@ fn staged_period(detected: &super::DetectedPeriod) -> StagedPeriod {
 }
 
 /// Everything the tables are made of.
-struct Stage<'a> {
-    app: &'a App,
-    context: &'a SessionContext,
+struct Stage {
+    context: SessionContext,
     detected: Detected,
     reference: ReferenceFiles,
     register: Vec<RegisteredCredit>,
@@ -62,12 +67,18 @@ struct Stage<'a> {
     export: Vec<ExportTotal>,
 }
 
-impl<'a> Stage<'a> {
-    async fn open(app: &'a App, context: &'a SessionContext, detected: Detected) -> Result<Self, Failure> {
+/// What one period leaves for the whole.
+struct StagedMonth {
+    balances: Vec<CreditBalance>,
+    /// What does not tie out.
+    breaches: Vec<String>,
+}
+
+impl Stage {
+    async fn open(app: &App, detected: Detected) -> Result<Self, Failure> {
         let (lake, run_id) = (&app.lake, &app.run_id);
         Ok(Self {
-            app,
-            context,
+            context: session(app),
             detected,
             reference: ReferenceFiles::load(&app.settings)?,
             register: lake.handed_over(run_id, None).await?,
@@ -77,33 +88,32 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// Stages one period of the partitioned tables; what does not tie out comes back as text.
-    async fn period(
-        &self,
-        period: BillingPeriod,
-        positions: &mut BTreeMap<String, ToDate>,
-    ) -> Result<Vec<String>, Failure> {
-        let (lake, run_id) = (&self.app.lake, &self.app.run_id);
+    /// Stages one period of the partitioned tables.
+    async fn period(&self, lake: &Lake, run_id: &str, period: BillingPeriod) -> Result<StagedMonth, Failure> {
         let cells = if self.detected.has(period) {
-            lake.handed_over_frame::<Cell>(self.context, run_id, Some(period)).await?
+            lake.handed_over_stream::<Cell>(run_id, period).await?
         } else {
-            self.context.read_batch(RecordBatch::new_empty(Cell::TABLE.schema()))?
+            Box::pin(EmptyRecordBatchStream::new(Cell::TABLE.schema()))
         };
-        let consumption = lake.handed_over_frame::<CreditConsumption>(self.context, run_id, Some(period)).await?;
-        lake.stage_frame::<NetCost>(run_id, Some(period), plan::net_cost(cells, consumption)?).await?;
+        let draws = lake.handed_over_stream::<CreditConsumption>(run_id, period).await?;
+        lake.stage_stream::<NetCost>(run_id, period, net_cost(cells, draws)).await?;
         lake.stage_handed_over::<CreditConsumption>(run_id, Some(period)).await?;
         lake.stage_handed_over::<CreditBalance>(run_id, Some(period)).await?;
         let balances: Vec<CreditBalance> = lake.handed_over(run_id, Some(period)).await?;
-        standing::add_month(positions, &balances)?;
         let impact = standing::impact(&self.register, &self.applied, &balances, period)?;
         lake.stage(run_id, Some(period), &impact).await?;
-        self.roll_up_and_tie_out(period).await
+        let breaches = self.roll_up_and_tie_out(lake, run_id, period).await?;
+        Ok(StagedMonth { balances, breaches })
     }
 
     /// Rolls up what was staged, as it reads back, and checks it.
-    async fn roll_up_and_tie_out(&self, period: BillingPeriod) -> Result<Vec<String>, Failure> {
-        let (lake, run_id) = (&self.app.lake, &self.app.run_id);
-        let net_cost = lake.staged_frame::<NetCost>(self.context, run_id, period).await?;
+    async fn roll_up_and_tie_out(
+        &self,
+        lake: &Lake,
+        run_id: &str,
+        period: BillingPeriod,
+    ) -> Result<Vec<String>, Failure> {
+        let net_cost = lake.staged_frame::<NetCost>(&self.context, run_id, period).await?;
         let costs: Vec<NodeCost> = schemas::from_batches(&plan::node_costs(net_cost.clone())?.collect().await?)?;
         let budgets: Vec<_> = self.reference.budgets.iter().filter(|budget| budget.billing_period == period).collect();
         let summary = roll_up::summary(&costs, &budgets)?;
@@ -121,9 +131,9 @@ impl<'a> Stage<'a> {
     }
 
     /// Stages the tables that are not partitioned.
-    async fn whole_tables(&self, positions: &BTreeMap<String, ToDate>) -> Result<(), Failure> {
-        let (lake, run_id, as_of) = (&self.app.lake, &self.app.run_id, self.app.as_of);
-        let near = AsOf { date: as_of, expiring_soon_days: self.app.settings.credits.expiring_soon_days };
+    async fn whole_tables(&self, app: &App, positions: &BTreeMap<String, ToDate>) -> Result<(), Failure> {
+        let (lake, run_id, as_of) = (&app.lake, &app.run_id, app.as_of);
+        let near = AsOf { date: as_of, expiring_soon_days: app.settings.credits.expiring_soon_days };
         lake.stage(run_id, None, &standing::credits(&self.register, &self.allocated, positions, near)?).await?;
         lake.stage(run_id, None, &standing::queue(&self.register, &self.allocated, as_of)).await?;
         lake.stage_handed_over::<AllocationIssue>(run_id, None).await?;

@@ -1,0 +1,272 @@
+//! From cost lines to cells: spend on nodes.
+//!
+//! Lines go to the nodes of their rule, shared ones split measure by measure by largest remainder; lines without a
+//! rule, or whose rule is no more, go to `Unassigned`. Cost lines and cells are in one order but for the rule and the
+//! node, so that all lines of a cell lie side by side: one pass, no more memory than a batch.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, StringArray, UInt32Array};
+use arrow::compute::{concat_batches, partition, take};
+use arrow::datatypes::Decimal128Type;
+use arrow::record_batch::RecordBatch;
+use credit_ledger::{Money, Node};
+use datafusion::common::{Result, exec_err};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::StreamExt;
+use rust_decimal::Decimal;
+use schemas::TableRow;
+use schemas::reference::{CostRule, CostRules};
+use schemas::tables::Cell;
+
+/// The keys that cost lines and cells share, in order.
+const SHARED: [&str; 5] = ["usage_date", "payer_account_id", "account_id", "service", "currency"];
+const MEASURES: [&str; 6] = ["charges", "tax", "refunds", "aws_credits", "eligible_charges", "unblended_charges"];
+
+type Sums = [i128; MEASURES.len()];
+
+/// The nodes of all rules.
+#[derive(Debug)]
+pub struct RuleTargets {
+    rules: HashMap<String, Target>,
+    unassigned: Target,
+    /// Names of all nodes in order, by level.
+    levels: [ArrayRef; 4],
+}
+
+/// Where the lines of one rule go: nodes by place in order, and the weights of their parts.
+#[derive(Debug)]
+struct Target {
+    nodes: Vec<u32>,
+    weights: Vec<u128>,
+}
+
+impl RuleTargets {
+    /// The nodes that `rules` name.
+    #[must_use]
+    pub fn new(rules: &CostRules) -> Self {
+        let unassigned = Node::unassigned();
+        let mut nodes: Vec<&Node> = rules.iter().flat_map(|rule| rule.targets.keys()).chain([&unassigned]).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        let place = |node: &Node| nodes.binary_search(&node).ok().and_then(|at| u32::try_from(at).ok()).unwrap_or(0);
+        let target = |rule: &CostRule| Target {
+            nodes: rule.targets.keys().map(place).collect(),
+            weights: integer_weights(rule),
+        };
+        let level = |level: usize| -> ArrayRef {
+            Arc::new(nodes.iter().map(|node| node.levels().get(level).cloned().flatten()).collect::<StringArray>())
+        };
+        Self {
+            rules: rules.iter().map(|rule| (rule.rule_id.clone(), target(rule))).collect(),
+            unassigned: Target { nodes: vec![place(&unassigned)], weights: vec![1] },
+            levels: std::array::from_fn(level),
+        }
+    }
+
+    fn of(&self, rule_id: Option<&str>) -> &Target {
+        rule_id.and_then(|rule_id| self.rules.get(rule_id)).unwrap_or(&self.unassigned)
+    }
+}
+
+/// Shares as whole numbers at one scale, in order of node path.
+fn integer_weights(rule: &CostRule) -> Vec<u128> {
+    let scale = rule.targets.values().map(Decimal::scale).max().unwrap_or(0);
+    let weight = |share: &Decimal| {
+        let mut share = *share;
+        share.rescale(scale);
+        share.mantissa().unsigned_abs()
+    };
+    rule.targets.values().map(weight).collect()
+}
+
+/// The parts of one amount sum to it: the sign is put back after the absolute value is split.
+fn split(units: i128, weights: &[u128]) -> Vec<i128> {
+    let parts = credit_ledger::spread(units.unsigned_abs(), weights);
+    // A part is at most |units|, so it fits.
+    let signed = |part| i128::try_from(part).unwrap_or(i128::MAX) * units.signum();
+    parts.into_iter().map(signed).collect()
+}
+
+/// The cells of a period from its cost lines; both in order of their table's grain.
+#[must_use]
+pub fn cells(mut cost_lines: SendableRecordBatchStream, targets: Arc<RuleTargets>) -> SendableRecordBatchStream {
+    let cells = async_stream::try_stream! {
+        let mut rest: Option<RecordBatch> = None;
+        while let Some(batch) = cost_lines.next().await.transpose()? {
+            let lines = match rest.take() {
+                Some(rest) => concat_batches(&batch.schema(), [&rest, &batch])?,
+                None => batch,
+            };
+            let complete = complete_rows(&lines)?;
+            yield on_nodes(&lines.slice(0, complete), &targets)?;
+            rest = Some(lines.slice(complete, lines.num_rows() - complete));
+        }
+        if let Some(lines) = rest {
+            yield on_nodes(&lines, &targets)?;
+        }
+    };
+    Box::pin(RecordBatchStreamAdapter::new(Cell::TABLE.schema(), cells))
+}
+
+fn shared_keys(lines: &RecordBatch) -> Result<Vec<ArrayRef>> {
+    let keys = SHARED.iter().map(|name| match lines.column_by_name(name) {
+        Some(column) => Ok(Arc::clone(column)),
+        None => exec_err!("cost lines have no column {name}"),
+    });
+    keys.collect()
+}
+
+/// Rows whose cells the next batch cannot add to.
+fn complete_rows(lines: &RecordBatch) -> Result<usize> {
+    let last = partition(&shared_keys(lines)?)?.ranges().pop();
+    Ok(last.map_or(0, |last| last.start))
+}
+
+/// The cells of lines, all lines of each cell among them.
+fn on_nodes(lines: &RecordBatch, targets: &RuleTargets) -> Result<RecordBatch> {
+    let keys = shared_keys(lines)?;
+    let rule_ids = lines.column_by_name("rule_id").and_then(|column| column.as_string_opt::<i32>());
+    let measures: Vec<&Decimal128Array> =
+        MEASURES.iter().filter_map(|name| lines.column_by_name(name)?.as_primitive_opt::<Decimal128Type>()).collect();
+    let (Some(rule_ids), true) = (rule_ids, measures.len() == MEASURES.len()) else {
+        return exec_err!("cost lines lack a rule id or a measure");
+    };
+    let (mut rows, mut nodes, mut sums) = (Vec::new(), Vec::new(), Vec::new());
+    for range in partition(&keys)?.ranges() {
+        let mut by_node: BTreeMap<u32, Sums> = BTreeMap::new();
+        let first = u32::try_from(range.start).unwrap_or(u32::MAX);
+        for row in range {
+            let target = targets.of(rule_ids.is_valid(row).then(|| rule_ids.value(row)));
+            for (measure, column) in measures.iter().enumerate() {
+                add(&mut by_node, target, measure, column.value(row))?;
+            }
+        }
+        for (node, amounts) in by_node {
+            rows.push(first);
+            nodes.push(node);
+            sums.push(amounts);
+        }
+    }
+    batch(&keys, &UInt32Array::from(rows), &UInt32Array::from(nodes), &sums, targets)
+}
+
+fn add(by_node: &mut BTreeMap<u32, Sums>, target: &Target, measure: usize, units: i128) -> Result<()> {
+    let mut add_part = |node: u32, part: i128| {
+        let sums = by_node.entry(node).or_default();
+        let Some(sum) = sums.get_mut(measure) else { return Ok(()) };
+        match sum.checked_add(part).and_then(|sum| Money::from_units(sum).ok()) {
+            Some(total) => *sum = total.units(),
+            None => return exec_err!("SUM of money overflows {} digits", Money::PRECISION),
+        }
+        Ok(())
+    };
+    if let [node] = target.nodes[..] {
+        return add_part(node, units);
+    }
+    for (node, part) in target.nodes.iter().zip(split(units, &target.weights)) {
+        add_part(*node, part)?;
+    }
+    Ok(())
+}
+
+fn batch(
+    keys: &[ArrayRef],
+    rows: &UInt32Array,
+    nodes: &UInt32Array,
+    sums: &[Sums],
+    targets: &RuleTargets,
+) -> Result<RecordBatch> {
+    let mut columns = Vec::with_capacity(keys.len() + targets.levels.len() + MEASURES.len());
+    for key in keys {
+        columns.push(take(key, rows, None)?);
+    }
+    for level in &targets.levels {
+        columns.push(take(level, nodes, None)?);
+    }
+    for measure in 0..MEASURES.len() {
+        let units = sums.iter().map(|sums| sums.get(measure).copied().unwrap_or_default());
+        let amounts = Decimal128Array::from_iter_values(units);
+        columns.push(Arc::new(amounts.with_precision_and_scale(Money::PRECISION, Money::SCALE)?));
+    }
+    Ok(RecordBatch::try_new(Cell::TABLE.schema(), columns)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::util::pretty::pretty_format_batches;
+    use futures::TryStreamExt;
+    use schemas::reference::{parse_cost_rules, parse_hierarchy};
+    use schemas::tables::CostLine;
+
+    use super::*;
+
+    const RULES: &str = "rule_id,priority,payer_account_id,account_id,service,region,tag_key,tag_value,cost_category_key,\
+                         cost_category_value,business_unit,department,portfolio,product,share\n\
+                         all,1,,,,,,,,,B,,,,\nshared,2,,,,,,,,,B,,,,0.5\nshared,2,,,,,,,,,A,y,,,0.25\nshared,2,,,,,,,,,A,x,,,0.25\n";
+
+    fn line(day: &str, rule_id: Option<&str>, charges: &str) -> CostLine {
+        let money = |text: &str| text.parse().unwrap();
+        CostLine {
+            usage_date: day.parse().unwrap(),
+            payer_account_id: "9".into(),
+            account_id: "1".into(),
+            service: None,
+            currency: "USD".into(),
+            rule_id: rule_id.map(str::to_owned),
+            charges: money(charges),
+            tax: money("0"),
+            refunds: money("-0.0000000003"),
+            aws_credits: money("0"),
+            eligible_charges: money("0"),
+            unblended_charges: money("0"),
+        }
+    }
+
+    /// The cells of lines that come in batches of `size`.
+    async fn found(lines: &[CostLine], size: usize) -> String {
+        let levels = "business_unit,department,portfolio,product\nA,x,,\nA,y,,\nB,,,\n";
+        let hierarchy = parse_hierarchy("h", levels.as_bytes()).unwrap();
+        let rules = parse_cost_rules("r", RULES.as_bytes(), &hierarchy).unwrap();
+        let batches: Vec<_> = lines.chunks(size).map(|lines| Ok(schemas::to_batch(lines).unwrap())).collect();
+        let stream = RecordBatchStreamAdapter::new(CostLine::TABLE.schema(), futures::stream::iter(batches));
+        let cells: Vec<RecordBatch> =
+            cells(Box::pin(stream), Arc::new(RuleTargets::new(&rules))).try_collect().await.unwrap();
+        let shown = [0, 5, 6, 9, 11];
+        let shown: Vec<RecordBatch> = cells.iter().map(|cells| cells.project(&shown).unwrap()).collect();
+        pretty_format_batches(&shown).unwrap().to_string()
+    }
+
+    #[tokio::test]
+    async fn shared_lines_split_exactly_and_unclaimed_ones_go_to_unassigned() {
+        let lines = [
+            line("2026-01-01", None, "1"),
+            line("2026-01-01", Some("all"), "7"),
+            line("2026-01-01", Some("gone"), "2"),
+            line("2026-01-01", Some("shared"), "10.0000000001"),
+            line("2026-01-02", Some("all"), "5"),
+        ];
+        let expected = "\
++------------+---------------+------------+---------------+---------------+
+| usage_date | business_unit | department | charges       | refunds       |
++------------+---------------+------------+---------------+---------------+
+| 2026-01-01 | A             | x          | 2.5000000000  | -0.0000000001 |
+| 2026-01-01 | A             | y          | 2.5000000000  | -0.0000000001 |
+| 2026-01-01 | B             |            | 12.0000000001 | -0.0000000004 |
+| 2026-01-01 | Unassigned    |            | 3.0000000000  | -0.0000000006 |
+| 2026-01-02 | B             |            | 5.0000000000  | -0.0000000003 |
++------------+---------------+------------+---------------+---------------+";
+        for size in [1, 3, 9] {
+            assert_eq!(found(&lines, size).await, expected, "in batches of {size}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_negative_amount_mirror_those_of_the_positive_one() {
+        assert_eq!(split(-3, &[50, 25, 25]), [-1, -1, -1]);
+        assert_eq!(split(3, &[50, 25, 25]), [1, 1, 1]);
+        assert_eq!(split(-2, &[1, 1, 1]), [-1, -1, 0]);
+    }
+}
