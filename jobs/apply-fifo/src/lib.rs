@@ -8,15 +8,18 @@
 //!
 //! The fold itself is [`credit_ledger::Ledger`]; this crate turns tables into lots and cells and postings into tables.
 
+mod spend;
+
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use credit_ledger::{
-    BillingPeriod, Breach, Cell, CellKey, Ledger, LedgerError, Lot, Money, MoneyError, NodeError, Policy, Posting,
-    check_posting,
+    BillingPeriod, Breach, Cell, Ledger, LedgerError, Lot, Money, MoneyError, NodeError, Policy, Posting, check_posting,
 };
 use schemas::NodeColumns;
-use schemas::tables::{self, AppliedByAws, CreditBalance, CreditConsumption, LotRow};
+use schemas::tables::{AppliedByAws, CreditBalance, CreditConsumption, LotRow};
+
+pub use spend::SpendReader;
 
 /// Why credits cannot be applied.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,9 @@ pub enum FifoError {
     /// The ledger refused.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A batch of cells lacks a column, or has it in another type.
+    #[error("cells without a proper column {0}")]
+    Column(&'static str),
     /// A sum left the range of money.
     #[error(transparent)]
     Money(#[from] MoneyError),
@@ -79,23 +85,23 @@ impl CreditBook {
         self.ledger.first_period()
     }
 
-    /// Applies the credits to one period's cells. Periods come oldest first, without gaps.
+    /// Applies the credits to one period's spend, as [`SpendReader`] collects it. Periods come oldest first, without gaps.
     ///
     /// # Errors
     /// [`FifoError`]
-    pub fn apply(&mut self, period: BillingPeriod, cells: &[tables::Cell]) -> Result<AppliedPeriod, FifoError> {
-        let spend = cells.iter().map(spend).collect::<Result<Vec<_>, _>>()?;
-        let posting = self.ledger.post(period, &spend)?;
-        let breaches = check_posting(&self.ledger, &spend, &posting)?;
+    pub fn apply(&mut self, period: BillingPeriod, cells: &[Cell]) -> Result<AppliedPeriod, FifoError> {
+        let posting = self.ledger.post(period, cells)?;
+        let breaches = check_posting(&self.ledger, cells, &posting)?;
         if !breaches.is_empty() {
             return Err(FifoError::Breach(breaches));
         }
         Ok(AppliedPeriod { consumption: self.consumption(cells, &posting), balances: self.balances(&posting) })
     }
 
-    fn consumption(&self, cells: &[tables::Cell], posting: &Posting) -> Vec<CreditConsumption> {
+    fn consumption(&self, cells: &[Cell], posting: &Posting) -> Vec<CreditConsumption> {
         let rows = posting.draws.iter().filter_map(|draw| {
             let (lot, cell) = (self.ledger.lot(draw.lot)?, cells.get(draw.cell)?);
+            let [business_unit, department, portfolio, product] = cell.key.node.levels();
             let [credit_business_unit, credit_department, credit_portfolio, credit_product] = lot.node.levels();
             Some(CreditConsumption {
                 credit_key: lot.credit_key.clone(),
@@ -104,15 +110,15 @@ impl CreditBook {
                 credit_department,
                 credit_portfolio,
                 credit_product,
-                usage_date: cell.usage_date,
-                payer_account_id: cell.payer_account_id.clone(),
-                account_id: cell.account_id.clone(),
-                service: cell.service.clone(),
+                usage_date: cell.key.usage_date,
+                payer_account_id: cell.key.payer_account_id.clone(),
+                account_id: cell.key.account_id.clone(),
+                service: cell.key.service.clone(),
                 currency: cell.currency.clone(),
-                business_unit: cell.business_unit.clone(),
-                department: cell.department.clone(),
-                portfolio: cell.portfolio.clone(),
-                product: cell.product.clone(),
+                business_unit,
+                department,
+                portfolio,
+                product,
                 used: draw.used,
                 fifo_rank: i32::try_from(draw.fifo_rank).unwrap_or(i32::MAX),
                 policy: self.ledger.policy().name().to_owned(),
@@ -173,20 +179,5 @@ fn ledger_lot(row: &LotRow) -> Result<Lot, FifoError> {
         issue_date: row.issue_date,
         first_cur_date: row.first_cur_date,
         end_date: row.end_date,
-    })
-}
-
-fn spend(row: &tables::Cell) -> Result<Cell, FifoError> {
-    let named = |source| FifoError::Node { row: format!("cell {} {}", row.usage_date, row.account_id), source };
-    Ok(Cell {
-        currency: row.currency.clone(),
-        key: CellKey {
-            usage_date: row.usage_date,
-            payer_account_id: row.payer_account_id.clone(),
-            account_id: row.account_id.clone(),
-            service: row.service.clone(),
-            node: row.node().map_err(named)?,
-        },
-        eligible: row.eligible_charges.max(Money::ZERO),
     })
 }

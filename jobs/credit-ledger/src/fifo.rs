@@ -13,9 +13,13 @@
 //! | 2026-02 | 30 | draws 30 | open from 1 February, finds nothing undrawn |
 //! | 2026-03 | 20 by the 15th, 20 after | draws its last 10: 5 and 5 | draws the 15 left by the 15th, 35 expire |
 
-use chrono::NaiveDate;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::{BillingPeriod, Cell, Lot, Money, MoneyError, Policy, spread};
+use chrono::NaiveDate;
+use rayon::prelude::*;
+
+use crate::spend::{self, Spend};
+use crate::{BillingPeriod, Cell, Lot, Money, MoneyError, Node, Policy, spread};
 
 /// The internal book: all lots in FIFO order and what each has used and lost so far.
 #[derive(Debug, Clone)]
@@ -120,6 +124,12 @@ impl Ledger {
         self.policy
     }
 
+    /// The lots that may draw in a period: by their nodes and currencies one knows which cells matter.
+    pub fn open_lots(&self, period: BillingPeriod) -> impl Iterator<Item = (&str, &Node)> {
+        let open = self.accounts.iter().filter(move |account| account.window(self.policy, period).is_some());
+        open.map(|account| (account.lot.currency.as_str(), &account.lot.node))
+    }
+
     /// The period of the earliest issue date: the first one that has balances.
     #[must_use]
     pub fn first_period(&self) -> Option<BillingPeriod> {
@@ -139,48 +149,90 @@ impl Ledger {
     }
 
     fn post_period(&mut self, period: BillingPeriod, cells: &[Cell]) -> Result<Posting, MoneyError> {
-        let mut spend = Spend::new(cells);
         let mut posting = Posting { period, draws: Vec::new(), balances: Vec::new() };
         let mut fifo_rank: u32 = 0;
+        let mut drawn = self.draw(period, cells)?;
         for (position, account) in self.accounts.iter_mut().enumerate() {
             let opening = account.remaining;
-            let parts = account.draw(self.policy, period, &mut spend)?;
+            let parts = drawn.remove(&position).unwrap_or_default();
             if !parts.is_empty() {
                 fifo_rank = fifo_rank.saturating_add(1);
             }
             let used = Money::total(parts.iter().map(|(_, used)| *used))?;
+            account.remaining = account.remaining.checked_sub(used)?;
             posting.draws.extend(parts.into_iter().map(|(cell, used)| Draw { lot: position, cell, used, fifo_rank }));
             let expired = account.expire(period, self.as_of);
             posting.balances.extend(account.balance(position, period, opening, used, expired));
         }
         Ok(posting)
     }
+
+    /// What each lot draws on the period's spend. Lots of different business units or currencies never meet, so each
+    /// pair of them is worked out on its own, side by side.
+    fn draw(&self, period: BillingPeriod, cells: &[Cell]) -> Result<HashMap<usize, Drawn>, MoneyError> {
+        let mut shares: BTreeMap<(&str, &str), (Spend<'_>, Vec<OpenLot<'_>>)> = BTreeMap::new();
+        for (position, account) in self.accounts.iter().enumerate() {
+            if let Some(window) = account.window(self.policy, period) {
+                let share = (account.lot.currency.as_str(), account.lot.node.business_unit());
+                let (_, lots) = shares.entry(share).or_default();
+                lots.push(OpenLot { position, lot: &account.lot, remaining: account.remaining, window });
+            }
+        }
+        for cell in spend::by_key(cells) {
+            let Some(spent) = cells.get(cell).filter(|spent| spent.eligible.is_positive()) else { continue };
+            if let Some((spend, _)) = shares.get_mut(&(spent.currency.as_str(), spent.key.node.business_unit())) {
+                spend.add(cell, spent, period);
+            }
+        }
+        let shares: Vec<_> = shares.into_values().collect();
+        let drawn = shares.into_par_iter().map(|(mut spend, lots)| {
+            let drawn = lots.into_iter().map(|lot| Ok((lot.position, lot.draw(&mut spend)?)));
+            drawn.collect::<Result<Vec<_>, MoneyError>>()
+        });
+        let drawn: Vec<Vec<_>> = drawn.collect::<Result<_, _>>()?;
+        Ok(drawn.into_iter().flatten().collect())
+    }
 }
 
-impl LotAccount {
-    /// Draws on the period's spend: `(cell, amount)` by cell key.
-    fn draw(
-        &mut self,
-        policy: Policy,
-        period: BillingPeriod,
-        spend: &mut Spend<'_>,
-    ) -> Result<Vec<(usize, Money)>, MoneyError> {
-        let Some(window) = self.lot.window_in(policy, period).filter(|_| self.remaining.is_positive()) else {
-            return Ok(Vec::new());
-        };
-        let open = spend.open_to(&self.lot, period, window);
-        let undrawn = Money::total(open.iter().map(|cell| spend.undrawn(*cell)))?;
+/// Cells and what is drawn of each, by cell key.
+type Drawn = Vec<(usize, Money)>;
+
+/// A lot that may draw in a period.
+struct OpenLot<'a> {
+    position: usize,
+    lot: &'a Lot,
+    remaining: Money,
+    window: (NaiveDate, NaiveDate),
+}
+
+impl<'a> OpenLot<'a> {
+    fn draw(&self, spend: &mut Spend<'a>) -> Result<Drawn, MoneyError> {
+        let open = spend.open_to(&self.lot.node, self.window);
+        let undrawn = Money::total(open.iter().map(|cell| cell.undrawn))?;
         let draw = self.remaining.min(undrawn);
-        self.remaining = self.remaining.checked_sub(draw)?;
-        let weights: Vec<u128> = open.iter().map(|cell| spend.undrawn(*cell).units().unsigned_abs()).collect();
-        let parts = if draw == undrawn { weights } else { spread(draw.units().unsigned_abs(), &weights) };
+        if draw.is_zero() {
+            return Ok(Vec::new());
+        }
+        if draw == undrawn {
+            spend.close(&self.lot.node, self.window);
+            return Ok(open.into_iter().map(|cell| (cell.cell, cell.undrawn)).collect());
+        }
+        let weights: Vec<u128> = open.iter().map(|cell| cell.undrawn.units().unsigned_abs()).collect();
+        let parts = spread(draw.units().unsigned_abs(), &weights);
         let mut drawn = Vec::with_capacity(open.len());
         for (cell, part) in open.into_iter().zip(parts).filter(|(_, part)| *part > 0) {
             let part = i128::try_from(part).map_err(|_wide| MoneyError::Overflow).and_then(Money::from_units)?;
-            spend.take(cell, part)?;
-            drawn.push((cell, part));
+            spend.take(&cell, part)?;
+            drawn.push((cell.cell, part));
         }
         Ok(drawn)
+    }
+}
+
+impl LotAccount {
+    /// The days of `period` on which the lot may draw; `None` where it may not, or nothing is left.
+    fn window(&self, policy: Policy, period: BillingPeriod) -> Option<(NaiveDate, NaiveDate)> {
+        self.lot.window_in(policy, period).filter(|_| self.remaining.is_positive())
     }
 
     /// Books what is left as lost if the end lies in `period` and before `as_of`.
@@ -201,48 +253,5 @@ impl LotAccount {
         let (opening, issued) = if issued_in == period { (Money::ZERO, before) } else { (before, Money::ZERO) };
         let balance = Balance { lot, opening, issued, used, expired, remaining: self.remaining };
         (issued_in <= period).then_some(balance)
-    }
-}
-
-/// The spend of a period, and what is still undrawn of each cell.
-struct Spend<'a> {
-    cells: &'a [Cell],
-    undrawn: Vec<Money>,
-    /// Cells by currency, node and key, so that a node and all below it lie side by side.
-    by_node: Vec<usize>,
-}
-
-impl<'a> Spend<'a> {
-    fn new(cells: &'a [Cell]) -> Self {
-        let mut by_node: Vec<usize> = (0..cells.len()).collect();
-        by_node.sort_unstable_by_key(|cell| cells.get(*cell).map(|cell| (&cell.currency, &cell.key.node, &cell.key)));
-        Self { cells, undrawn: cells.iter().map(|cell| cell.eligible).collect(), by_node }
-    }
-
-    /// The cells that `lot` may draw on and that have something left, by cell key.
-    fn open_to(&self, lot: &Lot, period: BillingPeriod, window: (NaiveDate, NaiveDate)) -> Vec<usize> {
-        let place = |cell: &usize| self.cells.get(*cell).map(|cell| (&cell.currency, &cell.key.node));
-        let first = self.by_node.partition_point(|cell| place(cell) < Some((&lot.currency, &lot.node)));
-        let near = self.by_node.get(first..).unwrap_or_default().iter().copied();
-        let below = near.take_while(|cell| {
-            place(cell).is_some_and(|(currency, node)| *currency == lot.currency && node.is_at_or_below(&lot.node))
-        });
-        let mut open: Vec<usize> = below
-            .filter(|cell| self.undrawn(*cell).is_positive())
-            .filter(|cell| self.cells.get(*cell).is_some_and(|cell| cell.may_serve(lot, period, window)))
-            .collect();
-        open.sort_unstable_by_key(|cell| self.cells.get(*cell).map(|cell| &cell.key));
-        open
-    }
-
-    fn undrawn(&self, cell: usize) -> Money {
-        self.undrawn.get(cell).copied().unwrap_or_default()
-    }
-
-    fn take(&mut self, cell: usize, part: Money) -> Result<(), MoneyError> {
-        if let Some(undrawn) = self.undrawn.get_mut(cell) {
-            *undrawn = undrawn.checked_sub(part)?;
-        }
-        Ok(())
     }
 }

@@ -6,9 +6,12 @@
 //! 4. greedy witness: no lot draws from a cell while an earlier lot that may draw on that cell has something left at
 //!    the end of that period's draws
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use crate::{BillingPeriod, Cell, Ledger, Lot, Money, MoneyError, Posting};
+use chrono::NaiveDate;
+
+use crate::{Balance, BillingPeriod, Cell, Ledger, Lot, Money, MoneyError, Node, Posting};
 
 /// One invariant that does not hold, with the rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,22 +104,37 @@ impl Check<'_> {
     }
 
     fn greed(&self) -> Vec<String> {
-        let with_rest: Vec<(usize, &Lot)> = self
-            .posting
-            .balances
-            .iter()
-            .filter(|balance| balance.remaining.is_positive() || balance.expired.is_positive())
-            .filter_map(|balance| self.ledger.lot(balance.lot).map(|lot| (balance.lot, lot)))
-            .collect();
+        let with_rest = self.first_with_rest();
         let mut breaches = Vec::new();
         for draw in &self.posting.draws {
             let (Some(later), Some(cell)) = (self.ledger.lot(draw.lot), self.cells.get(draw.cell)) else { continue };
-            let earlier = with_rest.iter().take_while(|(position, _)| *position < draw.lot);
-            if let Some((_, lot)) = earlier.into_iter().find(|(_, lot)| self.may_serve(lot, cell)) {
+            let day = self.posting.period.clamp(cell.key.usage_date);
+            let first = cell.key.node.lineage().filter_map(|node| {
+                let days = with_rest.get(&(cell.currency.as_str(), node))?;
+                days.get(&day).copied()
+            });
+            let earlier = first.min().filter(|first| *first < draw.lot).and_then(|first| self.ledger.lot(first));
+            if let Some(lot) = earlier {
                 breaches.push(format!("{}: drew on {} before {}", name(later), place(cell), name(lot)));
             }
         }
         breaches
+    }
+
+    /// By currency, node and day, the first lot that could have drawn there and had something left after all draws.
+    fn first_with_rest(&self) -> HashMap<(&str, Node), BTreeMap<NaiveDate, usize>> {
+        let mut first: HashMap<(&str, Node), BTreeMap<NaiveDate, usize>> = HashMap::new();
+        let has_rest = |balance: &&Balance| balance.remaining.is_positive() || balance.expired.is_positive();
+        for balance in self.posting.balances.iter().filter(has_rest) {
+            let Some(lot) = self.ledger.lot(balance.lot) else { continue };
+            let Some((begin, end)) = lot.window_in(self.ledger.policy(), self.posting.period) else { continue };
+            let days = first.entry((lot.currency.as_str(), lot.node.clone())).or_default();
+            // Balances come in FIFO order: the first stays.
+            for day in begin.iter_days().take_while(|day| *day <= end) {
+                days.entry(day).or_insert(balance.lot);
+            }
+        }
+        first
     }
 
     fn may_serve(&self, lot: &Lot, cell: &Cell) -> bool {

@@ -21,6 +21,7 @@ mod money;
 mod node;
 mod period;
 mod policy;
+mod spend;
 mod spread;
 mod status;
 

@@ -57,6 +57,12 @@ impl Node {
         std::array::from_fn(|level| self.0.get(level).cloned())
     }
 
+    /// The name of its first level.
+    #[must_use]
+    pub fn business_unit(&self) -> &str {
+        self.0.first().map_or("", String::as_str)
+    }
+
     /// 1 for a business unit to 4 for a product.
     #[must_use]
     pub const fn level(&self) -> usize {

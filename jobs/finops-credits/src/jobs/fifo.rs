@@ -1,6 +1,7 @@
 //! The shell of apply-fifo.
 
-use apply_fifo::CreditBook;
+use apply_fifo::{CreditBook, SpendReader};
+use futures::TryStreamExt;
 use lake::LakeLock;
 use schemas::tables::{AppliedByAws, Cell, LotRow};
 
@@ -18,8 +19,14 @@ pub(crate) async fn apply_fifo(app: &App, _lock: &LakeLock) -> Result<(), Failur
         app.settings.credits.policy().map_err(|error| Failure::new(crate::Kind::BadInput, error.to_string()))?;
     let mut book = CreditBook::open(policy, app.as_of, &lots, applied)?;
     for period in joined.periods(app) {
-        let cells: Vec<Cell> =
-            if detected.has(period) { app.lake.handed_over(run_id, Some(period)).await? } else { Vec::new() };
+        let mut cells = Vec::new();
+        if let Some(mut reader) = SpendReader::new(&book, period).filter(|_| detected.has(period)) {
+            let mut batches = app.lake.handed_over_stream::<Cell>(run_id, period).await?;
+            while let Some(batch) = batches.try_next().await? {
+                reader.read(&batch)?;
+            }
+            cells = reader.into_cells();
+        }
         let applied = book.apply(period, &cells)?;
         tracing::info!(%period, draws = applied.consumption.len(), "credits applied");
         app.lake.hand_over(run_id, Some(period), &applied.consumption).await?;
