@@ -10,7 +10,7 @@ const JOBS: [&str; 5] = ["detect-credits", "join-allocations", "apply-fifo", "wr
 const SURROUNDINGS: [&str; 3] = ["elsewhere/home", "elsewhere/tmp", "elsewhere/cwd"];
 
 /// A workspace of the committed sample organisation with `threads` of its settings.
-fn sample(threads: Option<usize>) -> Workspace {
+pub(crate) fn sample(threads: Option<usize>) -> Workspace {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let workspace = Workspace::new();
     for file in files(&repository.join("data")) {

@@ -2,6 +2,7 @@
 
 mod incremental;
 mod layouts;
+mod pages;
 pub(crate) mod parquet_file;
 mod shapes;
 

@@ -39,6 +39,7 @@ pub(crate) struct OpenFile {
 fn with_coded_text(field: &Field) -> Field {
     let coded = match field.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => dictionary_of_text(),
+        DataType::Dictionary(_, entries) if entries.is_string() => dictionary_of_text(),
         DataType::Map(entries, sorted) => match entries.data_type() {
             DataType::Struct(pair) => {
                 let pair: Fields = pair.iter().map(|field| Arc::new(with_coded_text(field))).collect();

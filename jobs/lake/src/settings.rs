@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
 use chrono::NaiveDate;
 use regex::Regex;
 use schemas::settings::{CostColumn, CreditSettings};
@@ -81,9 +82,14 @@ pub struct RunSettings {
     pub as_of: Option<NaiveDate>,
     /// Threads of the scan and the plans; default: all cores.
     pub threads: Option<usize>,
+    /// What sums and sorts may hold in memory before they spill to temporary files; default: no limit.
+    pub memory_limit: Option<ByteSize>,
     /// Published runs kept for as-reported questions.
     pub keep_runs: usize,
 }
+
+/// Below this a sort cannot even merge what it spilled.
+const LEAST_MEMORY: ByteSize = ByteSize::mib(64);
 
 /// `"2026-10-31"` or `2026-10-31`.
 fn date<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {
@@ -99,7 +105,7 @@ fn default_database() -> String {
 
 impl Default for RunSettings {
     fn default() -> Self {
-        Self { as_of: None, threads: None, keep_runs: 30 }
+        Self { as_of: None, threads: None, memory_limit: None, keep_runs: 30 }
     }
 }
 
@@ -148,6 +154,9 @@ impl Settings {
         self.credits.policy().map_err(|error| format!("[credits] policy: {error}"))?;
         if self.run.threads == Some(0) {
             return Err("[run] threads must be at least 1".to_owned());
+        }
+        if let Some(limit) = self.run.memory_limit.filter(|limit| *limit < LEAST_MEMORY) {
+            return Err(format!("[run] memory_limit {limit} is too little; give at least {LEAST_MEMORY}"));
         }
         if self.run.keep_runs == 0 {
             return Err("[run] keep_runs must be at least 1".to_owned());

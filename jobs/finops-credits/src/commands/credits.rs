@@ -26,7 +26,7 @@ const COLUMNS: [&str; 13] = [
 ];
 
 pub(crate) async fn credits(app: &App) -> Result<(), Failure> {
-    let context = jobs::session(app);
+    let context = jobs::session(app)?;
     let published = app.lake.published_frame(&context, &Credit::TABLE).await?;
     let allocated = published
         .filter(col("status").not_eq(lit("unallocated")))?

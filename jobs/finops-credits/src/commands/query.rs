@@ -17,7 +17,7 @@ use crate::run::App;
 use crate::{Failure, Kind, jobs};
 
 pub(crate) async fn query(app: &App, sql: &str) -> Result<(), Failure> {
-    let context = jobs::session(app);
+    let context = jobs::session(app)?;
     register_tables(app, &context).await?;
     let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     let frame = context.sql_with_options(sql, read_only).await;

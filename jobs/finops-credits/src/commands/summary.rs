@@ -81,7 +81,7 @@ async fn rows<R: TableRow + DeserializeOwned>(app: &App, context: &SessionContex
 impl Summary {
     /// Reads what was published back.
     pub(super) async fn of(app: &App, detected: Detected) -> Result<Self, Failure> {
-        let context = jobs::session(app);
+        let context = jobs::session(app)?;
         let credits: Vec<Credit> = rows(app, &context).await?;
         let queue: Vec<CreditQueue> = rows(app, &context).await?;
         let issues: Vec<AllocationIssue> = rows(app, &context).await?;

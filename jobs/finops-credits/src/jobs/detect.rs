@@ -38,7 +38,7 @@ pub(crate) async fn detect_credits(app: &App, _lock: &LakeLock) -> Result<Detect
     app.lake.refuse_published(&app.run_id).await?;
     app.lake.clear_work(&app.run_id)?;
     let reference = ReferenceFiles::load(&app.settings)?;
-    let context = session(app);
+    let context = session(app)?;
     let export = Export::open(app, &reference.cost_rules).await?;
     let read = export.read_changes(app, &context).await?;
     let generations = app.lake.generations().await?;

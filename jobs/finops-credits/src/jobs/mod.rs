@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use credit_ledger::BillingPeriod;
-use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt};
 use lake::Lake;
@@ -26,8 +27,17 @@ pub(crate) const FIFO: &str = "apply-fifo";
 pub(crate) const NET_COST: &str = "write-net-cost";
 
 /// A session for the plans of one job.
-pub(crate) fn session(app: &App) -> SessionContext {
-    money_sql::session(app.settings.threads(), Arc::new(RuntimeEnv::default()))
+///
+/// # Errors
+/// Where the system has no folder for what spills.
+pub(crate) fn session(app: &App) -> Result<SessionContext, Failure> {
+    let mut runtime = RuntimeEnvBuilder::new();
+    if let Some(limit) = app.settings.run.memory_limit {
+        let bytes = usize::try_from(limit.as_u64()).unwrap_or(usize::MAX);
+        runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(bytes)));
+    }
+    let runtime = runtime.build_arc().map_err(|error| Failure::new(Kind::Storage, error.to_string()))?;
+    Ok(money_sql::session(app.settings.threads(), runtime))
 }
 
 /// Works on items that do not depend on each other, as many at once as there are threads. Results come in order of the

@@ -78,7 +78,7 @@ impl Stage {
     async fn open(app: &App, detected: Detected) -> Result<Self, Failure> {
         let (lake, run_id) = (&app.lake, &app.run_id);
         Ok(Self {
-            context: session(app),
+            context: session(app)?,
             detected,
             reference: ReferenceFiles::load(&app.settings)?,
             register: lake.handed_over(run_id, None).await?,
