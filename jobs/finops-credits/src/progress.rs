@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::money_text::count;
 
 /// A bar over the bytes to read, with lines and the current period. Nothing is drawn without a terminal.
+#[derive(Clone)]
 pub(crate) struct ScanBar {
     bar: ProgressBar,
     progress: Arc<Progress>,

@@ -13,16 +13,15 @@ use detect_credits::listing::{ExportFile, current_files, list};
 use detect_credits::register::{Register, journal, register};
 use detect_credits::scan::{ScanUnit, Scanned, scan};
 use detect_credits::{DetectError, RuleMatcher};
-use futures::{StreamExt, TryStreamExt, stream};
 use join_allocations::entry::{Recording, revisions};
-use lake::{CurrencyTotal, Generation, LakeLock, ReferenceFiles, SourceFile, open_export};
+use lake::{CurrencyTotal, Generation, Lake, LakeLock, ReferenceFiles, SourceFile, open_export};
 use object_store::ObjectStore;
 use schemas::TableRow;
 use schemas::reference::CostRules;
 use schemas::tables::{AllocationLogRow, CostLine, CreditLogRow, ExportTotal};
 use sha2::{Digest, Sha256};
 
-use super::{DETECT, Detected, DetectedPeriod, PeriodSource, session};
+use super::{DETECT, Detected, DetectedPeriod, PeriodSource, for_each, session};
 use crate::progress::ScanBar;
 use crate::run::App;
 use crate::{Failure, Kind};
@@ -39,7 +38,7 @@ pub(crate) async fn detect_credits(app: &App, _lock: &LakeLock) -> Result<Detect
     app.lake.clear_work(&app.run_id)?;
     let reference = ReferenceFiles::load(&app.settings)?;
     let context = session(app)?;
-    let export = Export::open(app, &reference.cost_rules).await?;
+    let export = Arc::new(Export::open(app, &reference.cost_rules).await?);
     let read = export.read_changes(app, &context).await?;
     let generations = app.lake.generations().await?;
     let detected = hand_over(app, &reference, &generations, &read, &export).await?;
@@ -115,7 +114,11 @@ impl Export {
     }
 
     /// Reads every period whose fingerprint changed; all of them become current only after all could be read.
-    async fn read_changes(&self, app: &App, context: &SessionContext) -> Result<BTreeSet<BillingPeriod>, Failure> {
+    async fn read_changes(
+        self: &Arc<Self>,
+        app: &App,
+        context: &SessionContext,
+    ) -> Result<BTreeSet<BillingPeriod>, Failure> {
         let last = BillingPeriod::of(app.as_of);
         let fingerprints = self.fingerprints(last);
         let no_lines = self.files.iter().all(|(_, census)| census.is_empty());
@@ -131,8 +134,14 @@ impl Export {
         let units = units(&changed, &self.files);
         let bytes = units.iter().flat_map(|(_, files)| files).map(|(file, _)| file.size).sum();
         let bar = ScanBar::new(bytes, app.watched);
-        let reading = stream::iter(&units).map(|unit| self.read_unit(app, context, unit, &changed, &bar));
-        let written: Vec<_> = bar.watch(reading.buffered(UNITS_AT_ONCE).try_collect()).await?;
+        let changed = Arc::new(changed);
+        let threads = app.settings.threads();
+        let reading = for_each(app, UNITS_AT_ONCE, units, |lake, _, unit| {
+            let (export, context, changed, bar) =
+                (Arc::clone(self), context.clone(), Arc::clone(&changed), bar.clone());
+            async move { export.read_unit(&lake, &context, threads, unit, &changed, &bar).await }
+        });
+        let written = bar.watch(reading).await?;
         bar.finish();
         self.check_unchanged(app).await?;
         for (period, generation) in written.iter().flatten() {
@@ -144,21 +153,22 @@ impl Export {
     /// Reads the periods of one unit and writes what was found.
     async fn read_unit(
         &self,
-        app: &App,
+        lake: &Lake,
         context: &SessionContext,
-        (periods, files): &Unit,
+        threads: usize,
+        (periods, files): Unit,
         changed: &BTreeMap<BillingPeriod, String>,
         bar: &ScanBar,
     ) -> Result<Vec<(BillingPeriod, Generation)>, Failure> {
         let name = periods.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         tracing::info!(periods = %name, files = files.len(), "reading");
         bar.reading(&name);
-        let unit = ScanUnit { periods: periods.clone(), files: self.counted(files).await? };
-        let scanned = scan(context, &self.store, &self.reader, &unit, app.settings.threads(), bar.progress()).await?;
+        let unit = ScanUnit { periods: periods.clone(), files: self.counted(&files).await? };
+        let scanned = scan(context, &self.store, &self.reader, &unit, threads, bar.progress()).await?;
         let mut written = Vec::new();
         for period in periods {
-            let fingerprint = changed.get(period).cloned().unwrap_or_default();
-            written.push((*period, self.write(app, &scanned, &unit, *period, fingerprint).await?));
+            let fingerprint = changed.get(&period).cloned().unwrap_or_default();
+            written.push((period, write(lake, &scanned, &unit, period, fingerprint).await?));
         }
         Ok(written)
     }
@@ -178,35 +188,6 @@ impl Export {
         Ok(counted)
     }
 
-    async fn write(
-        &self,
-        app: &App,
-        scanned: &Scanned,
-        unit: &ScanUnit,
-        period: BillingPeriod,
-        fingerprint: String,
-    ) -> Result<Generation, Failure> {
-        let cost_lines = scanned.cost_lines(period);
-        app.lake.write_generation(period, &fingerprint, &CostLine::TABLE, cost_lines).await?;
-        app.lake.write_generation_rows(period, &fingerprint, &scanned.credit_lines()?).await?;
-        let formats: BTreeSet<&str> = unit.files.iter().map(CountedFile::format).collect();
-        let totals = scanned.tally.totals.iter().filter(|((of, _), _)| *of == period);
-        Ok(Generation {
-            fingerprint,
-            format: formats.into_iter().collect::<Vec<_>>().join(", "),
-            files: unit.files.iter().filter(|file| file.census.contains_key(&period)).map(source_file).collect(),
-            totals: totals
-                .map(|((_, currency), (lines, export_total))| CurrencyTotal {
-                    currency: currency.clone(),
-                    export_total: *export_total,
-                    lines: *lines,
-                })
-                .collect(),
-            blank_costs: scanned.tally.blank_costs.get(&period).copied().unwrap_or(0),
-            unknown_line_types: scanned.tally.unknown_line_types.get(&period).cloned().unwrap_or_default(),
-        })
-    }
-
     /// Lists the export again: a file that changed while it was read may have been read half old, half new.
     async fn check_unchanged(&self, app: &App) -> Result<(), Failure> {
         let listing = list(&self.store, &app.settings.source.location).await?;
@@ -220,6 +201,35 @@ impl Export {
             }
         }
     }
+}
+
+/// Writes one period of what was found.
+async fn write(
+    lake: &Lake,
+    scanned: &Scanned,
+    unit: &ScanUnit,
+    period: BillingPeriod,
+    fingerprint: String,
+) -> Result<Generation, Failure> {
+    let cost_lines = scanned.cost_lines(period);
+    lake.write_generation(period, &fingerprint, &CostLine::TABLE, cost_lines).await?;
+    lake.write_generation_rows(period, &fingerprint, &scanned.credit_lines()?).await?;
+    let formats: BTreeSet<&str> = unit.files.iter().map(CountedFile::format).collect();
+    let totals = scanned.tally.totals.iter().filter(|((of, _), _)| *of == period);
+    Ok(Generation {
+        fingerprint,
+        format: formats.into_iter().collect::<Vec<_>>().join(", "),
+        files: unit.files.iter().filter(|file| file.census.contains_key(&period)).map(source_file).collect(),
+        totals: totals
+            .map(|((_, currency), (lines, export_total))| CurrencyTotal {
+                currency: currency.clone(),
+                export_total: *export_total,
+                lines: *lines,
+            })
+            .collect(),
+        blank_costs: scanned.tally.blank_costs.get(&period).copied().unwrap_or(0),
+        unknown_line_types: scanned.tally.unknown_line_types.get(&period).cloned().unwrap_or_default(),
+    })
 }
 
 fn source_file(file: &CountedFile) -> SourceFile {

@@ -35,7 +35,7 @@ pub(crate) async fn join_allocations(app: &App, _lock: &LakeLock) -> Result<Join
 
 async fn write_cells(app: &App, detected: &Detected, reference: &ReferenceFiles) -> Result<(), Failure> {
     let targets = Arc::new(RuleTargets::new(&reference.cost_rules));
-    for_each(app, detected.periods.iter().cloned(), |lake, run_id, detected| {
+    for_each(app, app.settings.threads(), detected.periods.iter().cloned(), |lake, run_id, detected| {
         let targets = Arc::clone(&targets);
         async move {
             let lines = lake.generation_stream::<CostLine>(detected.period, &detected.fingerprint).await?;

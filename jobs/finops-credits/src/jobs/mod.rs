@@ -40,10 +40,11 @@ pub(crate) fn session(app: &App) -> Result<SessionContext, Failure> {
     Ok(money_sql::session(app.settings.threads(), runtime))
 }
 
-/// Works on items that do not depend on each other, as many at once as there are threads. Results come in order of the
-/// items; the first failure in that order ends it.
+/// Works on items that do not depend on each other, `at_once` at a time. Results come in order of the items; the first
+/// failure in that order ends it.
 pub(crate) async fn for_each<T, R, W>(
     app: &App,
+    at_once: usize,
     items: impl IntoIterator<Item = T>,
     work: impl Fn(Arc<Lake>, String, T) -> W,
 ) -> Result<Vec<R>, Failure>
@@ -53,7 +54,7 @@ where
 {
     let started = items.into_iter().map(|item| work(Arc::clone(&app.lake), app.run_id.clone(), item));
     futures::stream::iter(started.map(|work| AbortOnDropHandle::new(tokio::spawn(work))))
-        .buffered(app.settings.threads())
+        .buffered(at_once)
         .map(|finished| finished.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
         .try_collect()
         .await

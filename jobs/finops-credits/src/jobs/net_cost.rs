@@ -27,7 +27,7 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<(), Fa
     let _done: NaiveDate = app.lake.finished_job(&app.run_id, FIFO).await?;
     let stage = Arc::new(Stage::open(app, detected).await?);
     app.lake.begin_staging(&app.run_id).await?;
-    let months = for_each(app, joined.periods(app), |lake, run_id, period| {
+    let months = for_each(app, app.settings.threads(), joined.periods(app), |lake, run_id, period| {
         let stage = Arc::clone(&stage);
         async move { stage.period(&lake, &run_id, period).await }
     });
