@@ -15,7 +15,7 @@ fn unknown_key_is_named_with_line_and_the_known_ones() {
         &Published::new(),
         "[run]\nasof = \"2026-03-31\"",
         "TOML parse error at line 11, column 1\n   |\n11 | asof = \"2026-03-31\"\n   | ^^^^\n\
-         unknown field `asof`, expected one of `as_of`, `threads`, `keep_runs`",
+         unknown field `asof`, expected one of `as_of`, `threads`, `memory_limit`, `keep_runs`",
     );
 }
 
@@ -30,6 +30,7 @@ fn bad_values_are_named_with_their_key() {
         ),
         ("[run]\nthreads = 0", "[run] threads must be at least 1"),
         ("[run]\nkeep_runs = 0", "[run] keep_runs must be at least 1"),
+        ("[run]\nmemory_limit = \"1 MiB\"", "[run] memory_limit 1.0 MiB is too little; give at least 64.0 MiB"),
         (
             "[credits]\ndescription_patterns = [\"(?P<name>.*)\"]",
             "[credits] description_patterns: \"(?P<name>.*)\" has no group named code",

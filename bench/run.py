@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Times finops-credits beside other engines on the same data, in turn, and checks that all find the same.
+
+  bench/run.py [--rows 10000000] [--periods 12] [--repeats 5] [--work DIR] [--binary FILE]
+
+Makes a virtual environment and the data below --work (default: target/bench of the checkout), builds the release binary
+unless one is named, and prints a table. The common work is the scan to cells: cost lines by rule, credit lines and cells,
+written as Parquet; `run` is everything, from an empty lake. Every other engine's tables must equal ours to the last decimal.
+"""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+PEERS = ("duckdb", "datafusion")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--periods", type=int, default=12)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--work", type=pathlib.Path, default=HERE.parent / "target" / "bench")
+    parser.add_argument("--binary", type=pathlib.Path)
+    return parser.parse_args()
+
+
+def timed(command, **options):
+    """Wall seconds, CPU seconds and peak memory in MiB of a process that must succeed."""
+    start = time.perf_counter()
+    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, **options)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - start
+    if status:
+        sys.exit(f"{command[0]} failed: {command}")
+    return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "rss": usage.ru_maxrss / 1024}
+
+
+def together(parts):
+    return {"wall": sum(p["wall"] for p in parts), "cpu": sum(p["cpu"] for p in parts), "rss": max(p["rss"] for p in parts)}
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.work = options.work.resolve()
+        self.data = self.work / f"data-{options.rows}-{options.periods}"
+        self.python = self.work / "venv" / "bin" / "python"
+        self.binary = options.binary or self.build()
+
+    def build(self):
+        subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=HERE.parent, check=True)
+        meta = subprocess.run(["cargo", "metadata", "--no-deps", "--format-version", "1"], cwd=HERE.parent, check=True, capture_output=True)
+        return pathlib.Path(json.loads(meta.stdout)["target_directory"]) / "release" / "finops-credits"
+
+    def prepare(self):
+        self.work.mkdir(parents=True, exist_ok=True)
+        if not self.python.exists():
+            subprocess.run([sys.executable, "-m", "venv", self.work / "venv"], check=True)
+        pip = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "-r", HERE / "requirements.txt"], check=True)
+        if not (self.data / "credits.toml").exists():
+            size = ["--rows", self.options.rows, "--periods", self.options.periods, "--out", self.data]
+            subprocess.run([str(word) for word in (self.python, HERE / "make_data.py", *size)], check=True)
+        for file in self.data.glob("cur/data/*/*.parquet"):  # warm the page cache
+            file.read_bytes()
+
+    def ours(self, *command):
+        return timed([self.binary, "--config", self.data / "credits.toml", *command])
+
+    def common_work(self):
+        shutil.rmtree(self.data / "lake", ignore_errors=True)
+        return together([self.ours(job, "--run-id", "bench") for job in ("detect-credits", "join-allocations")])
+
+    def whole_run(self):
+        shutil.rmtree(self.data / "lake", ignore_errors=True)
+        return self.ours("run")
+
+    def peer(self, name):
+        out = self.work / "out" / name
+        shutil.rmtree(out, ignore_errors=True)
+        return timed([self.python, HERE / "peers" / f"{name}_peer.py", self.data, out, self.options.threads])
+
+    def check(self):
+        """Every peer's tables equal ours."""
+        self.common_work()
+        for name in PEERS:
+            self.peer(name)
+            subprocess.run([self.python, HERE / "compare.py", self.data / "lake", self.work / "out" / name], check=True)
+
+    def measure(self):
+        contestants = {"finops-credits, common work": self.common_work, "finops-credits, whole run": self.whole_run}
+        contestants |= {f"{name}, common work": (lambda name=name: self.peer(name)) for name in PEERS}
+        times = {name: [] for name in contestants}
+        for _ in range(self.options.repeats):
+            for name, work in contestants.items():
+                times[name].append(work())
+        return times
+
+
+def table(times):
+    median = lambda name, key: statistics.median(sample[key] for sample in times[name])
+    ours = next(iter(times))
+    lines = ["| | wall s | spread | CPU s | peak MiB | wall, times ours | CPU, times ours |", "|---|---|---|---|---|---|---|"]
+    for name, samples in times.items():
+        walls = [sample["wall"] for sample in samples]
+        lines.append(
+            f"| {name} | {median(name, 'wall'):.2f} | {min(walls):.2f}-{max(walls):.2f} | {median(name, 'cpu'):.2f} | {median(name, 'rss'):.0f} "
+            f"| {median(name, 'wall') / median(ours, 'wall'):.2f} | {median(name, 'cpu') / median(ours, 'cpu'):.2f} |")
+    return "\n".join(lines)
+
+
+def main():
+    options = arguments()
+    bench = Bench(options)
+    bench.prepare()
+    bench.check()
+    times = bench.measure()
+    versions = (HERE / "requirements.txt").read_text().split()
+    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    about = f"{options.rows:,} lines, {options.periods} periods, {options.threads} threads, medians of {options.repeats}; {cpu}; {', '.join(versions)}"
+    (bench.work / "results.json").write_text(json.dumps({"about": about, "times": times}, indent=1))
+    print(f"{about}\n\n{table(times)}")
+
+
+if __name__ == "__main__":
+    main()
