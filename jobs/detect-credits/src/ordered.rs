@@ -1,6 +1,7 @@
 //! The cells of a scan in order, read off once: cost lines and credit lines of one period after the other.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, UInt32Array};
 use arrow::datatypes::{Date32Type, Decimal128Type, SchemaRef, UInt32Type};
@@ -13,15 +14,17 @@ use futures::StreamExt;
 use schemas::TableRow;
 use schemas::tables::{CostLine, CreditLine};
 
-use crate::description::DescriptionParser;
+use crate::description::{CreditNames, DescriptionParser};
 use crate::lines::{MEASURES, Measures};
-use crate::names::Names;
+use crate::names::{Names, lock};
 
 /// Cells in order of period, day, payer, account, service, currency, rule; then, on credit lines, description.
 pub(crate) struct OrderedCells {
     source: tokio::sync::Mutex<Source>,
     names: Arc<Names>,
     descriptions: DescriptionParser,
+    /// What descriptions say, by their place in the order of all texts.
+    parsed: Mutex<HashMap<Option<u32>, CreditNames>>,
     /// Of the period that was read last.
     credits: Mutex<Vec<CreditLine>>,
 }
@@ -162,7 +165,7 @@ impl OrderedCells {
         descriptions: DescriptionParser,
     ) -> Self {
         let source = tokio::sync::Mutex::new(Source { stream, next: first });
-        Self { source, names, descriptions, credits: Mutex::default() }
+        Self { source, names, descriptions, parsed: Mutex::default(), credits: Mutex::default() }
     }
 
     /// `cost_lines` of a period, in order of the table's grain. Periods come oldest first.
@@ -191,7 +194,7 @@ impl OrderedCells {
             if rows.is_credit.value(row) {
                 let description = rows.description.is_valid(row).then(|| rows.description.value(row));
                 let credit = self.credit_line(key, description, units)?;
-                self.credits.lock().unwrap_or_else(PoisonError::into_inner).push(credit);
+                lock(&self.credits).push(credit);
             }
         }
         Ok(())
@@ -208,8 +211,10 @@ impl OrderedCells {
             None => exec_err!("a cell has no text {rank}"),
         };
         let some_text = |rank: Option<u32>| rank.map(text).transpose();
-        let (account_id, description) = (text(key.account)?, some_text(description)?);
-        let names = self.descriptions.parse(description.as_deref());
+        let (account_id, rank) = (text(key.account)?, description);
+        let description = some_text(rank)?;
+        let mut parsed = lock(&self.parsed);
+        let names = parsed.entry(rank).or_insert_with(|| self.descriptions.parse(description.as_deref())).clone();
         let [_, _, _, aws_credits, ..] = units;
         let Some(usage_date) = Date32Type::to_naive_date_opt(key.usage_date) else {
             return exec_err!("a cell has no day");
@@ -233,7 +238,7 @@ impl OrderedCells {
 
     /// `credit_lines` of the period whose cost lines were read last, in order of the table's grain.
     pub(crate) fn credit_lines(&self) -> Result<Vec<CreditLine>> {
-        let mut credits = std::mem::take(&mut *self.credits.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut credits = std::mem::take(&mut *lock(&self.credits));
         credits.sort_by(|left, right| grain(left).cmp(&grain(right)));
         // Credit lines have no rule: lines of one cell under two rules are one.
         let mut lines: Vec<CreditLine> = Vec::with_capacity(credits.len());

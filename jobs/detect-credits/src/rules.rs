@@ -37,7 +37,7 @@ pub(crate) fn tag_key(key: &str) -> String {
 ///
 /// A line is matched by what each of its attributes *claims*: the rules with a condition on the attribute that its
 /// value meets. Claims depend on one value, so they are worked out once per dictionary entry; the first rule depends on
-/// the claims alone, so it is worked out once per combination of them ([`RuleFinder`]).
+/// the claims alone, so it is worked out once per combination of them (`RuleFinder`).
 #[derive(Debug, Clone)]
 pub struct RuleMatcher {
     rules: Vec<CompiledRule>,

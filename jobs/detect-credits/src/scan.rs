@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::SchemaRef;
 use credit_ledger::BillingPeriod;
@@ -19,7 +19,7 @@ use schemas::tables::CreditLine;
 
 use crate::census::CountedFile;
 use crate::lines::{LineReader, LineState, PartReader, Tally, schema};
-use crate::names::Names;
+use crate::names::{Names, lock};
 use crate::ordered::OrderedCells;
 use crate::raw::RawStream;
 use crate::{DetectError, plan};
@@ -80,10 +80,6 @@ struct Shared {
     tally: Mutex<Tally>,
     failures: Mutex<Vec<DetectError>>,
     progress: Arc<Progress>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads a unit. Every bad file is reported, each at its first bad row, whatever the number of threads.

@@ -40,6 +40,8 @@ pub(crate) struct PartReader<'a> {
     layout: &'a Layout,
     file: &'a str,
     periods: &'a [BillingPeriod],
+    /// Of the periods, as days since 1970.
+    first_days: Vec<i32>,
     /// Where the export states none.
     currency: Option<u32>,
     known: Known<'a>,
@@ -54,7 +56,8 @@ impl<'a> PartReader<'a> {
         periods: &'a [BillingPeriod],
     ) -> Self {
         let currency = reader.currency.as_deref().map(|currency| names.number(currency));
-        Self { reader, names, layout, file, periods, currency, known: Known::new(layout, &reader.rules) }
+        let first_days = periods.iter().map(|period| Date32Type::from_naive_date(period.first_day())).collect();
+        Self { reader, names, layout, file, periods, first_days, currency, known: Known::new(layout, &reader.rules) }
     }
 
     /// Reads a batch: lines of the wanted periods are summed in `state`, others are left alone.
@@ -64,8 +67,8 @@ impl<'a> PartReader<'a> {
         for index in 0..batch.rows {
             let row = batch.first_row + index as u64;
             let period = self.period(&columns, index, row)?;
-            if self.periods.contains(&period) {
-                self.read_line(&columns, index, row, period, state)?;
+            if let Some(wanted) = self.periods.iter().position(|wanted| *wanted == period) {
+                self.read_line(&columns, (index, row), wanted, state)?;
             }
         }
         Ok(())
@@ -93,12 +96,15 @@ impl<'a> PartReader<'a> {
     fn read_line(
         &mut self,
         columns: &Columns,
-        index: usize,
-        row: u64,
-        period: BillingPeriod,
+        (index, row): (usize, u64),
+        wanted: usize,
         state: &mut LineState,
     ) -> Result<(), DetectError> {
         let layout = self.layout;
+        let Some((period, first_day)) = self.periods.get(wanted).copied().zip(self.first_days.get(wanted).copied())
+        else {
+            return Ok(());
+        };
         let start = columns.start.get(index, &mut self.known.start);
         let start = start.map_err(|text| self.problem(row, layout.start, no_date(&text)))?;
         let usage_date = start.ok_or_else(|| self.problem(row, layout.start, BLANK.to_owned()))?;
@@ -134,10 +140,10 @@ impl<'a> PartReader<'a> {
         let (cost, credits, is_focus) = (self.reader.cost, &self.reader.credits, layout.format == Format::Focus);
         let measures = MeasureRules { cost, credits, is_focus }.measures(&facts).map_err(|_| overflow(self))?;
         let fixed = [payer.claim, account.claim, service.claim];
-        let rule = self.rule(columns, (index, row), period, fixed, state)?;
+        let rule = self.rule(columns, (index, row), wanted, fixed, state)?;
         let credit = description.filter(|description| !description.is_refund);
         let key = CellKey {
-            period: Date32Type::from_naive_date(period.first_day()),
+            period: first_day,
             usage_date,
             payer: payer.name,
             account: account.name,
@@ -259,15 +265,14 @@ impl<'a> PartReader<'a> {
         &mut self,
         columns: &Columns,
         (index, row): (usize, u64),
-        period: BillingPeriod,
+        wanted: usize,
         fixed: [u32; 3],
         state: &mut LineState,
     ) -> Result<u32, DetectError> {
         let region = self.region(columns, (index, row), state)?;
         let LineState { finder, line, line_before, .. } = state;
         let [payer, account, service] = fixed;
-        let position = self.periods.iter().position(|wanted| *wanted == period).unwrap_or(0);
-        let known = [u32::try_from(position).unwrap_or(u32::MAX), payer, account, service, region];
+        let known = [u32::try_from(wanted).unwrap_or(u32::MAX), payer, account, service, region];
         for (slot, known) in line.iter_mut().zip(known) {
             *slot = known;
         }
@@ -277,8 +282,8 @@ impl<'a> PartReader<'a> {
         let categories =
             tags.and_then(|()| self.known.categories.put(&columns.categories, index, (rules, finder), claims));
         categories.map_err(|NoObject { column, text }| self.no_object(row, column, &text))?;
-        if line != line_before {
-            let found = finder.first_match(rules, period, line);
+        if let (true, Some(period)) = (line != line_before, self.periods.get(wanted)) {
+            let found = finder.first_match(rules, *period, line);
             let name = found.and_then(|rule| state.rule_names.get(rule as usize)).copied();
             state.rule_before = name.unwrap_or(NO_NAME);
             line_before.clone_from(line);
