@@ -89,7 +89,7 @@ pub struct RunSettings {
 }
 
 /// Below this a sort cannot even merge what it spilled.
-const LEAST_MEMORY: ByteSize = ByteSize::mib(64);
+const LEAST_MEMORY: ByteSize = ByteSize::mib(256);
 
 /// `"2026-10-31"` or `2026-10-31`.
 fn date<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {

@@ -185,6 +185,20 @@ impl GroupsAccumulator for Totals {
         self.update_batch(values, group_indices, opt_filter, total_num_groups)
     }
 
+    fn supports_convert_to_state(&self) -> bool {
+        true
+    }
+
+    /// Each amount is the sum of its own row: rows that are mostly groups of one need no table.
+    fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
+        let amounts = column(values)?.iter().enumerate().map(|(row, units)| {
+            let kept = opt_filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
+            units.filter(|_| kept)
+        });
+        let amounts: Decimal128Array = amounts.collect();
+        Ok(vec![Arc::new(amounts.with_precision_and_scale(self.precision, self.scale)?)])
+    }
+
     fn size(&self) -> usize {
         self.units.capacity() * size_of::<Option<i128>>()
     }

@@ -27,6 +27,8 @@ pub fn session(threads: usize, runtime: Arc<RuntimeEnv>) -> SessionContext {
     let options = config.options_mut();
     options.execution.parquet.schema_force_view_types = false;
     options.execution.listing_table_factory_infer_partitions = true;
+    // The scan's partitions sum before: a second table of the same groups would be of no use.
+    options.execution.skip_partial_aggregation_probe_rows_threshold = 8192;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.sql_parser.parse_float_as_decimal = true;
     let state =

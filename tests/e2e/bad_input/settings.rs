@@ -30,7 +30,7 @@ fn bad_values_are_named_with_their_key() {
         ),
         ("[run]\nthreads = 0", "[run] threads must be at least 1"),
         ("[run]\nkeep_runs = 0", "[run] keep_runs must be at least 1"),
-        ("[run]\nmemory_limit = \"1 MiB\"", "[run] memory_limit 1.0 MiB is too little; give at least 64.0 MiB"),
+        ("[run]\nmemory_limit = \"1 MiB\"", "[run] memory_limit 1.0 MiB is too little; give at least 256.0 MiB"),
         (
             "[credits]\ndescription_patterns = [\"(?P<name>.*)\"]",
             "[credits] description_patterns: \"(?P<name>.*)\" has no group named code",

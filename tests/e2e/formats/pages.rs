@@ -148,11 +148,11 @@ fn a_memory_limit_changes_no_byte() {
     let expected = published(&sample(None));
     let workspace = sample(None);
     let settings = std::fs::read_to_string(workspace.path("credits.toml")).expect("settings");
-    workspace.write("credits.toml", settings.replace("[run]\n", "[run]\nmemory_limit = \"64 MiB\"\n"));
+    workspace.write("credits.toml", settings.replace("[run]\n", "[run]\nmemory_limit = \"256 MiB\"\n"));
     assert_same("in little memory", &published(&workspace), &expected);
     workspace.write("credits.toml", settings.replace("[run]\n", "[run]\nmemory_limit = \"1 MiB\"\n"));
     let problem = workspace.try_run(AS_OF, &["run"]).expect_err("too little");
-    assert!(problem.contains("[run] memory_limit 1.0 MiB is too little; give at least 64.0 MiB"), "{problem}");
+    assert!(problem.contains("[run] memory_limit 1.0 MiB is too little; give at least 256.0 MiB"), "{problem}");
 }
 
 /// The rows with each map as `change` leaves it: entries before, then what is appended.

@@ -26,7 +26,7 @@ use crate::progress::ScanBar;
 use crate::run::App;
 use crate::{Failure, Kind};
 
-/// Units read at once: while the sums of one are written, the lines of the next are read.
+/// Units read at once: while the sums of one are written, the lines of the next are read. One under a memory limit.
 const UNITS_AT_ONCE: usize = 2;
 
 /// Raised when the same files would be read to other lines than before.
@@ -136,7 +136,8 @@ impl Export {
         let bar = ScanBar::new(bytes, app.watched);
         let changed = Arc::new(changed);
         let threads = app.settings.threads();
-        let reading = for_each(app, UNITS_AT_ONCE, units, |lake, _, unit| {
+        let at_once = if app.settings.run.memory_limit.is_some() { 1 } else { UNITS_AT_ONCE };
+        let reading = for_each(app, at_once, units, |lake, _, unit| {
             let (export, context, changed, bar) =
                 (Arc::clone(self), context.clone(), Arc::clone(&changed), bar.clone());
             async move { export.read_unit(&lake, &context, threads, unit, &changed, &bar).await }
