@@ -9,6 +9,7 @@ import sys
 import datafusion
 import pyarrow as pa
 import pyarrow.csv
+from common import CHARGE, COST, ELIGIBLE, KEYS, SUMS, TYPE
 from datafusion import DataFrameWriteOptions, SessionConfig, SessionContext
 
 data, out, threads = sys.argv[1:4]
@@ -19,15 +20,6 @@ header = open(f"{data}/reference/cost_rules.csv").readline().strip().split(",")
 text = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in header}, strings_can_be_null=True)
 rules = pyarrow.csv.read_csv(f"{data}/reference/cost_rules.csv", convert_options=text)
 ctx.register_record_batches("rules", [rules.to_batches()])
-COST = "cast(round(line_item_unblended_cost, 10) as decimal(38,10))"
-TYPE = "line_item_line_item_type"
-CHARGE = f"{TYPE} not in ('Credit', 'Tax', 'Refund')"
-ELIGIBLE = f"""(bill_billing_entity is distinct from 'AWS Marketplace')
-  and not ({TYPE} = 'Fee' and (coalesce(reservation_reservation_a_r_n, '') <> '' or coalesce(savings_plan_savings_plan_a_r_n, '') <> ''))
-  and {TYPE} <> 'SavingsPlanUpfrontFee' and (line_item_product_code is distinct from 'AmazonRegistrar')"""
-KEYS = "billing_period, usage_date, payer_account_id, account_id, service, currency"
-MEASURES = ("charges", "tax", "refunds", "aws_credits", "eligible_charges", "unblended_charges")
-SUMS = ", ".join(f"cast(coalesce(sum({m}), 0) as decimal(38,10)) as {m}" for m in MEASURES)
 lines = ctx.sql(f"""
   select bp, usage_date, payer_account_id, account_id, service, currency, t1, t2, t3, is_credit, description,
          sum(cost) filter (where kind = 'charge') as charges, sum(cost) filter (where kind = 'Tax') as tax,

@@ -8,32 +8,26 @@ import sys
 
 import duckdb
 
+from common import CHARGE, COST, ELIGIBLE, KEYS, SUMS, TYPE
+
 data, out, threads = sys.argv[1:4]
 os.makedirs(out, exist_ok=True)
 con = duckdb.connect()
 con.execute(f"set threads={threads}; set preserve_insertion_order=false")
 con.execute(f"create temp table rules as select * from read_csv('{data}/reference/cost_rules.csv', all_varchar=true)")
-COST = "cast(round(line_item_unblended_cost, 10) as decimal(38,10))"
-TYPE = "line_item_line_item_type"
-ELIGIBLE = f"""(bill_billing_entity is distinct from 'AWS Marketplace')
-  and not ({TYPE} = 'Fee' and (coalesce(reservation_reservation_a_r_n, '') <> '' or coalesce(savings_plan_savings_plan_a_r_n, '') <> ''))
-  and {TYPE} <> 'SavingsPlanUpfrontFee' and (line_item_product_code is distinct from 'AmazonRegistrar')"""
-KEYS = "billing_period, usage_date, payer_account_id, account_id, service, currency"
-MEASURES = ("charges", "tax", "refunds", "aws_credits", "eligible_charges", "unblended_charges")
-SUMS = ", ".join(f"coalesce(sum({m}), 0)::decimal(38,10) as {m}" for m in MEASURES)
 con.execute(f"""create temp table lines as
   select strftime(bill_billing_period_start_date, '%Y-%m') as billing_period, line_item_usage_start_date::date as usage_date,
          bill_payer_account_id as payer_account_id, line_item_usage_account_id as account_id,
          line_item_product_code as service, line_item_currency_code as currency,
          resource_tags['user_cost_center'] as t1, resource_tags['user_app'] as t2, cost_category['BusinessUnit'] as t3,
          {TYPE} = 'Credit' as is_credit, case when {TYPE} = 'Credit' then line_item_line_item_description end as description,
-         sum({COST}) filter ({TYPE} not in ('Credit', 'Tax', 'Refund')) as charges,
+         sum({COST}) filter ({CHARGE}) as charges,
          sum({COST}) filter ({TYPE} = 'Tax') as tax, sum({COST}) filter ({TYPE} = 'Refund') as refunds,
          sum({COST}) filter ({TYPE} = 'Credit') as aws_credits,
-         sum({COST}) filter ({TYPE} not in ('Credit', 'Tax', 'Refund') and {ELIGIBLE}) as eligible_charges
+         sum({COST}) filter ({CHARGE} and {ELIGIBLE}) as eligible_charges
   from read_parquet('{data}/cur/data/*/*.parquet', hive_partitioning=false)
   group by all""")
-con.execute(f"""create temp table ruled as
+con.execute("""create temp table ruled as
   select l.*, charges as unblended_charges, coalesce(r1.rule_id, r2.rule_id, r3.rule_id, r4.rule_id) as rule_id
   from lines l
   left join (select * from rules where tag_key = 'user_cost_center') r1 on r1.tag_value = t1

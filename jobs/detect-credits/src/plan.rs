@@ -10,7 +10,7 @@ use crate::lines::{KEYS, MEASURES};
 use crate::names::{Names, RankOf};
 
 /// The keys that are texts: numbers in, places in the order of the texts out.
-pub(crate) const TEXTS: [&str; 6] = ["payer_account_id", "account_id", "service", "currency", "rule_id", "description"];
+const TEXTS: [&str; 6] = ["payer_account_id", "account_id", "service", "currency", "rule_id", "description"];
 
 /// The lines summed by all keys: one row per cell, rule and, on credit lines, description; in order of the keys.
 pub(crate) fn ordered_cells(lines: DataFrame, names: &Arc<Names>) -> Result<DataFrame> {

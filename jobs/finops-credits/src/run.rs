@@ -37,6 +37,8 @@ impl App {
 /// The one [`Failure`] it ends with.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     let settings = Settings::load(&cli.config)?;
+    // The ledger's threads; a second command in one process keeps those of the first.
+    let _set_before = rayon::ThreadPoolBuilder::new().num_threads(settings.threads()).build_global();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.threads())
         .enable_all()
