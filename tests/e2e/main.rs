@@ -11,6 +11,7 @@ mod cli;
 mod determinism;
 mod faults;
 mod formats;
+mod incremental;
 mod interop;
 mod model;
 mod organisation;

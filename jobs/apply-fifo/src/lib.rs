@@ -10,7 +10,7 @@
 
 mod spend;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDate;
 use credit_ledger::{
@@ -83,6 +83,25 @@ impl CreditBook {
     #[must_use]
     pub fn first_period(&self) -> Option<BillingPeriod> {
         self.ledger.first_period()
+    }
+
+    /// The lots in FIFO order.
+    pub fn lots(&self) -> impl ExactSizeIterator<Item = &Lot> {
+        self.ledger.lots()
+    }
+
+    /// What AWS applied in `period`, by credit.
+    pub fn aws_applied(&self, period: BillingPeriod) -> impl Iterator<Item = (&str, Money)> {
+        let of_period = self.aws_applied.range((period, String::new())..).take_while(move |((of, _), _)| *of == period);
+        of_period.map(|((_, credit_key), amount)| (credit_key.as_str(), *amount))
+    }
+
+    /// Takes the book up where it stood after `posted`, by the balances of that period. False, and nothing changes,
+    /// where they are of other lots.
+    pub fn resume(&mut self, posted: BillingPeriod, balances: &[CreditBalance]) -> bool {
+        let remaining: HashMap<(&str, i32), Money> =
+            balances.iter().map(|row| ((row.credit_key.as_str(), row.lot), row.remaining)).collect();
+        self.ledger.resume(posted, &remaining)
     }
 
     /// Applies the credits to one period's spend, as [`SpendReader`] collects it. Periods come oldest first, without gaps.

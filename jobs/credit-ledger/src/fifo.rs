@@ -136,6 +136,26 @@ impl Ledger {
         self.accounts.iter().map(|account| account.lot.issue_period()).min()
     }
 
+    /// Takes a book up where it stood after `posted`: `remaining` says what was left of the lots that had counted by
+    /// then. False, and nothing changes, where it knows other lots than these.
+    pub fn resume(&mut self, posted: BillingPeriod, remaining: &HashMap<(&str, i32), Money>) -> bool {
+        let counted = |account: &LotAccount| account.lot.first_period(self.policy) <= posted;
+        let left: Vec<Option<Money>> = self
+            .accounts
+            .iter()
+            .map(|account| remaining.get(&(account.lot.credit_key.as_str(), account.lot.lot)).copied())
+            .collect();
+        let fits = self.accounts.iter().zip(&left).all(|(account, left)| counted(account) == left.is_some());
+        if !fits || left.iter().flatten().count() != remaining.len() {
+            return false;
+        }
+        for (account, left) in self.accounts.iter_mut().zip(left) {
+            account.remaining = left.unwrap_or(account.remaining);
+        }
+        self.posted = Some(posted);
+        true
+    }
+
     /// Draws, expires and balances one period. `cells` is the whole spend of the period, in any order.
     ///
     /// # Errors

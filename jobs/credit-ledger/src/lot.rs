@@ -36,6 +36,12 @@ impl Lot {
         BillingPeriod::of(self.issue_date)
     }
 
+    /// The first period in which the lot counts for anything.
+    #[must_use]
+    pub fn first_period(&self, policy: Policy) -> BillingPeriod {
+        self.issue_period().min(BillingPeriod::of(policy.window_begin(self)))
+    }
+
     /// The days of `period` on which the lot may draw, both ends included; `None` where the window misses it.
     #[must_use]
     pub fn window_in(&self, policy: Policy, period: BillingPeriod) -> Option<(NaiveDate, NaiveDate)> {

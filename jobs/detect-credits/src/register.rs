@@ -99,10 +99,8 @@ fn credit(
     lines: &[&(BillingPeriod, CreditLine)],
     logged: Option<&CreditLogRow>,
 ) -> Result<Option<RegisteredCredit>, DetectError> {
-    let order = |(period, line): &&(BillingPeriod, CreditLine)| {
-        (line.usage_date, *period, line.payer_account_id.clone(), line.account_id.clone(), line.description.clone())
-    };
-    let Some((_, first)) = lines.iter().copied().min_by_key(order) else { return Ok(None) };
+    let first = lines.iter().copied().min_by(|left, right| place(left).cmp(&place(right)));
+    let Some((_, first)) = first else { return Ok(None) };
     let last_cur_date = lines.iter().map(|(_, line)| line.usage_date).max();
     let manual = logged.filter(|row| row.issue_date_source == MANUAL);
     let inferred = first.usage_date.checked_sub_days(Days::new(1)).unwrap_or(first.usage_date);
@@ -125,6 +123,11 @@ fn credit(
         last_cur_date,
         aws_applied,
     }))
+}
+
+/// The order in which a credit's lines count as earlier.
+fn place((period, line): &(BillingPeriod, CreditLine)) -> impl Ord + '_ {
+    (line.usage_date, *period, &line.payer_account_id, &line.account_id, &line.description)
 }
 
 fn applied(key: &str, lines: &[&(BillingPeriod, CreditLine)]) -> Result<Vec<AppliedByAws>, DetectError> {
@@ -172,7 +175,10 @@ pub fn journal(
     let newest = newest_revisions(log);
     let rows = register.credits.iter().filter_map(|credit| {
         let known = newest.get(credit.credit_key.as_str());
-        let row = CreditLogRow {
+        if known.is_some_and(|known| says(known, credit)) {
+            return None;
+        }
+        Some(CreditLogRow {
             credit_key: credit.credit_key.clone(),
             revision: known.map_or(1, |row| row.revision.saturating_add(1)),
             promotion_code: credit.promotion_code.clone(),
@@ -188,17 +194,24 @@ pub fn journal(
             issue_date_source: credit.issue_date_source.clone(),
             detected_at,
             run_id: run_id.to_owned(),
-        };
-        let same = known.is_some_and(|known| {
-            let stamped = CreditLogRow {
-                revision: known.revision,
-                detected_at: known.detected_at,
-                run_id: known.run_id.clone(),
-                ..row.clone()
-            };
-            stamped == **known
-        });
-        (!same).then_some(row)
+        })
     });
     rows.collect()
+}
+
+/// True if the row says of the credit what is known now.
+fn says(row: &CreditLogRow, credit: &RegisteredCredit) -> bool {
+    let logged = (&row.promotion_code, &row.account_id, &row.owner_account_id, &row.credit_id, &row.payer_account_id);
+    let known = (
+        &credit.promotion_code,
+        &credit.account_id,
+        &credit.owner_account_id,
+        &credit.credit_id,
+        &credit.payer_account_id,
+    );
+    let logged_as = (&row.currency, &row.description, &row.credit_class);
+    let known_as = (&credit.currency, &credit.description, &credit.credit_class);
+    let logged_dates = (row.first_cur_date, row.issue_date, &row.issue_date_source);
+    let known_dates = (credit.first_cur_date, credit.issue_date, &credit.issue_date_source);
+    logged == known && logged_as == known_as && logged_dates == known_dates
 }

@@ -6,6 +6,7 @@
 //!        generations/<period>/…     what was last read of the export, with its pointer current.json
 //!        work/<run id>/…            what jobs of one run hand each other
 //!        superseded/<run id>.json   for a run that was under way when another one was published
+//!        cache/…                    what the next run may take over instead of making it again
 //!        runs/<run id>/<table>/…    staged and published tables, whole
 //!        published -> runs/<id>     the pointer: all tables change at once
 //! ```
@@ -13,6 +14,7 @@
 //! **Invariant:** a file that a pointer reaches is never written again. **Invariant:** each pointer changes in one
 //! step (a rename, an Iceberg commit), so a reader sees the state before or after, never between.
 
+mod cache;
 mod error;
 mod generations;
 mod local;
@@ -23,6 +25,7 @@ mod sources;
 mod store;
 mod work;
 
+pub use cache::MadeFrom;
 pub use error::LakeError;
 pub use generations::{CurrencyTotal, Generation, SourceFile};
 pub use iceberg::ErrorKind as IcebergErrorKind;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::at;
 use crate::work::{self, partition};
-use crate::{Lake, LakeError};
+use crate::{Lake, LakeError, MadeFrom};
 
 /// Says which run is published. The embedded lake has a symbolic link; a cloud adapter brings its own.
 #[async_trait]
@@ -77,6 +77,8 @@ pub struct StagedRun {
     pub started_at: NaiveDateTime,
     /// The export's periods in the run.
     pub periods: Vec<StagedPeriod>,
+    /// What the tables are made from.
+    pub made_from: MadeFrom,
 }
 
 /// One period of the export in a staged run.
@@ -90,7 +92,7 @@ pub struct StagedPeriod {
     pub lines: u64,
 }
 
-fn run_folder(run_id: &str) -> Path {
+pub(crate) fn run_folder(run_id: &str) -> Path {
     Path::from(format!("runs/{run_id}"))
 }
 
@@ -223,6 +225,7 @@ impl Lake {
             self.pointer.switch(run_id).await?;
         }
         self.log_run(run_id, staged, finished_at).await?;
+        self.remember(run_id, &staged.made_from).await?;
         self.drop_old_runs(run_id).await?;
         self.drop_old_generations().await?;
         self.drop_work(run_id).await

@@ -140,6 +140,16 @@ impl Store {
         copied.map_err(|error| self.refused(&to, &error).unwrap_or_else(|| error.into()))
     }
 
+    /// As [`copy`](Self::copy); false where there is nothing to copy.
+    pub(crate) async fn copy_if_there(&self, from: &Path, to: &Path) -> Result<bool, LakeError> {
+        let (from, to) = (from.clone().join(PART), to.clone().join(PART));
+        match self.objects.copy(&from, &to).await {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.refused(&to, &error).unwrap_or_else(|| error.into())),
+        }
+    }
+
     pub(crate) async fn write_record<T: Serialize + Sync>(&self, path: &Path, record: &T) -> Result<(), LakeError> {
         let mut text = serde_json::to_vec_pretty(record).map_err(|source| broken(path, source))?;
         text.push(b'\n');

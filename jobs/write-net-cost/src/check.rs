@@ -43,7 +43,7 @@ pub fn reconcile(
     period: BillingPeriod,
     export: &[ExportTotal],
     totals: &BTreeMap<String, PeriodTotals>,
-    waiting: &BTreeMap<String, Money>,
+    waiting: Option<&BTreeMap<String, Money>>,
 ) -> Result<Vec<Reconciliation>, MoneyError> {
     let export: BTreeMap<&str, &ExportTotal> =
         export.iter().filter(|row| row.billing_period == period).map(|row| (row.currency.as_str(), row)).collect();
@@ -59,7 +59,7 @@ pub fn reconcile(
                 invoice_net: sums.invoice_net,
                 net_cost: sums.net_cost,
                 clearing: sums.clearing,
-                unallocated_aws_credits: waiting.get(currency).copied().unwrap_or_default(),
+                unallocated_aws_credits: waiting.and_then(|waiting| waiting.get(currency)).copied().unwrap_or_default(),
                 difference: export_total.checked_sub(sums.invoice_net)?,
                 rows_read: export.get(currency).map_or(0, |row| row.rows_read),
             })
@@ -67,24 +67,23 @@ pub fn reconcile(
         .collect()
 }
 
-/// What AWS applied in a period of credits that wait, negative, by currency.
+/// What AWS applied of credits that wait, negative, by period and currency.
 ///
 /// # Errors
 /// [`MoneyError`] where a sum leaves the range of money.
 pub fn waiting_credits(
-    period: BillingPeriod,
     register: &[RegisteredCredit],
     allocated: &[AllocatedCredit],
     applied: &[AppliedByAws],
-) -> Result<BTreeMap<String, Money>, MoneyError> {
+) -> Result<BTreeMap<BillingPeriod, BTreeMap<String, Money>>, MoneyError> {
     let waits: BTreeSet<&str> =
         allocated.iter().filter(|row| row.waiting.is_some()).map(|row| row.credit_key.as_str()).collect();
     let currency: BTreeMap<&str, &str> =
         register.iter().map(|credit| (credit.credit_key.as_str(), credit.currency.as_str())).collect();
-    let mut sums: BTreeMap<String, Money> = BTreeMap::new();
-    for row in applied.iter().filter(|row| row.billing_period == period && waits.contains(row.credit_key.as_str())) {
-        let sum =
-            sums.entry(currency.get(row.credit_key.as_str()).copied().unwrap_or_default().to_owned()).or_default();
+    let mut sums: BTreeMap<BillingPeriod, BTreeMap<String, Money>> = BTreeMap::new();
+    for row in applied.iter().filter(|row| waits.contains(row.credit_key.as_str())) {
+        let currency = currency.get(row.credit_key.as_str()).copied().unwrap_or_default();
+        let sum = sums.entry(row.billing_period).or_default().entry(currency.to_owned()).or_default();
         *sum = sum.checked_sub(row.aws_applied)?;
     }
     Ok(sums)
@@ -213,7 +212,7 @@ mod tests {
         };
         let totals =
             BTreeMap::from([("USD".to_owned(), PeriodTotals { invoice_net: money("5"), ..PeriodTotals::default() })]);
-        let rows = reconcile(period, &[export], &totals, &BTreeMap::new()).unwrap();
+        let rows = reconcile(period, &[export], &totals, None).unwrap();
         assert_eq!(
             tie_out(period, &rows),
             ["2026-01: the export sums to 5.0000000001 USD but net_cost to 5.0000000000: 0.0000000001 apart"]

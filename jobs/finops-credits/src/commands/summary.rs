@@ -1,6 +1,6 @@
 //! What `run` ends with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use credit_ledger::{BillingPeriod, Money};
@@ -246,6 +246,8 @@ impl ExportPart {
 
 impl CreditsPart {
     fn of(credits: &[Credit], queue: &[CreditQueue], new: &[String]) -> Self {
+        let waiting: HashSet<&str> = queue.iter().map(|row| row.credit_key.as_str()).collect();
+        let new: HashSet<&str> = new.iter().map(String::as_str).collect();
         let amounts = |keep: &dyn Fn(&Credit) -> bool, amount: fn(&Credit) -> Option<Money>| {
             let kept = credits.iter().filter(|credit| keep(credit));
             let amounts = kept.map(|credit| CreditAmount {
@@ -258,10 +260,8 @@ impl CreditsPart {
         };
         Self {
             registered: credits.len(),
-            new: amounts(&|credit| new.contains(&credit.credit_key), |credit| Some(credit.aws_applied)),
-            waiting: amounts(&|credit| queue.iter().any(|row| row.credit_key == credit.credit_key), |credit| {
-                Some(credit.aws_applied)
-            }),
+            new: amounts(&|credit| new.contains(credit.credit_key.as_str()), |credit| Some(credit.aws_applied)),
+            waiting: amounts(&|credit| waiting.contains(credit.credit_key.as_str()), |credit| Some(credit.aws_applied)),
             expiring_soon: amounts(&|credit| credit.status == "expiring_soon", |credit| credit.remaining),
             expired: amounts(&|credit| credit.status == "expired", |credit| credit.expired),
         }

@@ -21,7 +21,7 @@ use schemas::reference::CostRules;
 use schemas::tables::{AllocationLogRow, CostLine, CreditLogRow, ExportTotal};
 use sha2::{Digest, Sha256};
 
-use super::{DETECT, Detected, DetectedPeriod, PeriodSource, for_each, session};
+use super::{DETECT, Detected, DetectedPeriod, PeriodSource, digest, for_each, hex, session};
 use crate::progress::ScanBar;
 use crate::run::App;
 use crate::{Failure, Kind};
@@ -238,10 +238,6 @@ fn source_file(file: &CountedFile) -> SourceFile {
     SourceFile { path, size, version, lines: file.census.clone() }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn settings_digest(app: &App, rules: &CostRules) -> String {
     let conditions: Vec<_> = rules.iter().map(|rule| (&rule.rule_id, rule.priority, &rule.conditions)).collect();
     let source = &app.settings.source;
@@ -253,8 +249,7 @@ fn settings_digest(app: &App, rules: &CostRules) -> String {
         &credits.ineligible_line_types,
         &credits.ineligible_upfront_fees,
     );
-    let all = (READER_VERSION, conditions, source.cost, &source.currency, patterns, exclusions);
-    hex(&Sha256::digest(format!("{all:?}")))
+    digest(&(READER_VERSION, conditions, source.cost, &source.currency, patterns, exclusions))
 }
 
 type Files = Vec<(ExportFile, Census)>;

@@ -6,6 +6,8 @@ pub(crate) mod join;
 pub(crate) mod net_cost;
 pub(crate) mod publish;
 
+use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -16,6 +18,7 @@ use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt};
 use lake::Lake;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::run::App;
@@ -25,6 +28,20 @@ pub(crate) const DETECT: &str = "detect-credits";
 pub(crate) const JOIN: &str = "join-allocations";
 pub(crate) const FIFO: &str = "apply-fifo";
 pub(crate) const NET_COST: &str = "write-net-cost";
+
+/// Digest of `inputs`.
+pub(crate) fn digest(inputs: &impl Debug) -> String {
+    hex(&Sha256::digest(format!("{inputs:?}")))
+}
+
+/// Digest of what a table is made from; each release of the program makes its tables anew.
+pub(crate) fn made_from(inputs: &impl Debug) -> String {
+    digest(&(env!("CARGO_PKG_VERSION"), inputs))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// A session for the plans of one job.
 ///
@@ -70,7 +87,7 @@ pub(crate) struct DetectedPeriod {
     /// Read in this run, unchanged since an earlier one, or no longer in the export.
     pub(crate) source: PeriodSource,
     pub(crate) blank_costs: u64,
-    pub(crate) unknown_line_types: std::collections::BTreeMap<String, u64>,
+    pub(crate) unknown_line_types: BTreeMap<String, u64>,
 }
 
 /// Where a period's lines come from.
@@ -115,6 +132,8 @@ impl Detected {
 pub(crate) struct JoinRecord {
     /// First month that any table of the run has: of a line, an issue date or a budget.
     pub(crate) first_period: BillingPeriod,
+    /// What the cells of each period are made from.
+    pub(crate) cells: BTreeMap<BillingPeriod, String>,
 }
 
 impl JoinRecord {
@@ -125,5 +144,18 @@ impl JoinRecord {
     /// All months of the run.
     pub(crate) fn periods(&self, app: &App) -> impl Iterator<Item = BillingPeriod> + use<> {
         self.first_period.through(BillingPeriod::of(app.as_of))
+    }
+}
+
+/// What `apply-fifo` leaves beside its tables.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct FifoRecord {
+    /// What draws and balances of each period are made from.
+    pub(crate) credits: BTreeMap<BillingPeriod, String>,
+}
+
+impl FifoRecord {
+    pub(crate) async fn of(app: &App) -> Result<Self, Failure> {
+        Ok(app.lake.finished_job(&app.run_id, FIFO).await?)
     }
 }

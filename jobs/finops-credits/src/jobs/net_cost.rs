@@ -3,31 +3,32 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::NaiveDate;
-use credit_ledger::BillingPeriod;
+use credit_ledger::{BillingPeriod, Money};
 use datafusion::physical_plan::EmptyRecordBatchStream;
 use datafusion::prelude::SessionContext;
-use lake::{Lake, LakeLock, ReferenceFiles, StagedPeriod, StagedRun};
+use lake::{Lake, LakeLock, MadeFrom, ReferenceFiles, StagedPeriod, StagedRun};
 use schemas::TableRow;
+use schemas::reference::Budget;
 use schemas::tables::{
-    AllocatedCredit, AllocationIssue, AppliedByAws, Cell, CreditBalance, CreditConsumption, ExportTotal, HierarchyRow,
-    NetCost, NodeCost, RegisteredCredit,
+    AllocatedCredit, AllocationIssue, AppliedByAws, Cell, CreditBalance, CreditConsumption, CreditImpact, ExportTotal,
+    HierarchyRow, NetCost, NetCostSummary, NodeCost, Reconciliation, RegisteredCredit,
 };
 use write_net_cost::net_cost::net_cost;
 use write_net_cost::standing::{self, AsOf, ToDate};
 use write_net_cost::{check, plan, roll_up};
 
-use super::{Detected, FIFO, JoinRecord, NET_COST, for_each, session};
+use super::{Detected, FifoRecord, JoinRecord, NET_COST, for_each, made_from, session};
 use crate::run::App;
 use crate::{Failure, Kind};
 
 /// Stages all tables and checks them.
 pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<(), Failure> {
-    let (detected, joined) = (Detected::of(app).await?, JoinRecord::of(app).await?);
-    let _done: NaiveDate = app.lake.finished_job(&app.run_id, FIFO).await?;
-    let stage = Arc::new(Stage::open(app, detected).await?);
+    let (detected, joined, applied) =
+        (Detected::of(app).await?, JoinRecord::of(app).await?, FifoRecord::of(app).await?);
+    let periods = joined.periods(app);
+    let stage = Arc::new(Stage::open(app, detected, joined, applied).await?);
     app.lake.begin_staging(&app.run_id).await?;
-    let months = for_each(app, app.settings.threads(), joined.periods(app), |lake, run_id, period| {
+    let months = for_each(app, app.settings.threads(), periods, |lake, run_id, period| {
         let stage = Arc::clone(&stage);
         async move { stage.period(&lake, &run_id, period).await }
     });
@@ -47,6 +48,7 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<(), Fa
         policy: app.settings.credits.policy.clone(),
         started_at: app.now,
         periods: stage.detected.periods.iter().map(staged_period).collect(),
+        made_from: stage.made_from.clone(),
     };
     app.lake.finish_job(&app.run_id, NET_COST, &staged).await?;
     Ok(())
@@ -65,6 +67,11 @@ struct Stage {
     applied: Vec<AppliedByAws>,
     allocated: Vec<AllocatedCredit>,
     export: Vec<ExportTotal>,
+    /// What AWS applied of credits that wait, by period and currency.
+    waiting: BTreeMap<BillingPeriod, BTreeMap<String, Money>>,
+    made_from: MadeFrom,
+    /// What the published run was made from.
+    published: MadeFrom,
 }
 
 /// What one period leaves for the whole.
@@ -75,9 +82,9 @@ struct StagedMonth {
 }
 
 impl Stage {
-    async fn open(app: &App, detected: Detected) -> Result<Self, Failure> {
+    async fn open(app: &App, detected: Detected, joined: JoinRecord, applied: FifoRecord) -> Result<Self, Failure> {
         let (lake, run_id) = (&app.lake, &app.run_id);
-        Ok(Self {
+        let mut stage = Self {
             context: session(app)?,
             detected,
             reference: ReferenceFiles::load(&app.settings)?,
@@ -85,11 +92,65 @@ impl Stage {
             applied: lake.handed_over(run_id, None).await?,
             allocated: lake.handed_over(run_id, None).await?,
             export: lake.handed_over(run_id, None).await?,
-        })
+            made_from: MadeFrom { cells: joined.cells, credits: applied.credits, tables: BTreeMap::new() },
+            published: lake.made_from().await?,
+            waiting: BTreeMap::new(),
+        };
+        stage.waiting = check::waiting_credits(&stage.register, &stage.allocated, &stage.applied)?;
+        stage.made_from.tables = stage.inputs();
+        Ok(stage)
+    }
+
+    /// What the tables of each period are made from.
+    fn inputs(&self) -> BTreeMap<BillingPeriod, String> {
+        let known: BTreeMap<&str, &RegisteredCredit> =
+            self.register.iter().map(|credit| (credit.credit_key.as_str(), credit)).collect();
+        let inputs = self.made_from.credits.iter().map(|(period, credits)| {
+            let budgets: Vec<_> = self.budgets(*period).collect();
+            let applied: Vec<_> = self.applied.iter().filter(|row| row.billing_period == *period).collect();
+            let issued: Vec<_> = applied
+                .iter()
+                .filter_map(|row| known.get(row.credit_key.as_str()))
+                .map(|credit| (&credit.currency, credit.issue_date))
+                .collect();
+            let export: Vec<_> = self.export.iter().filter(|row| row.billing_period == *period).collect();
+            let waiting = self.waiting.get(period);
+            (*period, made_from(&(credits, budgets, applied, issued, export, waiting)))
+        });
+        inputs.collect()
+    }
+
+    fn budgets(&self, period: BillingPeriod) -> impl Iterator<Item = &Budget> {
+        self.reference.budgets.iter().filter(move |budget| budget.billing_period == period)
     }
 
     /// Stages one period of the partitioned tables.
     async fn period(&self, lake: &Lake, run_id: &str, period: BillingPeriod) -> Result<StagedMonth, Failure> {
+        lake.stage_handed_over::<CreditConsumption>(run_id, Some(period)).await?;
+        lake.stage_handed_over::<CreditBalance>(run_id, Some(period)).await?;
+        let balances: Vec<CreditBalance> = lake.handed_over(run_id, Some(period)).await?;
+        let same = |of: fn(&MadeFrom) -> &BTreeMap<BillingPeriod, String>| {
+            of(&self.published).get(&period) == of(&self.made_from).get(&period)
+        };
+        let net_cost_stands = same(|made| &made.credits) && lake.stage_published::<NetCost>(run_id, period).await?;
+        if net_cost_stands
+            && same(|made| &made.tables)
+            && lake.stage_published::<CreditImpact>(run_id, period).await?
+            && lake.stage_published::<NetCostSummary>(run_id, period).await?
+            && lake.stage_published::<Reconciliation>(run_id, period).await?
+        {
+            return Ok(StagedMonth { balances, breaches: Vec::new() });
+        }
+        if !net_cost_stands {
+            self.net_cost(lake, run_id, period).await?;
+        }
+        let impact = standing::impact(&self.register, &self.applied, &balances, period)?;
+        lake.stage(run_id, Some(period), &impact).await?;
+        let breaches = self.roll_up_and_tie_out(lake, run_id, period).await?;
+        Ok(StagedMonth { balances, breaches })
+    }
+
+    async fn net_cost(&self, lake: &Lake, run_id: &str, period: BillingPeriod) -> Result<(), Failure> {
         let cells = if self.detected.has(period) {
             lake.handed_over_stream::<Cell>(run_id, period).await?
         } else {
@@ -97,13 +158,7 @@ impl Stage {
         };
         let draws = lake.handed_over_stream::<CreditConsumption>(run_id, period).await?;
         lake.stage_stream::<NetCost>(run_id, period, net_cost(cells, draws)).await?;
-        lake.stage_handed_over::<CreditConsumption>(run_id, Some(period)).await?;
-        lake.stage_handed_over::<CreditBalance>(run_id, Some(period)).await?;
-        let balances: Vec<CreditBalance> = lake.handed_over(run_id, Some(period)).await?;
-        let impact = standing::impact(&self.register, &self.applied, &balances, period)?;
-        lake.stage(run_id, Some(period), &impact).await?;
-        let breaches = self.roll_up_and_tie_out(lake, run_id, period).await?;
-        Ok(StagedMonth { balances, breaches })
+        Ok(())
     }
 
     /// Rolls up what was staged, as it reads back, and checks it.
@@ -115,7 +170,7 @@ impl Stage {
     ) -> Result<Vec<String>, Failure> {
         let net_cost = lake.staged_frame::<NetCost>(&self.context, run_id, period).await?;
         let costs: Vec<NodeCost> = schemas::from_batches(&plan::node_costs(net_cost.clone())?.collect().await?)?;
-        let budgets: Vec<_> = self.reference.budgets.iter().filter(|budget| budget.billing_period == period).collect();
+        let budgets: Vec<_> = self.budgets(period).collect();
         let summary = roll_up::summary(&costs, &budgets)?;
         lake.stage(run_id, Some(period), &summary).await?;
         let mut breaches = check::parents(period, &summary, &costs)?;
@@ -123,8 +178,8 @@ impl Stage {
             let overdrawn = schemas::from_batches(&plan::overdrawn(net_cost)?.collect().await?)?;
             breaches.extend(check::bounds(period, &overdrawn));
         }
-        let waiting = check::waiting_credits(period, &self.register, &self.allocated, &self.applied)?;
-        let reconciliation = check::reconcile(period, &self.export, &check::period_totals(&costs)?, &waiting)?;
+        let waiting = self.waiting.get(&period);
+        let reconciliation = check::reconcile(period, &self.export, &check::period_totals(&costs)?, waiting)?;
         breaches.extend(check::tie_out(period, &reconciliation));
         lake.stage(run_id, Some(period), &reconciliation).await?;
         Ok(breaches)

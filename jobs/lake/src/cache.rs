@@ -1,0 +1,124 @@
+//! What a run may take over from the published one instead of making it again.
+//!
+//! Nothing here is state: without `cache/` everything is made again, to the same bytes.
+
+use std::collections::BTreeMap;
+
+use credit_ledger::BillingPeriod;
+use object_store::path::Path;
+use schemas::TableRow;
+use schemas::tables::Cell;
+use serde::{Deserialize, Serialize};
+
+use crate::publishing::run_folder;
+use crate::work::{self, partition};
+use crate::{Lake, LakeError};
+
+/// Digests of all that the tables of each period are made from: equal digests, equal bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeFrom {
+    /// Of `cells`.
+    pub cells: BTreeMap<BillingPeriod, String>,
+    /// Of `credit_consumption`, `credit_balances` and `net_cost`: also of all periods before.
+    pub credits: BTreeMap<BillingPeriod, String>,
+    /// Of all tables that are partitioned.
+    pub tables: BTreeMap<BillingPeriod, String>,
+}
+
+/// The digests of the run that was published last.
+#[derive(Debug, Serialize, Deserialize)]
+struct Published {
+    run_id: String,
+    made_from: MadeFrom,
+}
+
+const CELLS: &str = "cache/cells";
+
+fn published() -> Path {
+    Path::from("cache/published.json")
+}
+
+fn cells(period: BillingPeriod, digest: &str) -> Path {
+    Path::from(CELLS).join(period.to_string()).join(digest)
+}
+
+impl Lake {
+    /// What the published run was made from; nothing where that is not known.
+    ///
+    /// # Errors
+    /// [`LakeError`] where the store refuses.
+    pub async fn made_from(&self) -> Result<MadeFrom, LakeError> {
+        let known = match self.store.read_record::<Published>(&published()).await {
+            Err(LakeError::Record { .. }) => None,
+            read => read?,
+        };
+        let current = self.published().await?;
+        let known = known.filter(|known| Some(&known.run_id) == current.as_ref());
+        Ok(known.map(|known| known.made_from).unwrap_or_default())
+    }
+
+    /// Hands a period's cells over if they are kept.
+    ///
+    /// # Errors
+    /// [`LakeError`] where the store refuses.
+    pub async fn hand_over_kept_cells(
+        &self,
+        run_id: &str,
+        period: BillingPeriod,
+        digest: &str,
+    ) -> Result<bool, LakeError> {
+        self.store.copy_if_there(&cells(period, digest), &handed_over::<Cell>(run_id, period)).await
+    }
+
+    /// Keeps the cells that were handed over.
+    ///
+    /// # Errors
+    /// [`LakeError`] where the store refuses.
+    pub async fn keep_cells(&self, run_id: &str, period: BillingPeriod, digest: &str) -> Result<(), LakeError> {
+        self.store.copy(&handed_over::<Cell>(run_id, period), &cells(period, digest)).await
+    }
+
+    /// Hands over a period of a table as it is published; false where it is not.
+    ///
+    /// # Errors
+    /// [`LakeError`] where the store refuses.
+    pub async fn hand_over_published<R: TableRow>(
+        &self,
+        run_id: &str,
+        period: BillingPeriod,
+    ) -> Result<bool, LakeError> {
+        self.take_over::<R>(&handed_over::<R>(run_id, period), period).await
+    }
+
+    /// Stages a period of a table as it is published; false where it is not.
+    ///
+    /// # Errors
+    /// [`LakeError`] where the store refuses.
+    pub async fn stage_published<R: TableRow>(&self, run_id: &str, period: BillingPeriod) -> Result<bool, LakeError> {
+        let to = partition(run_folder(run_id).join(R::TABLE.name), Some(period));
+        self.take_over::<R>(&to, period).await
+    }
+
+    async fn take_over<R: TableRow>(&self, to: &Path, period: BillingPeriod) -> Result<bool, LakeError> {
+        let Some(published) = self.published().await? else { return Ok(false) };
+        let from = partition(run_folder(&published).join(R::TABLE.name), Some(period));
+        self.store.copy_if_there(&from, to).await
+    }
+
+    /// Remembers what the run that is published now was made from, and drops what it did not use.
+    pub(crate) async fn remember(&self, run_id: &str, made_from: &MadeFrom) -> Result<(), LakeError> {
+        let record = Published { run_id: run_id.to_owned(), made_from: made_from.clone() };
+        self.store.write_record(&published(), &record).await?;
+        self.remove_all_but(&Path::from(CELLS), |name| {
+            name.parse().is_ok_and(|period| made_from.cells.contains_key(&period))
+        })?;
+        for (period, digest) in &made_from.cells {
+            self.remove_all_but(&Path::from(CELLS).join(period.to_string()), |name| name == digest)?;
+        }
+        Ok(())
+    }
+}
+
+fn handed_over<R: TableRow>(run_id: &str, period: BillingPeriod) -> Path {
+    partition(work::folder(run_id).join(R::TABLE.name), Some(period))
+}

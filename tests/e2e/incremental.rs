@@ -1,0 +1,95 @@
+//! A run takes over what it would make again, and only that.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use crate::faults::shop::{Shop, assert_same, files};
+
+/// Published files by path below `published/`, with what tells a file from its equal copy.
+fn inodes(shop: &Shop) -> BTreeMap<String, u64> {
+    let published = shop.0.path("lake/published");
+    let inode = |file: &String| fs::metadata(published.join(file)).expect("a published file").ino();
+    files(&published).into_iter().map(|file| (file.clone(), inode(&file))).collect()
+}
+
+/// The partitioned files that are not the ones of `before`.
+fn made_anew(shop: &Shop, before: &BTreeMap<String, u64>) -> Vec<String> {
+    let now = inodes(shop).into_iter();
+    let anew = now.filter(|(file, inode)| file.contains("billing_period=") && before.get(file) != Some(inode));
+    anew.map(|(file, _)| file.trim_end_matches("/part-0.parquet").replace("billing_period=", "")).collect()
+}
+
+const OF_A_PERIOD: [&str; 6] =
+    ["credit_balances", "credit_consumption", "credit_impact", "net_cost", "net_cost_summary", "reconciliation"];
+
+fn all_tables_of(periods: &[&str]) -> Vec<String> {
+    OF_A_PERIOD.iter().flat_map(|table| periods.iter().map(move |period| format!("{table}/{period}"))).collect()
+}
+
+#[test]
+fn periods_whose_inputs_are_the_same_are_taken_over() {
+    let shop = Shop::new();
+    shop.succeed(&["run"]);
+    let first = inodes(&shop);
+    shop.succeed(&["run"]);
+    assert_eq!(made_anew(&shop, &first), Vec::<String>::new(), "nothing changed");
+
+    shop.0.write("cur/cur-2026-03.csv", shop.second_delivery());
+    shop.succeed(&["run"]);
+    assert_eq!(made_anew(&shop, &first), all_tables_of(&["2026-03"]), "March was delivered again");
+
+    let before = inodes(&shop);
+    shop.change();
+    shop.succeed(&["run"]);
+    let since_b = all_tables_of(&["2026-02", "2026-03"]);
+    assert_eq!(made_anew(&shop, &before), since_b, "credit B, issued in February, was allocated");
+
+    let before = inodes(&shop);
+    let budgets = fs::read_to_string(shop.0.path("reference/budgets.csv")).expect("budgets");
+    let budgets = format!("{}\n2026-01,Retail,,,,USD,7\n", budgets.trim_end());
+    shop.0.write("reference/budgets.csv", budgets);
+    shop.succeed(&["run"]);
+    let of_january = ["credit_impact", "net_cost_summary", "reconciliation"].map(|table| format!("{table}/2026-01"));
+    assert_eq!(made_anew(&shop, &before), of_january, "January got a budget");
+}
+
+#[test]
+fn what_is_kept_to_be_taken_over_may_be_removed_at_any_time() {
+    let [first, second] = Shop::undisturbed();
+    let lost = [
+        "lake/cache",
+        "lake/cache/cells",
+        "lake/cache/published.json",
+        "lake/published/credit_balances/billing_period=2026-01",
+        "lake/published/credit_consumption/billing_period=2026-02",
+        "lake/published/net_cost",
+        "lake/published/reconciliation/billing_period=2026-02",
+    ];
+    for lost in lost {
+        let shop = Shop::new();
+        shop.succeed(&["run"]);
+        let path = shop.0.path(lost);
+        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.expect("something to remove");
+        shop.succeed(&["run"]);
+        assert_same(&format!("{lost} removed, same inputs"), &shop.0.published(), &first);
+        shop.change();
+        let path = shop.0.path(lost);
+        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.expect("something to remove");
+        shop.succeed(&["run"]);
+        assert_same(&format!("{lost} removed, other inputs"), &shop.0.published(), &second);
+        shop.assert_tidy();
+    }
+}
+
+#[test]
+fn record_of_what_was_made_that_nobody_can_read_counts_as_none() {
+    let shop = Shop::new();
+    shop.succeed(&["run"]);
+    let published = shop.0.published();
+    for text in ["", "{\"run_id\": 7}", "{"] {
+        shop.0.write("lake/cache/published.json", text);
+        shop.succeed(&["run"]);
+        assert_same("an unreadable record", &shop.0.published(), &published);
+    }
+}
