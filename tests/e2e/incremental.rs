@@ -54,6 +54,11 @@ fn periods_whose_inputs_are_the_same_are_taken_over() {
     assert_eq!(made_anew(&shop, &before), of_january, "January got a budget");
 }
 
+fn remove(shop: &Shop, kept: &str) {
+    let path = shop.0.path(kept);
+    if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.expect("something to remove");
+}
+
 #[test]
 fn what_is_kept_to_be_taken_over_may_be_removed_at_any_time() {
     let [first, second] = Shop::undisturbed();
@@ -69,13 +74,11 @@ fn what_is_kept_to_be_taken_over_may_be_removed_at_any_time() {
     for lost in lost {
         let shop = Shop::new();
         shop.succeed(&["run"]);
-        let path = shop.0.path(lost);
-        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.expect("something to remove");
+        remove(&shop, lost);
         shop.succeed(&["run"]);
         assert_same(&format!("{lost} removed, same inputs"), &shop.0.published(), &first);
         shop.change();
-        let path = shop.0.path(lost);
-        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.expect("something to remove");
+        remove(&shop, lost);
         shop.succeed(&["run"]);
         assert_same(&format!("{lost} removed, other inputs"), &shop.0.published(), &second);
         shop.assert_tidy();
