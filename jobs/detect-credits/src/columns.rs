@@ -47,7 +47,7 @@ pub(crate) struct Layout {
     pub(crate) service: Vec<usize>,
     /// Tried in order, then the product map.
     pub(crate) region: Vec<usize>,
-    pub(crate) product_map: Option<usize>,
+    pub(crate) product: KeyedSources,
     pub(crate) billing_entity: Option<usize>,
     pub(crate) reservation_arn: Option<usize>,
     pub(crate) savings_plan_arn: Option<usize>,
@@ -59,7 +59,7 @@ pub(crate) struct Layout {
     pub(crate) categories: KeyedSources,
 }
 
-/// Where the wanted keys of tags or cost categories come from.
+/// Where the wanted keys of tags, cost categories or the product map come from.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeyedSources {
     /// Map columns.
@@ -301,6 +301,8 @@ fn cur(
     };
     let region =
         if rules.needs_region() { picker.first_of(&["product_region_code", "product_region"]) } else { Vec::new() };
+    let product = if rules.needs_region() { picker.optional("product") } else { None };
+    let product = KeyedSources { maps: product.into_iter().collect(), columns: Vec::new() };
     let tags = KeyedSources {
         columns: picker.keyed("resource_tags_", rules.tag_keys(), tag_key),
         maps: if rules.tag_keys().is_empty() { Vec::new() } else { picker.first_of(&["tags", "resource_tags"]) },
@@ -322,7 +324,7 @@ fn cur(
         currency,
         service: picker.first_of(&["line_item_product_code"]),
         region,
-        product_map: if rules.needs_region() { picker.optional("product") } else { None },
+        product,
         billing_entity: picker.optional("bill_billing_entity"),
         // Some writers spell `Arn`, which folds to another name than AWS's `ARN`.
         reservation_arn: picker
@@ -374,7 +376,7 @@ fn focus(picker: &mut Picker<'_>, rules: &RuleMatcher, cost: CostColumn, currenc
         currency,
         service: picker.first_of(&["x_servicecode", "servicename"]),
         region: if rules.needs_region() { picker.first_of(&["regionid"]) } else { Vec::new() },
-        product_map: None,
+        product: KeyedSources::default(),
         billing_entity: picker.optional("providername"),
         reservation_arn: None,
         savings_plan_arn: None,

@@ -262,13 +262,17 @@ pub(crate) struct RuleFinder {
     claims: Vec<Vec<u32>>,
     numbers: HashMap<Vec<u32>, u32>,
     /// The rule by period and claims.
-    found: HashMap<Box<[u32]>, Option<u32>>,
+    found: hashbrown::HashMap<Box<[u32]>, Option<u32>>,
 }
 
 impl Default for RuleFinder {
     fn default() -> Self {
         let nothing = Vec::new();
-        Self { claims: vec![nothing.clone()], numbers: HashMap::from([(nothing, NO_CLAIM)]), found: HashMap::new() }
+        Self {
+            claims: vec![nothing.clone()],
+            numbers: HashMap::from([(nothing, NO_CLAIM)]),
+            found: hashbrown::HashMap::new(),
+        }
     }
 }
 

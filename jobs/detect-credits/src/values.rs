@@ -1,6 +1,7 @@
 //! Values of the export as lines need them: text, days, money. The one door where a double becomes [`Money`].
 
 use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int32Array,
@@ -49,8 +50,19 @@ impl TextColumn {
     }
 
     /// The entry's number; `None` where null.
-    fn code(&self, row: usize) -> Option<usize> {
+    #[inline]
+    pub(crate) fn code(&self, row: usize) -> Option<usize> {
         if self.codes.is_null(row) { None } else { usize::try_from(self.codes.value(row)).ok() }
+    }
+
+    /// The entries' numbers: rows with equal ones have equal texts.
+    pub(crate) fn codes(&self) -> ArrayRef {
+        Arc::new(self.codes.clone())
+    }
+
+    /// The dictionary; `None` for what is null or blank.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Option<&str>> {
+        (0..self.entries.len()).map(|code| self.entry(code))
     }
 
     fn entry(&self, code: usize) -> Option<&str> {
@@ -74,27 +86,43 @@ pub(crate) fn dictionary_of_text() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
+/// The dictionary of a column, from batch to batch.
+#[derive(Debug, Default)]
+pub(crate) struct Dictionary {
+    /// Kept, so that its memory cannot come back as another dictionary.
+    entries: Option<StringArray>,
+}
+
+impl Dictionary {
+    /// True where `column` has another dictionary than the batch before.
+    pub(crate) fn follow(&mut self, column: &TextColumn) -> bool {
+        let is_new = !self.entries.as_ref().is_some_and(|entries| column.shares_entries(entries));
+        if is_new {
+            self.entries = Some(column.entries.clone());
+        }
+        is_new
+    }
+}
+
 /// What is known about the entries of a column's dictionary: worked out once per entry, not once per line.
 #[derive(Debug)]
 pub(crate) struct PerEntry<T> {
-    entries: Option<StringArray>,
+    dictionary: Dictionary,
     /// By entry; `Some(None)` for one that is blank.
     known: Vec<Option<Option<T>>>,
 }
 
 impl<T> Default for PerEntry<T> {
     fn default() -> Self {
-        Self { entries: None, known: Vec::new() }
+        Self { dictionary: Dictionary::default(), known: Vec::new() }
     }
 }
 
 impl<T: Copy> PerEntry<T> {
     /// Forgets what is known unless `column` has the dictionary of the batch before; true where it forgot.
     pub(crate) fn follow(&mut self, column: &TextColumn) -> bool {
-        // The array is kept, so that its memory cannot come back as another dictionary.
-        let is_new = !self.entries.as_ref().is_some_and(|entries| column.shares_entries(entries));
+        let is_new = self.dictionary.follow(column);
         if is_new {
-            self.entries = Some(column.entries.clone());
             self.known.clear();
             self.known.resize(column.entries.len(), None);
         }
@@ -180,6 +208,26 @@ impl DayColumn {
                 Some(None) => Err(text.get(row).unwrap_or_default().to_owned()),
                 found => Ok(found.flatten()),
             },
+        }
+    }
+
+    /// Rows with equal ones have equal values.
+    pub(crate) fn codes(&self) -> ArrayRef {
+        match self {
+            Self::Days(days) => Arc::new(days.clone()),
+            Self::Text(text) => text.codes(),
+        }
+    }
+
+    /// As [`Self::codes`], the same for all hours of a day.
+    pub(crate) fn day_codes(&self, rows: usize, known: &mut PerEntry<Option<i32>>) -> ArrayRef {
+        match self {
+            Self::Days(days) => Arc::new(days.clone()),
+            Self::Text(_) => {
+                const NO_DAY: i32 = i32::MIN;
+                let days = (0..rows).map(|row| self.get(row, known).unwrap_or(Some(NO_DAY)));
+                Arc::new(days.collect::<Int32Array>())
+            }
         }
     }
 
@@ -311,7 +359,7 @@ pub(crate) fn money_from_double(value: f64) -> Result<Money, MoneyError> {
     let units = (value * UNITS).round_ties_even();
     if units.abs() < EXACT && units / UNITS == value {
         #[expect(clippy::cast_possible_truncation, reason = "a whole number below 1e15")]
-        return Money::from_units(units as i128);
+        return Money::from_units(i128::from(units as i64));
     }
     if value.is_finite() {
         ryu::Buffer::new().format_finite(value).parse()
@@ -352,15 +400,11 @@ impl MapColumn {
 }
 
 impl RealMap {
-    /// The entries of a row: their range in keys and values.
-    #[inline]
-    pub(crate) fn entries(&self, row: usize) -> Range<usize> {
-        if self.map.is_null(row) {
-            return 0..0;
-        }
-        let offsets = self.map.value_offsets();
-        let bound = |index: usize| offsets.get(index).and_then(|at| usize::try_from(*at).ok()).unwrap_or(0);
-        bound(row)..bound(row + 1)
+    /// The entries of each row: their range in keys and values.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Range<usize>> {
+        let bound = |at: &i32| usize::try_from(*at).unwrap_or(0);
+        let ranges = self.map.value_offsets().array_windows().map(move |[first, end]| bound(first)..bound(end));
+        ranges.enumerate().map(|(row, range)| if self.map.is_null(row) { 0..0 } else { range })
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Columns {
     pub(super) currency: Option<TextColumn>,
     pub(super) services: Vec<TextColumn>,
     pub(super) regions: Vec<TextColumn>,
-    pub(super) product_map: Option<MapColumn>,
+    pub(super) product: KeyedColumns,
     pub(super) billing_entity: Option<TextColumn>,
     pub(super) reservation_arn: Option<TextColumn>,
     pub(super) savings_plan_arn: Option<TextColumn>,
@@ -69,7 +69,7 @@ impl Columns {
             currency: some_text(layout.currency)?,
             services: texts(&layout.service)?,
             regions: texts(&layout.region)?,
-            product_map: layout.product_map.map(map).transpose()?,
+            product: keyed(&layout.product)?,
             billing_entity: some_text(layout.billing_entity)?,
             reservation_arn: some_text(layout.reservation_arn)?,
             savings_plan_arn: some_text(layout.savings_plan_arn)?,
@@ -120,7 +120,7 @@ pub(super) struct Description {
 }
 
 /// What is known about the dictionaries of the columns of one part.
-pub(super) struct Known<'a> {
+pub(super) struct Known {
     pub(super) period: PeriodMemo,
     pub(super) start: PerEntry<Option<i32>>,
     pub(super) payer: PerEntry<Payer>,
@@ -131,17 +131,16 @@ pub(super) struct Known<'a> {
     pub(super) description: PerEntry<Description>,
     pub(super) billing_entity: PerEntry<bool>,
     pub(super) regions: Vec<PerEntry<u32>>,
-    pub(super) product_keys: PerEntry<bool>,
-    pub(super) product_values: PerEntry<u32>,
-    pub(super) product_texts: PerEntry<Option<u32>>,
     pub(super) charge_class: PerEntry<bool>,
     pub(super) charge_frequency: PerEntry<bool>,
-    pub(super) tags: KeyedClaims<'a>,
-    pub(super) categories: KeyedClaims<'a>,
+    pub(super) product: KeyedClaims,
+    pub(super) tags: KeyedClaims,
+    pub(super) categories: KeyedClaims,
 }
 
-impl<'a> Known<'a> {
-    pub(super) fn new(layout: &'a Layout, rules: &'a RuleMatcher) -> Self {
+impl Known {
+    pub(super) fn new(layout: &Layout, rules: &RuleMatcher) -> Self {
+        let region = if layout.product.maps.is_empty() { Vec::new() } else { vec!["region".to_owned()] };
         let keys = (rules.tag_keys(), rules.category_keys());
         let tags = KeyedClaims::new(&layout.tags, keys.0, attribute::FIRST_KEYED, &["resource_tags_"], tag_key);
         let categories =
@@ -157,11 +156,9 @@ impl<'a> Known<'a> {
             description: PerEntry::default(),
             billing_entity: PerEntry::default(),
             regions: layout.region.iter().map(|_| PerEntry::default()).collect(),
-            product_keys: PerEntry::default(),
-            product_values: PerEntry::default(),
-            product_texts: PerEntry::default(),
             charge_class: PerEntry::default(),
             charge_frequency: PerEntry::default(),
+            product: KeyedClaims::new(&layout.product, &region, attribute::REGION, &[], snake),
             tags,
             categories,
         }
@@ -193,15 +190,5 @@ impl<'a> Known<'a> {
         if let Some(column) = &columns.currency {
             self.currency.follow(column);
         }
-        match &columns.product_map {
-            Some(MapColumn::Map(map)) => {
-                self.product_keys.follow(&map.keys);
-                self.product_values.follow(&map.values);
-            }
-            Some(MapColumn::Json(text)) => drop(self.product_texts.follow(text)),
-            None => {}
-        }
-        self.tags.follow(&columns.tags);
-        self.categories.follow(&columns.categories);
     }
 }

@@ -5,6 +5,7 @@ mod claims;
 mod columns;
 mod measure;
 mod read;
+mod runs;
 mod state;
 
 use std::collections::BTreeMap;

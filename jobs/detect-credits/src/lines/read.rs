@@ -1,22 +1,25 @@
 //! From the raw columns of a file to summed lines.
 
+use std::ops::Range;
+
 use arrow::datatypes::Date32Type;
 use credit_ledger::{BillingPeriod, Money};
+use datafusion::common::DataFusionError;
 use schemas::reference::{Problem, Problems};
 use schemas::settings::{CostColumn, CreditSettings};
 
 use super::cells::CellKey;
-use super::claims::NoObject;
 use super::columns::{Columns, Description, Known, Named, Payer, Service, has};
 use super::measure::{Amounts, Kind, LineFacts, LineType, Marks, MeasureRules, is_listed};
+use super::runs::{Claims, runs};
 use super::state::LineState;
 use crate::DetectError;
 use crate::columns::{Format, Layout};
 use crate::description::DescriptionParser;
 use crate::names::{NO_NAME, Names};
 use crate::raw::RawBatch;
-use crate::rules::{NO_CLAIM, RuleMatcher, attribute, snake};
-use crate::values::{AmountColumn, BLANK, MapColumn, NoAmount, PerEntry, TextColumn, json_entries, no_date};
+use crate::rules::{NO_CLAIM, RuleMatcher, attribute};
+use crate::values::{AmountColumn, BLANK, NoAmount, no_date};
 
 /// Everything that turns raw rows into lines, for all files of a scan.
 #[derive(Debug, Clone)]
@@ -44,7 +47,7 @@ pub(crate) struct PartReader<'a> {
     first_days: Vec<i32>,
     /// Where the export states none.
     currency: Option<u32>,
-    known: Known<'a>,
+    known: Known,
 }
 
 impl<'a> PartReader<'a> {
@@ -64,14 +67,28 @@ impl<'a> PartReader<'a> {
     pub(crate) fn read(&mut self, batch: &RawBatch, state: &mut LineState) -> Result<(), DetectError> {
         let columns = Columns::new(self.file, self.layout, batch)?;
         self.known.follow(&columns);
-        for index in 0..batch.rows {
-            let row = batch.first_row + index as u64;
-            let period = self.period(&columns, index, row)?;
-            if let Some(wanted) = self.periods.iter().position(|wanted| *wanted == period) {
-                self.read_line(&columns, (index, row), wanted, state)?;
+        let rules = (&self.reader.rules, &mut state.finder);
+        let claims = Claims::new(&columns, batch.rows, &mut self.known, rules);
+        let runs = runs(&columns, &claims, batch.rows, &mut self.known).map_err(DataFusionError::from)?;
+        let batch = Batch { columns, claims, first_row: batch.first_row };
+        for run in runs {
+            let period = self.period(&batch, run.start)?;
+            let Some(wanted) = self.periods.iter().position(|wanted| *wanted == period) else { continue };
+            if self.stand_apart(&batch.columns, run.start) {
+                for row in run {
+                    self.read_run(&batch, row..row + 1, wanted, state)?;
+                }
+            } else {
+                self.read_run(&batch, run, wanted, state)?;
             }
         }
         Ok(())
+    }
+
+    /// True for lines that count by more than what runs have in common: credits by their descriptions, corrections by
+    /// their sign.
+    fn stand_apart(&mut self, columns: &Columns, index: usize) -> bool {
+        self.line_type(columns, index).kind == Kind::Credit || self.is_correction(columns, index)
     }
 
     fn problem(&self, row: u64, at: usize, message: String) -> DetectError {
@@ -79,32 +96,53 @@ impl<'a> PartReader<'a> {
         Problems(vec![Problem { file: self.file.to_owned(), row: Some(row), column, message }]).into()
     }
 
-    fn period(&mut self, columns: &Columns, index: usize, row: u64) -> Result<BillingPeriod, DetectError> {
-        let at = self.layout.period;
-        let period = columns.period.period(index, &mut self.known.period);
+    fn period(&mut self, batch: &Batch, index: usize) -> Result<BillingPeriod, DetectError> {
+        let (at, row) = (self.layout.period, batch.row(index));
+        let period = batch.columns.period.period(index, &mut self.known.period);
         let period = period.map_err(|text| self.problem(row, at, no_date(&text)))?;
         period.ok_or_else(|| self.problem(row, at, BLANK.to_owned()))
     }
 
-    fn amount(&self, index: usize, row: u64, at: usize, column: &AmountColumn) -> Result<Option<Money>, DetectError> {
-        column.get(index).map_err(|NoAmount { text, overflow }| {
-            let message = if overflow { "is too large: more than 38 digits" } else { "is not an amount (1234.56)" };
-            self.problem(row, at, format!("{text:?} {message}"))
-        })
+    /// The sum of a column over a run, and how many of its lines are blank.
+    fn sum(
+        &self,
+        batch: &Batch,
+        run: Range<usize>,
+        at: usize,
+        column: &AmountColumn,
+    ) -> Result<(Money, u64), DetectError> {
+        let (mut sum, mut blanks) = (Money::ZERO, 0);
+        for index in run {
+            let amount = column.get(index).map_err(|NoAmount { text, overflow }| {
+                let message = if overflow { "is too large: more than 38 digits" } else { "is not an amount (1234.56)" };
+                self.problem(batch.row(index), at, format!("{text:?} {message}"))
+            })?;
+            match amount {
+                Some(amount) => sum = sum.checked_add(amount).map_err(|_| self.overflow(batch, index))?,
+                None => blanks += 1,
+            }
+        }
+        Ok((sum, blanks))
     }
 
-    fn read_line(
+    fn overflow(&self, batch: &Batch, index: usize) -> DetectError {
+        self.problem(batch.row(index), self.layout.cost, "the sum overflows 38 digits".to_owned())
+    }
+
+    /// Adds lines that differ in their amounts at most, and of which all amounts count the same way.
+    fn read_run(
         &mut self,
-        columns: &Columns,
-        (index, row): (usize, u64),
+        batch: &Batch,
+        run: Range<usize>,
         wanted: usize,
         state: &mut LineState,
     ) -> Result<(), DetectError> {
-        let layout = self.layout;
+        let (layout, columns, index) = (self.layout, &batch.columns, run.start);
         let Some((period, first_day)) = self.periods.get(wanted).copied().zip(self.first_days.get(wanted).copied())
         else {
             return Ok(());
         };
+        let (row, lines) = (batch.row(index), run.len() as u64);
         let start = columns.start.get(index, &mut self.known.start);
         let start = start.map_err(|text| self.problem(row, layout.start, no_date(&text)))?;
         let usage_date = start.ok_or_else(|| self.problem(row, layout.start, BLANK.to_owned()))?;
@@ -116,31 +154,31 @@ impl<'a> PartReader<'a> {
             let message = "is blank; set [source] currency if the export leaves it out".to_owned();
             self.problem(row, layout.currency.unwrap_or(usize::MAX), message)
         })?;
-        let cost = self.amount(index, row, layout.cost, &columns.cost)?;
-        let unblended = cost.unwrap_or_default();
-        let overflow = |of: &Self| of.problem(row, layout.cost, "the sum overflows 38 digits".to_owned());
-        state.count(period, currency, unblended).map_err(|_| overflow(self))?;
-        if cost.is_none() {
-            *state.blank_costs.entry(period).or_default() += 1;
+        let region = self.region(batch, index, state)?;
+        let (unblended, blanks) = self.sum(batch, run.clone(), layout.cost, &columns.cost)?;
+        state.count(period, currency, (lines, unblended)).map_err(|_| self.overflow(batch, index))?;
+        if blanks > 0 {
+            *state.blank_costs.entry(period).or_default() += blanks;
         }
         let line_type = self.line_type(columns, index);
         if line_type.is_unknown {
             let name = columns.line_type.get(index).unwrap_or("(blank)").to_owned();
-            *state.unknown_line_types.entry(period).or_default().entry(name).or_default() += 1;
+            *state.unknown_line_types.entry(period).or_default().entry(name).or_default() += lines;
         }
         let description = (line_type.kind == Kind::Credit).then(|| self.description(columns, index));
         let facts = LineFacts {
             line_type,
             refund_class: description.is_some_and(|description| description.is_refund),
             unblended,
-            amounts: self.amounts(columns, index, row)?,
+            amounts: self.amounts(batch, &run)?,
             is_ineligible: service.is_ineligible || self.is_ineligible_entity(columns, index),
             marks: self.marks(columns, index, line_type.kind),
         };
         let (cost, credits, is_focus) = (self.reader.cost, &self.reader.credits, layout.format == Format::Focus);
-        let measures = MeasureRules { cost, credits, is_focus }.measures(&facts).map_err(|_| overflow(self))?;
-        let fixed = [payer.claim, account.claim, service.claim];
-        let rule = self.rule(columns, (index, row), wanted, fixed, state)?;
+        let measures = MeasureRules { cost, credits, is_focus }.measures(&facts);
+        let measures = measures.map_err(|_| self.overflow(batch, index))?;
+        let fixed = [payer.claim, account.claim, service.claim, region];
+        let rule = self.rule((period, wanted), fixed, batch.claims.keyed(index), state);
         let credit = description.filter(|description| !description.is_refund);
         let key = CellKey {
             period: first_day,
@@ -153,7 +191,7 @@ impl<'a> PartReader<'a> {
             is_credit: credit.is_some(),
             description: credit.map_or(NO_NAME, |description| description.name),
         };
-        state.cells.add(&key, &measures).map_err(|_| overflow(self))
+        state.cells.add(&key, &measures).map_err(|_| self.overflow(batch, index))
     }
 
     fn payer(&mut self, columns: &Columns, index: usize, state: &mut LineState) -> Option<Payer> {
@@ -231,30 +269,35 @@ impl<'a> PartReader<'a> {
         known.unwrap_or(false)
     }
 
+    fn is_correction(&mut self, columns: &Columns, index: usize) -> bool {
+        let known = &mut self.known.charge_class;
+        let class = columns.charge_class.as_ref();
+        class.and_then(|column| known.get(column, index, |text| text == "Correction")).unwrap_or(false)
+    }
+
     /// What says that a line pays for a commitment, or corrects another; only kinds of lines that ask for it look.
     fn marks(&mut self, columns: &Columns, index: usize, kind: Kind) -> Marks {
         let is_fee = kind == Kind::Fee;
         let is_purchase = kind == Kind::Purchase;
-        let known = &mut self.known;
-        let equals = |known: &mut PerEntry<bool>, column: &Option<TextColumn>, wanted: &str| {
-            let found = column.as_ref().and_then(|column| known.get(column, index, |text| text == wanted));
-            found.unwrap_or(false)
-        };
+        let correction = self.is_correction(columns, index);
+        let known = &mut self.known.charge_frequency;
+        let frequency = columns.charge_frequency.as_ref().filter(|_| is_purchase);
+        let one_time = frequency.and_then(|column| known.get(column, index, |text| text == "One-Time"));
         Marks {
             reservation: is_fee && has(columns.reservation_arn.as_ref(), index),
             savings_plan: is_fee && has(columns.savings_plan_arn.as_ref(), index),
-            correction: equals(&mut known.charge_class, &columns.charge_class, "Correction"),
-            one_time: is_purchase && equals(&mut known.charge_frequency, &columns.charge_frequency, "One-Time"),
+            correction,
+            one_time: one_time.unwrap_or(false),
             commitment: is_purchase && has(columns.commitment_id.as_ref(), index),
         }
     }
 
-    fn amounts(&self, columns: &Columns, index: usize, row: u64) -> Result<Amounts, DetectError> {
+    fn amounts(&self, batch: &Batch, run: &Range<usize>) -> Result<Amounts, DetectError> {
         let mut amounts = Amounts::default();
-        for (role, at, column) in &columns.amounts {
-            let amount = self.amount(index, row, *at, column)?;
+        for (role, at, column) in &batch.columns.amounts {
+            let (sum, _) = self.sum(batch, run.clone(), *at, column)?;
             if let Some(slot) = amounts.get_mut(*role as usize) {
-                *slot = amount.unwrap_or_default();
+                *slot = sum;
             }
         }
         Ok(amounts)
@@ -262,79 +305,52 @@ impl<'a> PartReader<'a> {
 
     /// The number of the first rule's id; `NO_NAME` where no rule takes the line.
     fn rule(
-        &mut self,
-        columns: &Columns,
-        (index, row): (usize, u64),
-        wanted: usize,
-        fixed: [u32; 3],
+        &self,
+        (period, wanted): (BillingPeriod, usize),
+        fixed: [u32; 4],
+        keyed: impl Iterator<Item = u32>,
         state: &mut LineState,
-    ) -> Result<u32, DetectError> {
-        let region = self.region(columns, (index, row), state)?;
+    ) -> u32 {
         let LineState { finder, line, line_before, .. } = state;
-        let [payer, account, service] = fixed;
-        let known = [u32::try_from(wanted).unwrap_or(u32::MAX), payer, account, service, region];
-        for (slot, known) in line.iter_mut().zip(known) {
-            *slot = known;
-        }
-        let rules = &self.reader.rules;
-        let claims = line.get_mut(1..).unwrap_or_default();
-        let tags = self.known.tags.put(&columns.tags, index, (rules, finder), claims);
-        let categories =
-            tags.and_then(|()| self.known.categories.put(&columns.categories, index, (rules, finder), claims));
-        categories.map_err(|NoObject { column, text }| self.no_object(row, column, &text))?;
-        if let (true, Some(period)) = (line != line_before, self.periods.get(wanted)) {
-            let found = finder.first_match(rules, *period, line);
+        line.clear();
+        line.push(u32::try_from(wanted).unwrap_or(u32::MAX));
+        line.extend(fixed.into_iter().chain(keyed));
+        if line != line_before {
+            let found = finder.first_match(&self.reader.rules, period, line);
             let name = found.and_then(|rule| state.rule_names.get(rule as usize)).copied();
             state.rule_before = name.unwrap_or(NO_NAME);
             line_before.clone_from(line);
         }
-        Ok(state.rule_before)
+        state.rule_before
     }
 
-    fn no_object(&self, row: u64, at: usize, text: &str) -> DetectError {
-        self.problem(row, at, format!("{text:?} is not a JSON object"))
-    }
-
-    /// What the region claims: of its own column, else of the product map.
-    fn region(
-        &mut self,
-        columns: &Columns,
-        (index, row): (usize, u64),
-        state: &mut LineState,
-    ) -> Result<u32, DetectError> {
-        const KEY: &str = "region";
+    /// What the region claims: of its own column, else of the product map. Fails on a line with a text that should be a
+    /// JSON object and is none.
+    fn region(&mut self, batch: &Batch, index: usize, state: &mut LineState) -> Result<u32, DetectError> {
+        if batch.claims.lack_an_object(index) {
+            let columns = &batch.columns;
+            let maps = [&columns.product, &columns.tags, &columns.categories];
+            if let Some((at, text)) = maps.into_iter().find_map(|maps| maps.no_object(index)) {
+                return Err(self.problem(batch.row(index), at, format!("{text:?} is not a JSON object")));
+            }
+        }
         let (rules, finder) = (&self.reader.rules, &mut state.finder);
         let mut claim = |text: &str| finder.claim(rules, attribute::REGION, text);
-        let mut regions = self.known.regions.iter_mut().zip(&columns.regions);
-        if let Some(region) = regions.find_map(|(known, column)| known.get(column, index, &mut claim)) {
-            return Ok(region);
-        }
-        let mut found = NO_CLAIM;
-        match &columns.product_map {
-            Some(MapColumn::Map(map)) => {
-                for entry in map.entries(index) {
-                    if self.known.product_keys.get(&map.keys, entry, |key| snake(key) == KEY) == Some(true) {
-                        found = self.known.product_values.get(&map.values, entry, &mut claim).unwrap_or(found);
-                    }
-                }
-            }
-            Some(MapColumn::Json(text)) => {
-                let region = self.known.product_texts.get(text, index, |text| {
-                    let entries = json_entries(text)?;
-                    let mut regions = entries.iter().filter(|(key, _)| snake(key) == KEY);
-                    Some(regions.next_back().map_or(NO_CLAIM, |(_, value)| claim(value)))
-                });
-                match region {
-                    Some(Some(region)) => found = region,
-                    Some(None) => {
-                        let at = self.layout.product_map.unwrap_or(usize::MAX);
-                        return Err(self.no_object(row, at, text.get(index).unwrap_or_default()));
-                    }
-                    None => {}
-                }
-            }
-            None => {}
-        }
-        Ok(found)
+        let mut regions = self.known.regions.iter_mut().zip(&batch.columns.regions);
+        let own = regions.find_map(|(known, column)| known.get(column, index, &mut claim));
+        Ok(own.unwrap_or_else(|| batch.claims.region(index)))
+    }
+}
+
+/// A batch and what its lines claim.
+struct Batch {
+    columns: Columns,
+    claims: Claims,
+    first_row: u64,
+}
+
+impl Batch {
+    fn row(&self, index: usize) -> u64 {
+        self.first_row + index as u64
     }
 }

@@ -8,7 +8,7 @@ use super::Tally;
 use super::cells::Cells;
 use super::read::LineReader;
 use crate::names::{NO_NAME, Names};
-use crate::rules::{NO_CLAIM, RuleFinder};
+use crate::rules::RuleFinder;
 
 /// Sums, counts, and what was worked out for earlier lines.
 pub(crate) struct LineState {
@@ -29,7 +29,6 @@ pub(crate) struct LineState {
 
 impl LineState {
     pub(crate) fn new(reader: &LineReader, names: &Names) -> Self {
-        let attributes = reader.rules.first_category() + reader.rules.category_keys().len();
         let rule_names = (0..).map_while(|rule| reader.rules.rule_id(rule)).map(|id| names.number(id)).collect();
         Self {
             cells: Cells::default(),
@@ -38,14 +37,19 @@ impl LineState {
             blank_costs: BTreeMap::new(),
             unknown_line_types: BTreeMap::new(),
             finder: RuleFinder::default(),
-            line: vec![NO_CLAIM; 1 + attributes],
+            line: Vec::new(),
             line_before: Vec::new(),
             rule_before: NO_NAME,
             rule_names,
         }
     }
 
-    pub(super) fn count(&mut self, period: BillingPeriod, currency: u32, amount: Money) -> Result<(), MoneyError> {
+    pub(super) fn count(
+        &mut self,
+        period: BillingPeriod,
+        currency: u32,
+        (count, amount): (u64, Money),
+    ) -> Result<(), MoneyError> {
         let key = (period, currency);
         let known = self.totals.iter().position(|(known, _)| *known == key);
         let at = known.unwrap_or_else(|| {
@@ -53,7 +57,7 @@ impl LineState {
             self.totals.len() - 1
         });
         if let Some((_, (lines, sum))) = self.totals.get_mut(at) {
-            *lines += 1;
+            *lines += count;
             *sum = sum.checked_add(amount)?;
         }
         Ok(())
