@@ -20,7 +20,7 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-PEERS = ("duckdb", "chdb", "datafusion")
+PEERS = ("duckdb", "chdb", "datafusion", "polars", "pyspark")
 
 
 def arguments():
@@ -49,9 +49,18 @@ def together(parts):
     return {"wall": sum(p["wall"] for p in parts), "cpu": sum(p["cpu"] for p in parts), "rss": max(p["rss"] for p in parts)}
 
 
+def runnable():
+    """The peers that can run on this machine; the others are left out with a word."""
+    if shutil.which("java") or os.environ.get("JAVA_HOME"):
+        return PEERS
+    print("pyspark is left out: no java on the PATH and no JAVA_HOME", flush=True)
+    return tuple(name for name in PEERS if name != "pyspark")
+
+
 class Bench:
     def __init__(self, options):
         self.options = options
+        self.peers = runnable()
         self.work = options.work.resolve()
         self.data = self.work / f"data-{options.rows}-{options.periods}"
         self.python = self.work / "venv" / "bin" / "python"
@@ -103,14 +112,14 @@ class Bench:
     def check(self):
         """Every peer's tables equal ours."""
         self.common_work()
-        for name in PEERS:
+        for name in self.peers:
             self.peer(name)
             subprocess.run([self.python, HERE / "compare.py", self.data / "lake", self.work / "out" / name], check=True)
 
     def measure(self):
         contestants = {"finops-credits, common work": self.common_work, "finops-credits, whole run": self.whole_run}
         contestants |= {"finops-credits, nothing changed": self.run_again, "finops-credits, one period changed": self.run_after_a_delivery}
-        contestants |= {f"{name}, common work": (lambda name=name: self.peer(name)) for name in PEERS}
+        contestants |= {f"{name}, common work": (lambda name=name: self.peer(name)) for name in self.peers}
         times = {name: [] for name in contestants}
         for _ in range(self.options.repeats):
             for name, work in contestants.items():
@@ -136,7 +145,8 @@ def main():
     bench.prepare()
     bench.check()
     times = bench.measure()
-    versions = (HERE / "requirements.txt").read_text().split()
+    left_out = set(PEERS) - set(bench.peers)
+    versions = [pin for pin in (HERE / "requirements.txt").read_text().split() if pin.split("==")[0] not in left_out]
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     about = f"{options.rows:,} lines, {options.periods} periods, {options.threads} threads, medians of {options.repeats}; {cpu}; {', '.join(versions)}"
     (bench.work / "results.json").write_text(json.dumps({"about": about, "times": times}, indent=1))
