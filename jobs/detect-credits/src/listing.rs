@@ -94,7 +94,14 @@ fn file_kind(path: &str) -> Option<FileKind> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listing {
     files: BTreeMap<String, ExportFile>,
+    /// Paths of the files by their last part.
+    by_name: BTreeMap<String, Vec<String>>,
     manifests: Vec<String>,
+}
+
+/// The last part of a path.
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 /// The path of a listed object. It is encoded already: `%`, `#` or `~` in it must not be encoded once more.
@@ -115,6 +122,7 @@ pub async fn list(store: &Arc<dyn ObjectStore>, location: &str) -> Result<Listin
             listing.manifests.push(path);
         } else if let Some(kind) = file_kind(&path) {
             let version = object.e_tag.unwrap_or_else(|| object.last_modified.to_rfc3339());
+            listing.by_name.entry(last_part(&path).to_owned()).or_default().push(path.clone());
             listing.files.insert(path.clone(), ExportFile { path, size: object.size, version, kind });
         } else if path.to_lowercase().ends_with(".zip") {
             return Err(bad_file(&path, "ZIP is not supported; deliver the export as GZIP or Parquet"));
@@ -279,14 +287,13 @@ impl Listing {
         let bare = name.split_once("://").map_or(name, |(_, path)| path);
         let parts: Vec<&str> = bare.split('/').filter(|part| !part.is_empty()).collect();
         let shortest = if parts.len() > 1 { 2 } else { 1 };
+        let of_name = parts.last().and_then(|last| self.by_name.get(*last)).into_iter().flatten();
+        let of_name: Vec<&ExportFile> = of_name.filter_map(|path| self.files.get(path)).collect();
         for length in (shortest..=parts.len()).rev() {
             let suffix = parts.get(parts.len() - length..).unwrap_or_default().join("/");
-            let found: Vec<&ExportFile> = self
-                .files
-                .values()
-                .filter(|file| file.path == suffix || file.path.ends_with(&format!("/{suffix}")))
-                .filter(|file| length > 1 || self.belongs(manifest, file))
-                .collect();
+            let longer = format!("/{suffix}");
+            let found = of_name.iter().copied().filter(|file| file.path == suffix || file.path.ends_with(&longer));
+            let found: Vec<&ExportFile> = found.filter(|file| length > 1 || self.belongs(manifest, file)).collect();
             let in_root: Vec<&&ExportFile> =
                 found.iter().filter(|file| place(&file.path).root == manifest.place.root).collect();
             match (found.as_slice(), in_root.as_slice()) {
