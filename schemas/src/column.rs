@@ -1,7 +1,14 @@
 //! Columns and the Rust types of their values.
 
-use arrow::datatypes::{DataType, Field, TimeUnit};
-use chrono::{NaiveDate, NaiveDateTime};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, Date32Array, Decimal128Array, Int32Array, Int64Array, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, TimeUnit};
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use credit_ledger::{BillingPeriod, Money};
 
 /// One column of a table.
@@ -77,32 +84,141 @@ impl Column {
 }
 
 /// A Rust type that a column can hold.
-pub trait ColumnValue {
+pub trait ColumnValue: Sized {
     /// The column's type.
     const TYPE: ColumnType;
     /// True for `Option`.
-    const NULLABLE: bool = false;
+    const NULLABLE: bool;
+
+    /// Values as an Arrow column.
+    fn to_array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef
+    where
+        Self: 'a;
+
+    /// The values of an Arrow column.
+    ///
+    /// # Errors
+    /// What is wrong with it: another type, a null where no value may be missing, a value out of range.
+    fn from_array(array: &ArrayRef) -> Result<Vec<Self>, String>;
 }
 
-macro_rules! column_value {
-    ($($rust:ty => $column:ident),* $(,)?) => {
-        $(impl ColumnValue for $rust {
-            const TYPE: ColumnType = ColumnType::$column;
-        })*
+/// How values of one type lie in Arrow.
+trait Stored: Sized {
+    const TYPE: ColumnType;
+    type Array: Array + 'static;
+
+    fn store<'a>(values: impl Iterator<Item = Option<&'a Self>>) -> ArrayRef
+    where
+        Self: 'a;
+
+    /// The value of a row that is not null; `None` where it is out of range.
+    fn load(array: &Self::Array, row: usize) -> Option<Self>;
+}
+
+/// The column in the declared type: text may be coded otherwise.
+fn declared<T: Stored>(array: &ArrayRef) -> Result<ArrayRef, String> {
+    let (found, declared) = (array.data_type(), T::TYPE.arrow());
+    if *found == declared {
+        return Ok(Arc::clone(array));
+    }
+    let is_text = match found {
+        DataType::Dictionary(_, entries) => entries.is_string(),
+        other => other.is_string(),
+    };
+    if !is_text || declared != DataType::Utf8 {
+        return Err(format!("has type {found}, not {declared}"));
+    }
+    cast(array, &declared).map_err(|error| error.to_string())
+}
+
+fn load_all<T: Stored>(array: &ArrayRef) -> Result<Vec<Option<T>>, String> {
+    let array = declared::<T>(array)?;
+    let Some(typed) = array.as_any().downcast_ref::<T::Array>() else {
+        return Err(format!("has type {}, not {}", array.data_type(), T::TYPE.arrow()));
+    };
+    let load = |row: usize| {
+        if typed.is_null(row) {
+            return Ok(None);
+        }
+        T::load(typed, row).map(Some).ok_or_else(|| format!("has a value out of range in row {}", row + 1))
+    };
+    (0..typed.len()).map(load).collect()
+}
+
+impl<T: Stored> ColumnValue for Option<T> {
+    const TYPE: ColumnType = T::TYPE;
+    const NULLABLE: bool = true;
+
+    fn to_array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef
+    where
+        Self: 'a,
+    {
+        T::store(values.map(Option::as_ref))
+    }
+
+    fn from_array(array: &ArrayRef) -> Result<Vec<Self>, String> {
+        load_all(array)
+    }
+}
+
+/// Types that stand for a value in a column, and how.
+macro_rules! stored {
+    ($($rust:ty => $column:ident as $array:ty, $value:expr, $load:expr;)*) => {
+        $(
+            impl Stored for $rust {
+                const TYPE: ColumnType = ColumnType::$column;
+                type Array = $array;
+
+                fn store<'a>(values: impl Iterator<Item = Option<&'a Self>>) -> ArrayRef
+                where
+                    Self: 'a,
+                {
+                    let stored: $array = values.map(|value: Option<&'a Self>| value.map($value)).collect();
+                    in_declared_type(stored)
+                }
+
+                fn load(array: &Self::Array, row: usize) -> Option<Self> {
+                    $load(array.value(row))
+                }
+            }
+
+            impl ColumnValue for $rust {
+                const TYPE: ColumnType = ColumnType::$column;
+                const NULLABLE: bool = false;
+
+                fn to_array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef
+                where
+                    Self: 'a,
+                {
+                    Self::store(values.map(Some))
+                }
+
+                fn from_array(array: &ArrayRef) -> Result<Vec<Self>, String> {
+                    let values: Option<Vec<Self>> = load_all(array)?.into_iter().collect();
+                    values.ok_or_else(|| "has a row without a value".to_owned())
+                }
+            }
+        )*
     };
 }
 
-column_value! {
-    String => Text,
-    BillingPeriod => Text,
-    NaiveDate => Date,
-    NaiveDateTime => Instant,
-    Money => Money,
-    i32 => Int,
-    i64 => Long,
+/// Money as the declared decimal; other columns are as they should be.
+fn in_declared_type(array: impl Array + 'static) -> ArrayRef {
+    let array: ArrayRef = Arc::new(array);
+    match array.as_primitive_opt::<Decimal128Type>().cloned() {
+        Some(amounts) => Arc::new(amounts.with_data_type(money_type())),
+        None => array,
+    }
 }
 
-impl<T: ColumnValue> ColumnValue for Option<T> {
-    const TYPE: ColumnType = T::TYPE;
-    const NULLABLE: bool = true;
+stored! {
+    String => Text as StringArray, String::as_str, |text: &str| Some(text.to_owned());
+    BillingPeriod => Text as StringArray, BillingPeriod::to_string, |text: &str| text.parse().ok();
+    NaiveDate => Date as Date32Array, |day| Date32Type::from_naive_date(*day), Date32Type::to_naive_date_opt;
+    NaiveDateTime => Instant as TimestampMicrosecondArray,
+        |instant| instant.and_utc().timestamp_micros(),
+        |micros| DateTime::from_timestamp_micros(micros).map(|instant| instant.naive_utc());
+    Money => Money as Decimal128Array, |amount| amount.units(), |units| Money::from_units(units).ok();
+    i32 => Int as Int32Array, |number| *number, Some;
+    i64 => Long as Int64Array, |number| *number, Some;
 }

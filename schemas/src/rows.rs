@@ -1,43 +1,54 @@
 //! Rows to Arrow and back, by the declared schema.
 
-use arrow::datatypes::FieldRef;
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::{Table, TableRow};
 
 /// Rows that do not fit their table, or Arrow data that does not fit the rows.
 #[derive(Debug, thiserror::Error)]
-#[error("table {table}: {source}")]
-pub struct RowsError {
-    table: &'static str,
-    #[source]
-    source: Box<serde_arrow::Error>,
-}
-
-fn error(table: &Table) -> impl FnOnce(serde_arrow::Error) -> RowsError {
-    let table = table.name;
-    move |source| RowsError { table, source: Box::new(source) }
+pub enum RowsError {
+    /// The rows make no batch.
+    #[error("table {table}: {source}")]
+    Batch {
+        /// The table.
+        table: &'static str,
+        /// What Arrow says.
+        #[source]
+        source: Box<ArrowError>,
+    },
+    /// A column is not what the table declares.
+    #[error("table {table}: column {column} {problem}")]
+    Column {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 /// The rows as one Arrow batch in the table's schema.
 ///
 /// # Errors
 /// [`RowsError`] where a value does not fit its column.
-pub fn to_batch<R: TableRow + Serialize>(rows: &[R]) -> Result<RecordBatch, RowsError> {
-    let fields: Vec<FieldRef> = R::TABLE.schema().fields().iter().cloned().collect();
-    serde_arrow::to_record_batch(&fields, &rows).map_err(error(&R::TABLE))
+pub fn to_batch<R: TableRow>(rows: &[R]) -> Result<RecordBatch, RowsError> {
+    let Table { name: table, .. } = R::TABLE;
+    let batch = RecordBatch::try_new(R::TABLE.schema(), R::to_columns(rows));
+    batch.map_err(|source| RowsError::Batch { table, source: Box::new(source) })
 }
 
 /// The rows of Arrow batches, in their order. Columns are found by name; more columns than declared are no error.
 ///
 /// # Errors
 /// [`RowsError`] where a column is missing, has another type, or is null and must not be.
-pub fn from_batches<R: TableRow + DeserializeOwned>(batches: &[RecordBatch]) -> Result<Vec<R>, RowsError> {
+pub fn from_batches<R: TableRow>(batches: &[RecordBatch]) -> Result<Vec<R>, RowsError> {
+    let Table { name: table, .. } = R::TABLE;
     let mut rows = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
     for batch in batches.iter().filter(|batch| batch.num_rows() > 0) {
-        rows.extend(serde_arrow::from_record_batch::<Vec<R>>(batch).map_err(error(&R::TABLE))?);
+        let found = R::from_columns(|name| batch.column_by_name(name));
+        rows.extend(found.map_err(|(column, problem)| RowsError::Column { table, column, problem })?);
     }
     Ok(rows)
 }
@@ -70,5 +81,31 @@ mod tests {
         assert_eq!(batch.schema(), AllocationLogRow::TABLE.schema());
         assert_eq!(from_batches::<AllocationLogRow>(&[batch]).unwrap(), [row]);
         assert_eq!(to_batch::<NetCostSummary>(&[]).unwrap().num_rows(), 0);
+    }
+
+    #[test]
+    fn a_column_that_does_not_fit_is_named() {
+        use std::sync::Arc;
+
+        use arrow::array::{ArrayRef, Int64Array, new_null_array};
+
+        let batch = to_batch::<AllocationLogRow>(&[]).unwrap();
+        let problem = |column: &str, array: Option<ArrayRef>| {
+            let names = batch.schema();
+            let columns = names.fields().iter().filter_map(|field| {
+                let given = new_null_array(field.data_type(), 1);
+                let array = if field.name() == column { array.clone()? } else { given };
+                Some((field.name().clone(), array, true))
+            });
+            let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+            from_batches::<AllocationLogRow>(&[batch]).unwrap_err().to_string()
+        };
+        let number: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        assert_eq!(problem("allocation_id", None), "table allocations_log: column allocation_id is missing");
+        assert_eq!(
+            problem("allocation_id", Some(number)),
+            "table allocations_log: column allocation_id has type Int64, not Utf8"
+        );
+        assert_eq!(problem("", None), "table allocations_log: column allocation_id has a row without a value");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::{Schema, SchemaRef};
 use credit_ledger::{Node, NodeError};
 
@@ -38,9 +39,18 @@ pub struct Table {
 }
 
 /// A row type that declares a table.
-pub trait TableRow {
+pub trait TableRow: Sized {
     /// The table.
     const TABLE: Table;
+
+    /// Rows as Arrow columns, in the table's order.
+    fn to_columns(rows: &[Self]) -> Vec<ArrayRef>;
+
+    /// The rows of Arrow columns, all of one length, found by name.
+    ///
+    /// # Errors
+    /// The first column that does not fit, and why.
+    fn from_columns<'a>(column: impl Fn(&str) -> Option<&'a ArrayRef>) -> Result<Vec<Self>, (&'static str, String)>;
 }
 
 impl Table {
@@ -75,7 +85,7 @@ macro_rules! table {
         }
     ) => {
         $(#[doc = $doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
         pub struct $row {
             $($(#[doc = $column_doc])* pub $column: $type,)*
         }
@@ -94,6 +104,24 @@ macro_rules! table {
                     doc: concat!($($column_doc),*),
                 },)*],
             };
+
+            fn to_columns(rows: &[Self]) -> Vec<arrow::array::ArrayRef> {
+                vec![$(<$type as $crate::ColumnValue>::to_array(rows.iter().map(|row| &row.$column)),)*]
+            }
+
+            fn from_columns<'a>(
+                column: impl Fn(&str) -> Option<&'a arrow::array::ArrayRef>,
+            ) -> Result<Vec<Self>, (&'static str, String)> {
+                $(
+                    let values = match column(stringify!($column)) {
+                        Some(array) => <$type as $crate::ColumnValue>::from_array(array),
+                        None => Err("is missing".to_owned()),
+                    };
+                    let mut $column = values.map_err(|problem| (stringify!($column), problem))?.into_iter();
+                )*
+                let rows = std::iter::from_fn(|| Some(Self { $($column: $column.next()?,)* }));
+                Ok(rows.collect())
+            }
         }
     };
     (@partitioned) => { false };

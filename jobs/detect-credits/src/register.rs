@@ -4,12 +4,16 @@
 //! set it by hand in `credits_log`. Lines of one key may differ in name, account or payer: the register shows those of
 //! the earliest line, by usage date, billing period, payer, account, description.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{Days, NaiveDateTime};
-use credit_ledger::{BillingPeriod, Money};
+use arrow::array::{Array, Date32Array, Decimal128Array, StringArray};
+use arrow::datatypes::Date32Type;
+use arrow::record_batch::RecordBatch;
+use chrono::{Days, NaiveDate, NaiveDateTime};
+use credit_ledger::{BillingPeriod, Money, MoneyError};
 use schemas::reference::{Problem, Problems};
 use schemas::tables::{AllocationLogRow, AppliedByAws, CreditLine, CreditLogRow, RegisteredCredit};
+use schemas::{RowsError, TableRow};
 
 use crate::DetectError;
 
@@ -27,42 +31,200 @@ pub struct Register {
     pub applied: Vec<AppliedByAws>,
 }
 
-/// Derives the register from the credit lines of all periods; those after `last` are ignored.
+/// What the credit lines of all periods up to one say, credit by credit.
+#[derive(Debug)]
+pub struct CreditHistory {
+    last: BillingPeriod,
+    credits: HashMap<String, History>,
+}
+
+/// What the lines of one credit say.
+#[derive(Debug, Default)]
+struct History {
+    /// `None` where all lines come later.
+    first: Option<FirstLine>,
+    last_cur_date: Option<NaiveDate>,
+    currencies: BTreeSet<String>,
+    /// By period.
+    applied: BTreeMap<BillingPeriod, Money>,
+}
+
+#[derive(Debug)]
+struct FirstLine {
+    usage_date: NaiveDate,
+    period: BillingPeriod,
+    payer_account_id: String,
+    account_id: String,
+    description: Option<String>,
+    currency: String,
+    promotion_code: String,
+    credit_account_id: String,
+    owner_account_id: Option<String>,
+    credit_id: Option<String>,
+    credit_class: String,
+}
+
+impl CreditHistory {
+    /// No lines yet; those of periods after `last` will count as seen only.
+    #[must_use]
+    pub fn until(last: BillingPeriod) -> Self {
+        Self { last, credits: HashMap::new() }
+    }
+
+    /// Adds lines of a period. Of lines that are equally early, the one added before counts.
+    ///
+    /// # Errors
+    /// [`DetectError::Rows`] for a batch that is none of `credit_lines`, [`DetectError::Money`] where a sum leaves the
+    /// range of money.
+    pub fn add(&mut self, period: BillingPeriod, lines: &RecordBatch) -> Result<(), DetectError> {
+        let columns = Lines::new(lines)?;
+        for row in 0..lines.num_rows() {
+            let key = columns.credit_key.value(row);
+            if !self.credits.contains_key(key) {
+                self.credits.insert(key.to_owned(), History::default());
+            }
+            let Some(history) = self.credits.get_mut(key).filter(|_| period <= self.last) else { continue };
+            history.add(period, &columns, row)?;
+        }
+        Ok(())
+    }
+}
+
+/// The columns of `credit_lines` that the register shows.
+struct Lines<'a> {
+    credit_key: &'a StringArray,
+    usage_date: &'a Date32Array,
+    payer_account_id: &'a StringArray,
+    account_id: &'a StringArray,
+    description: &'a StringArray,
+    currency: &'a StringArray,
+    promotion_code: &'a StringArray,
+    credit_account_id: &'a StringArray,
+    owner_account_id: &'a StringArray,
+    credit_id: &'a StringArray,
+    credit_class: &'a StringArray,
+    amount: &'a Decimal128Array,
+}
+
+impl<'a> Lines<'a> {
+    fn new(lines: &'a RecordBatch) -> Result<Self, DetectError> {
+        Ok(Self {
+            credit_key: column(lines, "credit_key")?,
+            usage_date: column(lines, "usage_date")?,
+            payer_account_id: column(lines, "payer_account_id")?,
+            account_id: column(lines, "account_id")?,
+            description: column(lines, "description")?,
+            currency: column(lines, "currency")?,
+            promotion_code: column(lines, "promotion_code")?,
+            credit_account_id: column(lines, "credit_account_id")?,
+            owner_account_id: column(lines, "owner_account_id")?,
+            credit_id: column(lines, "credit_id")?,
+            credit_class: column(lines, "credit_class")?,
+            amount: column(lines, "amount")?,
+        })
+    }
+}
+
+fn text(column: &StringArray, row: usize) -> Option<&str> {
+    column.is_valid(row).then(|| column.value(row))
+}
+
+fn column<'a, T: Array + 'static>(lines: &'a RecordBatch, name: &'static str) -> Result<&'a T, DetectError> {
+    let found = lines.column_by_name(name).and_then(|column| column.as_any().downcast_ref());
+    let problem = || "is missing or of another type".to_owned();
+    Ok(found.ok_or_else(|| RowsError::Column { table: CreditLine::TABLE.name, column: name, problem: problem() })?)
+}
+
+impl History {
+    fn add(&mut self, period: BillingPeriod, lines: &Lines<'_>, row: usize) -> Result<(), DetectError> {
+        let day = Date32Type::to_naive_date_opt(lines.usage_date.value(row)).unwrap_or_default();
+        self.last_cur_date = self.last_cur_date.max(Some(day));
+        let is_earlier = self.first.as_ref().is_none_or(|first| {
+            let (payer, account) = (lines.payer_account_id.value(row), lines.account_id.value(row));
+            (day, period, payer, account, text(lines.description, row)) < first.place()
+        });
+        if is_earlier {
+            self.first = Some(FirstLine::new(day, period, lines, row));
+        }
+        let currency = lines.currency.value(row);
+        if !self.currencies.contains(currency) {
+            self.currencies.insert(currency.to_owned());
+        }
+        let sum = self.applied.entry(period).or_default();
+        let total = Money::from_units(lines.amount.value(row)).and_then(|amount| sum.checked_sub(amount));
+        *sum = total.map_err(|source| money_error(lines.credit_key.value(row), source))?;
+        Ok(())
+    }
+}
+
+impl FirstLine {
+    fn new(usage_date: NaiveDate, period: BillingPeriod, lines: &Lines<'_>, row: usize) -> Self {
+        let owned = |column: &StringArray| column.value(row).to_owned();
+        let some = |column: &StringArray| text(column, row).map(str::to_owned);
+        Self {
+            usage_date,
+            period,
+            payer_account_id: owned(lines.payer_account_id),
+            account_id: owned(lines.account_id),
+            description: some(lines.description),
+            currency: owned(lines.currency),
+            promotion_code: owned(lines.promotion_code),
+            credit_account_id: owned(lines.credit_account_id),
+            owner_account_id: some(lines.owner_account_id),
+            credit_id: some(lines.credit_id),
+            credit_class: owned(lines.credit_class),
+        }
+    }
+
+    /// The order in which a credit's lines count as earlier.
+    fn place(&self) -> (NaiveDate, BillingPeriod, &str, &str, Option<&str>) {
+        (self.usage_date, self.period, &self.payer_account_id, &self.account_id, self.description.as_deref())
+    }
+}
+
+fn money_error(key: &str, source: MoneyError) -> DetectError {
+    DetectError::Money { credit_key: key.to_owned(), source }
+}
+
+/// Derives the register from the credit lines of all periods.
 ///
 /// A credit without any line, in any period, stays as last known while it is allocated.
 ///
 /// # Errors
-/// [`DetectError::BadExport`] for one key in two currencies.
+/// [`DetectError::BadExport`] for one key in two currencies, [`DetectError::Money`] where a sum leaves the range of
+/// money.
 pub fn register(
-    lines: &[(BillingPeriod, CreditLine)],
-    last: BillingPeriod,
+    history: &CreditHistory,
     log: &[CreditLogRow],
     allocations: &[AllocationLogRow],
 ) -> Result<Register, DetectError> {
     let newest = newest_revisions(log);
-    let mut by_key: BTreeMap<&str, Vec<&(BillingPeriod, CreditLine)>> = BTreeMap::new();
-    for line in lines.iter().filter(|(period, _)| *period <= last) {
-        by_key.entry(&line.1.credit_key).or_default().push(line);
-    }
-    one_currency_each(&by_key)?;
+    let mut credits: Vec<(&str, &History)> =
+        history.credits.iter().map(|(key, history)| (key.as_str(), history)).collect();
+    credits.sort_unstable_by_key(|(key, _)| *key);
+    one_currency_each(&credits)?;
     let mut register = Register::default();
-    for (key, lines) in &by_key {
-        register.credits.extend(credit(key, lines, newest.get(key).copied())?);
-        register.applied.extend(applied(key, lines)?);
+    for (key, history) in credits {
+        let Some(first) = &history.first else { continue };
+        register.credits.push(credit(key, history, first, newest.get(key).copied())?);
+        let applied = history.applied.iter().map(|(billing_period, aws_applied)| AppliedByAws {
+            billing_period: *billing_period,
+            credit_key: key.to_owned(),
+            aws_applied: *aws_applied,
+        });
+        register.applied.extend(applied);
     }
-    let with_lines: BTreeSet<&str> = lines.iter().map(|(_, line)| line.credit_key.as_str()).collect();
-    let kept = newest.iter().filter(|(key, _)| !with_lines.contains(*key) && is_allocated(key, allocations));
+    let kept = newest.iter().filter(|(key, _)| !history.credits.contains_key(**key) && is_allocated(key, allocations));
     register.credits.extend(kept.map(|(_, row)| last_known(row)));
     register.credits.sort_by(|left, right| left.credit_key.cmp(&right.credit_key));
-    register
-        .applied
-        .sort_by(|left, right| (left.billing_period, &left.credit_key).cmp(&(right.billing_period, &right.credit_key)));
+    // Of one period they are in order of the key already.
+    register.applied.sort_by_key(|applied| applied.billing_period);
     Ok(register)
 }
 
 /// The newest row of each key.
-fn newest_revisions(log: &[CreditLogRow]) -> BTreeMap<&str, &CreditLogRow> {
-    let mut newest: BTreeMap<&str, &CreditLogRow> = BTreeMap::new();
+fn newest_revisions(log: &[CreditLogRow]) -> HashMap<&str, &CreditLogRow> {
+    let mut newest: HashMap<&str, &CreditLogRow> = HashMap::new();
     for row in log {
         let known = newest.entry(&row.credit_key).or_insert(row);
         if (row.revision, row.detected_at, &row.run_id) > (known.revision, known.detected_at, &known.run_id) {
@@ -77,37 +239,30 @@ fn is_allocated(key: &str, allocations: &[AllocationLogRow]) -> bool {
     of_key.max_by_key(|row| (row.recorded_at, &row.allocation_id)).is_some_and(|row| row.action == "allocate")
 }
 
-fn one_currency_each(by_key: &BTreeMap<&str, Vec<&(BillingPeriod, CreditLine)>>) -> Result<(), Problems> {
+fn one_currency_each(credits: &[(&str, &History)]) -> Result<(), Problems> {
     let mut problems = Problems::default();
-    for (key, lines) in by_key {
-        let currencies: BTreeSet<&str> = lines.iter().map(|(_, line)| line.currency.as_str()).collect();
-        if currencies.len() > 1 {
-            let currencies: Vec<&str> = currencies.into_iter().collect();
-            let message = format!(
-                "has lines in {}, but a credit has one currency; if these are two credits, tell them apart with \
-                 [credits] description_patterns",
-                currencies.join(" and ")
-            );
-            problems.0.push(Problem { file: format!("credit {key}"), row: None, column: None, message });
-        }
+    for (key, history) in credits.iter().filter(|(_, history)| history.currencies.len() > 1) {
+        let currencies: Vec<&str> = history.currencies.iter().map(String::as_str).collect();
+        let message = format!(
+            "has lines in {}, but a credit has one currency; if these are two credits, tell them apart with \
+             [credits] description_patterns",
+            currencies.join(" and ")
+        );
+        problems.0.push(Problem { file: format!("credit {key}"), row: None, column: None, message });
     }
     problems.or(())
 }
 
 fn credit(
     key: &str,
-    lines: &[&(BillingPeriod, CreditLine)],
+    history: &History,
+    first: &FirstLine,
     logged: Option<&CreditLogRow>,
-) -> Result<Option<RegisteredCredit>, DetectError> {
-    let first = lines.iter().copied().min_by(|left, right| place(left).cmp(&place(right)));
-    let Some((_, first)) = first else { return Ok(None) };
-    let last_cur_date = lines.iter().map(|(_, line)| line.usage_date).max();
+) -> Result<RegisteredCredit, DetectError> {
     let manual = logged.filter(|row| row.issue_date_source == MANUAL);
     let inferred = first.usage_date.checked_sub_days(Days::new(1)).unwrap_or(first.usage_date);
-    let amounts = lines.iter().map(|(_, line)| line.amount.negated());
-    let aws_applied =
-        Money::total(amounts).map_err(|source| DetectError::Money { credit_key: key.to_owned(), source })?;
-    Ok(Some(RegisteredCredit {
+    let aws_applied = Money::total(history.applied.values().copied()).map_err(|source| money_error(key, source))?;
+    Ok(RegisteredCredit {
         credit_key: key.to_owned(),
         promotion_code: first.promotion_code.clone(),
         account_id: first.credit_account_id.clone(),
@@ -120,29 +275,9 @@ fn credit(
         first_cur_date: first.usage_date,
         issue_date: manual.map_or(inferred, |row| row.issue_date),
         issue_date_source: manual.map_or(CUR_INFERRED, |_| MANUAL).to_owned(),
-        last_cur_date,
+        last_cur_date: history.last_cur_date,
         aws_applied,
-    }))
-}
-
-/// The order in which a credit's lines count as earlier.
-fn place((period, line): &(BillingPeriod, CreditLine)) -> impl Ord + '_ {
-    (line.usage_date, *period, &line.payer_account_id, &line.account_id, &line.description)
-}
-
-fn applied(key: &str, lines: &[&(BillingPeriod, CreditLine)]) -> Result<Vec<AppliedByAws>, DetectError> {
-    let mut by_period: BTreeMap<BillingPeriod, Money> = BTreeMap::new();
-    for (period, line) in lines {
-        let sum = by_period.entry(*period).or_default();
-        *sum =
-            sum.checked_sub(line.amount).map_err(|source| DetectError::Money { credit_key: key.to_owned(), source })?;
-    }
-    let rows = by_period.into_iter().map(|(billing_period, aws_applied)| AppliedByAws {
-        billing_period,
-        credit_key: key.to_owned(),
-        aws_applied,
-    });
-    Ok(rows.collect())
+    })
 }
 
 fn last_known(row: &CreditLogRow) -> RegisteredCredit {

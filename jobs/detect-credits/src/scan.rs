@@ -199,16 +199,16 @@ impl PartitionStream for Lines {
                         }
                     }
                     if state.cells.are_many() {
-                        for cells in state.cells.drain()? {
-                            yield cells;
+                        for cells in state.cells.drain() {
+                            yield cells?;
                         }
                     }
                 }
                 shared.progress.bytes.fetch_add(file.open.part_bytes(part.part), Ordering::Relaxed);
             }
             shared.add(state.take_tally());
-            for cells in state.cells.drain()? {
-                yield cells;
+            for cells in state.cells.drain() {
+                yield cells?;
             }
         };
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), cells))

@@ -6,7 +6,6 @@ use credit_ledger::{BillingPeriod, Money};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, SessionContext};
 use object_store::path::Path;
-use schemas::tables::CreditLine;
 use schemas::{Table, TableRow};
 use serde::{Deserialize, Serialize};
 
@@ -112,7 +111,7 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError`] from the store.
-    pub async fn write_generation_rows<R: TableRow + Serialize>(
+    pub async fn write_generation_rows<R: TableRow>(
         &self,
         period: BillingPeriod,
         fingerprint: &str,
@@ -167,22 +166,5 @@ impl Lake {
             self.remove_all_but(&folder(period), |name| kept.contains(&name))?;
         }
         Ok(())
-    }
-
-    /// Credit lines of the given generations as rows.
-    ///
-    /// # Errors
-    /// [`LakeError`] from the store.
-    pub async fn credit_lines(
-        &self,
-        generations: &BTreeMap<BillingPeriod, Generation>,
-    ) -> Result<Vec<(BillingPeriod, CreditLine)>, LakeError> {
-        let mut lines = Vec::new();
-        for (period, generation) in generations {
-            let folder = table_folder(*period, &generation.fingerprint, &CreditLine::TABLE);
-            let rows: Vec<CreditLine> = self.store.read_rows(&folder).await?;
-            lines.extend(rows.into_iter().map(|row| (*period, row)));
-        }
-        Ok(lines)
     }
 }

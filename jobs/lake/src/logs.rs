@@ -23,8 +23,6 @@ use iceberg::{Catalog, CatalogBuilder, NamespaceIdent, TableCreation, TableIdent
 use iceberg_catalog_sql::SqlCatalogBuilder;
 use parquet::file::properties::WriterProperties;
 use schemas::{Table, TableRow, tables};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::LakeError;
@@ -88,7 +86,7 @@ impl Logs {
     ///
     /// # Errors
     /// [`LakeError`] from the catalogue or storage; [`LakeError::Rows`] for rows another client wrote that do not fit.
-    pub async fn read<R: TableRow + DeserializeOwned>(&self) -> Result<Vec<R>, LakeError> {
+    pub async fn read<R: TableRow>(&self) -> Result<Vec<R>, LakeError> {
         Ok(schemas::from_batches(&self.batches(&R::TABLE).await?)?)
     }
 
@@ -106,7 +104,7 @@ impl Logs {
     ///
     /// # Errors
     /// [`LakeError`] from the catalogue or storage.
-    pub async fn append<R: TableRow + Serialize>(&self, rows: &[R]) -> Result<(), LakeError> {
+    pub async fn append<R: TableRow>(&self, rows: &[R]) -> Result<(), LakeError> {
         if rows.is_empty() {
             return Ok(());
         }

@@ -181,7 +181,7 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError`] from the store.
-    pub async fn stage<R: TableRow + Serialize>(
+    pub async fn stage<R: TableRow>(
         &self,
         run_id: &str,
         period: Option<BillingPeriod>,

@@ -126,7 +126,7 @@ impl Store {
     }
 
     /// The rows of the one file of `folder`, without a plan.
-    pub(crate) async fn read_rows<R: TableRow + DeserializeOwned>(&self, folder: &Path) -> Result<Vec<R>, LakeError> {
+    pub(crate) async fn read_rows<R: TableRow>(&self, folder: &Path) -> Result<Vec<R>, LakeError> {
         let reader = ParquetObjectReader::new(Arc::clone(&self.objects), folder.clone().join(PART));
         let stream = ParquetRecordBatchStreamBuilder::new(reader).await?.build()?;
         let batches: Vec<RecordBatch> = stream.try_collect().await?;

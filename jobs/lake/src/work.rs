@@ -43,7 +43,7 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError`] from the store.
-    pub async fn hand_over<R: TableRow + Serialize>(
+    pub async fn hand_over<R: TableRow>(
         &self,
         run_id: &str,
         period: Option<BillingPeriod>,
@@ -84,7 +84,7 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError`] from the store.
-    pub async fn handed_over<R: TableRow + DeserializeOwned>(
+    pub async fn handed_over<R: TableRow>(
         &self,
         run_id: &str,
         period: Option<BillingPeriod>,

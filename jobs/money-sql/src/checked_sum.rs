@@ -80,9 +80,20 @@ impl AggregateUDFImpl for CheckedSum {
     }
 }
 
+/// The least amount that has too many digits.
+const LIMITS: [u128; 39] = {
+    let mut limits = [1; 39];
+    let mut digits = 1;
+    while digits < limits.len() {
+        limits[digits] = limits[digits - 1] * 10;
+        digits += 1;
+    }
+    limits
+};
+
 fn add(sum: Option<i128>, units: i128, precision: u8) -> Result<Option<i128>> {
-    let limit = 10_i128.checked_pow(u32::from(precision)).unwrap_or(i128::MAX);
-    match sum.unwrap_or(0).checked_add(units).filter(|sum| sum.unsigned_abs() < limit.unsigned_abs()) {
+    let limit = LIMITS.get(usize::from(precision)).copied().unwrap_or(u128::MAX);
+    match sum.unwrap_or(0).checked_add(units).filter(|sum| sum.unsigned_abs() < limit) {
         Some(sum) => Ok(Some(sum)),
         None => exec_err!("SUM of money overflows {precision} digits"),
     }

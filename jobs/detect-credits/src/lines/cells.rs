@@ -14,7 +14,7 @@ use super::{Measures, schema};
 use crate::names::NO_NAME;
 
 /// Cells a partition holds before it hands them on: a bound on its memory.
-const MOST: usize = 131_072;
+const MOST: usize = 65_536;
 /// Rows of a batch of cells.
 const ROWS_PER_BATCH: usize = 8192;
 
@@ -80,14 +80,14 @@ impl Cells {
         self.keys.len() >= MOST
     }
 
-    /// Hands on all cells.
-    pub(crate) fn drain(&mut self) -> Result<Vec<RecordBatch>, ArrowError> {
-        let rows = self.keys.chunks(ROWS_PER_BATCH).zip(self.sums.chunks(ROWS_PER_BATCH));
-        let batches = rows.map(|(keys, sums)| batch(keys, sums)).collect();
-        self.positions.clear();
-        self.keys.clear();
-        self.sums.clear();
-        batches
+    /// Hands on all cells, batch by batch.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> + use<> {
+        let (keys, sums) = (std::mem::take(&mut self.keys), std::mem::take(&mut self.sums));
+        self.positions = HashTable::new();
+        (0..keys.len()).step_by(ROWS_PER_BATCH).map(move |first| {
+            let rows = first..keys.len().min(first + ROWS_PER_BATCH);
+            batch(keys.get(rows.clone()).unwrap_or_default(), sums.get(rows).unwrap_or_default())
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use join_allocations::join::{Joined, join};
 use lake::ReferenceFiles;
 use schemas::tables::{AllocationLogRow, CreditLogRow};
 
+use crate::jobs::detect::credit_history;
 use crate::run::App;
 use crate::{Failure, Kind};
 
@@ -34,10 +35,10 @@ impl Standing {
                 format!("no export has been read into the lake {} yet; `run` first", app.settings.lake.location);
             return Err(Failure::new(Kind::NotYet, message));
         }
-        let lines = app.lake.credit_lines(&generations).await?;
+        let history = credit_history(&app.lake, &generations, BillingPeriod::of(app.as_of)).await?;
         let credits_log: Vec<CreditLogRow> = app.lake.logs().read().await?;
         let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
-        let register = register(&lines, BillingPeriod::of(app.as_of), &credits_log, &log)?;
+        let register = register(&history, &credits_log, &log)?;
         Ok(Self { register, log, reference: ReferenceFiles::load(&app.settings)? })
     }
 

@@ -9,7 +9,6 @@ use datafusion::prelude::SessionContext;
 use schemas::tables::{AllocationIssue, Credit, CreditQueue, NetCostSummary, Reconciliation};
 use schemas::{Table, TableRow};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::cli::Format;
 use crate::jobs::{self, Detected, PeriodSource};
@@ -74,7 +73,7 @@ struct TieOut {
     clearing: Money,
 }
 
-async fn rows<R: TableRow + DeserializeOwned>(app: &App, context: &SessionContext) -> Result<Vec<R>, Failure> {
+async fn rows<R: TableRow>(app: &App, context: &SessionContext) -> Result<Vec<R>, Failure> {
     Ok(schemas::from_batches(&app.lake.published_frame(context, &R::TABLE).await?.collect().await?)?)
 }
 

@@ -10,15 +10,16 @@ use detect_credits::census::{Census, CountedFile, count};
 use detect_credits::description::DescriptionParser;
 use detect_credits::lines::LineReader;
 use detect_credits::listing::{ExportFile, current_files, list};
-use detect_credits::register::{Register, journal, register};
+use detect_credits::register::{CreditHistory, Register, journal, register};
 use detect_credits::scan::{ScanUnit, Scanned, scan};
 use detect_credits::{DetectError, RuleMatcher};
+use futures::TryStreamExt;
 use join_allocations::entry::{Recording, revisions};
 use lake::{CurrencyTotal, Generation, Lake, LakeLock, ReferenceFiles, SourceFile, open_export};
 use object_store::ObjectStore;
 use schemas::TableRow;
 use schemas::reference::CostRules;
-use schemas::tables::{AllocationLogRow, CostLine, CreditLogRow, ExportTotal};
+use schemas::tables::{AllocationLogRow, CostLine, CreditLine, CreditLogRow, ExportTotal};
 use sha2::{Digest, Sha256};
 
 use super::{DETECT, Detected, DetectedPeriod, PeriodSource, digest, for_each, hex, session};
@@ -288,10 +289,10 @@ async fn hand_over(
     export: &Export,
 ) -> Result<Detected, Failure> {
     let last = BillingPeriod::of(app.as_of);
-    let lines = app.lake.credit_lines(generations).await?;
+    let history = credit_history(&app.lake, generations, last).await?;
     let log: Vec<CreditLogRow> = app.lake.logs().read().await?;
     let allocations: Vec<AllocationLogRow> = app.lake.logs().read().await?;
-    let register = register(&lines, last, &log, &allocations)?;
+    let register = register(&history, &log, &allocations)?;
     let changes = journal(&register, &log, &app.run_id, app.now);
     app.lake.logs().append(&changes).await?;
     if allocations.is_empty() {
@@ -323,6 +324,22 @@ async fn hand_over(
         periods: periods.collect(),
         new_credits: changes.iter().filter(|row| row.revision == 1).map(|row| row.credit_key.clone()).collect(),
     })
+}
+
+/// What the credit lines of the generations say, up to a period.
+pub(crate) async fn credit_history(
+    lake: &Lake,
+    generations: &BTreeMap<BillingPeriod, Generation>,
+    last: BillingPeriod,
+) -> Result<CreditHistory, Failure> {
+    let mut history = CreditHistory::until(last);
+    for (period, generation) in generations {
+        let mut lines = lake.generation_stream::<CreditLine>(*period, &generation.fingerprint).await?;
+        while let Some(lines) = lines.try_next().await? {
+            history.add(*period, &lines)?;
+        }
+    }
+    Ok(history)
 }
 
 fn export_totals(generations: &BTreeMap<&BillingPeriod, &Generation>) -> Vec<ExportTotal> {
