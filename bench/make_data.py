@@ -145,13 +145,15 @@ def main():
     ap.add_argument("--start", default="2025-01")
     ap.add_argument("--out", required=True)
     ap.add_argument("--codec", default="snappy")
+    ap.add_argument("--accounts", type=int, default=300)
+    ap.add_argument("--resources", type=int, help="default: one per 40 rows; as many as a smaller export has keep its cells")
     ap.add_argument("--credits", choices=["scattered", "clustered"], default="scattered")
     ap.add_argument("--rows-per-file", type=int, default=500_000)
     ap.add_argument("--row-group", type=int, default=131_072)
     a = ap.parse_args()
     rng = np.random.default_rng(a.seed)
     os.makedirs(a.out, exist_ok=True)
-    NA, NP = 300, 3
+    NA, NP = a.accounts, 3
     pick = lambda alpha, *shape: np.frombuffer(alpha.encode(), np.uint8)[rng.integers(0, len(alpha), shape)]
     B32, AN = string.ascii_lowercase + "234567", string.ascii_uppercase + string.digits
     strs = lambda m: [bytes(r).decode() for r in m]
@@ -203,7 +205,7 @@ def main():
                        ("physical_processor", "Intel Xeon Platinum 8375C"), ("network_performance", "Up to 12500 Megabit"), ("normalization_size_factor", "8")] if ec2[i] else [])
                      for i in range(NK)] + [[]])
     # --- resources ----------------------------------------------------------------------------------------------
-    NR = max(2000, a.rows // 40)
+    NR = a.resources or max(2000, a.rows // 40)
     r_acct = rng.choice(NA, NR, p=aw).astype(np.int32)
     r_sku = (rng.choice(NS, NR, p=zipf(NS, 1.1)) * PER + rng.choice(PER, NR, p=zipf(PER, .7))).astype(np.int32)
     r_w = rng.lognormal(0, 1.0, NR); r_w /= r_w.sum()

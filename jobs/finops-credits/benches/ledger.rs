@@ -1,0 +1,83 @@
+//! The ledger alone: one period of an organisation with as many cells and lots as the arguments say.
+//!
+//! `cargo bench --bench ledger`: time per period, and draws a second.
+
+use credit_ledger::{BillingPeriod, Cell, CellKey, Ledger, Lot, Money, Node, Policy, spread};
+use divan::Bencher;
+use divan::counter::ItemsCount;
+
+const NODES: usize = 60;
+const DAYS: usize = 30;
+
+fn main() {
+    divan::main();
+}
+
+fn period() -> BillingPeriod {
+    "2026-01".parse().unwrap_or_else(|_| unreachable!())
+}
+
+fn money(units: i128) -> Money {
+    Money::from_units(units).unwrap_or_default()
+}
+
+/// A business unit, or a product below one: every fifth is a business unit as a whole.
+fn node(number: usize) -> Node {
+    let unit = format!("unit {}", number % 6);
+    let below = (!number.is_multiple_of(5)).then_some(number);
+    let levels = [Some(unit), below.map(|number| format!("department {}", number % 3)), None, None];
+    Node::from_levels(levels).unwrap_or_else(|_| Node::unassigned())
+}
+
+fn cells(count: usize) -> Vec<Cell> {
+    let mut cells: Vec<Cell> = (0..count)
+        .map(|number| {
+            let amount = money(1 + (number as i128 * 7_919_000_001) % 3_000_000_000_000);
+            Cell {
+                currency: "USD".to_owned(),
+                key: CellKey {
+                    usage_date: period().first_day() + chrono::Days::new((number % DAYS) as u64),
+                    payer_account_id: "100000000001".to_owned(),
+                    account_id: format!("{:012}", number / (DAYS * 8)),
+                    service: Some(format!("service {}", number / DAYS % 8)),
+                    node: node(number / (DAYS * 8)),
+                },
+                eligible: amount,
+            }
+        })
+        .collect();
+    cells.sort_by(|left, right| left.key.cmp(&right.key));
+    cells
+}
+
+fn lots(count: usize) -> Vec<Lot> {
+    let lots = (0..count).map(|number| Lot {
+        credit_key: format!("id:{number:06}"),
+        lot: 1,
+        promotion_code: format!("code {number}"),
+        account_id: "100000000001".to_owned(),
+        node: node(number % NODES),
+        currency: "USD".to_owned(),
+        amount: money(500_000_000_000 + number as i128 * 1_000_000_007),
+        issue_date: period().first_day() - chrono::Days::new((number % 200) as u64),
+        first_cur_date: period().first_day(),
+        end_date: Some(period().last_day() + chrono::Days::new((number % 90) as u64)),
+    });
+    lots.collect()
+}
+
+/// One period from scratch: lots in order, spend drawn, balances written.
+#[divan::bench(args = [(1_000, 10), (10_000, 10), (100_000, 10), (10_000, 100), (10_000, 1_000), (10_000, 5_000), (100_000, 1_000)], sample_count = 10, sample_size = 1)]
+fn post(bencher: Bencher<'_, '_>, (cell_count, lot_count): (usize, usize)) {
+    let (cells, lots) = (cells(cell_count), lots(lot_count));
+    let open = || Ledger::open(Policy::default(), period().last_day(), lots.clone());
+    let draws = open().post(period(), &cells).map_or(0, |posting| posting.draws.len());
+    bencher.counter(ItemsCount::new(draws)).with_inputs(open).bench_values(|mut ledger| ledger.post(period(), &cells));
+}
+
+/// An amount over as many weights by largest remainder.
+#[divan::bench(args = [1, 10, 1_000, 100_000])]
+fn spread_by_largest_remainder(bencher: Bencher<'_, '_>, count: usize) {
+    let weights: Vec<u128> = (0..count as u128).map(|number| 1 + number * 7_919 % 100_003).collect();
+    bencher.counter(ItemsCount::new(count)).bench(|| spread(divan::black_box(12_345_678_901_234), &weights));
+}
