@@ -67,9 +67,18 @@ class Bench:
         self.binary = options.binary or self.build()
 
     def build(self):
-        subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=HERE.parent, check=True)
+        subprocess.run(["cargo", "build", "--release", "--quiet", "--bins", "--examples"], cwd=HERE.parent, check=True)
         meta = subprocess.run(["cargo", "metadata", "--no-deps", "--format-version", "1"], cwd=HERE.parent, check=True, capture_output=True)
         return pathlib.Path(json.loads(meta.stdout)["target_directory"]) / "release" / "finops-credits"
+
+    def decode(self):
+        """The columns that our scan needs, decoded with their dictionaries and dropped: the limit of any scan."""
+        return timed([self.binary.parent / "examples" / "decode_limit", self.data / "cur" / "data", self.options.threads])
+
+    def scan(self):
+        """The first of our jobs: the scan to cost lines and credit lines, as written."""
+        shutil.rmtree(self.data / "lake", ignore_errors=True)
+        return self.ours("detect-credits", "--run-id", "bench")
 
     def prepare(self):
         self.work.mkdir(parents=True, exist_ok=True)
@@ -119,6 +128,7 @@ class Bench:
     def measure(self):
         contestants = {"finops-credits, common work": self.common_work, "finops-credits, whole run": self.whole_run}
         contestants |= {"finops-credits, nothing changed": self.run_again, "finops-credits, one period changed": self.run_after_a_delivery}
+        contestants |= {"the needed columns decoded, nothing else": self.decode, "finops-credits, scan": self.scan}
         contestants |= {f"{name}, common work": (lambda name=name: self.peer(name)) for name in self.peers}
         times = {name: [] for name in contestants}
         for _ in range(self.options.repeats):
