@@ -14,7 +14,7 @@ from common import CHARGE, KEYS, MEASURES, TYPE
 data, out, threads = sys.argv[1:4]
 os.makedirs(out, exist_ok=True)
 clickhouse = session.Session()
-SETTINGS = f"settings max_threads={threads}, join_use_nulls=1, output_format_parquet_compression_method='zstd', output_format_parquet_string_as_string=1"
+SETTINGS = f"settings max_threads={threads}, join_use_nulls=1, output_format_parquet_compression_method='zstd', output_format_compression_level=1, output_format_parquet_string_as_string=1"
 ELIGIBLE = f"""ifNull(bill_billing_entity, '') <> 'AWS Marketplace'
   and not ({TYPE} = 'Fee' and (ifNull(reservation_reservation_a_r_n, '') <> '' or ifNull(savings_plan_savings_plan_a_r_n, '') <> ''))
   and {TYPE} <> 'SavingsPlanUpfrontFee' and ifNull(line_item_product_code, '') <> 'AmazonRegistrar'"""

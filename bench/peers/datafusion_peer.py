@@ -48,7 +48,7 @@ ctx.register_view("ruled", ruled)
 
 def write(name, sql):
     one_file = DataFrameWriteOptions(single_file_output=True)
-    ctx.sql(sql).write_parquet(f"{out}/{name}.parquet", compression="zstd", compression_level=3, write_options=one_file)
+    ctx.sql(sql).write_parquet(f"{out}/{name}.parquet", compression="zstd", compression_level=1, write_options=one_file)
 
 
 write("cost_lines", f"select {KEYS}, rule_id, {SUMS} from ruled group by {KEYS}, rule_id")

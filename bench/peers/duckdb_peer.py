@@ -37,7 +37,7 @@ con.execute("""create temp table ruled as
 
 
 def write(name, sql):
-    con.execute(f"copy ({sql}) to '{out}/{name}.parquet' (format parquet, codec 'zstd', compression_level 3)")
+    con.execute(f"copy ({sql}) to '{out}/{name}.parquet' (format parquet, codec 'zstd', compression_level 1)")
 
 
 write("cost_lines", f"select {KEYS}, rule_id, {SUMS} from ruled group by {KEYS}, rule_id")

@@ -54,7 +54,7 @@ ruled = (
 
 
 def write(name, table):
-    table.sink_parquet(f"{out}/{name}.parquet", compression="zstd", compression_level=3, engine="streaming")
+    table.sink_parquet(f"{out}/{name}.parquet", compression="zstd", compression_level=1, engine="streaming")
 
 
 write("cost_lines", ruled.group_by(*keys, "rule_id").agg(col(*MEASURES).sum()))

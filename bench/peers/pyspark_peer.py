@@ -15,7 +15,8 @@ data, out, threads = sys.argv[1:4]
 settings = {
     "spark.driver.memory": "4g", "spark.driver.host": "127.0.0.1", "spark.log.level": "ERROR", "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false", "spark.sql.adaptive.enabled": "true", "spark.sql.ansi.enabled": "true",
-    "spark.sql.session.timeZone": "UTC", "spark.sql.shuffle.partitions": threads, "spark.sql.parquet.compression.codec": "zstd"}
+    "spark.sql.session.timeZone": "UTC", "spark.sql.shuffle.partitions": threads, "spark.sql.parquet.compression.codec": "zstd",
+    "spark.hadoop.parquet.compression.codec.zstd.level": "1"}
 spark = SparkSession.builder.master(f"local[{threads}]").config(map=settings).getOrCreate()
 UNITS = "cast(rint(line_item_unblended_cost * 1e10) as bigint)"
 MONEY = "cast(coalesce(sum({0}), 0) * 0.0000000001BD as decimal(38,10)) as {0}"

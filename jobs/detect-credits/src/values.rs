@@ -317,8 +317,16 @@ impl AmountColumn {
         }
     }
 
-    /// The amount; `Ok(None)` where blank.
+    /// The amount as a whole number of units, where that is at hand.
     #[inline]
+    pub(crate) fn whole_units(&self, row: usize) -> Option<i64> {
+        match self {
+            Self::Double(values) if values.is_valid(row) => whole_units(values.value(row)),
+            _ => None,
+        }
+    }
+
+    /// The amount; `Ok(None)` where blank.
     pub(crate) fn get(&self, row: usize) -> Result<Option<Money>, NoAmount> {
         let (text, money) = match self {
             Self::Double(values) if values.is_valid(row) => {
@@ -348,18 +356,22 @@ impl AmountColumn {
     }
 }
 
-/// The door: a double counts as the shortest decimal that reads back to it, rounded half away from zero to 10
-/// decimals.
-///
-/// Where `value` is a whole number of units of at most 15 digits that reads back to it, that is its shortest decimal:
-/// two decimals of at most 15 digits never read to one double.
-pub(crate) fn money_from_double(value: f64) -> Result<Money, MoneyError> {
+/// A double that is a whole number of units of at most 15 digits, read back to it: that is its shortest decimal, as two
+/// decimals of at most 15 digits never read to one double.
+#[inline]
+fn whole_units(value: f64) -> Option<i64> {
     const UNITS: f64 = 1e10;
     const EXACT: f64 = 1e15;
     let units = (value * UNITS).round_ties_even();
-    if units.abs() < EXACT && units / UNITS == value {
-        #[expect(clippy::cast_possible_truncation, reason = "a whole number below 1e15")]
-        return Money::from_units(i128::from(units as i64));
+    #[expect(clippy::cast_possible_truncation, reason = "a whole number below 1e15")]
+    (units.abs() < EXACT && units / UNITS == value).then_some(units as i64)
+}
+
+/// The door: a double counts as the shortest decimal that reads back to it, rounded half away from zero to 10
+/// decimals.
+pub(crate) fn money_from_double(value: f64) -> Result<Money, MoneyError> {
+    if let Some(units) = whole_units(value) {
+        return Money::from_units(i128::from(units));
     }
     if value.is_finite() {
         ryu::Buffer::new().format_finite(value).parse()

@@ -104,7 +104,7 @@ impl Lake {
         let folder = table_folder(period, fingerprint, table);
         // A killed attempt may have left a half-written file.
         self.remove_folder(&folder)?;
-        self.store.write_stream(&folder, table.schema(), rows).await
+        self.store.write_stream(&folder, table, rows).await
     }
 
     /// Writes the rows of one table of a generation that nothing points to yet.
@@ -119,7 +119,7 @@ impl Lake {
     ) -> Result<u64, LakeError> {
         let folder = table_folder(period, fingerprint, &R::TABLE);
         self.remove_folder(&folder)?;
-        self.store.write_batch(&folder, schemas::to_batch(rows)?).await
+        self.store.write_rows(&folder, rows).await
     }
 
     /// Makes a written generation the current one: one switch.

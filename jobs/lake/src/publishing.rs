@@ -174,7 +174,7 @@ impl Lake {
         rows: SendableRecordBatchStream,
     ) -> Result<u64, LakeError> {
         let folder = partition(run_folder(run_id).join(R::TABLE.name), Some(period));
-        self.store.write_stream(&folder, R::TABLE.schema(), rows).await
+        self.store.write_stream(&folder, &R::TABLE, rows).await
     }
 
     /// Stages rows of a table, or of one period of it.
@@ -188,7 +188,7 @@ impl Lake {
         rows: &[R],
     ) -> Result<u64, LakeError> {
         let folder = partition(run_folder(run_id).join(R::TABLE.name), period);
-        self.store.write_batch(&folder, schemas::to_batch(rows)?).await
+        self.store.write_rows(&folder, rows).await
     }
 
     /// Stages a table, or one period of it, as an earlier job of the run handed it over.

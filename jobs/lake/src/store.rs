@@ -19,7 +19,7 @@ use parquet::arrow::{AsyncArrowWriter, ParquetRecordBatchStreamBuilder};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use schemas::{Table, TableRow};
+use schemas::{Place, Table, TableRow};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -39,12 +39,18 @@ pub(crate) struct Store {
     url: String,
 }
 
-fn writer_properties() -> Result<WriterProperties, LakeError> {
+fn writer_properties(place: Place) -> Result<WriterProperties, LakeError> {
+    // Our own state is read as a whole.
+    let statistics = match place {
+        Place::Published | Place::Log => EnabledStatistics::Page,
+        Place::Generation | Place::Handoff => EnabledStatistics::None,
+    };
     Ok(WriterProperties::builder()
         .set_created_by("finops-credits".to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
-        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_statistics_enabled(statistics)
         .set_max_row_group_row_count(Some(ROWS_PER_GROUP))
+        .set_data_page_row_count_limit(ROWS_PER_GROUP)
         .build())
 }
 
@@ -57,13 +63,14 @@ impl Store {
     pub(crate) async fn write_stream(
         &self,
         folder: &Path,
-        schema: SchemaRef,
+        table: &Table,
         mut rows: SendableRecordBatchStream,
     ) -> Result<u64, LakeError> {
+        let schema = table.schema();
         let path = folder.clone().join(PART);
         let refused = |error: ParquetError| self.refused(&path, &error).unwrap_or_else(|| error.into());
         let sink = BufWriter::new(Arc::clone(&self.objects), path.clone());
-        let mut writer = AsyncArrowWriter::try_new(sink, Arc::clone(&schema), Some(writer_properties()?))?;
+        let mut writer = AsyncArrowWriter::try_new(sink, Arc::clone(&schema), Some(writer_properties(table.place)?))?;
         let mut coalescer = BatchCoalescer::new(Arc::clone(&schema), ROWS_PER_WRITE);
         let mut count = 0;
         while let Some(batch) = rows.next().await {
@@ -95,12 +102,11 @@ impl Store {
         None
     }
 
-    /// Writes one batch as the one file of `folder`.
-    pub(crate) async fn write_batch(&self, folder: &Path, batch: RecordBatch) -> Result<u64, LakeError> {
-        let schema = batch.schema();
-        let rows = futures::stream::iter([Ok(batch)]);
-        let stream = RecordBatchStreamAdapter::new(Arc::clone(&schema), rows);
-        self.write_stream(folder, schema, Box::pin(stream)).await
+    /// Writes rows as the one file of `folder`.
+    pub(crate) async fn write_rows<R: TableRow>(&self, folder: &Path, rows: &[R]) -> Result<u64, LakeError> {
+        let batch = schemas::to_batch(rows)?;
+        let stream = RecordBatchStreamAdapter::new(batch.schema(), futures::stream::iter([Ok(batch)]));
+        self.write_stream(folder, &R::TABLE, Box::pin(stream)).await
     }
 
     /// A table's folder as a plan.

@@ -50,7 +50,7 @@ impl Lake {
         rows: &[R],
     ) -> Result<(), LakeError> {
         let folder = partition(folder(run_id).join(R::TABLE.name), period);
-        self.store.write_batch(&folder, schemas::to_batch(rows)?).await?;
+        self.store.write_rows(&folder, rows).await?;
         Ok(())
     }
 
@@ -65,7 +65,7 @@ impl Lake {
         rows: SendableRecordBatchStream,
     ) -> Result<u64, LakeError> {
         let folder = partition(folder(run_id).join(R::TABLE.name), Some(period));
-        self.store.write_stream(&folder, R::TABLE.schema(), rows).await
+        self.store.write_stream(&folder, &R::TABLE, rows).await
     }
 
     /// One period of a table that an earlier job of the run wrote, in its order.

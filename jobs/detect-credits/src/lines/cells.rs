@@ -1,6 +1,6 @@
 //! Lines summed as they are read: by numbers, runs of lines of one cell without looking it up again.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Date32Array, Decimal128Array, UInt32Array};
@@ -19,7 +19,7 @@ const MOST: usize = 65_536;
 const ROWS_PER_BATCH: usize = 8192;
 
 /// What a line is summed by. Texts are numbers of [`crate::names::Names`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CellKey {
     /// First day of the billing period, as days since 1970.
     pub(crate) period: i32,
@@ -33,6 +33,18 @@ pub(crate) struct CellKey {
     pub(crate) is_credit: bool,
     /// On credit lines only.
     pub(crate) description: u32,
+}
+
+impl Hash for CellKey {
+    /// Numbers by twos; a description says nearly always whether the line is a credit.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let days = (self.period.cast_unsigned(), self.usage_date.cast_unsigned());
+        for (high, low) in
+            [days, (self.payer, self.account), (self.service, self.currency), (self.rule, self.description)]
+        {
+            state.write_u64(u64::from(high) << 32 | u64::from(low));
+        }
+    }
 }
 
 /// Cells and their sums so far.

@@ -112,7 +112,12 @@ impl<'a> PartReader<'a> {
         column: &AmountColumn,
     ) -> Result<(Money, u64), DetectError> {
         let (mut sum, mut blanks) = (Money::ZERO, 0);
-        for index in run {
+        let mut units = 0_i64;
+        for index in run.clone() {
+            if let Some(total) = column.whole_units(index).and_then(|amount| units.checked_add(amount)) {
+                units = total;
+                continue;
+            }
             let amount = column.get(index).map_err(|NoAmount { text, overflow }| {
                 let message = if overflow { "is too large: more than 38 digits" } else { "is not an amount (1234.56)" };
                 self.problem(batch.row(index), at, format!("{text:?} {message}"))
@@ -122,6 +127,8 @@ impl<'a> PartReader<'a> {
                 None => blanks += 1,
             }
         }
+        let units = Money::from_units(i128::from(units));
+        let sum = units.and_then(|units| sum.checked_add(units)).map_err(|_| self.overflow(batch, run.start))?;
         Ok((sum, blanks))
     }
 
