@@ -2,7 +2,7 @@
 """Makes a CUR 2.0 export of any size, with the cost rules and the hierarchy that go with it. Same arguments, same bytes.
 
   make_data.py --rows 10000000 --periods 12 --seed 7 --out DIR [--codec snappy|zstd] [--credits scattered|clustered]
-               [--rows-per-file 500000] [--row-group 131072]
+               [--rows-per-file 500000] [--row-group 131072] [--accounts 300] [--resources ROWS/40]
 
 Writes DIR/cur/data/BILLING_PERIOD=YYYY-MM/cur-0000N.<codec>.parquet and their manifests in DIR/cur/metadata,
 DIR/reference/cost_rules.csv, DIR/reference/hierarchy.csv, and DIR/credits.toml for finops-credits.
@@ -146,7 +146,7 @@ def main():
     ap.add_argument("--out", required=True)
     ap.add_argument("--codec", default="snappy")
     ap.add_argument("--accounts", type=int, default=300)
-    ap.add_argument("--resources", type=int, help="default: one per 40 rows; as many as a smaller export has keep its cells")
+    ap.add_argument("--resources", type=int, help="default: one per 40 rows")
     ap.add_argument("--credits", choices=["scattered", "clustered"], default="scattered")
     ap.add_argument("--rows-per-file", type=int, default=500_000)
     ap.add_argument("--row-group", type=int, default=131_072)

@@ -137,7 +137,11 @@ fn column<'a, T: Array + 'static>(lines: &'a RecordBatch, name: &'static str) ->
 
 impl History {
     fn add(&mut self, period: BillingPeriod, lines: &Lines<'_>, row: usize) -> Result<(), DetectError> {
-        let day = Date32Type::to_naive_date_opt(lines.usage_date.value(row)).unwrap_or_default();
+        let day = Date32Type::to_naive_date_opt(lines.usage_date.value(row)).ok_or_else(|| RowsError::Column {
+            table: CreditLine::TABLE.name,
+            column: "usage_date",
+            problem: "has a value out of range".to_owned(),
+        })?;
         self.last_cur_date = self.last_cur_date.max(Some(day));
         let is_earlier = self.first.as_ref().is_none_or(|first| {
             let (payer, account) = (lines.payer_account_id.value(row), lines.account_id.value(row));

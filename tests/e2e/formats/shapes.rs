@@ -6,7 +6,8 @@ use arrow::datatypes::DataType;
 
 use super::parquet_file::{Types, parquet};
 use super::{
-    AS_OF, Row, assert_net_cost, expected, fixture, map_cells, organisation, query, with_header, without_column,
+    AS_OF, Row, Workspace, assert_net_cost, expected, fixture, map_cells, organisation, query, with_header,
+    without_column,
 };
 
 fn assert_same_rows(file: &str, content: impl AsRef<[u8]>, expected: &[Row]) {
@@ -166,4 +167,53 @@ fn amortized_cost_is_the_same_from_every_format() {
     for name in ["cur-1.0.csv", "cur-1.0-athena.csv", "cur-2.0.csv", "focus-1.0.csv", "focus-1.2.csv"] {
         assert_eq!(charges(name), expected, "{name}");
     }
+}
+
+/// One rule, by region, and no allocations.
+fn mapped_by_region() -> Workspace {
+    let workspace = Workspace::new();
+    let rules = "rule_id,priority,payer_account_id,account_id,service,region,tag_key,tag_value,cost_category_key,\
+                 cost_category_value,business_unit,department,portfolio,product,share\n\
+                 near,1,,,,eu-west-1,,,,,Near,,,,\n";
+    workspace.write("reference/hierarchy.csv", "business_unit,department,portfolio,product\nNear,,,\n");
+    workspace.write("reference/cost_rules.csv", rules);
+    workspace
+}
+
+/// Lines side by side that differ in the amount only: what a correction is depends on its sign.
+#[test]
+fn focus_corrections_of_both_signs_side_by_side_are_told_apart() {
+    let workspace = mapped_by_region();
+    let mut export = "BillingPeriodStart,BillingAccountId,SubAccountId,ChargePeriodStart,ChargeCategory,ChargeClass,\
+                      ChargeDescription,ServiceName,BillingCurrency,BilledCost\n"
+        .to_owned();
+    for cost in ["7", "-5", "2", "-1"] {
+        let line = "2026-05-01T00:00:00Z,999999999999,111111111111,2026-05-03T00:00:00Z,Usage,Correction,,Compute,USD";
+        export += &format!("{line},{cost}\n");
+    }
+    workspace.write("cur/focus.csv", export);
+    workspace.try_run(AS_OF, &["run"]).unwrap_or_else(|problem| panic!("{problem}"));
+    let found = query(&workspace, "SELECT gross_cost, refunds FROM net_cost_summary WHERE level = 1");
+    let found: Vec<(&str, &str)> =
+        found.iter().map(|row| (row["gross_cost"].as_str(), row["refunds"].as_str())).collect();
+    assert_eq!(found, [("9.0000000000", "-6.0000000000")]);
+}
+
+/// The product map is asked for the region only where the line has none of its own.
+#[test]
+fn a_product_text_that_is_no_object_matters_only_where_the_region_comes_from_it() {
+    let run = |region: &str| {
+        let workspace = mapped_by_region();
+        let export = "bill_billing_period_start_date,bill_payer_account_id,line_item_usage_account_id,\
+                      line_item_usage_start_date,line_item_line_item_type,line_item_product_code,\
+                      line_item_currency_code,line_item_unblended_cost,line_item_line_item_description,\
+                      product_region_code,product\n\
+                      2026-05-01 00:00:00,999999999999,111111111111,2026-05-03 00:00:00,Usage,AmazonEC2,USD,1,,";
+        workspace.write("cur/lines.csv", format!("{export}{region},none\n"));
+        workspace.try_run(AS_OF, &["run"]).map(|_| query(&workspace, "SELECT business_unit FROM net_cost"))
+    };
+    let near = run("eu-west-1").unwrap_or_else(|problem| panic!("{problem}"));
+    assert_eq!(near.iter().map(|row| row["business_unit"].as_str()).collect::<Vec<_>>(), ["Near"]);
+    let problem = run("").expect_err("no region").to_string();
+    assert!(problem.contains("lines.csv, row 2, column product: \"none\" is not a JSON object"), "{problem}");
 }

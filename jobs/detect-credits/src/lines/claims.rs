@@ -1,4 +1,4 @@
-//! Which rules the lines of a batch claim by tags and cost categories.
+//! Which rules the lines of a batch claim by tags, cost categories and the product map.
 
 use arrow::array::UInt32Array;
 
@@ -8,6 +8,13 @@ use crate::values::{Dictionary, MapColumn, PerEntry, RealMap, TextColumn, json_e
 
 /// Stands in place of the claims of a line with a text that is no JSON object.
 pub(crate) const NO_OBJECT: u32 = u32::MAX;
+
+/// The last one counts, but what is no object stays to be reported.
+fn put(slot: &mut u32, claimed: u32) {
+    if *slot != NO_OBJECT {
+        *slot = claimed;
+    }
+}
 
 /// The rule attributes of one kind that come from keyed columns: tags, or cost categories.
 pub(crate) struct KeyedClaims {
@@ -90,10 +97,8 @@ impl KeyedClaims {
             known.follow(column);
             let Some(claims) = claims.get_mut(*wanted) else { continue };
             for (row, slot) in claims.iter_mut().enumerate() {
-                if let Some(claimed) = known.get(column, row, |value| claim(*wanted, value))
-                    && *slot != NO_OBJECT
-                {
-                    *slot = claimed;
+                if let Some(claimed) = known.get(column, row, |value| claim(*wanted, value)) {
+                    put(slot, claimed);
                 }
             }
         }
@@ -121,7 +126,7 @@ impl MapClaims {
                 let Some(known) = self.values.get_mut(*wanted) else { continue };
                 let claimed = known.get(&map.values, entry, |value| claim(*wanted, value));
                 if let (Some(claimed), Some(slot)) = (claimed, claims.get_mut(*wanted).and_then(|of| of.get_mut(row))) {
-                    *slot = claimed;
+                    put(slot, claimed);
                 }
             }
         }
@@ -147,20 +152,14 @@ impl MapClaims {
                 objects.extend(wanted.map(|(wanted, value)| (wanted, claim(wanted, value))));
                 Some((first, objects.len()))
             });
-            let mut put = |wanted: usize, claimed: u32| {
-                if let Some(slot) = claims.get_mut(wanted).and_then(|of| of.get_mut(row))
-                    && *slot != NO_OBJECT
-                {
-                    *slot = claimed;
-                }
+            let found = match range {
+                None => continue,
+                Some(None) => &[(0, NO_OBJECT)][..],
+                Some(Some((first, end))) => objects.get(first..end).unwrap_or_default(),
             };
-            match range {
-                None => {}
-                Some(None) => put(0, NO_OBJECT),
-                Some(Some((first, end))) => {
-                    for (wanted, claimed) in objects.get(first..end).unwrap_or_default() {
-                        put(*wanted, *claimed);
-                    }
+            for (wanted, claimed) in found {
+                if let Some(slot) = claims.get_mut(*wanted).and_then(|of| of.get_mut(row)) {
+                    put(slot, *claimed);
                 }
             }
         }

@@ -9,6 +9,7 @@ use schemas::reference::{Problem, Problems};
 use schemas::settings::{CostColumn, CreditSettings};
 
 use super::cells::CellKey;
+use super::claims::{KeyedColumns, NO_OBJECT};
 use super::columns::{Columns, Description, Known, Named, Payer, Service, has};
 use super::measure::{Amounts, Kind, LineFacts, LineType, Marks, MeasureRules, is_listed};
 use super::runs::{Claims, runs};
@@ -162,6 +163,9 @@ impl<'a> PartReader<'a> {
             self.problem(row, layout.currency.unwrap_or(usize::MAX), message)
         })?;
         let region = self.region(batch, index, state)?;
+        if batch.claims.keyed(index).any(|claim| claim == NO_OBJECT) {
+            return Err(self.no_object(batch, index, &[&columns.tags, &columns.categories]));
+        }
         let (unblended, blanks) = self.sum(batch, run.clone(), layout.cost, &columns.cost)?;
         state.count(period, currency, (lines, unblended)).map_err(|_| self.overflow(batch, index))?;
         if blanks > 0 {
@@ -331,21 +335,24 @@ impl<'a> PartReader<'a> {
         state.rule_before
     }
 
-    /// What the region claims: of its own column, else of the product map. Fails on a line with a text that should be a
-    /// JSON object and is none.
+    /// What the region claims: of its own column, else of the product map.
     fn region(&mut self, batch: &Batch, index: usize, state: &mut LineState) -> Result<u32, DetectError> {
-        if batch.claims.lack_an_object(index) {
-            let columns = &batch.columns;
-            let maps = [&columns.product, &columns.tags, &columns.categories];
-            if let Some((at, text)) = maps.into_iter().find_map(|maps| maps.no_object(index)) {
-                return Err(self.problem(batch.row(index), at, format!("{text:?} is not a JSON object")));
-            }
-        }
         let (rules, finder) = (&self.reader.rules, &mut state.finder);
         let mut claim = |text: &str| finder.claim(rules, attribute::REGION, text);
         let mut regions = self.known.regions.iter_mut().zip(&batch.columns.regions);
-        let own = regions.find_map(|(known, column)| known.get(column, index, &mut claim));
-        Ok(own.unwrap_or_else(|| batch.claims.region(index)))
+        if let Some(own) = regions.find_map(|(known, column)| known.get(column, index, &mut claim)) {
+            return Ok(own);
+        }
+        match batch.claims.region(index) {
+            NO_OBJECT => Err(self.no_object(batch, index, &[&batch.columns.product])),
+            region => Ok(region),
+        }
+    }
+
+    /// A text of one of the maps that should be a JSON object and is none.
+    fn no_object(&self, batch: &Batch, index: usize, maps: &[&KeyedColumns]) -> DetectError {
+        let (at, text) = maps.iter().find_map(|maps| maps.no_object(index)).unwrap_or((usize::MAX, ""));
+        self.problem(batch.row(index), at, format!("{text:?} is not a JSON object"))
     }
 }
 

@@ -7,7 +7,6 @@ use arrow::array::{ArrayRef, UInt32Array};
 use arrow::compute::partition;
 use arrow::error::ArrowError;
 
-use super::claims::NO_OBJECT;
 use super::columns::{Columns, Known};
 use crate::rules::{NO_CLAIM, RuleFinder, RuleMatcher};
 use crate::values::TextColumn;
@@ -33,17 +32,14 @@ impl Claims {
         Self { region, keyed }
     }
 
+    /// [`NO_OBJECT`](super::claims::NO_OBJECT) stands for a text that should be a JSON object and is none.
     pub(super) fn region(&self, row: usize) -> u32 {
         self.region.as_ref().map_or(NO_CLAIM, |region| region.value(row))
     }
 
+    /// As [`Self::region`].
     pub(super) fn keyed(&self, row: usize) -> impl Iterator<Item = u32> {
         self.keyed.iter().map(move |claims| claims.value(row))
-    }
-
-    /// True where a text that should be a JSON object is none.
-    pub(super) fn lack_an_object(&self, row: usize) -> bool {
-        self.region(row) == NO_OBJECT || self.keyed(row).any(|claim| claim == NO_OBJECT)
     }
 
     fn columns(&self) -> impl Iterator<Item = ArrayRef> {
