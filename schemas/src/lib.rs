@@ -9,6 +9,7 @@
 //! and what reduces cost is negative in cost columns; ledger amounts (`amount`, `used`, `expired`, `remaining`,
 //! `aws_applied`) are positive.
 
+pub mod athena;
 mod column;
 mod docs;
 pub mod reference;

@@ -7,17 +7,19 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, StringDictionaryBuilder};
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, Schema};
 use arrow::record_batch::RecordBatch;
+use chrono::DateTime;
 use credit_ledger::BillingPeriod;
 use flate2::read::MultiGzDecoder;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::buffered::BufReader;
+use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::errors::ParquetError;
-use tokio_util::io::{StreamReader, SyncIoBridge};
+use tokio_util::io::SyncIoBridge;
 
 use crate::DetectError;
 use crate::error::{bad_file, bad_row};
@@ -25,6 +27,8 @@ use crate::listing::{ExportFile, FileKind, object_path};
 use crate::values::{DayColumn, PeriodMemo, dictionary_of_text};
 
 const ROWS_PER_BATCH: usize = 8192;
+/// Of a text file; no request stays open while lines are read.
+const BYTES_PER_READ: usize = 8 << 20;
 
 /// A file opened as far as its columns are known.
 #[derive(Clone)]
@@ -83,7 +87,7 @@ impl OpenFile {
             return Ok(Self { file: file.clone(), names, parquet: Some(metadata) });
         }
         let name = file.path.clone();
-        let bytes = byte_reader(store, file).await?;
+        let bytes = byte_reader(store, file);
         let kind = file.kind;
         let header = tokio::task::spawn_blocking(move || {
             csv_reader(bytes, kind).headers().cloned().map_err(|error| csv_error(&name, 1, &error))
@@ -182,7 +186,7 @@ impl OpenFile {
     }
 
     async fn read_csv(&self, store: &Arc<dyn ObjectStore>, wanted: &[String]) -> Result<RawStream, DetectError> {
-        let bytes = byte_reader(store, &self.file).await?;
+        let bytes = byte_reader(store, &self.file);
         let kind = self.file.kind;
         let indexes: Vec<usize> =
             wanted.iter().filter_map(|name| self.names.iter().rposition(|column| column == name)).collect();
@@ -216,13 +220,24 @@ fn raw_batch(path: &str, first_row: u64, batch: &RecordBatch, wanted: &[String])
 }
 
 fn parquet_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> ParquetObjectReader {
-    ParquetObjectReader::new(Arc::clone(store), object_path(&file.path)).with_file_size(file.size)
+    // A footer is some thousandths of its file: with what is fetched first, mostly all of it.
+    let footer = usize::try_from(file.size / 100).unwrap_or(usize::MAX).clamp(8 << 10, 512 << 10);
+    ParquetObjectReader::new(Arc::clone(store), object_path(&file.path))
+        .with_file_size(file.size)
+        .with_footer_size_hint(footer)
 }
 
 /// The bytes of a file for a blocking reader.
-async fn byte_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> Result<Box<dyn Read + Send>, DetectError> {
-    let bytes = store.get(&object_path(&file.path)).await?.into_stream();
-    Ok(Box::new(SyncIoBridge::new(StreamReader::new(bytes.map_err(std::io::Error::other)))))
+fn byte_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> Box<dyn Read + Send> {
+    // As the listing said; nothing else of it is looked at.
+    let object = ObjectMeta {
+        location: object_path(&file.path),
+        last_modified: DateTime::UNIX_EPOCH,
+        size: file.size,
+        e_tag: None,
+        version: None,
+    };
+    Box::new(SyncIoBridge::new(BufReader::with_capacity(Arc::clone(store), &object, BYTES_PER_READ)))
 }
 
 /// Records of a CSV file, unpacked. Blocks: a gzip reader reads its header when it is made.

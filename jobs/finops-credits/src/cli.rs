@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use credit_ledger::{Money, Node};
+use credit_ledger::{BillingPeriod, Money, Node};
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 2 usage; 3 bad input (settings, reference data, export); 4 input not there yet; 5 an invariant or \
@@ -23,9 +23,12 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "finops-credits", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
-    /// Settings file
-    #[arg(long, global = true, default_value = "credits.toml", value_name = "FILE")]
-    pub config: PathBuf,
+    /// Settings file, also s3://bucket/key [default: credits.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The settings themselves, as TOML, where no file is named
+    #[arg(long, global = true, value_name = "TOML", env = "FINOPS_CREDITS_SETTINGS", hide_env_values = true)]
+    pub settings: Option<String>,
     /// As-of date, YYYY-MM-DD [default: `[run] as_of` of the settings, else today in UTC]
     #[arg(long, global = true, value_name = "DATE", value_parser = date)]
     pub as_of: Option<NaiveDate>,
@@ -77,8 +80,8 @@ Examples:
   finops-credits run --as-of 2026-10-31 --format json")]
     Run,
     /// Job 1: read what changed in the export, register credits
-    #[command(after_help = JOB_HELP)]
-    DetectCredits,
+    #[command(after_help = DETECT_HELP)]
+    DetectCredits(Detect),
     /// Job 2: turn recorded allocations into lots, and spend into cells of the hierarchy
     #[command(after_help = JOB_HELP)]
     JoinAllocations,
@@ -88,6 +91,13 @@ Examples:
     /// Job 4: stage all tables and check them
     #[command(after_help = JOB_HELP)]
     WriteNetCost,
+    /// Between jobs 4 and 5, on AWS: check the staged run in Athena
+    #[command(after_help = "\
+Points the tables staged_… at the run and asks the work group of [athena] for its tie-out and invariants.
+
+Example:
+  finops-credits athena-check --run-id night-42 --as-of 2026-10-31")]
+    AthenaCheck,
     /// Job 5: make the staged run the current one
     #[command(after_help = JOB_HELP)]
     Publish,
@@ -140,6 +150,27 @@ The jobs of one run are given one --run-id and one --as-of, in any process on an
 
 Example:
   finops-credits detect-credits --run-id night-42 --as-of 2026-10-31";
+
+const DETECT_HELP: &str = "\
+The jobs of one run are given one --run-id and one --as-of, in any process on any machine that reaches the lake.
+A large export can be read by several processes at once: each is given a period of the plan, and afterwards the job is
+run as ever.
+
+Examples:
+  finops-credits detect-credits --run-id night-42 --as-of 2026-10-31
+  finops-credits detect-credits --run-id night-42 --as-of 2026-10-31 --plan
+  finops-credits detect-credits --run-id night-42 --as-of 2026-10-31 --period 2026-09";
+
+/// `detect-credits`
+#[derive(Debug, Clone, Args)]
+pub struct Detect {
+    /// Only say which periods must be read: `{\"periods\": [\"2026-09\"]}`, also in the lake's work/<run id>/scan-plan.json
+    #[arg(long, conflicts_with = "period")]
+    pub plan: bool,
+    /// Only read this period, YYYY-MM, if it changed; register nothing
+    #[arg(long, value_name = "PERIOD", value_parser = period)]
+    pub period: Option<BillingPeriod>,
+}
 
 /// Which credit.
 #[derive(Debug, Clone, Args)]
@@ -240,6 +271,10 @@ Example:
 
 fn date(text: &str) -> Result<NaiveDate, String> {
     NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_error| "not a date (YYYY-MM-DD)".to_owned())
+}
+
+fn period(text: &str) -> Result<BillingPeriod, String> {
+    text.parse().map_err(|_error| "not a billing period (YYYY-MM)".to_owned())
 }
 
 fn instant(text: &str) -> Result<NaiveDateTime, String> {

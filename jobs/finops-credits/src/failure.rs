@@ -85,10 +85,10 @@ impl Error for Failure {}
 impl From<LakeError> for Failure {
     fn from(error: LakeError) -> Self {
         let kind = match &error {
-            LakeError::BadInput(_) | LakeError::BadRows(_) => Kind::BadInput,
+            LakeError::BadInput(_) | LakeError::BadRows(_) | LakeError::Denied(_) => Kind::BadInput,
             LakeError::NotYet(_) => Kind::NotYet,
             LakeError::LostRace(_) => Kind::LostRace,
-            LakeError::Io { .. } | LakeError::Store(_) => Kind::Storage,
+            LakeError::Io { .. } | LakeError::Store(_) | LakeError::Service(_) => Kind::Storage,
             LakeError::Iceberg(error) if error.kind() == iceberg_conflict() => Kind::LostRace,
             LakeError::Iceberg(_) => Kind::Storage,
             LakeError::Engine(error) => engine_kind(error),
@@ -108,6 +108,7 @@ impl From<DetectError> for Failure {
             DetectError::BadExport(_) => Kind::BadInput,
             DetectError::NotYet(_) => Kind::NotYet,
             DetectError::CountMismatch(_) | DetectError::Rows(_) | DetectError::Money { .. } => Kind::CheckFailed,
+            DetectError::Store(error) if is_denied(error) => Kind::BadInput,
             DetectError::Store(_) | DetectError::Io { .. } => Kind::Storage,
             DetectError::Engine(error) => engine_kind(error),
         };
@@ -145,6 +146,11 @@ impl From<DataFusionError> for Failure {
     }
 }
 
+/// True where storage does not allow it: that does not heal by itself.
+const fn is_denied(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. })
+}
+
 /// Storage where an I/O or object store error is at the bottom, else a failed check.
 pub(crate) fn engine_kind(error: &DataFusionError) -> Kind {
     if let DataFusionError::ResourcesExhausted(_) = error.find_root() {
@@ -152,6 +158,9 @@ pub(crate) fn engine_kind(error: &DataFusionError) -> Kind {
     }
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
+        if error.downcast_ref::<object_store::Error>().is_some_and(is_denied) {
+            return Kind::BadInput;
+        }
         if error.is::<std::io::Error>() || error.is::<object_store::Error>() {
             return Kind::Storage;
         }

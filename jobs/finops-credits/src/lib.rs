@@ -9,6 +9,7 @@ mod failure;
 mod jobs;
 mod money_text;
 mod output;
+mod places;
 mod progress;
 mod run;
 

@@ -4,15 +4,17 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
-use lake::{Lake, Settings};
+use lake::{Lake, LakeLock, Settings};
 
-use crate::cli::{Cli, Command, Format};
-use crate::jobs::{detect, fifo, join, net_cost, publish};
+use crate::cli::{Cli, Command, Detect, Format};
+use crate::jobs::{athena_check, detect, fifo, join, net_cost, publish};
+use crate::places::{self, Places};
 use crate::{Failure, Kind, commands};
 
 /// What every command works with.
 pub(crate) struct App {
     pub(crate) settings: Settings,
+    pub(crate) places: Places,
     pub(crate) lake: Arc<Lake>,
     pub(crate) as_of: NaiveDate,
     pub(crate) run_id: String,
@@ -36,7 +38,7 @@ impl App {
 /// # Errors
 /// The one [`Failure`] it ends with.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
-    let settings = Settings::load(&cli.config)?;
+    let settings = places::settings(cli.config.as_deref(), cli.settings.as_deref())?;
     // The ledger's threads; a second command in one process keeps those of the first.
     let _set_before = rayon::ThreadPoolBuilder::new().num_threads(settings.threads()).build_global();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -52,22 +54,37 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
     let now = chrono::Utc::now();
     // Microseconds, as the tables keep them.
     let now = chrono::DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now).naive_utc();
+    let places = Places::of(&settings).await;
     let app = App {
         as_of: cli.as_of.or(settings.run.as_of).unwrap_or_else(|| now.date()),
         run_id: cli.run_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         now,
         format: cli.format,
         watched: std::io::stderr().is_terminal(),
-        lake: Arc::new(Lake::open(&settings).await?),
+        lake: Arc::new(places.open_lake(&settings).await?),
+        places,
         settings,
     };
     match cli.command {
         Command::Run => commands::run::run(&app).await,
-        Command::DetectCredits => job(&app, detect::detect_credits(&app, &app.lake.lock()?).await.map(drop)),
-        Command::JoinAllocations => job(&app, join::join_allocations(&app, &app.lake.lock()?).await.map(drop)),
-        Command::ApplyFifo => job(&app, fifo::apply_fifo(&app, &app.lake.lock()?).await),
-        Command::WriteNetCost => job(&app, net_cost::write_net_cost(&app, &app.lake.lock()?).await),
-        Command::Publish => job(&app, publish::publish(&app, &app.lake.lock()?).await),
+        Command::DetectCredits(Detect { plan: true, .. }) => detect::plan(&app).await,
+        Command::DetectCredits(Detect { period: Some(period), .. }) => {
+            job(&app, detect::read_period(&app, period).await)
+        }
+        Command::DetectCredits(_) => {
+            job(&app, locked(&app, async |lock| detect::detect_credits(&app, lock).await.map(drop)).await)
+        }
+        Command::JoinAllocations => {
+            job(&app, locked(&app, async |lock| join::join_allocations(&app, lock).await.map(drop)).await)
+        }
+        Command::ApplyFifo => job(&app, locked(&app, async |lock| fifo::apply_fifo(&app, lock).await).await),
+        Command::WriteNetCost => {
+            job(&app, locked(&app, async |lock| net_cost::write_net_cost(&app, lock).await.map(drop)).await)
+        }
+        Command::AthenaCheck => {
+            job(&app, locked(&app, async |lock| athena_check::athena_check(&app, lock).await).await)
+        }
+        Command::Publish => job(&app, locked(&app, async |lock| publish::publish(&app, lock).await).await),
         Command::Queue => commands::queue::queue(&app).await,
         Command::Allocate(arguments) => commands::allocate::allocate(&app, arguments).await,
         Command::Revoke(arguments) => commands::allocate::revoke(&app, arguments).await,
@@ -75,6 +92,22 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         Command::Credits => commands::credits::credits(&app).await,
         Command::Query { sql } => commands::query::query(&app, &sql).await,
     }
+}
+
+/// Does the work while the lake is held for this run.
+///
+/// # Errors
+/// The failure of the work; else of taking the lake or giving it back.
+pub(crate) async fn locked<R>(
+    app: &App,
+    work: impl AsyncFnOnce(&LakeLock) -> Result<R, Failure>,
+) -> Result<R, Failure> {
+    let lock = app.lake.lock(&app.run_id).await?;
+    let done = work(&lock).await;
+    let released = lock.release().await;
+    let done = done?;
+    released?;
+    Ok(done)
 }
 
 /// A job on its own tells the run id on stderr, so that the next job can be given it.

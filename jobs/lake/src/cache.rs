@@ -109,11 +109,11 @@ impl Lake {
     pub(crate) async fn remember(&self, run_id: &str, made_from: &MadeFrom) -> Result<(), LakeError> {
         let record = Published { run_id: run_id.to_owned(), made_from: made_from.clone() };
         self.store.write_record(&published(), &record).await?;
-        self.remove_all_but(&Path::from(CELLS), |name| {
-            name.parse().is_ok_and(|period| made_from.cells.contains_key(&period))
-        })?;
+        let in_use = |name: &str| name.parse().is_ok_and(|period| made_from.cells.contains_key(&period));
+        self.store.remove_all_but(&Path::from(CELLS), in_use).await?;
         for (period, digest) in &made_from.cells {
-            self.remove_all_but(&Path::from(CELLS).join(period.to_string()), |name| name == digest)?;
+            let of_period = Path::from(CELLS).join(period.to_string());
+            self.store.remove_all_but(&of_period, |name| name == digest).await?;
         }
         Ok(())
     }

@@ -31,9 +31,15 @@ pub enum LakeError {
     },
     /// The object store refused.
     #[error("storage: {0}")]
-    Store(#[from] object_store::Error),
+    Store(object_store::Error),
+    /// A service did not answer, or not as it should.
+    #[error("{0}")]
+    Service(String),
+    /// Storage or a service does not allow it.
+    #[error("{0}")]
+    Denied(String),
     /// The catalogue or a log refused.
-    #[error("iceberg: {0}")]
+    #[error("{}", in_brief(.0))]
     Iceberg(#[from] Box<iceberg::Error>),
     /// A plan failed.
     #[error("{0}")]
@@ -49,6 +55,31 @@ pub enum LakeError {
         /// Why.
         source: serde_json::Error,
     },
+}
+
+impl From<object_store::Error> for LakeError {
+    fn from(error: object_store::Error) -> Self {
+        use object_store::Error::{PermissionDenied, Unauthenticated};
+        match error {
+            PermissionDenied { .. } | Unauthenticated { .. } => Self::Denied(format!("storage: {error}")),
+            other => Self::Store(other),
+        }
+    }
+}
+
+/// An Iceberg error in one line. Catalogues put whole answers of their services into it; what counts of them is the
+/// code and the message.
+fn in_brief(error: &iceberg::Error) -> String {
+    let whole = error.to_string();
+    let quoted = |field: &str| {
+        let (_, rest) = whole.split_once(&format!("{field}: Some(\""))?;
+        rest.split_once("\")").map(|(text, _)| text)
+    };
+    match (quoted("code"), quoted("message")) {
+        (Some(code), Some(message)) => format!("iceberg: {}: {code}: {message}", error.message()),
+        (Some(code), None) => format!("iceberg: {}: {code}", error.message()),
+        _ => format!("iceberg: {}", whole.chars().take(500).collect::<String>()),
+    }
 }
 
 impl From<iceberg::Error> for LakeError {

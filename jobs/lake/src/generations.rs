@@ -103,7 +103,7 @@ impl Lake {
     ) -> Result<u64, LakeError> {
         let folder = table_folder(period, fingerprint, table);
         // A killed attempt may have left a half-written file.
-        self.remove_folder(&folder)?;
+        self.store.remove_folder(&folder).await?;
         self.store.write_stream(&folder, table, rows).await
     }
 
@@ -118,7 +118,7 @@ impl Lake {
         rows: &[R],
     ) -> Result<u64, LakeError> {
         let folder = table_folder(period, fingerprint, &R::TABLE);
-        self.remove_folder(&folder)?;
+        self.store.remove_folder(&folder).await?;
         self.store.write_rows(&folder, rows).await
     }
 
@@ -158,12 +158,11 @@ impl Lake {
     /// Removes what no pointer names, whoever left it.
     pub(crate) async fn drop_old_generations(&self) -> Result<(), LakeError> {
         let current = self.generations().await?;
-        self.remove_all_but(&Path::from("generations"), |name| {
-            name.parse().is_ok_and(|period| current.contains_key(&period))
-        })?;
+        let is_read = |name: &str| name.parse().is_ok_and(|period| current.contains_key(&period));
+        self.store.remove_all_but(&Path::from("generations"), is_read).await?;
         for (period, generation) in current {
             let kept = [generation.fingerprint.as_str(), POINTER];
-            self.remove_all_but(&folder(period), |name| kept.contains(&name))?;
+            self.store.remove_all_but(&folder(period), |name| kept.contains(&name)).await?;
         }
         Ok(())
     }

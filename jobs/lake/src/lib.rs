@@ -8,6 +8,7 @@
 //!        superseded/<run id>.json   for a run that was under way when another one was published
 //!        cache/…                    what the next run may take over instead of making it again
 //!        runs/<run id>/<table>/…    staged and published tables, whole
+//!        summaries/<run id>.json    what a run found, in brief
 //!        published -> runs/<id>     the pointer: all tables change at once
 //! ```
 //!
@@ -17,6 +18,7 @@
 mod cache;
 mod error;
 mod generations;
+mod lake;
 mod local;
 mod logs;
 mod publishing;
@@ -29,8 +31,10 @@ pub use cache::MadeFrom;
 pub use error::LakeError;
 pub use generations::{CurrencyTotal, Generation, SourceFile};
 pub use iceberg::ErrorKind as IcebergErrorKind;
-pub use local::{Lake, LakeLock};
+pub use lake::{EngineStore, Held, Lake, LakeLock, LakeParts, Locks};
 pub use logs::Logs;
-pub use publishing::{Pointer, StagedPeriod, StagedRun};
-pub use settings::{CatalogKind, LakeSettings, ReferenceSettings, RunSettings, Settings, SourceSettings};
-pub use sources::{ReferenceFiles, open_export};
+pub use publishing::{PeriodRange, Pointer, StagedPeriod, StagedRun};
+pub use settings::{
+    AthenaSettings, CatalogKind, LakeSettings, ReferenceSettings, RunSettings, Settings, SourceSettings, is_s3,
+};
+pub use sources::{ReferenceFiles, open_folder};

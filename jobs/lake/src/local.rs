@@ -1,62 +1,74 @@
 //! The embedded lake: a folder, a SQLite catalogue, a symbolic link.
 
+use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use iceberg::CatalogBuilder;
+use iceberg::io::LocalFsStorageFactory;
+use iceberg_catalog_sql::{SqlCatalog, SqlCatalogBuilder};
 use object_store::local::LocalFileSystem;
 
 use crate::error::at;
-use crate::publishing::{Pointer, SymlinkPointer};
-use crate::store::Store;
-use crate::{LakeError, Logs, Settings};
-
-/// An open lake.
-pub struct Lake {
-    pub(crate) root: PathBuf,
-    pub(crate) store: Store,
-    pub(crate) pointer: Box<dyn Pointer>,
-    pub(crate) keep_runs: usize,
-    logs: Logs,
-}
-
-/// Held while a job works on the lake; released when dropped, also by a kill.
-#[derive(Debug)]
-pub struct LakeLock {
-    _file: File,
-}
+use crate::lake::{EngineStore, Held, Lake, LakeParts, Locks};
+use crate::logs::CATALOG;
+use crate::publishing::SymlinkPointer;
+use crate::{LakeError, Settings};
 
 impl Lake {
-    /// Opens the lake of the settings, making it where it is not there yet.
+    /// Opens the local lake of the settings, making it where it is not there yet.
     ///
     /// # Errors
     /// [`LakeError::Io`] or [`LakeError::Iceberg`] where storage refuses.
-    pub async fn open(settings: &Settings) -> Result<Self, LakeError> {
+    pub async fn open_local(settings: &Settings) -> Result<Self, LakeError> {
         let location = Path::new(&settings.lake.location);
         std::fs::create_dir_all(location).map_err(at(location))?;
         let root = location.canonicalize().map_err(at(location))?;
-        let objects = LocalFileSystem::new_with_prefix(&root)?.with_automatic_cleanup(true);
-        let store = Store::new(Arc::new(objects), format!("{}/", root.display()));
-        let logs = Logs::open_sqlite(&root, &settings.lake.database).await?;
-        let pointer = Box::new(SymlinkPointer::new(root.clone()));
-        Ok(Self { root, store, pointer, keep_runs: settings.run.keep_runs, logs })
+        let parts = LakeParts {
+            location: root.display().to_string(),
+            objects: Arc::new(LocalFileSystem::new_with_prefix(&root)?.with_automatic_cleanup(true)),
+            engine: EngineStore { url: format!("{}/", root.display()), host: None },
+            folder: Some(root.clone()),
+            pointer: Box::new(SymlinkPointer::new(root.clone())),
+            locks: Box::new(LockFile { root: root.clone() }),
+            catalog: Arc::new(sqlite_catalog(&root).await?),
+            warehouse: format!("file://{}/warehouse", root.display()),
+        };
+        Self::of_parts(parts, settings).await
     }
+}
 
-    /// The Iceberg logs.
-    #[must_use]
-    pub const fn logs(&self) -> &Logs {
-        &self.logs
-    }
+/// `catalog.db` in the lake, made where it is not there yet.
+async fn sqlite_catalog(root: &Path) -> Result<SqlCatalog, LakeError> {
+    let file = root.join("catalog.db").display().to_string();
+    let encoded = file.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    let properties = HashMap::from([
+        ("uri".to_owned(), format!("sqlite://{encoded}?mode=rwc")),
+        ("warehouse".to_owned(), format!("file://{}/warehouse", root.display())),
+        ("sql_bind_style".to_owned(), "QMark".to_owned()),
+    ]);
+    let builder = SqlCatalogBuilder::default().with_storage_factory(Arc::new(LocalFsStorageFactory));
+    Ok(builder.load(CATALOG, properties).await?)
+}
 
-    /// Takes the lake for one job. Recording allocations and reading need no lock.
-    ///
-    /// # Errors
-    /// [`LakeError::LostRace`] while another job holds it.
-    pub fn lock(&self) -> Result<LakeLock, LakeError> {
+/// `.lock` in the lake: released when the job's process ends, also by a kill.
+struct LockFile {
+    root: PathBuf,
+}
+
+struct LockedFile {
+    _file: File,
+}
+
+#[async_trait]
+impl Locks for LockFile {
+    async fn take(&self, _run_id: &str) -> Result<Box<dyn Held>, LakeError> {
         let path = self.root.join(".lock");
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
         match file.try_lock() {
-            Ok(()) => Ok(LakeLock { _file: file }),
+            Ok(()) => Ok(Box::new(LockedFile { _file: file })),
             Err(TryLockError::WouldBlock) => Err(LakeError::LostRace(format!(
                 "another run is at work on the lake {}; try again when it has ended",
                 self.root.display()
@@ -64,37 +76,11 @@ impl Lake {
             Err(TryLockError::Error(error)) => Err(at(&path)(error)),
         }
     }
+}
 
-    /// Removes everything in `folder` but the entries of these names, also what the store does not list: half-written
-    /// files of a process that was killed.
-    pub(crate) fn remove_all_but(
-        &self,
-        folder: &object_store::path::Path,
-        kept: impl Fn(&str) -> bool,
-    ) -> Result<(), LakeError> {
-        let path = self.root.join(folder.as_ref());
-        let entries = match std::fs::read_dir(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            entries => entries.map_err(at(&path))?,
-        };
-        for entry in entries {
-            let entry = entry.map_err(at(&path))?;
-            if kept(&entry.file_name().to_string_lossy()) {
-                continue;
-            }
-            let is_folder = entry.file_type().map_err(at(entry.path()))?.is_dir();
-            let removed =
-                if is_folder { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) };
-            removed.map_err(at(entry.path()))?;
-        }
+#[async_trait]
+impl Held for LockedFile {
+    async fn release(self: Box<Self>) -> Result<(), LakeError> {
         Ok(())
-    }
-
-    pub(crate) fn remove_folder(&self, folder: &object_store::path::Path) -> Result<(), LakeError> {
-        let path = self.root.join(folder.as_ref());
-        match std::fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(&path)(error)),
-            _ => Ok(()),
-        }
     }
 }

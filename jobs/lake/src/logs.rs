@@ -3,14 +3,12 @@
 //! Any Iceberg client that knows the catalogue can read them and append: `PyIceberg` opens `catalog.db` as SQL
 //! catalogue `finops_credits`. Iceberg 0.10 commits appends only, which is all that a log needs.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
 use iceberg::arrow::{arrow_schema_to_schema_auto_assign_ids, schema_to_arrow_schema};
-use iceberg::io::LocalFsStorageFactory;
 use iceberg::spec::DataFileFormat;
 use iceberg::table::Table as IcebergTable;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
@@ -19,8 +17,7 @@ use iceberg::writer::file_writer::ParquetWriterBuilder;
 use iceberg::writer::file_writer::location_generator::{DefaultFileNameGenerator, DefaultLocationGenerator};
 use iceberg::writer::file_writer::rolling_writer::RollingFileWriterBuilder;
 use iceberg::writer::{IcebergWriter, IcebergWriterBuilder};
-use iceberg::{Catalog, CatalogBuilder, NamespaceIdent, TableCreation, TableIdent};
-use iceberg_catalog_sql::SqlCatalogBuilder;
+use iceberg::{Catalog, NamespaceIdent, TableCreation, TableIdent};
 use parquet::file::properties::WriterProperties;
 use schemas::{Table, TableRow, tables};
 use uuid::Uuid;
@@ -35,28 +32,19 @@ pub struct Logs {
 }
 
 /// Name of the catalogue: a key in its tables, so other clients must use it too.
-const CATALOG: &str = "finops_credits";
+pub(crate) const CATALOG: &str = "finops_credits";
 
 impl Logs {
-    /// Opens the SQLite catalogue in `root`, making it and the logs where they are not there yet.
-    pub(crate) async fn open_sqlite(root: &Path, database: &str) -> Result<Self, LakeError> {
-        let file = root.join("catalog.db").display().to_string();
-        let encoded = file.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
-        let properties = HashMap::from([
-            ("uri".to_owned(), format!("sqlite://{encoded}?mode=rwc")),
-            ("warehouse".to_owned(), format!("file://{}/warehouse", root.display())),
-            ("sql_bind_style".to_owned(), "QMark".to_owned()),
-        ]);
-        let builder = SqlCatalogBuilder::default().with_storage_factory(Arc::new(LocalFsStorageFactory));
-        let catalog = builder.load(CATALOG, properties).await?;
-        let logs = Self { catalog: Arc::new(catalog), namespace: NamespaceIdent::new(database.to_owned()) };
-        logs.create_missing().await?;
+    /// Opens the logs of a catalogue, making them below `warehouse` where they are not there yet.
+    pub(crate) async fn open(catalog: Arc<dyn Catalog>, database: &str, warehouse: &str) -> Result<Self, LakeError> {
+        let logs = Self { catalog, namespace: NamespaceIdent::new(database.to_owned()) };
+        logs.create_missing(&format!("{warehouse}/{database}")).await?;
         Ok(logs)
     }
 
     /// Another process may do the same at the same time: who comes second fails, with one error or another, and finds
     /// everything there.
-    async fn create_missing(&self) -> Result<(), LakeError> {
+    async fn create_missing(&self, root: &str) -> Result<(), LakeError> {
         if !self.catalog.namespace_exists(&self.namespace).await? {
             let made = self.catalog.create_namespace(&self.namespace, HashMap::new()).await;
             if let Err(error) = made
@@ -67,7 +55,7 @@ impl Logs {
         }
         for table in [tables::CreditLogRow::TABLE, tables::AllocationLogRow::TABLE, tables::RunLogRow::TABLE] {
             if !self.catalog.table_exists(&self.ident(&table)).await? {
-                let made = self.catalog.create_table(&self.namespace, creation(&table)?).await;
+                let made = self.catalog.create_table(&self.namespace, creation(&table, root)?).await;
                 if let Err(error) = made
                     && !self.catalog.table_exists(&self.ident(&table)).await?
                 {
@@ -112,16 +100,30 @@ impl Logs {
         let batch = schemas::to_batch(rows)?;
         let files = write_data_files(&log, &batch).await?;
         let transaction = Transaction::new(&log);
+        let written: HashSet<String> = files.iter().map(|file| file.file_path().to_owned()).collect();
         let transaction = transaction.fast_append().add_data_files(files).apply(transaction)?;
-        transaction.commit(self.catalog.as_ref()).await?;
-        Ok(())
+        match transaction.commit(self.catalog.as_ref()).await {
+            Ok(_) => Ok(()),
+            // The answer to a commit that succeeded may have been lost.
+            Err(_) if self.has_files(&R::TABLE, &written).await.unwrap_or(false) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// True if all of these data files are in the log now.
+    async fn has_files(&self, table: &Table, files: &HashSet<String>) -> Result<bool, LakeError> {
+        let log = self.catalog.load_table(&self.ident(table)).await?;
+        let tasks: Vec<_> = log.scan().build()?.plan_files().await?.try_collect().await?;
+        let held: HashSet<&str> = tasks.iter().map(|task| task.data_file_path.as_str()).collect();
+        Ok(files.iter().all(|file| held.contains(file.as_str())))
     }
 }
 
-fn creation(table: &Table) -> Result<TableCreation, LakeError> {
+fn creation(table: &Table, root: &str) -> Result<TableCreation, LakeError> {
     let retries = [("commit.retry.num-retries", "20"), ("commit.retry.min-wait-ms", "20")];
     Ok(TableCreation::builder()
         .name(table.name.to_owned())
+        .location(format!("{root}/{}", table.name))
         .schema(arrow_schema_to_schema_auto_assign_ids(&table.schema())?)
         .properties(
             retries.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect::<HashMap<_, _>>(),

@@ -23,9 +23,16 @@ use crate::{Lake, LakeError, MadeFrom};
 pub trait Pointer: Send + Sync {
     /// The published run, if any.
     async fn published(&self) -> Result<Option<String>, LakeError>;
-    /// Publishes `run_id`: every reader sees all tables of the run before or all of this one.
-    async fn switch(&self, run_id: &str) -> Result<(), LakeError>;
+    /// Publishes `run_id`, which follows `follows`, whose months are `periods`: a reader sees a table of the run before
+    /// or of this one. Completes a switch to `run_id` that broke off.
+    ///
+    /// # Errors
+    /// [`LakeError::LostRace`] where another run was published meanwhile.
+    async fn switch(&self, run_id: &str, follows: Option<&str>, periods: PeriodRange) -> Result<(), LakeError>;
 }
+
+/// First and last month of a run's tables.
+pub type PeriodRange = (BillingPeriod, BillingPeriod);
 
 /// `<lake>/published`, a symbolic link replaced by rename.
 #[derive(Debug)]
@@ -50,7 +57,7 @@ impl Pointer for SymlinkPointer {
         }
     }
 
-    async fn switch(&self, run_id: &str) -> Result<(), LakeError> {
+    async fn switch(&self, run_id: &str, _follows: Option<&str>, _periods: PeriodRange) -> Result<(), LakeError> {
         let (link, next) = (self.root.join("published"), self.root.join(".published.next"));
         match std::fs::remove_file(&next) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(at(next)(error)),
@@ -81,6 +88,17 @@ pub struct StagedRun {
     pub made_from: MadeFrom,
 }
 
+impl StagedRun {
+    /// First and last month of the tables.
+    #[must_use]
+    pub fn months(&self) -> PeriodRange {
+        let as_of = BillingPeriod::of(self.as_of);
+        let months = &self.made_from.tables;
+        let first = months.first_key_value().map_or(as_of, |(period, _)| *period);
+        (first, months.last_key_value().map_or(as_of, |(period, _)| *period))
+    }
+}
+
 /// One period of the export in a staged run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StagedPeriod {
@@ -90,6 +108,12 @@ pub struct StagedPeriod {
     pub fingerprint: String,
     /// Lines.
     pub lines: u64,
+}
+
+const SUMMARIES: &str = "summaries";
+
+fn summary_name(run_id: &str) -> String {
+    format!("{run_id}.json")
 }
 
 pub(crate) fn run_folder(run_id: &str) -> Path {
@@ -111,7 +135,7 @@ impl Lake {
     /// [`LakeError::NotYet`] before the first run.
     pub async fn published_frame(&self, context: &SessionContext, table: &Table) -> Result<DataFrame, LakeError> {
         let run_id = self.published().await?.ok_or_else(|| {
-            LakeError::NotYet(format!("nothing is published in the lake {} yet; `run` first", self.root.display()))
+            LakeError::NotYet(format!("nothing is published in the lake {} yet; `run` first", self.location))
         })?;
         self.run_frame(context, &run_id, table).await
     }
@@ -160,7 +184,7 @@ impl Lake {
     /// [`LakeError::LostRace`] if the run is or was published.
     pub async fn begin_staging(&self, run_id: &str) -> Result<(), LakeError> {
         self.refuse_published(run_id).await?;
-        self.remove_folder(&run_folder(run_id))
+        self.store.remove_folder(&run_folder(run_id)).await
     }
 
     /// Stages one period of a table; the rows must be in order.
@@ -191,6 +215,14 @@ impl Lake {
         self.store.write_rows(&folder, rows).await
     }
 
+    /// Writes what a run has to say for machines that pass it on; kept as long as the run.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the store.
+    pub async fn write_summary<T: Serialize + Sync>(&self, run_id: &str, summary: &T) -> Result<(), LakeError> {
+        self.store.write_record(&Path::from(SUMMARIES).join(summary_name(run_id)), summary).await
+    }
+
     /// Stages a table, or one period of it, as an earlier job of the run handed it over.
     ///
     /// # Errors
@@ -219,10 +251,10 @@ impl Lake {
                     published.as_deref().unwrap_or("no run"),
                 )));
             }
-            if let Some(previous) = published {
-                self.complete_log(&previous, finished_at).await?;
+            if let Some(previous) = &published {
+                self.complete_log(previous, finished_at).await?;
             }
-            self.pointer.switch(run_id).await?;
+            self.pointer.switch(run_id, published.as_deref(), staged.months()).await?;
         }
         self.log_run(run_id, staged, finished_at).await?;
         self.remember(run_id, &staged.made_from).await?;
@@ -273,7 +305,9 @@ impl Lake {
             logged.iter().map(|row| (std::cmp::Reverse(row.finished_at), row.run_id.as_str())).collect();
         let kept: BTreeSet<&str> =
             newest_first.into_iter().map(|(_, id)| id).take(self.keep_runs).chain([run_id]).collect();
-        self.remove_all_but(&Path::from("runs"), |name| kept.contains(name))?;
+        self.store.remove_all_but(&Path::from("runs"), |name| kept.contains(name)).await?;
+        let summaries: BTreeSet<String> = kept.iter().map(|run_id| summary_name(run_id)).collect();
+        self.store.remove_all_but(&Path::from(SUMMARIES), |name| summaries.contains(name)).await?;
         self.drop_old_markers(&kept).await
     }
 }

@@ -1,6 +1,6 @@
 //! The settings file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytesize::ByteSize;
 use chrono::NaiveDate;
@@ -27,13 +27,16 @@ pub struct Settings {
     /// How a run runs.
     #[serde(default)]
     pub run: RunSettings,
+    /// Where a lake on AWS is checked.
+    #[serde(default)]
+    pub athena: AthenaSettings,
 }
 
 /// `[source]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSettings {
-    /// Local folder: an export root with `data/` and `metadata/`, or plain files.
+    /// Folder or `s3://bucket/prefix`: an export root with `data/` and `metadata/`, or plain files.
     pub location: String,
     /// Which cost column `charges` and `net_cost` use.
     #[serde(default)]
@@ -46,7 +49,7 @@ pub struct SourceSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReferenceSettings {
-    /// Local folder.
+    /// Folder or `s3://bucket/prefix`.
     pub location: String,
 }
 
@@ -54,12 +57,12 @@ pub struct ReferenceSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LakeSettings {
-    /// Local folder, made on first use.
+    /// Folder, made on first use, or `s3://bucket/prefix`.
     pub location: String,
     /// The Iceberg catalogue.
     #[serde(default)]
     pub catalog: CatalogKind,
-    /// Namespace of the logs.
+    /// Namespace of the logs; in Glue the database of all tables.
     #[serde(default = "default_database")]
     pub database: String,
 }
@@ -68,9 +71,25 @@ pub struct LakeSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CatalogKind {
-    /// `catalog.db` in the lake.
+    /// `catalog.db` in the lake, for a lake in a folder.
     #[default]
     Sqlite,
+    /// AWS Glue, for a lake on S3.
+    Glue,
+}
+
+/// `[athena]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AthenaSettings {
+    /// Work group of the check; it says where results go.
+    pub workgroup: String,
+}
+
+impl Default for AthenaSettings {
+    fn default() -> Self {
+        Self { workgroup: "finops-credits".to_owned() }
+    }
 }
 
 /// `[run]`
@@ -90,6 +109,31 @@ pub struct RunSettings {
 
 /// Below this a sort cannot even merge what it spilled.
 const LEAST_MEMORY: ByteSize = ByteSize::mib(256);
+
+const S3: &str = "s3://";
+
+/// True for `s3://…`.
+#[must_use]
+pub fn is_s3(location: &str) -> bool {
+    location.starts_with(S3)
+}
+
+/// A relative location below a folder or an `s3://` address, whose `..` are resolved: S3 knows no folders.
+fn below(base: &str, location: &str) -> String {
+    if !is_s3(base) {
+        return Path::new(base).join(location).to_string_lossy().into_owned();
+    }
+    let mut parts: Vec<&str> = base.trim_end_matches('/').split('/').collect();
+    let bucket = 3;
+    for part in location.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        if part != ".." {
+            parts.push(part);
+        } else if parts.len() > bucket {
+            parts.pop();
+        }
+    }
+    parts.join("/")
+}
 
 /// `"2026-10-31"` or `2026-10-31`.
 fn date<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {
@@ -121,18 +165,39 @@ impl Settings {
             }
             _ => at(file)(error),
         })?;
-        let mut settings: Self = toml::from_str(&text).map_err(|error| {
-            LakeError::BadInput(format!("settings file {}: {}", file.display(), error.to_string().trim()))
-        })?;
         let absolute = std::path::absolute(file).map_err(at(file))?;
-        let base = absolute.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-        settings
-            .check()
-            .map_err(|message| LakeError::BadInput(format!("settings file {}: {message}", file.display())))?;
+        let base = absolute.parent().map_or_else(String::new, |folder| folder.display().to_string());
+        Self::parse(&text, &format!("settings file {}", file.display()), &base)
+    }
+
+    /// Checks the text of settings, called `name`. Relative locations become relative to `base`, a folder or an `s3://`
+    /// address.
+    ///
+    /// # Errors
+    /// [`LakeError::BadInput`] that names the settings and the key.
+    pub fn parse(text: &str, name: &str, base: &str) -> Result<Self, LakeError> {
+        let mut settings: Self = toml::from_str(text)
+            .map_err(|error| LakeError::BadInput(format!("{name}: {}", error.to_string().trim())))?;
+        settings.check().map_err(|message| LakeError::BadInput(format!("{name}: {message}")))?;
         for location in [&mut settings.source.location, &mut settings.reference.location, &mut settings.lake.location] {
-            *location = base.join(&*location).to_string_lossy().into_owned();
+            if !is_s3(location) {
+                *location = below(base, location);
+            }
         }
+        settings.check_lake().map_err(|message| LakeError::BadInput(format!("{name}: {message}")))?;
         Ok(settings)
+    }
+
+    /// A lake in a folder has its catalogue in it, one on S3 in Glue.
+    fn check_lake(&self) -> Result<(), String> {
+        match (is_s3(&self.lake.location), self.lake.catalog) {
+            (true, CatalogKind::Sqlite) => Err("[lake] catalog must be \"glue\" for a location on S3".to_owned()),
+            (false, CatalogKind::Glue) => Err(format!(
+                "[lake] location {:?}: catalog \"glue\" needs a location on S3 (s3://bucket/prefix)",
+                self.lake.location
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn check(&self) -> Result<(), String> {
@@ -142,8 +207,9 @@ impl Settings {
             if location.trim().is_empty() {
                 return Err(format!("[{section}] location is empty"));
             }
-            if location.contains("://") {
-                return Err(format!("[{section}] location {location:?}: only local folders are supported"));
+            let bucket = location.strip_prefix(S3).map(|path| path.split('/').next().unwrap_or_default());
+            if bucket == Some("") || (bucket.is_none() && location.contains("://")) {
+                return Err(format!("[{section}] location {location:?} is neither a folder nor s3://bucket/prefix"));
             }
         }
         if let Some(code) = &self.source.currency

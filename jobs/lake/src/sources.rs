@@ -1,31 +1,27 @@
 //! The inputs: the export's folder and the reference files.
 
-use std::path::Path;
+use std::path::Path as FilePath;
 use std::sync::Arc;
 
-use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use schemas::reference::{
     AllocationRow, Budget, CostRules, Hierarchy, Problems, parse_allocations, parse_budgets, parse_cost_rules,
     parse_hierarchy,
 };
 
-use crate::error::at;
-use crate::{LakeError, Settings};
+use crate::LakeError;
 
-/// The export's location as an object store.
+/// A folder with inputs as an object store; none where it does not exist.
 ///
 /// # Errors
-/// [`LakeError::NotYet`] where the folder is not there.
-pub fn open_export(settings: &Settings) -> Result<Arc<dyn ObjectStore>, LakeError> {
-    let location = Path::new(&settings.source.location);
-    if !location.is_dir() {
-        return Err(LakeError::NotYet(format!(
-            "no billing export at {}: the folder does not exist; set [source] location",
-            location.display()
-        )));
+/// [`LakeError::Store`] where it cannot be read.
+pub fn open_folder(location: &str) -> Result<Option<Arc<dyn ObjectStore>>, LakeError> {
+    if !FilePath::new(location).is_dir() {
+        return Ok(None);
     }
-    Ok(Arc::new(LocalFileSystem::new_with_prefix(location)?))
+    Ok(Some(Arc::new(LocalFileSystem::new_with_prefix(location)?)))
 }
 
 /// What people keep about the organisation.
@@ -42,20 +38,20 @@ pub struct ReferenceFiles {
 }
 
 impl ReferenceFiles {
-    /// Reads and checks all reference files; every bad row of every file is reported at once.
+    /// Reads and checks all reference files of a location; every bad row of every file is reported at once.
     ///
     /// # Errors
     /// [`LakeError::BadRows`], or [`LakeError::BadInput`] that names a missing file.
-    pub fn load(settings: &Settings) -> Result<Self, LakeError> {
-        let folder = Path::new(&settings.reference.location);
-        let hierarchy_bytes = required(folder, "hierarchy.csv")?;
-        let rules_bytes = required(folder, "cost_rules.csv")?;
+    pub async fn load(location: &str, files: Option<&Arc<dyn ObjectStore>>) -> Result<Self, LakeError> {
+        let folder = Folder { location, files };
+        let hierarchy_bytes = folder.required("hierarchy.csv").await?;
+        let rules_bytes = folder.required("cost_rules.csv").await?;
         let hierarchy = parse_hierarchy("hierarchy.csv", &hierarchy_bytes)?;
         let mut problems = Problems::default();
         let cost_rules = kept(&mut problems, parse_cost_rules("cost_rules.csv", &rules_bytes, &hierarchy));
-        let budgets = optional(folder, "budgets.csv")?;
+        let budgets = folder.optional("budgets.csv").await?;
         let budgets = budgets.map(|bytes| kept(&mut problems, parse_budgets("budgets.csv", &bytes, &hierarchy)));
-        let allocations = optional(folder, "allocations.csv")?;
+        let allocations = folder.optional("allocations.csv").await?;
         let allocations = allocations.map(|bytes| kept(&mut problems, parse_allocations("allocations.csv", &bytes)));
         Ok(problems.or(Self {
             hierarchy,
@@ -73,18 +69,26 @@ fn kept<T: Default>(problems: &mut Problems, parsed: Result<T, Problems>) -> T {
     })
 }
 
-fn required(folder: &Path, name: &str) -> Result<Vec<u8>, LakeError> {
-    let path = folder.join(name);
-    optional(folder, name)?.ok_or_else(|| {
-        LakeError::BadInput(format!("reference file {} does not exist; see [reference] location", path.display()))
-    })
+/// The reference location.
+struct Folder<'a> {
+    location: &'a str,
+    files: Option<&'a Arc<dyn ObjectStore>>,
 }
 
-fn optional(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, LakeError> {
-    let path = folder.join(name);
-    match std::fs::read(&path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(at(path)(error)),
+impl Folder<'_> {
+    async fn required(&self, name: &str) -> Result<Vec<u8>, LakeError> {
+        self.optional(name).await?.ok_or_else(|| {
+            let location = self.location.trim_end_matches('/');
+            LakeError::BadInput(format!("reference file {location}/{name} does not exist; see [reference] location"))
+        })
+    }
+
+    async fn optional(&self, name: &str) -> Result<Option<Vec<u8>>, LakeError> {
+        let Some(files) = self.files else { return Ok(None) };
+        match files.get(&Path::from(name)).await {
+            Ok(found) => Ok(Some(found.bytes().await?.to_vec())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Parquet tables on an object store.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::compute::BatchCoalescer;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -24,6 +26,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::LakeError;
+use crate::error::at;
+use crate::lake::EngineStore;
 
 /// Name of the one file of a table or partition.
 const PART: &str = "part-0.parquet";
@@ -35,8 +39,9 @@ const ROWS_PER_GROUP: usize = 131_072;
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     objects: Arc<dyn ObjectStore>,
-    /// How the engine finds them: `file:///lake/`.
-    url: String,
+    engine: EngineStore,
+    /// Where they lie in a file system.
+    folder: Option<PathBuf>,
 }
 
 fn writer_properties(place: Place) -> Result<WriterProperties, LakeError> {
@@ -55,8 +60,16 @@ fn writer_properties(place: Place) -> Result<WriterProperties, LakeError> {
 }
 
 impl Store {
-    pub(crate) fn new(objects: Arc<dyn ObjectStore>, url: String) -> Self {
-        Self { objects, url }
+    pub(crate) fn new(objects: Arc<dyn ObjectStore>, engine: EngineStore, folder: Option<PathBuf>) -> Self {
+        Self { objects, engine, folder }
+    }
+
+    pub(crate) fn register_with(&self, context: &SessionContext) -> Result<(), LakeError> {
+        if let Some(host) = &self.engine.host {
+            let url = ListingTableUrl::parse(&self.engine.url)?;
+            context.register_object_store(url.object_store().as_ref(), Arc::clone(host));
+        }
+        Ok(())
     }
 
     /// Writes a stream as the one file of `folder`; its rows must be in their final order.
@@ -95,7 +108,7 @@ impl Store {
         while let Some(error) = cause {
             if let Some(code) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) {
                 let source = std::io::Error::from_raw_os_error(code);
-                return Some(LakeError::Io { path: format!("{}{path}", self.url).into(), source });
+                return Some(LakeError::Io { path: format!("{}{path}", self.engine.url).into(), source });
             }
             cause = error.source();
         }
@@ -120,7 +133,7 @@ impl Store {
         let schema = table.schema();
         let partitions = if partitioned { vec![(Table::PARTITION.to_owned(), DataType::Utf8)] } else { Vec::new() };
         let options = ParquetReadOptions::default().schema(&schema).table_partition_cols(partitions);
-        Ok(context.read_parquet(format!("{}{folder}/", self.url), options).await?)
+        Ok(context.read_parquet(format!("{}{folder}/", self.engine.url), options).await?)
     }
 
     /// The one file of `folder` in its order, without a plan.
@@ -156,6 +169,51 @@ impl Store {
         }
     }
 
+    /// Removes everything in `folder` but the files and folders of these names; in a file system also what the store
+    /// does not list: half-written files of a process that was killed.
+    pub(crate) async fn remove_all_but(&self, folder: &Path, kept: impl Fn(&str) -> bool) -> Result<(), LakeError> {
+        if let Some(root) = &self.folder {
+            return remove_entries(&root.join(folder.as_ref()), kept);
+        }
+        let listed = self.objects.list_with_delimiter(Some(folder)).await?;
+        let name = |path: &Path| path.filename().unwrap_or_default().to_owned();
+        let files = listed.objects.into_iter().map(|file| file.location).filter(|path| !kept(&name(path)));
+        self.delete(files.map(Ok).collect()).await?;
+        for path in listed.common_prefixes.iter().filter(|path| !kept(&name(path))) {
+            self.remove_folder(path).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a folder with all that is in it.
+    pub(crate) async fn remove_folder(&self, folder: &Path) -> Result<(), LakeError> {
+        if let Some(root) = &self.folder {
+            let path = root.join(folder.as_ref());
+            return match std::fs::remove_dir_all(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(&path)(error)),
+                _ => Ok(()),
+            };
+        }
+        let files = self.objects.list(Some(folder)).map_ok(|file| file.location);
+        self.delete(files.collect().await).await
+    }
+
+    async fn delete(&self, files: Vec<object_store::Result<Path>>) -> Result<(), LakeError> {
+        let mut deleted = self.objects.delete_stream(futures::stream::iter(files).boxed());
+        while let Some(result) = deleted.next().await {
+            match result {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// True if a folder holds a file.
+    pub(crate) async fn has_files(&self, folder: &Path) -> Result<bool, LakeError> {
+        Ok(self.objects.list(Some(folder)).try_next().await?.is_some())
+    }
+
     pub(crate) async fn write_record<T: Serialize + Sync>(&self, path: &Path, record: &T) -> Result<(), LakeError> {
         let mut text = serde_json::to_vec_pretty(record).map_err(|source| broken(path, source))?;
         text.push(b'\n');
@@ -186,6 +244,25 @@ impl Store {
         names.sort();
         Ok(names)
     }
+}
+
+/// Removes the entries of a folder but those of these names.
+fn remove_entries(folder: &std::path::Path, kept: impl Fn(&str) -> bool) -> Result<(), LakeError> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(at(folder))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(at(folder))?;
+        if kept(&entry.file_name().to_string_lossy()) {
+            continue;
+        }
+        let is_folder = entry.file_type().map_err(at(entry.path()))?.is_dir();
+        let removed =
+            if is_folder { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) };
+        removed.map_err(at(entry.path()))?;
+    }
+    Ok(())
 }
 
 fn broken(path: &Path, source: serde_json::Error) -> LakeError {

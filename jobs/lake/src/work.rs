@@ -9,6 +9,7 @@ use schemas::{Table, TableRow};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::publishing::run_folder;
 use crate::{Lake, LakeError};
 
 const MARKERS: &str = "superseded";
@@ -114,7 +115,7 @@ impl Lake {
             Some(Superseded { by }) => LakeError::LostRace(format!(
                 "run {run_id} was overtaken: {by} was published meanwhile; start a new run"
             )),
-            None if self.root.join("runs").join(run_id).exists() => {
+            None if self.store.has_files(&run_folder(run_id)).await? => {
                 LakeError::LostRace(format!("run {run_id} has been published already; start a new run"))
             }
             None => {
@@ -131,7 +132,7 @@ impl Lake {
                 self.store.write_record(&marker(&run_id), &Superseded { by: published.to_owned() }).await?;
             }
         }
-        self.remove_folder(&Path::from("work"))
+        self.store.remove_folder(&Path::from("work")).await
     }
 
     /// Removes the markers of runs that lost to one that is no longer kept.
@@ -143,16 +144,16 @@ impl Lake {
                 current.insert(name);
             }
         }
-        self.remove_all_but(&Path::from(MARKERS), |name| current.contains(name))
+        self.store.remove_all_but(&Path::from(MARKERS), |name| current.contains(name)).await
     }
 
     /// Removes what an earlier attempt of this run left, so that a retry starts clean.
     ///
     /// # Errors
     /// [`LakeError::Io`] where storage refuses.
-    pub fn clear_work(&self, run_id: &str) -> Result<(), LakeError> {
+    pub async fn clear_work(&self, run_id: &str) -> Result<(), LakeError> {
         let own_marker = marker_name(run_id);
-        self.remove_all_but(&Path::from(MARKERS), |name| name != own_marker)?;
-        self.remove_folder(&folder(run_id))
+        self.store.remove_all_but(&Path::from(MARKERS), |name| name != own_marker).await?;
+        self.store.remove_folder(&folder(run_id)).await
     }
 }

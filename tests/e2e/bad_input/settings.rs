@@ -98,3 +98,36 @@ fn missing_settings_file_is_named_with_the_option() {
     let message = "settings file <workspace>/credits.toml does not exist; name one with --config";
     refuses(&workspace, &["run"], 3, message);
 }
+
+#[test]
+fn a_lake_on_s3_needs_the_glue_catalogue_and_a_folder_its_own() {
+    let published = Published::new();
+    let on_s3 = SETTINGS.replace("location = \"lake\"", "location = \"s3://bucket/lake\"");
+    published.workspace.write("credits.toml", &on_s3);
+    let message = "settings file <workspace>/credits.toml: [lake] catalog must be \"glue\" for a location on S3";
+    published.refuses(&["run"], 3, message);
+    published
+        .workspace
+        .write("credits.toml", SETTINGS.replace("location = \"lake\"", "location = \"lake\"\ncatalog = \"glue\""));
+    let outcome = published.workspace.run(super::AS_OF, &["run"]);
+    assert_eq!(outcome.exit_code, Some(3));
+    assert!(
+        outcome.stderr.contains("catalog \"glue\" needs a location on S3 (s3://bucket/prefix)"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn a_location_that_is_neither_folder_nor_s3_is_refused() {
+    let published = Published::new();
+    for location in ["gs://bucket/cur", "s3://", "s3:///prefix"] {
+        published
+            .workspace
+            .write("credits.toml", SETTINGS.replace("location = \"cur\"", &format!("location = \"{location}\"")));
+        let message = format!(
+            "settings file <workspace>/credits.toml: [source] location \"{location}\" is neither a folder nor s3://bucket/prefix"
+        );
+        published.refuses(&["run"], 3, &message);
+    }
+}

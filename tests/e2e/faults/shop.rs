@@ -133,11 +133,23 @@ impl Shop {
     /// Fails if the lake holds anything that no finished run accounts for.
     pub(crate) fn assert_tidy(&self) {
         let lake = self.0.path("lake");
-        let top = [".lock", "cache", "catalog.db", "generations", "published", "runs", "superseded", "warehouse"];
+        let top = [
+            ".lock",
+            "cache",
+            "catalog.db",
+            "generations",
+            "published",
+            "runs",
+            "summaries",
+            "superseded",
+            "warehouse",
+        ];
         let strangers: Vec<String> = names(&lake).into_iter().filter(|name| !top.contains(&name.as_str())).collect();
         assert!(strangers.is_empty(), "left in the lake: {strangers:?}");
         let logged: BTreeSet<String> = self.rows("SELECT DISTINCT run_id FROM runs_log").into_iter().collect();
         assert_eq!(names(&lake.join("runs")), logged, "the run folders are those of published runs");
+        let summaries: BTreeSet<String> = logged.iter().map(|run_id| format!("{run_id}.json")).collect();
+        assert_eq!(names(&lake.join("summaries")), summaries, "and so are the summaries");
         assert!(logged.contains(&self.published_run()), "the published run is logged");
         let kept = fs::read(lake.join("cache/published.json")).expect("a record of what the run was made from");
         let kept: serde_json::Value = serde_json::from_slice(&kept).expect("a whole record");

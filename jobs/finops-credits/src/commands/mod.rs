@@ -3,10 +3,11 @@
 pub(crate) mod allocate;
 pub(crate) mod allocations;
 pub(crate) mod credits;
+mod digest;
 pub(crate) mod query;
 pub(crate) mod queue;
 pub(crate) mod run;
-mod summary;
+pub(crate) mod summary;
 
 use credit_ledger::BillingPeriod;
 use detect_credits::register::{Register, register};
@@ -39,7 +40,7 @@ impl Standing {
         let credits_log: Vec<CreditLogRow> = app.lake.logs().read().await?;
         let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
         let register = register(&history, &credits_log, &log)?;
-        Ok(Self { register, log, reference: ReferenceFiles::load(&app.settings)? })
+        Ok(Self { register, log, reference: app.places.reference_files(&app.settings).await? })
     }
 
     /// How each credit stands with the log.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
+use bytesize::ByteSize;
 use credit_ledger::{BillingPeriod, Money};
 use datafusion::logical_expr::{col, lit};
 use datafusion::prelude::SessionContext;
@@ -11,7 +12,7 @@ use schemas::{Table, TableRow};
 use serde::Serialize;
 
 use crate::cli::Format;
-use crate::jobs::{self, Detected, PeriodSource};
+use crate::jobs::{Detected, Fetched, PeriodSource};
 use crate::money_text::{cents, count, exact};
 use crate::output::{Shown, print, write_stdout};
 use crate::run::App;
@@ -19,52 +20,56 @@ use crate::{Failure, Kind};
 
 /// Everything the summary says, as `--format json` prints it.
 #[derive(Debug, Serialize)]
-pub(super) struct Summary {
-    run_id: String,
-    as_of: chrono::NaiveDate,
-    export: ExportPart,
-    credits: CreditsPart,
-    allocation_issues: Vec<String>,
+pub(crate) struct Summary {
+    pub(super) run_id: String,
+    pub(super) as_of: chrono::NaiveDate,
+    pub(super) export: ExportPart,
+    pub(super) credits: CreditsPart,
+    pub(super) allocation_issues: Vec<String>,
     /// Latest period with lines.
-    latest_period: Option<BillingPeriod>,
+    pub(super) latest_period: Option<BillingPeriod>,
     net_cost_by_business_unit: Vec<NetCostSummary>,
-    tie_out: Vec<TieOut>,
+    pub(super) tie_out: Vec<TieOut>,
 }
 
 #[derive(Debug, Serialize)]
-struct ExportPart {
+pub(super) struct ExportPart {
     format: String,
-    periods_read: Vec<BillingPeriod>,
-    lines_read: u64,
+    pub(super) periods_read: Vec<BillingPeriod>,
+    pub(super) lines_read: u64,
     periods_unchanged: Vec<BillingPeriod>,
     lines_unchanged: u64,
     /// No longer in the export: they keep what was last read.
     periods_gone: Vec<BillingPeriod>,
     blank_costs: u64,
     unknown_line_types: BTreeMap<String, u64>,
+    /// Of an export on S3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fetched: Option<Fetched>,
 }
 
 #[derive(Debug, Serialize)]
-struct CreditsPart {
+pub(super) struct CreditsPart {
     registered: usize,
-    new: Vec<CreditAmount>,
-    waiting: Vec<CreditAmount>,
-    expiring_soon: Vec<CreditAmount>,
-    expired: Vec<CreditAmount>,
+    pub(super) new: Vec<CreditAmount>,
+    pub(super) waiting: Vec<CreditAmount>,
+    pub(super) expiring_soon: Vec<CreditAmount>,
+    pub(super) expired: Vec<CreditAmount>,
+    pub(super) oldest_waiting_days: i32,
 }
 
 /// A credit and the amount that matters: applied by AWS so far (new, waiting), left (expiring soon), lost (expired).
 #[derive(Debug, Serialize)]
-struct CreditAmount {
-    credit_key: String,
-    currency: String,
-    amount: Money,
-    end_date: Option<chrono::NaiveDate>,
+pub(super) struct CreditAmount {
+    pub(super) credit_key: String,
+    pub(super) currency: String,
+    pub(super) amount: Money,
+    pub(super) end_date: Option<chrono::NaiveDate>,
 }
 
 /// Sums over all periods of one currency.
 #[derive(Debug, Serialize)]
-struct TieOut {
+pub(super) struct TieOut {
     currency: String,
     export_total: Money,
     invoice_net: Money,
@@ -74,21 +79,31 @@ struct TieOut {
 }
 
 async fn rows<R: TableRow>(app: &App, context: &SessionContext) -> Result<Vec<R>, Failure> {
-    Ok(schemas::from_batches(&app.lake.published_frame(context, &R::TABLE).await?.collect().await?)?)
+    Ok(schemas::from_batches(&app.lake.run_frame(context, &app.run_id, &R::TABLE).await?.collect().await?)?)
+}
+
+/// Keys of the credits of the published run.
+async fn known_credits(app: &App, context: &SessionContext) -> Result<HashSet<String>, Failure> {
+    if app.lake.published().await?.is_none() {
+        return Ok(HashSet::new());
+    }
+    let published = app.lake.published_frame(context, &Credit::TABLE).await?;
+    let credits: Vec<Credit> = schemas::from_batches(&published.collect().await?)?;
+    Ok(credits.into_iter().map(|credit| credit.credit_key).collect())
 }
 
 impl Summary {
-    /// Reads what was published back.
-    pub(super) async fn of(app: &App, detected: Detected) -> Result<Self, Failure> {
-        let context = jobs::session(app)?;
-        let credits: Vec<Credit> = rows(app, &context).await?;
-        let queue: Vec<CreditQueue> = rows(app, &context).await?;
-        let issues: Vec<AllocationIssue> = rows(app, &context).await?;
-        let reconciliation: Vec<Reconciliation> = rows(app, &context).await?;
+    /// Reads what was staged back, before it is published.
+    pub(crate) async fn of(app: &App, context: &SessionContext, detected: &Detected) -> Result<Self, Failure> {
+        let known = known_credits(app, context).await?;
+        let credits: Vec<Credit> = rows(app, context).await?;
+        let queue: Vec<CreditQueue> = rows(app, context).await?;
+        let issues: Vec<AllocationIssue> = rows(app, context).await?;
+        let reconciliation: Vec<Reconciliation> = rows(app, context).await?;
         let latest_period = detected.periods.iter().map(|detected| detected.period).max();
         let by_unit = match latest_period {
             Some(period) => {
-                let summary = app.lake.published_frame(&context, &NetCostSummary::TABLE).await?;
+                let summary = app.lake.run_frame(context, &app.run_id, &NetCostSummary::TABLE).await?;
                 let of_period = col(Table::PARTITION).eq(lit(period.to_string())).and(col("level").eq(lit(1)));
                 let order = ["currency", "business_unit"].map(|name| col(name).sort(true, true));
                 let summary = summary.filter(of_period)?.sort(order.to_vec())?;
@@ -99,8 +114,8 @@ impl Summary {
         Ok(Self {
             run_id: app.run_id.clone(),
             as_of: app.as_of,
-            export: ExportPart::of(&detected),
-            credits: CreditsPart::of(&credits, &queue, &detected.new_credits),
+            export: ExportPart::of(detected),
+            credits: CreditsPart::of(&credits, &queue, &known),
             allocation_issues: issues
                 .iter()
                 .map(|issue| format!("{} lot {}: {}", issue.allocation_id, issue.lot, issue.problem))
@@ -111,7 +126,7 @@ impl Summary {
         })
     }
 
-    pub(super) fn print(&self, app: &App) -> Result<(), Failure> {
+    pub(crate) fn print(&self, app: &App) -> Result<(), Failure> {
         match app.format {
             Format::Json => {
                 let text = serde_json::to_string_pretty(self);
@@ -153,6 +168,10 @@ impl Summary {
         if !export.periods_gone.is_empty() {
             let gone: Vec<String> = export.periods_gone.iter().map(ToString::to_string).collect();
             let _ = writeln!(text, "            no longer in the export, kept as last read: {}", gone.join(", "));
+        }
+        if let Some(fetched) = export.fetched {
+            let (requests, bytes) = (count(fetched.requests), ByteSize(fetched.bytes));
+            let _ = writeln!(text, "            {requests} requests to S3, {bytes} fetched");
         }
         if export.blank_costs > 0 {
             let _ = writeln!(text, "            {} lines without a cost count as zero", count(export.blank_costs));
@@ -239,14 +258,14 @@ impl ExportPart {
             periods_gone: periods(PeriodSource::Gone),
             blank_costs: detected.periods.iter().map(|detected| detected.blank_costs).sum(),
             unknown_line_types,
+            fetched: detected.fetched,
         }
     }
 }
 
 impl CreditsPart {
-    fn of(credits: &[Credit], queue: &[CreditQueue], new: &[String]) -> Self {
+    fn of(credits: &[Credit], queue: &[CreditQueue], known: &HashSet<String>) -> Self {
         let waiting: HashSet<&str> = queue.iter().map(|row| row.credit_key.as_str()).collect();
-        let new: HashSet<&str> = new.iter().map(String::as_str).collect();
         let amounts = |keep: &dyn Fn(&Credit) -> bool, amount: fn(&Credit) -> Option<Money>| {
             let kept = credits.iter().filter(|credit| keep(credit));
             let amounts = kept.map(|credit| CreditAmount {
@@ -259,10 +278,11 @@ impl CreditsPart {
         };
         Self {
             registered: credits.len(),
-            new: amounts(&|credit| new.contains(credit.credit_key.as_str()), |credit| Some(credit.aws_applied)),
+            new: amounts(&|credit| !known.contains(&credit.credit_key), |credit| Some(credit.aws_applied)),
             waiting: amounts(&|credit| waiting.contains(credit.credit_key.as_str()), |credit| Some(credit.aws_applied)),
             expiring_soon: amounts(&|credit| credit.status == "expiring_soon", |credit| credit.remaining),
             expired: amounts(&|credit| credit.status == "expired", |credit| credit.expired),
+            oldest_waiting_days: queue.iter().map(|row| row.days_waiting).max().unwrap_or(0),
         }
     }
 }

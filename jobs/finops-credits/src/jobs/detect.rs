@@ -13,16 +13,18 @@ use detect_credits::listing::{ExportFile, current_files, list};
 use detect_credits::register::{CreditHistory, Register, journal, register};
 use detect_credits::scan::{ScanUnit, Scanned, scan};
 use detect_credits::{DetectError, RuleMatcher};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use join_allocations::entry::{Recording, revisions};
-use lake::{CurrencyTotal, Generation, Lake, LakeLock, ReferenceFiles, SourceFile, open_export};
+use lake::{CurrencyTotal, Generation, Lake, LakeLock, ReferenceFiles, SourceFile};
 use object_store::ObjectStore;
 use schemas::TableRow;
 use schemas::reference::CostRules;
 use schemas::tables::{AllocationLogRow, CostLine, CreditLine, CreditLogRow, ExportTotal};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{DETECT, Detected, DetectedPeriod, PeriodSource, digest, for_each, hex, session};
+use super::{DETECT, Detected, DetectedPeriod, Fetched, PeriodSource, digest, for_each, hex, session};
+use crate::output::write_stdout;
 use crate::progress::ScanBar;
 use crate::run::App;
 use crate::{Failure, Kind};
@@ -30,21 +32,60 @@ use crate::{Failure, Kind};
 /// Units read at once: while the sums of one are written, the lines of the next are read. One under a memory limit.
 const UNITS_AT_ONCE: usize = 2;
 
+/// Files whose footers or headers are fetched at once.
+const OPENED_AT_ONCE: usize = 16;
+
 /// Raised when the same files would be read to other lines than before.
 const READER_VERSION: u32 = 1;
 
 /// Reads what changed in the export and registers credits.
 pub(crate) async fn detect_credits(app: &App, _lock: &LakeLock) -> Result<Detected, Failure> {
     app.lake.refuse_published(&app.run_id).await?;
-    app.lake.clear_work(&app.run_id)?;
-    let reference = ReferenceFiles::load(&app.settings)?;
+    app.lake.clear_work(&app.run_id).await?;
+    let reference = app.places.reference_files(&app.settings).await?;
     let context = session(app)?;
     let export = Arc::new(Export::open(app, &reference.cost_rules).await?);
-    let read = export.read_changes(app, &context).await?;
+    let changed = export.changed(app)?;
+    let read = export.read(app, &context, changed).await?;
     let generations = app.lake.generations().await?;
     let detected = hand_over(app, &reference, &generations, &read, &export).await?;
     app.lake.finish_job(&app.run_id, DETECT, &detected).await?;
     Ok(detected)
+}
+
+/// Says which periods must be read, so that several processes can share them.
+pub(crate) async fn plan(app: &App) -> Result<(), Failure> {
+    let reference = app.places.reference_files(&app.settings).await?;
+    let changed = Export::open(app, &reference.cost_rules).await?.changed(app)?;
+    let plan = ScanPlan { periods: changed.into_keys().collect() };
+    app.lake.finish_job(&app.run_id, SCAN_PLAN, &plan).await?;
+    let text = serde_json::to_string(&plan).map_err(|error| Failure::new(Kind::CheckFailed, error.to_string()))?;
+    write_stdout(&(text + "\n"))
+}
+
+/// Reads one period, if it changed. Needs no lock: a generation is written once, and its pointer switched in one step.
+pub(crate) async fn read_period(app: &App, period: BillingPeriod) -> Result<(), Failure> {
+    let reference = app.places.reference_files(&app.settings).await?;
+    let context = session(app)?;
+    let export = Arc::new(Export::open(app, &reference.cost_rules).await?);
+    let mut changed = export.changed(app)?;
+    changed.retain(|of, _| *of == period);
+    export.read(app, &context, changed).await.map(drop)
+}
+
+/// Periods that must be read.
+#[derive(Debug, Serialize)]
+struct ScanPlan {
+    periods: Vec<BillingPeriod>,
+}
+
+const SCAN_PLAN: &str = "scan-plan";
+
+/// What was fetched of the export so far, where it lies on S3.
+fn fetched(app: &App) -> Option<Fetched> {
+    let traffic = &app.places.traffic;
+    let fetched = Fetched { requests: traffic.requests(), bytes: traffic.bytes() };
+    (fetched.requests > 0).then_some(fetched)
 }
 
 /// The export as it lies there now.
@@ -62,7 +103,7 @@ impl Export {
     /// Lists the export and says which periods each file holds; only files that were not read before are opened.
     async fn open(app: &App, rules: &CostRules) -> Result<Self, Failure> {
         let settings = &app.settings;
-        let store = open_export(settings)?;
+        let store = app.places.open_export(settings)?;
         let reader = LineReader {
             currency: settings.source.currency.clone(),
             cost: settings.source.cost,
@@ -80,21 +121,26 @@ impl Export {
             .collect();
         let (mut files, mut opened) = (Vec::new(), BTreeMap::new());
         let mut problems = schemas::reference::Problems::default();
-        for file in listed {
-            let known = before.get(&(file.path.as_str(), file.size, file.version.as_str())).copied();
-            if let Some(census) = known {
-                files.push((file, census.clone()));
+        let is_known = |file: &ExportFile| before.get(&(file.path.as_str(), file.size, file.version.as_str())).copied();
+        let counting = listed.iter().filter(|file| is_known(file).is_none());
+        let counting = counting.map(|file| count(&store, file, &reader.rules, reader.cost, reader.currency.is_some()));
+        let mut counted = futures::stream::iter(counting).buffered(OPENED_AT_ONCE);
+        for file in &listed {
+            if let Some(census) = is_known(file) {
+                files.push((file.clone(), census.clone()));
                 continue;
             }
-            match count(&store, &file, &reader.rules, reader.cost, reader.currency.is_some()).await {
-                Ok(counted) => {
+            match counted.next().await.transpose() {
+                Ok(Some(counted)) => {
                     files.push((file.clone(), counted.census.clone()));
-                    opened.insert(file.path, counted);
+                    opened.insert(file.path.clone(), counted);
                 }
+                Ok(None) => break,
                 Err(DetectError::BadExport(found)) => problems.0.extend(found.0),
                 Err(other) => return Err(other.into()),
             }
         }
+        drop(counted);
         problems.or(())?;
         let settings_digest = settings_digest(app, rules);
         Ok(Self { store, reader, settings_digest, files, opened, known })
@@ -114,12 +160,8 @@ impl Export {
         periods.into_iter().map(|period| (period, fingerprint(period))).collect()
     }
 
-    /// Reads every period whose fingerprint changed; all of them become current only after all could be read.
-    async fn read_changes(
-        self: &Arc<Self>,
-        app: &App,
-        context: &SessionContext,
-    ) -> Result<BTreeSet<BillingPeriod>, Failure> {
+    /// Every period whose fingerprint changed.
+    fn changed(&self, app: &App) -> Result<BTreeMap<BillingPeriod, String>, Failure> {
         let last = BillingPeriod::of(app.as_of);
         let fingerprints = self.fingerprints(last);
         let no_lines = self.files.iter().all(|(_, census)| census.is_empty());
@@ -128,10 +170,17 @@ impl Export {
                 format!("the billing export at {} holds no lines up to {last} yet", app.settings.source.location);
             return Err(Failure::new(Kind::NotYet, message));
         }
-        let changed: BTreeMap<BillingPeriod, String> = fingerprints
-            .into_iter()
-            .filter(|(period, new)| self.known.get(period).is_none_or(|known| known.fingerprint != *new))
-            .collect();
+        let is_new = |(period, new): &(_, String)| self.known.get(period).is_none_or(|known| known.fingerprint != *new);
+        Ok(fingerprints.into_iter().filter(is_new).collect())
+    }
+
+    /// Reads periods; all of them become current only after all could be read.
+    async fn read(
+        self: &Arc<Self>,
+        app: &App,
+        context: &SessionContext,
+        changed: BTreeMap<BillingPeriod, String>,
+    ) -> Result<BTreeSet<BillingPeriod>, Failure> {
         let units = units(&changed, &self.files);
         let bytes = units.iter().flat_map(|(_, files)| files).map(|(file, _)| file.size).sum();
         let bar = ScanBar::new(bytes, app.watched);
@@ -322,7 +371,7 @@ async fn hand_over(
         as_of: app.as_of,
         format: formats.into_iter().collect::<Vec<_>>().join(", "),
         periods: periods.collect(),
-        new_credits: changes.iter().filter(|row| row.revision == 1).map(|row| row.credit_key.clone()).collect(),
+        fetched: fetched(app),
     })
 }
 

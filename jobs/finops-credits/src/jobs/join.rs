@@ -16,7 +16,7 @@ use crate::run::App;
 /// Turns recorded allocations into lots, and spend into cells.
 pub(crate) async fn join_allocations(app: &App, _lock: &LakeLock) -> Result<JoinRecord, Failure> {
     let detected = Detected::of(app).await?;
-    let reference = ReferenceFiles::load(&app.settings)?;
+    let reference = app.places.reference_files(&app.settings).await?;
     let run_id = &app.run_id;
     let register: Vec<RegisteredCredit> = app.lake.handed_over(run_id, None).await?;
     let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;

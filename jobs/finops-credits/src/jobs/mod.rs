@@ -1,5 +1,6 @@
 //! The jobs' shells: read, plan, check, write. Each finds everything it needs in the lake.
 
+pub(crate) mod athena_check;
 pub(crate) mod detect;
 pub(crate) mod fifo;
 pub(crate) mod join;
@@ -54,7 +55,9 @@ pub(crate) fn session(app: &App) -> Result<SessionContext, Failure> {
         runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(bytes)));
     }
     let runtime = runtime.build_arc().map_err(|error| Failure::new(Kind::Storage, error.to_string()))?;
-    Ok(money_sql::session(app.settings.threads(), runtime))
+    let context = money_sql::session(app.settings.threads(), runtime);
+    app.lake.register_with(&context)?;
+    Ok(context)
 }
 
 /// Works on items that do not depend on each other, `at_once` at a time. Results come in order of the items; the first
@@ -104,8 +107,15 @@ pub(crate) struct Detected {
     pub(crate) as_of: NaiveDate,
     pub(crate) format: String,
     pub(crate) periods: Vec<DetectedPeriod>,
-    /// Keys of credits that no earlier run knew.
-    pub(crate) new_credits: Vec<String>,
+    /// What was fetched of an export on S3.
+    pub(crate) fetched: Option<Fetched>,
+}
+
+/// What went over the wire.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Fetched {
+    pub(crate) requests: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Detected {

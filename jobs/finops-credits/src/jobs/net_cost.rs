@@ -18,11 +18,12 @@ use write_net_cost::standing::{self, AsOf, ToDate};
 use write_net_cost::{check, plan, roll_up};
 
 use super::{Detected, FifoRecord, JoinRecord, NET_COST, for_each, made_from, session};
+use crate::commands::summary::Summary;
 use crate::run::App;
 use crate::{Failure, Kind};
 
 /// Stages all tables and checks them.
-pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<(), Failure> {
+pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Summary, Failure> {
     let (detected, joined, applied) =
         (Detected::of(app).await?, JoinRecord::of(app).await?, FifoRecord::of(app).await?);
     let periods = joined.periods(app);
@@ -50,8 +51,10 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<(), Fa
         periods: stage.detected.periods.iter().map(staged_period).collect(),
         made_from: stage.made_from.clone(),
     };
+    let summary = Summary::of(app, &stage.context, &stage.detected).await?;
+    app.lake.write_summary(&app.run_id, &summary.digest(app)).await?;
     app.lake.finish_job(&app.run_id, NET_COST, &staged).await?;
-    Ok(())
+    Ok(summary)
 }
 
 fn staged_period(detected: &super::DetectedPeriod) -> StagedPeriod {
@@ -87,7 +90,7 @@ impl Stage {
         let mut stage = Self {
             context: session(app)?,
             detected,
-            reference: ReferenceFiles::load(&app.settings)?,
+            reference: app.places.reference_files(&app.settings).await?,
             register: lake.handed_over(run_id, None).await?,
             applied: lake.handed_over(run_id, None).await?,
             allocated: lake.handed_over(run_id, None).await?,

@@ -1,0 +1,18 @@
+-- Every credit waits or is allocated, and none does both.
+SELECT
+    coalesce(c.credit_key, q.credit_key) || ': '
+        || CASE
+            WHEN c.credit_key IS NULL THEN 'waits but is not in credits'
+            WHEN q.credit_key IS NULL THEN 'is unallocated but does not wait'
+            ELSE 'waits but is allocated'
+        END AS problem
+FROM staged_credits c
+FULL OUTER JOIN staged_credit_queue q ON q.credit_key = c.credit_key
+WHERE c.credit_key IS NULL
+    OR (q.credit_key IS NULL AND (c.status = 'unallocated' OR c.allocated_amount IS NULL))
+    OR (q.credit_key IS NOT NULL AND (c.status <> 'unallocated' OR c.allocated_amount IS NOT NULL))
+UNION ALL
+SELECT q.credit_key || ': waits because its allocation is invalid, but no issue says why' AS problem
+FROM staged_credit_queue q
+LEFT JOIN staged_allocation_issues i ON i.credit_key = q.credit_key
+WHERE q.reason = 'allocation_invalid' AND i.credit_key IS NULL

@@ -1,0 +1,145 @@
+//! How Athena and Glue see the tables, the views over them, and the checks that a run must pass before it is published.
+//!
+//! * Published tables are external Parquet tables. A table's location is the pointer to a run, so the program makes and
+//!   moves them itself; [`columns`] and [`projection`] say with what.
+//! * [`VIEWS`] are what finance and dashboards ask for: `athena/views/<name>.sql`.
+//! * [`CHECKS`] recompute the tie-out and the invariants over the staged run: `athena/checks/<name>.sql`.
+//!
+//! Committed under `generated/athena` is the DDL of every table, in `../infra/views.yaml` the template of the views;
+//! both derive from here, and a test keeps them true.
+
+mod checks;
+mod views;
+
+use std::fmt::Write;
+
+use credit_ledger::BillingPeriod;
+
+use crate::{Place, Table, tables};
+
+pub use checks::{CHECKS, Check, unique_rows};
+pub use views::{VIEWS, View, ViewColumn, views_template};
+
+/// Hive class that reads Parquet.
+pub const SERDE: &str = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe";
+/// Hive class that opens Parquet files.
+pub const INPUT_FORMAT: &str = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat";
+/// Hive class that would write Parquet files.
+pub const OUTPUT_FORMAT: &str = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat";
+
+/// A column as Glue and Athena's DDL know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GlueColumn {
+    /// Name.
+    pub name: &'static str,
+    /// Hive type.
+    pub sql_type: &'static str,
+    /// What it says, at most 255 characters.
+    pub doc: &'static str,
+}
+
+/// The columns of a table's files, in order.
+#[must_use]
+pub fn columns(table: &Table) -> Vec<GlueColumn> {
+    let glue = |column: &crate::Column| GlueColumn {
+        name: column.name,
+        sql_type: column.column_type.sql(),
+        doc: column.doc.trim(),
+    };
+    table.columns.iter().map(glue).collect()
+}
+
+/// The column that stands in folder names only.
+pub const PARTITION_KEY: GlueColumn =
+    GlueColumn { name: Table::PARTITION, sql_type: "string", doc: "Billing period, `YYYY-MM`" };
+
+/// The parameters of a partitioned table whose folders lie below `location`, from the first to the last of `months`.
+///
+/// Partitions are projected, not registered: Athena makes up a folder for every month, and a month without a folder has
+/// no rows. It never looks at a month outside.
+#[must_use]
+pub fn projection(location: &str, months: (BillingPeriod, BillingPeriod)) -> Vec<(&'static str, String)> {
+    projection_over(location, &format!("{},{}", months.0, months.1))
+}
+
+fn projection_over(location: &str, range: &str) -> Vec<(&'static str, String)> {
+    let folder = location.trim_end_matches('/');
+    vec![
+        ("projection.enabled", "true".to_owned()),
+        ("projection.billing_period.type", "date".to_owned()),
+        ("projection.billing_period.format", "yyyy-MM".to_owned()),
+        ("projection.billing_period.range", range.to_owned()),
+        ("projection.billing_period.interval", "1".to_owned()),
+        ("projection.billing_period.interval.unit", "MONTHS".to_owned()),
+        ("storage.location.template", format!("{folder}/billing_period=${{billing_period}}")),
+    ]
+}
+
+/// The statement that makes a table, with a head comment. `None` for tables that Athena never sees.
+///
+/// Locations are examples, and months reach from AWS's first bill into next year: who runs it by hand puts in their own.
+#[must_use]
+pub fn create_table(table: &Table) -> Option<String> {
+    match table.place {
+        Place::Published => Some(create_external_table(table)),
+        Place::Log => Some(create_iceberg_table(table)),
+        Place::Generation | Place::Handoff => None,
+    }
+}
+
+/// The tables that Athena sees.
+pub fn athena_tables() -> impl Iterator<Item = Table> {
+    tables::ALL.into_iter().filter(|table| create_table(table).is_some())
+}
+
+fn create_external_table(table: &Table) -> String {
+    let location = format!("s3://DATA_BUCKET/lake/runs/RUN_ID/{}/", table.name);
+    let mut ddl = String::from(
+        "-- Not needed to deploy: `publish` makes this table and moves it from run to run.\n\
+         -- By hand it opens any run that is still kept: put in its bucket and run id.\n",
+    );
+    let _ = write!(ddl, "CREATE EXTERNAL TABLE IF NOT EXISTS `{}` (\n{}\n)\n", table.name, declared(&columns(table)));
+    let _ = writeln!(ddl, "COMMENT {}", literal(table.doc.trim()));
+    if table.partitioned {
+        let _ = write!(ddl, "PARTITIONED BY (\n{}\n)\n", declared(&[PARTITION_KEY]));
+    }
+    let _ = writeln!(ddl, "ROW FORMAT SERDE '{SERDE}'");
+    let _ = writeln!(ddl, "STORED AS INPUTFORMAT '{INPUT_FORMAT}'\n  OUTPUTFORMAT '{OUTPUT_FORMAT}'");
+    let _ = writeln!(ddl, "LOCATION {}", literal(&location));
+    let mut parameters = vec![("classification", "parquet".to_owned())];
+    if table.partitioned {
+        parameters.extend(projection_over(&location, "2006-01,NOW+1YEAR"));
+    }
+    let _ = writeln!(ddl, "{};", properties(&parameters));
+    ddl
+}
+
+/// As Athena would make it. The program's own logs have columns that must not be null where the declaration says so,
+/// which Athena cannot express.
+fn create_iceberg_table(table: &Table) -> String {
+    let location = format!("s3://DATA_BUCKET/lake/warehouse/finops_credits/{}/", table.name);
+    let iceberg = [("table_type", "ICEBERG".to_owned()), ("format", "parquet".to_owned())];
+    let mut ddl = String::from(
+        "-- Not needed to deploy: the program makes this log in the Glue catalogue when it first runs.\n\
+         -- This is the same table in Athena's words, to read or to append to.\n",
+    );
+    let _ = write!(ddl, "CREATE TABLE IF NOT EXISTS `{}` (\n{}\n)\n", table.name, declared(&columns(table)));
+    let _ = write!(ddl, "LOCATION {}\n{};\n", literal(&location), properties(&iceberg));
+    ddl
+}
+
+fn declared(columns: &[GlueColumn]) -> String {
+    let declare =
+        |column: &GlueColumn| format!("  `{}` {} COMMENT {}", column.name, column.sql_type, literal(column.doc));
+    columns.iter().map(declare).collect::<Vec<_>>().join(",\n")
+}
+
+fn properties(parameters: &[(&str, String)]) -> String {
+    let declare = |(key, value): &(&str, String)| format!("  {} = {}", literal(key), literal(value));
+    format!("TBLPROPERTIES (\n{}\n)", parameters.iter().map(declare).collect::<Vec<_>>().join(",\n"))
+}
+
+/// Text as Athena's DDL, which is Hive's, writes it.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
