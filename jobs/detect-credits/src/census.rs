@@ -80,7 +80,7 @@ pub async fn count(
             continue;
         }
         let mut known = PeriodMemo::default();
-        let mut batches = counted.open.read(store, part, std::slice::from_ref(&name)).await?;
+        let mut batches = counted.open.read(store, part, std::slice::from_ref(&name))?;
         while let Some(batch) = batches.try_next().await? {
             let problem = |row: Option<u64>, message: String| {
                 let (file, column) = (file.path.clone(), Some(name.clone()));

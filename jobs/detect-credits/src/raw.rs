@@ -137,7 +137,7 @@ impl OpenFile {
     }
 
     /// The wanted columns of one part.
-    pub(crate) async fn read(
+    pub(crate) fn read(
         &self,
         store: &Arc<dyn ObjectStore>,
         part: usize,
@@ -145,7 +145,7 @@ impl OpenFile {
     ) -> Result<RawStream, DetectError> {
         match &self.parquet {
             Some(metadata) => self.read_parquet(store, metadata, part, wanted),
-            None => self.read_csv(store, wanted).await,
+            None => Ok(self.read_csv(store, wanted)),
         }
     }
 
@@ -185,7 +185,7 @@ impl OpenFile {
             .boxed())
     }
 
-    async fn read_csv(&self, store: &Arc<dyn ObjectStore>, wanted: &[String]) -> Result<RawStream, DetectError> {
+    fn read_csv(&self, store: &Arc<dyn ObjectStore>, wanted: &[String]) -> RawStream {
         let bytes = byte_reader(store, &self.file);
         let kind = self.file.kind;
         let indexes: Vec<usize> =
@@ -204,10 +204,11 @@ impl OpenFile {
                 }
             }
         });
-        Ok(futures::stream::unfold(receiver, |mut receiver| async move {
-            receiver.recv().await.map(|batch| (batch, receiver))
-        })
-        .boxed())
+        futures::stream::unfold(
+            receiver,
+            |mut receiver| async move { receiver.recv().await.map(|batch| (batch, receiver)) },
+        )
+        .boxed()
     }
 }
 

@@ -222,7 +222,7 @@ impl Shared {
 
     fn open(&self, part: &Part) -> RawStream {
         let (store, file, part) = (Arc::clone(&self.store), Arc::clone(&part.file), part.part);
-        stream::once(async move { file.open.read(&store, part, &file.layout.projection).await }).try_flatten().boxed()
+        stream::once(async move { file.open.read(&store, part, &file.layout.projection) }).try_flatten().boxed()
     }
 
     /// Sums one batch of lines; false where none is left.

@@ -76,7 +76,7 @@ impl Checker {
         let found = found.map_err(|error| refused(&doing, error))?;
         let rows = found.result_set().map(aws_sdk_athena::types::ResultSet::rows).unwrap_or_default();
         // The first row holds the names of the columns.
-        Ok(rows.iter().skip(1).take(SHOWN).map(|row| problem(row)).collect())
+        Ok(rows.iter().skip(1).take(SHOWN).map(problem).collect())
     }
 
     async fn finished(&self, doing: &str, id: &str) -> Result<(), LakeError> {

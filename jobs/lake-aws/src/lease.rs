@@ -18,6 +18,9 @@ use tokio::task::JoinHandle;
 /// After this long without a sign of life a job counts as dead.
 const LEASE: Duration = Duration::from_secs(300);
 const SIGN_OF_LIFE: Duration = Duration::from_secs(75);
+/// Conditional writes are not sent again by the client: whether one got through must be looked up.
+const ATTEMPTS: usize = 4;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 const LOCK: &str = "lock.json";
 
 /// Locks a lake by leases.
@@ -55,6 +58,10 @@ impl Leases {
         ))
     }
 
+    fn keep(&self, run_id: &str, version: UpdateVersion) -> Box<dyn Held> {
+        Box::new(HeldLease::keep(Arc::clone(&self.objects), run_id.to_owned(), version))
+    }
+
     /// The lease as it stands and its version.
     async fn current(&self) -> Result<Option<(Lease, UpdateVersion)>, LakeError> {
         let found = match self.objects.get(&Path::from(LOCK)).await {
@@ -72,26 +79,25 @@ impl Leases {
 #[async_trait]
 impl Locks for Leases {
     async fn take(&self, run_id: &str) -> Result<Box<dyn Held>, LakeError> {
-        let now = seconds_now();
-        let mode = match self.current().await? {
-            None => PutMode::Create,
-            Some((held, _)) if held.run_id != run_id && held.until > now => return Err(self.lost(&held.run_id)),
-            Some((_, version)) => PutMode::Update(version),
-        };
-        let lease = Lease { run_id: run_id.to_owned(), until: now + LEASE.as_secs() };
-        match put(self.objects.as_ref(), &lease, mode).await {
-            Ok(version) => Ok(Box::new(HeldLease::keep(Arc::clone(&self.objects), run_id.to_owned(), version))),
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                // Another run was faster; or our own write, whose answer was lost and which was sent again.
-                match self.current().await? {
-                    Some((held, version)) if held == lease => {
-                        Ok(Box::new(HeldLease::keep(Arc::clone(&self.objects), run_id.to_owned(), version)))
-                    }
-                    Some((held, _)) => Err(self.lost(&held.run_id)),
-                    None => Err(self.lost("(unknown)")),
+        let lease = Lease { run_id: run_id.to_owned(), until: seconds_now() + LEASE.as_secs() };
+        let mut attempt = 0;
+        loop {
+            let mode = match self.current().await? {
+                None => PutMode::Create,
+                // Our own write, whose answer was lost.
+                Some((held, version)) if held == lease => return Ok(self.keep(run_id, version)),
+                Some((held, _)) if held.run_id != run_id && held.until > seconds_now() => {
+                    return Err(self.lost(&held.run_id));
                 }
+                Some((_, version)) => PutMode::Update(version),
+            };
+            attempt += 1;
+            match put(self.objects.as_ref(), &lease, mode).await {
+                Ok(version) => return Ok(self.keep(run_id, version)),
+                // Another run was faster, or the answer was lost: the lease itself tells.
+                Err(_) if attempt < ATTEMPTS => tokio::time::sleep(BETWEEN_ATTEMPTS).await,
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => Err(error.into()),
         }
     }
 }

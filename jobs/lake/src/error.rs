@@ -84,6 +84,10 @@ fn in_brief(error: &iceberg::Error) -> String {
 
 impl From<iceberg::Error> for LakeError {
     fn from(error: iceberg::Error) -> Self {
+        let text = in_brief(&error);
+        if text.contains("AccessDenied") {
+            return Self::Denied(text);
+        }
         Self::Iceberg(Box::new(error))
     }
 }
