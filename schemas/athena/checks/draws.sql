@@ -8,8 +8,7 @@ SELECT
 FROM staged_credit_consumption c
 LEFT JOIN staged_credit_balances b
     ON b.billing_period = c.billing_period AND b.credit_key = c.credit_key AND b.lot = c.lot
-WHERE b.lot IS NULL
-    OR c.used <= 0
+WHERE c.used <= 0
     OR c.fifo_rank < 1
     OR c.currency <> b.currency
     OR c.credit_business_unit IS DISTINCT FROM b.business_unit

@@ -1,0 +1,104 @@
+"""Published lakes, and DuckDB in the place of Athena."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import athena_sql
+from files import ROOT, ddl_columns, table_ddl, templates_views, view_files
+
+AS_OF = "2026-10-31"
+VECTORS = ROOT / "tests/fixtures/vectors"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update-golden", action="store_true", help="write the golden results instead of comparing")
+
+
+def publish(settings: Path, as_of: str) -> Path:
+    """Runs the program on a settings file; the lake beside it."""
+    binary = Path(os.environ["FINOPS_CREDITS_BINARY"]).resolve(strict=True)
+    command = [binary, "--config", settings, "--as-of", as_of, "run"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return settings.parent / "lake"
+
+
+def publish_sample(folder: Path, cost: str) -> Path:
+    settings = folder / "credits.toml"
+    settings.write_text(
+        f'[source]\nlocation = "{ROOT}/data/cur"\ncost = "{cost}"\n'
+        f'[reference]\nlocation = "{ROOT}/data/reference"\n[lake]\nlocation = "lake"\n'
+    )
+    return publish(settings, AS_OF)
+
+
+def opened(lake: Path, schema: dict, views: list[str]) -> duckdb.DuckDBPyConnection:
+    """The published tables, the same as a staged run, and the views."""
+    connection = duckdb.connect()
+    for table in sorted(path.name for path in (lake / "published").iterdir() if path.is_dir()):
+        files = f"'{lake}/published/{table}/**/*.parquet', hive_partitioning = true, hive_types_autocast = false"
+        columns = ", ".join(schema[table])
+        connection.execute(f"CREATE TABLE {table} AS SELECT {columns} FROM read_parquet({files})")
+        connection.execute(f"CREATE TABLE staged_{table} AS FROM {table}")
+    for view in views:
+        connection.execute(view)
+    return connection
+
+
+@pytest.fixture(scope="session")
+def schema() -> dict[str, dict[str, str]]:
+    """Columns and Athena types of tables, of staged tables and of views, by name: what the shipped files declare."""
+    tables = {name: ddl_columns(ddl) for name, ddl in table_ddl().items()}
+    staged = {f"staged_{name}": columns for name, columns in tables.items()}
+    return {**tables, **staged, **{view.name: view.columns for view in view_files()}}
+
+
+@pytest.fixture(scope="session")
+def views(schema) -> list[str]:
+    """The views as the template installs them, each after those it reads."""
+    waiting = {name: view["originalSql"] for name, view in templates_views().items()}
+    statements = []
+    while waiting:
+        ready = [name for name, sql in waiting.items() if not athena_sql.tables(sql) & waiting.keys()]
+        assert ready, f"views that wait for each other: {sorted(waiting)}"
+        statements += [f"CREATE VIEW {name} AS {athena_sql.duckdb(waiting.pop(name), schema)}" for name in ready]
+    return statements
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory) -> Path:
+    """A lake in which the sample organisation is published."""
+    return publish_sample(tmp_path_factory.mktemp("sample"), "unblended")
+
+
+@pytest.fixture(scope="session")
+def connection(lake, schema, views) -> duckdb.DuckDBPyConnection:
+    return opened(lake, schema, views)
+
+
+@pytest.fixture
+def scratch(connection):
+    """The sample, for changes that are taken back."""
+    connection.execute("BEGIN TRANSACTION")
+    yield connection
+    connection.execute("ROLLBACK")
+
+
+@pytest.fixture(scope="session")
+def amortized(tmp_path_factory, schema, views) -> duckdb.DuckDBPyConnection:
+    """The sample organisation on the amortized cost column."""
+    return opened(publish_sample(tmp_path_factory.mktemp("amortized"), "amortized"), schema, views)
+
+
+@pytest.fixture(scope="session", params=sorted(path.name for path in VECTORS.iterdir() if path.is_dir()))
+def scenario(request, tmp_path_factory, schema, views) -> duckdb.DuckDBPyConnection:
+    """A golden scenario of the semantics, its allocations taken over by the first run."""
+    source, folder = VECTORS / request.param, tmp_path_factory.mktemp(request.param)
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    shutil.copy(source / "allocations.csv", folder / "reference")
+    return opened(publish(folder / "credits.toml", (source / "as_of.txt").read_text().strip()), schema, views)
