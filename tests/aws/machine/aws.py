@@ -1,0 +1,144 @@
+"""AWS as the state machine meets it: what each call answers or fails with, and a record of what was asked.
+
+Calls are held against AWS's models as the SDK would hold them. The ECS task in the cause of a failed job has the fields
+of a Fargate task as `DescribeTasks` names them, with a container that a security service put beside ours.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from definition import ACCOUNT, REGION, SUBSTITUTIONS, call_problems
+
+
+class AwsError(Exception):
+    """The name and cause that a failed Task has."""
+
+    def __init__(self, name: str, cause: str):
+        super().__init__(f"{name}: {cause}")
+        self.name, self.cause = name, cause
+
+
+@dataclass
+class NotStarted:
+    """A task that AWS took but could not start."""
+
+    reason: str = "CannotPullContainerError: pull image manifest has been retried 5 time(s): not found"
+
+
+Ending = int | NotStarted | AwsError
+"""How a job ends: its exit code, or what kept it from starting."""
+
+
+@dataclass
+class Aws:
+    job: Callable[[list[str]], Ending]
+    """Plays the container: gets the command, puts objects, says how the job ended. May run the real program."""
+    started: str = "2026-11-26T03:30:00.123Z"
+    """When the execution starts."""
+    objects: dict[str, str] = field(default_factory=dict)
+    refuses: dict[str, AwsError] = field(default_factory=dict)
+    """Calls that fail, by the end of their resource; `quicksight:createIngestion credits` names a data set, too."""
+    redrives: list[Callable[[], None]] = field(default_factory=list)
+    """One redrive each: what somebody mends before."""
+
+    commands: list[list[str]] = field(default_factory=list)
+    roles: list[str] = field(default_factory=list)
+    mails: list[tuple[str, str, str]] = field(default_factory=list)
+    """(topic's name, subject, text)"""
+    metrics: dict[str, float] = field(default_factory=dict)
+    events: list[dict] = field(default_factory=list)
+    ingestions: list[tuple[str, str]] = field(default_factory=list)
+    waits: list[int] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def call(self, resource: str, arguments: dict):
+        action = resource.rsplit(":::", 1)[1].removeprefix("aws-sdk:").removesuffix(".sync")
+        if action == "events:putEvents":
+            # Here, and only here, Step Functions takes JSON for a text.
+            for entry in arguments["Entries"]:
+                entry["Detail"] = json.dumps(entry["Detail"])
+        if problems := call_problems(resource, arguments):
+            raise AwsError("States.Runtime", "; ".join(problems))
+        refused = self.refuses.get(action) or self.refuses.get(f"{action} {arguments.get('DataSetId')}")
+        if refused:
+            raise refused
+        return getattr(self, action.split(":")[1])(arguments)
+
+    def runTask(self, arguments: dict) -> dict:
+        override = arguments["Overrides"]["ContainerOverrides"][0]
+        with self.lock:
+            self.commands.append(override["Command"])
+            self.roles.append(arguments["Overrides"].get("TaskRoleArn"))
+            start = f"{override['Command']} {self.commands.count(override['Command'])}"
+        task_id = hashlib.md5(start.encode()).hexdigest()  # the same in each test, whatever runs beside it
+        ending = self.job(override["Command"])
+        if isinstance(ending, AwsError):
+            raise ending
+        task = ecs_task(task_id, override, ending)
+        if ending != 0:
+            raise AwsError("States.TaskFailed", json.dumps(task))
+        return task
+
+    def getObject(self, arguments: dict) -> dict:
+        key = arguments["Key"]
+        if arguments["Bucket"] != SUBSTITUTIONS["DataBucket"] or key not in self.objects:
+            raise AwsError("S3.NoSuchKeyException", "The specified key does not exist.")
+        return {"Body": self.objects[key], "ContentType": "application/json", "ContentLength": len(self.objects[key])}
+
+    def publish(self, arguments: dict) -> dict:
+        subject, text = arguments["Subject"], arguments["Message"]
+        if len(subject) > 100 or not subject.isascii() or "\n" in subject or len(text.encode()) > 262144:
+            raise AwsError("SNS.InvalidParameterException", f"Invalid parameter: {subject!r}, {len(text)}")
+        self.mails.append((arguments["TopicArn"].rsplit(":", 1)[1], subject, text))
+        return {"MessageId": "1"}
+
+    def putMetricData(self, arguments: dict) -> dict:
+        if arguments["Namespace"] != "FinopsCredits":
+            raise AwsError("CloudWatch.AccessDeniedException", arguments["Namespace"])
+        for metric in arguments["MetricData"]:
+            if metric["Dimensions"] != [{"Name": "Database", "Value": "finops_credits"}]:
+                raise AwsError("States.Runtime", str(metric))
+            self.metrics[metric["MetricName"]] = metric["Value"]
+        return {}
+
+    def createIngestion(self, arguments: dict) -> dict:
+        ingestion = arguments["DataSetId"], arguments["IngestionId"]
+        with self.lock:
+            if ingestion in self.ingestions:
+                raise AwsError("QuickSight.ResourceExistsException", "exists")
+            self.ingestions.append(ingestion)
+        return {"IngestionId": arguments["IngestionId"], "IngestionStatus": "INITIALIZED", "Status": 201}
+
+    def putEvents(self, arguments: dict) -> dict:
+        for entry in arguments["Entries"]:
+            self.events.append({**entry, "Detail": json.loads(entry["Detail"])})
+        return {"Entries": [{"EventId": "1"}], "FailedEntryCount": 0}
+
+
+def ecs_task(task_id: str, override: dict, ending: int | NotStarted) -> dict:
+    """A stopped task, as the cause or result of a job shows it."""
+    arn = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/finops-credits/{task_id}"
+    ours = {
+        "ContainerArn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:container/finops-credits/{task_id}/1", "Cpu": "0",
+        "LastStatus": "STOPPED", "Name": override["Name"], "TaskArn": arn,
+        "NetworkInterfaces": [{"AttachmentId": "1", "PrivateIpv4Address": "10.0.0.1"}],
+    }
+    guard = {**ours, "Name": "aws-guardduty-agent-x1", "ExitCode": 0}
+    if isinstance(ending, NotStarted):
+        guard.pop("ExitCode")
+        stopped = {"StopCode": "TaskFailedToStart", "StoppedReason": ending.reason}
+    else:
+        ours["ExitCode"] = ending
+        if ending == 137:
+            ours["Reason"] = "OutOfMemoryError: Container killed due to memory usage"
+        stopped = {"StopCode": "EssentialContainerExited", "StoppedReason": "Essential container in task exited"}
+    return {
+        "Attachments": [{"Id": "1", "Status": "DELETED", "Type": "eni", "Details": [{"Name": "subnetId"}]}],
+        "AvailabilityZone": f"{REGION}a", "ClusterArn": SUBSTITUTIONS["ClusterArn"], "Containers": [guard, ours],
+        "DesiredStatus": "STOPPED", "LastStatus": "STOPPED", "LaunchType": "FARGATE",
+        "Overrides": {"ContainerOverrides": [override]}, **stopped, "StartedBy": "AWS Step Functions", "TaskArn": arn,
+        "TaskDefinitionArn": SUBSTITUTIONS["TaskDefinitionArn"],
+    }

@@ -1,0 +1,357 @@
+"""Nights: what the jobs do, and what the state machine makes of it. Waits take no time; their seconds are compared."""
+
+import os
+
+import pytest
+
+import interpreter
+from aws import AwsError, NotStarted
+from definition import ROOT, read
+from jobs import SUMMARY, Jobs, always
+
+RUN_ID = "2026-11-26T033000.123Z"
+OPTIONS = ["--run-id", RUN_ID, "--as-of", "2026-11-26", "--log-format", "json"]
+
+PLAN = ["Name the run", "Prepare", "detect-credits --plan", "Read the plan", "Many periods?"]
+COMPUTE = ["detect-credits", "join-allocations", "apply-fifo", "write-net-cost", "athena-check", "publish"]
+REFRESH = [
+    "Read the summary", "Any data set?", "Refresh QuickSight", *["Refresh one data set"] * 2, "Any data set stale?",
+]
+METRICS = ["Put the metrics", "Anything to tell?"]
+NOTICE = ["List the credits", "Write the notice", "Send the notice"]
+END = ["Send the event", "Published"]
+GOOD_NIGHT = [*PLAN, *COMPUTE, *REFRESH, *METRICS, *NOTICE, *END]
+
+JUDGE = ["Read the cause", "Parse the task", "Find the exit code", "Judge", "Try again?"]
+AGAIN = [*JUDGE, "Wait", "Resume"]
+ALERT = ["Write the alert", "Join the alert", "Alert", "Tie-out failed?"]
+
+ROLES = {
+    "detect-credits": "detect", "join-allocations": "join", "apply-fifo": "fifo", "write-net-cost": "netcost",
+    "athena-check": "check", "publish": "publish",
+}
+
+
+def night(jobs: Jobs, execution_input: dict | None = None, **substitutions: str) -> interpreter.Night:
+    return interpreter.run(read(**substitutions), jobs.aws, execution_input)
+
+
+def commands(jobs: Jobs) -> list[str]:
+    """Without the options, which all commands share."""
+    assert all(command[-len(OPTIONS):] == OPTIONS for command in jobs.aws.commands)
+    return [" ".join(command[: -len(OPTIONS)]) for command in jobs.aws.commands]
+
+
+def until(job: str) -> list[str]:
+    return [*PLAN, *COMPUTE[: COMPUTE.index(job) + 1]]
+
+
+def the_alert(jobs: Jobs) -> str:
+    """The text of the one e-mail that was sent, to those who run finops-credits."""
+    [(topic, subject, text)] = jobs.aws.mails
+    assert topic == "finops-credits-alerts"
+    return f"Subject: {subject}\n\n{text}\n"
+
+
+def equals_example(text: str, name: str) -> None:
+    """`step-functions/notify` shows the e-mails as they are sent; FINOPS_UPDATE_GENERATED=1 writes them anew."""
+    file = ROOT / "step-functions" / "notify" / name
+    if os.environ.get("FINOPS_UPDATE_GENERATED"):
+        file.write_text(text)
+    assert text == file.read_text()
+
+
+# --- good nights
+
+
+def test_a_good_night_runs_every_job_once_and_tells_finance():
+    jobs = Jobs()
+    result = night(jobs)
+    assert result.status == "SUCCEEDED"
+    assert result.states == GOOD_NIGHT
+    assert result.output == {"run_id": RUN_ID, "as_of": "2026-11-26"}
+    assert commands(jobs) == ["detect-credits --plan", *COMPUTE]
+    assert [role.rsplit("-", 1)[1] for role in jobs.aws.roles] == ["detect", *ROLES.values()]
+    assert jobs.aws.metrics == {
+        "TieOutFailed": 0, "CreditsWaiting": 1, "OldestWaitingDays": 60, "CreditsExpiringSoon": 1, "NewCredits": 2,
+    }
+    assert sorted(jobs.aws.ingestions) == [
+        ("credits", "2026-11-26T033000-123Z-credits"), ("net-cost", "2026-11-26T033000-123Z-net-cost"),
+    ]
+    [event] = jobs.aws.events
+    assert event == {
+        "EventBusName": "default", "Source": "finops-credits", "DetailType": "Run published", "Detail": SUMMARY,
+    }
+    [(topic, subject, text)] = jobs.aws.mails
+    assert topic == "finops-credits-notices"
+    equals_example(f"Subject: {subject}\n\n{text}\n", "notice.txt")
+
+
+def test_the_input_may_name_as_of_date_and_run():
+    jobs = Jobs()
+    named = {"run_id": "again-1", "as_of": "2026-09-30"}
+    assert night(jobs, named).output == named
+    assert jobs.aws.commands[-1] == ["publish", "--run-id", "again-1", "--as-of", "2026-09-30", "--log-format", "json"]
+
+
+def test_two_starts_of_one_night_have_runs_of_their_own():
+    first, second = Jobs(), Jobs()
+    second.aws.started = "2026-11-26T03:30:00.124Z"
+    assert night(first).output["run_id"] != night(second).output["run_id"]
+
+
+@pytest.mark.parametrize(("execution_input", "news", "expiring", "mails"), [
+    ({}, 1, 0, 1), ({}, 0, 1, 1), ({}, 0, 0, 0), ({"notify": True}, 1, 1, 1), ({"notify": False}, 1, 1, 0),
+])
+def test_a_notice_is_sent_for_new_or_expiring_credits_unless_the_input_says_no(execution_input, news, expiring, mails):
+    listed = {"new_credits": {"count": news, "first": ["new"] * news},
+              "expiring_soon": {"count": expiring, "first": ["expiring"] * expiring}}
+    jobs = Jobs(summary=SUMMARY | listed)
+    result = night(jobs, execution_input)
+    assert result.states == [*PLAN, *COMPUTE, *REFRESH, *METRICS, *NOTICE * mails, *END]
+    assert len(jobs.aws.mails) == mails
+    for _, _, text in jobs.aws.mails:
+        assert ("New: 1" in text, "Expiring soon: 1" in text) == (news == 1, expiring == 1)
+
+
+def test_without_quicksight_nothing_is_refreshed():
+    jobs = Jobs()
+    result = night(jobs, DataSetIds="")
+    assert result.states == [*PLAN, *COMPUTE, *REFRESH[:2], *METRICS, *NOTICE, *END]
+    assert jobs.aws.ingestions == []
+
+
+def test_long_lists_stay_below_the_payload_limit():
+    credits = {"count": 5000, "first": [f"code:{'x' * 1000}@{number}  1.00 USD" for number in range(20)]}
+    lists = {"new_credits": credits, "expiring_soon": credits, "waiting": {**credits, "oldest_days": 9}}
+    jobs = Jobs(periods=[f"{year}-{month:02}" for year in range(2017, 2027) for month in range(1, 13)],
+                summary=SUMMARY | lists)
+    assert night(jobs).status == "SUCCEEDED"
+    assert len(commands(jobs)) == 120 + 7
+    [(_, _, text)] = jobs.aws.mails
+    assert "New: 5000" in text
+
+
+# --- retries by exit code
+
+
+@pytest.mark.parametrize("job", COMPUTE)
+def test_a_job_that_fails_transiently_is_tried_again_with_the_same_command(job):
+    jobs = Jobs({job: [6]})
+    result = night(jobs)
+    assert result.status == "SUCCEEDED"
+    assert result.states == [*until(job), *AGAIN, *GOOD_NIGHT[len(until(job)) - 1:]]
+    assert commands(jobs).count(job) == 2
+    assert jobs.aws.waits == [60]
+
+
+def test_the_plan_is_tried_again_too():
+    jobs = Jobs({"detect-credits --plan": [NotStarted()]})
+    assert night(jobs).states == [*PLAN[:3], *AGAIN, *GOOD_NIGHT[2:]]
+
+
+@pytest.mark.parametrize(("ending", "waits"), [
+    (2, []), (3, []), (4, [1800, 3600, 7200]), (5, []), (6, [60, 120, 300, 600]), (7, [300, 600, 1200]),
+    (1, []), (101, []), (137, [60, 300]), (139, []), (NotStarted(), [30, 60, 180]),
+    (AwsError("ECS.ThrottlingException", "Rate exceeded"), [30, 60, 180]),
+    (AwsError("States.TaskFailed", "{not json}"), [30, 60, 180]),
+    (AwsError("States.Timeout", ""), [300]),
+])
+def test_the_exit_code_decides_how_often_a_job_is_tried(ending, waits):
+    jobs = Jobs({"write-net-cost": always(ending)})
+    result = night(jobs)
+    assert result.status == "FAILED"
+    assert jobs.aws.waits == waits
+    assert commands(jobs).count("write-net-cost") == len(waits) + 1
+    assert "publish" not in commands(jobs)
+    again = ["write-net-cost", *AGAIN] * len(waits)
+    metric = ["Put the tie-out metric"] if ending == 5 else []
+    assert result.states == [*until("apply-fifo"), *again, "write-net-cost", *JUDGE, *ALERT, *metric, "Failed"]
+    assert f"Tries: {len(waits) + 1}." in the_alert(jobs)
+    assert jobs.aws.metrics == ({"TieOutFailed": 1} if ending == 5 else {})
+    assert jobs.aws.events == []
+
+
+def test_each_job_has_tries_of_its_own():
+    jobs = Jobs({"join-allocations": [6, 7], "apply-fifo": [6], "publish": [7, 7, 7]})
+    assert night(jobs).status == "SUCCEEDED"
+    assert jobs.aws.waits == [60, 600, 60, 300, 600, 1200]
+
+
+# --- alerts
+
+
+def test_a_failed_check_stops_the_night_and_says_where_to_look():
+    jobs = Jobs({"athena-check": [5]})
+    result = night(jobs)
+    equals_example(the_alert(jobs), "alert-check-failed.txt")
+    assert result.error == "States.QueryEvaluationError"
+    assert "stopped at athena-check. Exit code 5: an invariant or the tie-out failed" in result.cause
+
+
+def test_a_job_that_never_starts_is_told_with_what_aws_says():
+    jobs = Jobs({"join-allocations": always(NotStarted())})
+    night(jobs)
+    equals_example(the_alert(jobs), "alert-not-started.txt")
+
+
+def test_memory_that_ran_out_is_told():
+    jobs = Jobs({"apply-fifo": always(137)})
+    night(jobs)
+    text = the_alert(jobs)
+    assert "Exit code 137: stopped from outside, mostly for lack of memory." in text
+    assert "AWS says: Essential container in task exited; OutOfMemoryError: Container killed due to memory" in text
+
+
+def test_a_run_that_lost_the_race_at_publish_ends_and_says_what_to_do():
+    jobs = Jobs({"publish": always(7)})
+    night(jobs)
+    equals_example(the_alert(jobs), "alert-lost-race.txt")
+
+
+def test_an_alert_that_cannot_be_sent_fails_the_night_all_the_same():
+    jobs = Jobs({"athena-check": [5]})
+    jobs.aws.refuses["sns:publish"] = AwsError("SNS.NotFoundException", "Topic does not exist")
+    result = night(jobs)
+    assert result.states[-3:] == ["Tie-out failed?", "Put the tie-out metric", "Failed"]
+    assert (result.status, jobs.aws.metrics) == ("FAILED", {"TieOutFailed": 1})
+
+
+@pytest.mark.parametrize(("call", "state"), [
+    ("s3:getObject", "Read the plan"), ("cloudwatch:putMetricData", "Put the metrics"),
+    ("events:putEvents", "Send the event"),
+])
+def test_a_call_that_aws_refuses_is_tried_again_and_then_told(call, state):
+    jobs = Jobs()
+    jobs.aws.refuses[call] = AwsError("Some.AccessDeniedException", "not authorized")
+    result = night(jobs, {"notify": False})
+    assert (result.status, jobs.aws.waits) == ("FAILED", [30, 60, 180])
+    text = the_alert(jobs)
+    assert f"stopped at {state}." in text
+    assert "AWS says: Some.AccessDeniedException not authorized" in text
+    assert ("This run is published" in text) == (state != "Read the plan")
+    assert "Log: /finops-credits/jobs, if the program ran at all\n\n" in text
+
+
+def test_a_plan_that_is_no_json_is_told():
+    jobs = Jobs()
+    play = jobs.aws.job
+
+    def broken(command):
+        ending = play(command)
+        jobs.aws.objects = dict.fromkeys(jobs.aws.objects, "<html>")
+        return ending
+
+    jobs.aws.job = broken
+    assert night(jobs).status == "FAILED"
+    assert "stopped at Read the plan." in the_alert(jobs)
+
+
+# --- QuickSight
+
+
+def test_a_refresh_that_fails_is_told_but_does_not_fail_the_night():
+    jobs = Jobs()
+    refused = AwsError("QuickSight.LimitExceededException", "Too many ingestions")
+    jobs.aws.refuses["quicksight:createIngestion credits"] = refused
+    result = night(jobs, {"notify": False})
+    assert result.status == "SUCCEEDED"
+    refresh = [*REFRESH, "Write of stale data sets", "Alert of stale data sets"]
+    assert [state for state in result.states if state != "Refresh noted"] == [*PLAN, *COMPUTE, *refresh, *METRICS, *END]
+    assert jobs.aws.metrics["TieOutFailed"] == 0
+    equals_example(the_alert(jobs), "alert-stale-dashboards.txt")
+
+
+def test_a_refresh_that_was_started_before_counts():
+    jobs = Jobs()
+    jobs.aws.ingestions.append(("credits", f"{RUN_ID.replace('.', '-')}-credits"))
+    result = night(jobs, {"notify": False})
+    assert (result.status, jobs.aws.mails) == ("SUCCEEDED", [])
+
+
+# --- many periods
+
+MANY = ("2026-05", "2026-06", "2026-07", "2026-08")
+
+
+def periods_read(jobs: Jobs) -> list[str]:
+    return sorted(command[2] for command in jobs.aws.commands if "--period" in command)
+
+
+def test_many_periods_are_read_side_by_side_then_detect_credits_runs_once():
+    jobs = Jobs(periods=MANY)
+    result = night(jobs)
+    fan_out = ["detect-credits --period", *["Read one period"] * 4, "Any period failed?"]
+    assert result.states == [*PLAN, *fan_out, *GOOD_NIGHT[5:]]
+    assert periods_read(jobs) == list(MANY)
+    assert commands(jobs)[5:] == COMPUTE
+    assert jobs.aws.roles[1].endswith("-detect")
+
+
+@pytest.mark.parametrize("periods", [(), MANY[:3]])
+def test_few_periods_are_left_to_detect_credits(periods):
+    jobs = Jobs(periods=periods)
+    assert night(jobs).states == GOOD_NIGHT
+
+
+def test_a_period_that_fails_transiently_is_read_again_alone():
+    jobs = Jobs({"detect-credits --period 2026-06": [6]}, MANY)
+    result = night(jobs)
+    assert result.status == "SUCCEEDED"
+    assert periods_read(jobs) == sorted([*MANY, "2026-06"])
+    assert jobs.aws.waits == [60]
+
+
+def test_a_period_that_fails_for_good_is_named_and_the_others_are_read():
+    jobs = Jobs({"detect-credits --period 2026-06": [6], "detect-credits --period 2026-07": always(3)}, MANY)
+    result = night(jobs)
+    assert result.status == "FAILED"
+    # The first failed period decides: 2026-06 gets its second chance, and 2026-07 with it.
+    assert periods_read(jobs) == sorted([*MANY, "2026-06", "2026-07"])
+    assert commands(jobs)[-1].startswith("detect-credits --period")
+    equals_example(the_alert(jobs), "alert-period.txt")
+
+
+def test_all_of_many_periods_can_fail_without_exceeding_the_payload_limit():
+    many = [f"{year}-{month:02}" for year in range(2007, 2027) for month in range(1, 13)]
+    jobs = Jobs({f"detect-credits --period {period}": [3] for period in many}, many)
+    night(jobs)
+    assert ", ".join(many) in the_alert(jobs)
+
+
+def test_a_cause_that_only_looks_like_a_task_is_told():
+    jobs = Jobs({"detect-credits --period 2026-05": always(AwsError("States.TaskFailed", "{cut off}"))}, MANY)
+    assert night(jobs).status == "FAILED"
+    assert "stopped at detect-credits --period." in the_alert(jobs)
+
+
+# --- redrive
+
+
+def test_a_redrive_goes_on_with_the_job_that_failed_in_the_same_run():
+    jobs = Jobs({"athena-check": [5], "publish": always(6)})
+    jobs.aws.redrives += [lambda: None, lambda: jobs.endings.pop("publish")]
+    result = night(jobs)
+    assert result.status == "SUCCEEDED"
+    assert commands(jobs) == ["detect-credits --plan", *COMPUTE[:5], "athena-check", *["publish"] * 6]
+    assert [text.split("\n")[0] for _, _, text in jobs.aws.mails] == [
+        "The nightly run of 2026-11-26 stopped at athena-check.", "The nightly run of 2026-11-26 stopped at publish.",
+        "AWS credits on 2026-11-26:",
+    ]
+    assert result.output == {"run_id": RUN_ID, "as_of": "2026-11-26"}
+    assert jobs.aws.metrics["TieOutFailed"] == 0
+
+
+def test_a_redrive_of_the_fan_out_reads_the_failed_periods_only():
+    jobs = Jobs({"detect-credits --period 2026-07": [3]}, MANY)
+    jobs.aws.redrives.append(lambda: None)
+    assert night(jobs).status == "SUCCEEDED"
+    assert periods_read(jobs) == sorted([*MANY, "2026-07"])
+
+
+def test_a_redrive_of_a_job_that_fails_again_has_all_its_tries_and_another_alert():
+    jobs = Jobs({"apply-fifo": always(137)})
+    jobs.aws.redrives.append(lambda: None)
+    result = night(jobs)
+    assert (result.status, len(jobs.aws.mails)) == ("FAILED", 2)
+    assert jobs.aws.waits == [60, 300, 60, 300]
