@@ -1,0 +1,59 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+sys.path.insert(0, str(HERE))
+
+from template import Template  # noqa: E402
+
+GIVEN = {
+    "ImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/finops-credits:1",
+    "ImageRepositoryArn": "arn:aws:ecr:eu-west-1:123456789012:repository/finops-credits",
+    "ExportBucket": "export-bucket",
+    "ExportPrefix": "billing/daily",
+    "ExportKmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/of-the-export",
+    "VpcId": "vpc-1",
+    "SubnetIds": "subnet-1,subnet-2",
+    "AlertEmail": "alerts@example.com",
+    "NoticeEmail": "finance@example.com",
+}
+
+
+def package(folder: Path) -> Path:
+    subprocess.run([sys.executable, str(ROOT / "scripts/package"), str(folder)], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory) -> Path:
+    """What a customer gets."""
+    return package(tmp_path_factory.mktemp("release") / "finops-credits")
+
+
+@pytest.fixture(scope="session")
+def main(release) -> Template:
+    return Template(release / "finops-credits.yaml", **GIVEN)
+
+
+@pytest.fixture(scope="session")
+def tool():
+    """A program of this virtual environment: its exit code, and what it printed."""
+
+    def run(name: str, *arguments, **more) -> tuple[int, str]:
+        program = Path(sys.executable).parent / name
+        environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            [str(program), *map(str, arguments)], capture_output=True, text=True, env=environment, **more)
+        return done.returncode, done.stdout + ("" if name == "checkov" else done.stderr)
+
+    return run

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""`aws` for the smoke test: answers like AWS's, for a stack whose nights do what the file FAKE_ACCOUNT says.
+
+It keeps objects and tables in that file too, so that a test sees what is left.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+ACCOUNT = Path(os.environ["FAKE_ACCOUNT"])
+PUBLISHED = (
+    "net_cost net_cost_summary credit_consumption credit_balances credits credit_queue credit_impact allocation_issues "
+    "hierarchy reconciliation"
+).split()
+MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:finops-credits-nightly"
+
+
+def options(words: list[str]) -> dict[str, str]:
+    return {word[2:]: words[at + 1] for at, word in enumerate(words[:-1]) if word.startswith("--")}
+
+
+def key(address: str) -> str:
+    return address.removeprefix("s3://")
+
+
+def publish(account: dict, given: dict) -> str:
+    account["inputs"].append(json.loads(given["input"]))
+    number = len(account["inputs"])
+    status = account["nights"][number - 1]
+    if status == "SUCCEEDED":
+        run = f"run-{number}"
+        tie_out = [{"currency": "USD", "difference": account["difference"]}]
+        new = {"count": 15 if number == 1 else account["drift"]}
+        summary = {"run_id": run, "tie_out": tie_out, "new_credits": new}
+        account["objects"][f"data/lake/summaries/{run}.json"] = json.dumps(summary)
+        for table in PUBLISHED:
+            behind = table == account["behind"] and number == 1
+            account["tables"][table] = f"s3://data/lake/runs/{'run-0' if behind else run}/{table}"
+        account["tables"]["credits_log"] = "s3://data/lake/warehouse/finops_credits/credits_log"
+    return f"execution-{number}"
+
+
+def answer(account: dict, service: str, call: str, rest: list[str]) -> dict | str | None:
+    given = options(rest)
+    match service, call:
+        case "cloudformation", "describe-stacks":
+            if given["stack-name"] != "finops-credits":
+                sys.exit("Stack does not exist")
+            outputs = {
+                "DataBucketName": "data", "DatabaseName": "finops_credits", "WorkGroupName": "finops-credits",
+                "StateMachineArn": MACHINE, "AlertTopicArn": "alerts", "NoticeTopicArn": "notices",
+            }
+            parameters = {"ExportBucket": "export", "ExportPrefix": "billing/daily", "ScheduleState": "ENABLED"}
+            return {"Stacks": [{
+                "Outputs": [{"OutputKey": name, "OutputValue": value} for name, value in outputs.items()],
+                "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+            }]}
+        case "s3", "cp" if rest[-1] == "-":
+            return account["objects"][key(rest[0])]
+        case "s3", "cp":
+            source, target = (word for word in rest if not word.startswith("--"))
+            for file in (path for path in Path(source).rglob("*") if path.is_file()):
+                account["objects"][key(target) + file.relative_to(source).as_posix()] = ""
+            return None
+        case "s3", "rm":
+            prefix = key(rest[-1])
+            account["objects"] = {name: it for name, it in account["objects"].items() if not name.startswith(prefix)}
+            return None
+        case "s3api", "list-objects-v2":
+            start = f"{given['bucket']}/{given['prefix']}"
+            found = [{"Key": name} for name in account["objects"] if name.startswith(start)]
+            return {"Contents": found} if found else None
+        case "s3api", "get-bucket-encryption":
+            rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": account["encryption"]}}
+            return {"ServerSideEncryptionConfiguration": {"Rules": [rule]}}
+        case "s3api", "get-bucket-versioning":
+            return {"Status": "Enabled"}
+        case "s3api", "get-public-access-block":
+            return {"PublicAccessBlockConfiguration": {"BlockPublicAcls": True, "BlockPublicPolicy": True}}
+        case "glue", "get-tables":
+            return {"TableList": [{"Name": name} for name in [*account["tables"], *account["views"]]]}
+        case "glue", "get-table":
+            return {"Table": {"StorageDescriptor": {"Location": account["tables"][given["name"]]}}}
+        case "glue", "delete-table":
+            del account["tables"][given["name"]]
+            return None
+        case "stepfunctions", "start-execution":
+            return {"executionArn": publish(account, given)}
+        case "stepfunctions", "describe-execution":
+            status = account["nights"][int(given["execution-arn"].split("-")[1]) - 1]
+            failed = {} if status == "SUCCEEDED" else {"error": "Job failed", "cause": "exit code 5"}
+            return {"status": status, **failed}
+        case "stepfunctions", "stop-execution":
+            account["stopped"].append(given["execution-arn"])
+            return {}
+        case "athena", "start-query-execution":
+            account["queries"].append(given["query-string"])
+            return {"QueryExecutionId": str(len(account["queries"]) - 1)}
+        case "athena", "get-query-execution":
+            sql = account["queries"][int(given["query-execution-id"])]
+            if account["broken_view"] and account["broken_view"] in sql:
+                return {"QueryExecution": {"Status": {"State": "FAILED", "StateChangeReason": "COLUMN_NOT_FOUND"}}}
+            return {"QueryExecution": {"Status": {"State": "SUCCEEDED"}}}
+        case "athena", "get-query-results":
+            sql = account["queries"][int(given["query-execution-id"])]
+            later = account["queries"].count(sql) - 1 if "sum(net_cost)" in sql else 0
+            rows = [{"Data": [{"VarCharValue": text}]} for text in ("_col0", str(later * account["drift"]))]
+            return {"ResultSet": {"Rows": rows}}
+        case "scheduler", "get-schedule":
+            return {"State": "ENABLED"} if given["name"] == "finops-credits-nightly" else sys.exit("no such schedule")
+        case "sns", "list-subscriptions-by-topic":
+            arn = account["subscription"]
+            return {"Subscriptions": [{"Endpoint": "a@example.com", "SubscriptionArn": arn}]}
+    sys.exit(f"fake aws does not know {service} {call}")
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    while words[0].startswith("--"):
+        words = words[2:]
+    account = json.loads(ACCOUNT.read_text())
+    said = answer(account, words[0], words[1], words[2:])
+    ACCOUNT.write_text(json.dumps(account))
+    if said is not None:
+        print(said if isinstance(said, str) else json.dumps(said))
+
+
+main()
