@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
-use lake::{Lake, LakeLock, Settings};
+use lake::{Lake, LakeLock, Settings, is_s3};
 
 use crate::cli::{Cli, Command, Detect, Format};
 use crate::jobs::{athena_check, detect, fifo, join, net_cost, publish};
@@ -26,6 +26,18 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// Parts of the export that are read at once: of one on S3 some wait for bytes while others are decoded.
+    pub(crate) fn readers(&self) -> usize {
+        let per_thread = if is_s3(&self.settings.source.location) { 2 } else { 1 };
+        self.settings.threads() * per_thread
+    }
+
+    /// Periods whose files are put in place at once: of a lake on S3 most wait for answers.
+    pub(crate) fn periods_at_once(&self) -> usize {
+        let per_thread = if is_s3(&self.settings.lake.location) { 4 } else { 1 };
+        self.settings.threads() * per_thread
+    }
+
     /// The latest instant at which anything can have been recorded: now, or the end of a later as-of date.
     pub(crate) fn latest_instant(&self) -> NaiveDateTime {
         let end_of_day = self.as_of.and_time(NaiveTime::from_hms_micro_opt(23, 59, 59, 999_999).unwrap_or_default());
@@ -97,17 +109,18 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
 /// Does the work while the lake is held for this run.
 ///
 /// # Errors
-/// The failure of the work; else of taking the lake or giving it back.
+/// Of taking the lake, or of the work.
 pub(crate) async fn locked<R>(
     app: &App,
     work: impl AsyncFnOnce(&LakeLock) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
     let lock = app.lake.lock(&app.run_id).await?;
     let done = work(&lock).await;
-    let released = lock.release().await;
-    let done = done?;
-    released?;
-    Ok(done)
+    if let Err(error) = lock.release().await {
+        // The work is done or not; the lake is free after a while by itself.
+        tracing::warn!("the lake was not given back: {error}");
+    }
+    done
 }
 
 /// A job on its own tells the run id on stderr, so that the next job can be given it.

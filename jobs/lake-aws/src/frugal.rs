@@ -3,8 +3,10 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use backon::{ConstantBuilder, Retryable};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
@@ -29,6 +31,15 @@ impl fmt::Display for Frugal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
     }
+}
+
+/// The client does not ask again for a listing that breaks off in the middle.
+fn once_more() -> ConstantBuilder {
+    ConstantBuilder::default().with_delay(Duration::from_millis(500)).with_max_times(1)
+}
+
+const fn is_broken_off(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Generic { .. })
 }
 
 /// Ranges to fetch, in order, that hold all wanted ones. The smallest gaps are closed first, until what they add up to
@@ -121,11 +132,18 @@ impl ObjectStore for Frugal {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.0.list(prefix)
+        let (objects, prefix) = (Arc::clone(&self.0), prefix.cloned());
+        let listing = async move {
+            let list = || objects.list(prefix.as_ref()).try_collect::<Vec<_>>();
+            let listed = list.retry(once_more()).when(is_broken_off).await?;
+            Ok::<_, object_store::Error>(futures::stream::iter(listed.into_iter().map(Ok)))
+        };
+        futures::stream::once(listing).try_flatten().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.0.list_with_delimiter(prefix).await
+        let list = || self.0.list_with_delimiter(prefix);
+        list.retry(once_more()).when(is_broken_off).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {

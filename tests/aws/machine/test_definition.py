@@ -60,7 +60,7 @@ def test_asl_validator_accepts_the_definition(tmp_path):
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-def test_the_lock_file_names_no_host_but_the_public_registry():
+def test_the_lock_file_names_no_host():
     text = (HERE / "package-lock.json").read_text()
     assert '"resolved"' not in text
 

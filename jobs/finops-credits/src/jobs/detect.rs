@@ -185,12 +185,12 @@ impl Export {
         let bytes = units.iter().flat_map(|(_, files)| files).map(|(file, _)| file.size).sum();
         let bar = ScanBar::new(bytes, app.watched);
         let changed = Arc::new(changed);
-        let threads = app.settings.threads();
+        let readers = app.readers();
         let at_once = if app.settings.run.memory_limit.is_some() { 1 } else { UNITS_AT_ONCE };
         let reading = for_each(app, at_once, units, |lake, _, unit| {
             let (export, context, changed, bar) =
                 (Arc::clone(self), context.clone(), Arc::clone(&changed), bar.clone());
-            async move { export.read_unit(&lake, &context, threads, unit, &changed, &bar).await }
+            async move { export.read_unit(&lake, &context, readers, unit, &changed, &bar).await }
         });
         let written = bar.watch(reading).await?;
         bar.finish();
@@ -206,7 +206,7 @@ impl Export {
         &self,
         lake: &Lake,
         context: &SessionContext,
-        threads: usize,
+        readers: usize,
         (periods, files): Unit,
         changed: &BTreeMap<BillingPeriod, String>,
         bar: &ScanBar,
@@ -215,7 +215,7 @@ impl Export {
         tracing::info!(periods = %name, files = files.len(), "reading");
         bar.reading(&name);
         let unit = ScanUnit { periods: periods.clone(), files: self.counted(&files).await? };
-        let scanned = scan(context, &self.store, &self.reader, &unit, threads, bar.progress()).await?;
+        let scanned = scan(context, &self.store, &self.reader, &unit, readers, bar.progress()).await?;
         let mut written = Vec::new();
         for period in periods {
             let fingerprint = changed.get(&period).cloned().unwrap_or_default();

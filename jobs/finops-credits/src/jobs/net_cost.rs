@@ -29,7 +29,7 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Summar
     let periods = joined.periods(app);
     let stage = Arc::new(Stage::open(app, detected, joined, applied).await?);
     app.lake.begin_staging(&app.run_id).await?;
-    let months = for_each(app, app.settings.threads(), periods, |lake, run_id, period| {
+    let months = for_each(app, app.periods_at_once(), periods, |lake, run_id, period| {
         let stage = Arc::clone(&stage);
         async move { stage.period(&lake, &run_id, period).await }
     });
