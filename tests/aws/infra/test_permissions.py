@@ -70,7 +70,7 @@ def test_the_export_is_only_read_and_only_by_the_job_that_detects(main):
 
 
 @pytest.mark.parametrize(("role", "writes", "removes"), [
-    ("DetectRole", "generations work cache warehouse", "generations work"),
+    ("DetectRole", "generations work cache warehouse", "generations work superseded"),
     ("JoinRole", "work cache", "work"),
     ("FifoRole", "work", "work"),
     ("NetCostRole", "runs work summaries", "runs work"),
