@@ -1,0 +1,397 @@
+"""Nights of the sample organisation in an account where the shipped templates are deployed.
+
+The tests of this file are one story and run in its order: the first night, more of the same night, one that fails, and
+the night after with a new allocation. Every night's tables are compared with those of a local lake on the same inputs.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+import second
+from account import DATA_SETS, EXPORT, STACK, Account
+
+from support.emulator import REGION
+from support.lake import (
+    DATABASE,
+    PUBLISHED,
+    ROOT,
+    Program,
+    assert_same_tables,
+    local_tables,
+    locations,
+    log_rows,
+    published_tables,
+    settings,
+)
+
+AS_OF, NEXT = "2026-10-31", "2026-11-01"
+JOBS = ("detect-credits", "join-allocations", "apply-fifo", "write-net-cost", "athena-check", "publish")
+PERIODS = [f"2026-{month:02}" for month in range(5, 11)]
+ALLOCATION = (
+    "allocate",
+    "--code",
+    "MAP credit - 2/3",
+    "--account",
+    "410000000901",
+    "--amount",
+    "2500",
+    "--end-date",
+    "2027-03-31",
+    "--to",
+    "Logistics",
+    "--reference",
+    "MAP-2026-114",
+    "--by",
+    "jane@example.com",
+    "--recorded-at",
+    "2026-10-31T20:00:00Z",
+)
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory):
+    made = Account(tmp_path_factory.mktemp("account"))
+    yield made
+    made.emulator.stop()
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """The same organisation in a local lake, after its first night."""
+    folder = tmp_path_factory.mktemp("local")
+    program = Program(folder, settings(str(ROOT / "data/cur"), str(ROOT / "data/reference"), str(folder / "lake")))
+    program.run("run", "--as-of", AS_OF)
+    program.first = local_lake(program)
+    return program
+
+
+def local_lake(local):
+    return local_tables(local.folder / "lake")
+
+
+@pytest.fixture(scope="module")
+def first_night(account):
+    """Started by the deployed schedule, whose own input is empty: the day is put in, as the sample ends in the past."""
+    scheduler = account.client("scheduler")
+    schedule = scheduler.get_schedule(Name=f"{STACK}-nightly")
+    assert json.loads(schedule["Target"]["Input"]) == {} and schedule["State"] == "ENABLED"
+    kept = ("Name", "ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "State")
+    target = {**schedule["Target"], "Input": json.dumps({"as_of": AS_OF})}
+    scheduler.update_schedule(**{key: schedule[key] for key in kept}, Target=target)
+    account.emulator.put_scheduler_forward(schedule["Name"], 86_400)
+    deadline = time.monotonic() + 60
+    while not (started := account.executions()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert len(started) == 1, "once a day"
+    return account.finish(started[0])
+
+
+# --- the first night
+
+
+def test_schedule_starts_the_machine_and_every_job_runs_once(account, first_night):
+    assert json.loads(first_night["input"]) == {"as_of": AS_OF}
+    visited = account.visited(first_night["executionArn"])
+    order = [
+        "detect-credits --plan",
+        "Many periods?",
+        "detect-credits --period",
+        *JOBS,
+        "Read the summary",
+        "Refresh QuickSight",
+        "Put the metrics",
+        "Send the notice",
+        "Send the event",
+        "Published",
+    ]
+    assert [name for name in visited if name in order] == order
+    assert "Read the cause" not in visited, account.story(first_night["executionArn"])
+    run = [task.job for task in account.emulator.tasks()]
+    assert run == ["detect-credits"] * (1 + len(PERIODS) + 1) + list(JOBS[1:])
+
+
+def test_many_periods_fan_out_to_one_task_each(account, first_night):
+    commands = [task.command for task in account.emulator.tasks()]
+    fanned = [command[command.index("--period") + 1] for command in commands if "--period" in command]
+    assert sorted(fanned) == PERIODS
+    assert "detect-credits --period" in account.visited(first_night["executionArn"])
+
+
+def test_jobs_share_run_id_and_day_and_run_in_roles_of_their_own(account, first_night):
+    tasks = account.emulator.tasks()
+    shared = {
+        (command[command.index("--run-id") + 1], command[command.index("--as-of") + 1])
+        for command in (task.command for task in tasks)
+    }
+    assert len(shared) == 1
+    (run_id, as_of) = shared.pop()
+    assert as_of == AS_OF and run_id.startswith(first_night["startDate"].strftime("%Y-%m-%dT%H"))
+    roles = {task.job: task.role for task in tasks}
+    assert len(set(roles.values())) == len(JOBS), "least privilege: a role per job"
+
+
+def test_jobs_leave_nothing_behind_in_the_container(account, first_night):
+    for task in account.emulator.tasks():
+        assert (task.exit_code, task.left) == (0, []), task.output
+
+
+def test_tables_equal_those_of_a_local_lake(account, first_night, local):
+    assert_same_tables(published_tables(account.emulator), local_lake(local))
+
+
+def test_tables_project_their_partitions(account, first_night):
+    glue = account.client("glue")
+    for name in PUBLISHED:
+        table = glue.get_table(DatabaseName=DATABASE, Name=name)["Table"]
+        partitioned = [key["Name"] for key in table["PartitionKeys"]]
+        assert table["StorageDescriptor"]["Location"].startswith(f"s3://{account.bucket}/lake/runs/"), name
+        assert partitioned in ([], ["billing_period"])
+        assert (table["Parameters"].get("projection.enabled") == "true") == bool(partitioned), name
+
+
+def test_logs_hold_what_the_run_found(account, first_night, local):
+    credits = log_rows(account.emulator, "credits_log")
+    assert len(credits) == 15 and {row["revision"] for row in credits} == {1}
+    allocations = log_rows(account.emulator, "allocations_log")
+    assert len(allocations) == 12 and {row["action"] for row in allocations} == {"allocate"}
+    runs = log_rows(account.emulator, "runs_log")
+    assert sorted(row["billing_period"] for row in runs) == PERIODS
+    assert {row["outcome"] for row in runs} == {"published"}
+
+
+def test_views_of_the_second_stack_answer_by_name_in_athena(account, first_night):
+    tables = account.client("glue").get_tables(DatabaseName=DATABASE)["TableList"]
+    views = [table["Name"] for table in tables if table["TableType"] == "VIRTUAL_VIEW"]
+    assert views and all(view.endswith("_view") for view in views)
+    counts = {view: account.ask(f"SELECT count(*) FROM {view}") for view in views}
+    assert all(int(count) > 0 for count in counts.values()), counts
+
+
+def test_people_and_dashboards_are_told(account, first_night):
+    (notice,) = account.mails("notices")
+    for words in ("New: 15", "Waiting for an owner: 4", "Expiring soon: 2", "MAP credit - 2/3"):
+        assert words in notice["Message"], notice["Message"]
+    assert account.mails("alerts") == []
+    (event,) = account.messages(account.events)
+    assert event["detail"]["as_of"] == AS_OF and event["detail"]["tie_out"][0]["difference"] in ("0", "0.0000000000")
+    account.wait_for_alarm("queue-old", "ALARM")
+    account.wait_for_alarm("tie-out", "OK")
+    assert account.metric("TieOutFailed") == [0] and max(account.metric("CreditsWaiting")) == 4
+    assert max(account.metric("OldestWaitingDays")) == 109
+    refreshed = account.emulator.quicksight_calls()
+    assert sorted(call["DataSetId"] for call in refreshed) == sorted(DATA_SETS)
+
+
+# --- the same night again
+
+
+def test_second_start_does_no_harm(account, first_night, local):
+    account.night(as_of=AS_OF, notify=False)
+    assert_same_tables(published_tables(account.emulator), local_lake(local))
+    assert len(log_rows(account.emulator, "credits_log")) == 15, "nothing new"
+    assert len(log_rows(account.emulator, "allocations_log")) == 12
+
+
+def test_two_starts_at_once_do_no_harm(account, first_night, local):
+    """One publishes, the other waits for the lake; where it was overtaken, it says so and that nothing is left to do."""
+    account.emulator.control(wait_scale=0.02)
+    nights = [account.start(as_of=AS_OF, notify=False) for _ in range(2)]
+    ended = sorted(account.finish(night, expect=None)["status"] for night in nights)
+    account.emulator.control(wait_scale=0.001)
+    mails = account.mails("alerts")
+    assert ended in (["SUCCEEDED", "SUCCEEDED"], ["FAILED", "SUCCEEDED"]), [account.story(night) for night in nights]
+    assert len(mails) == ended.count("FAILED")
+    for mail in mails:
+        assert "Exit code 7" in mail["Message"] and "nothing is left to do" in mail["Message"]
+    assert_same_tables(published_tables(account.emulator), local_lake(local))
+    assert len(log_rows(account.emulator, "credits_log")) == 15
+    assert len(log_rows(account.emulator, "allocations_log")) == 12
+
+
+def test_night_that_was_overtaken_does_no_harm(account, first_night, local):
+    """A whole other night is published while this one waits between two jobs: what it handed over counts no more."""
+    account.emulator.control(wait_scale=0.05, faults=["join-allocations: exit 7 once"])
+    overtaken = account.start(as_of=AS_OF, notify=False)
+    account.wait_until_visited(overtaken, "Wait")
+    account.night(as_of=AS_OF, notify=False)
+    account.emulator.control(wait_scale=0.001, faults=[])
+    ended = account.finish(overtaken, expect=None)["status"]
+    mails = account.mails("alerts")
+    assert len(mails) == (ended == "FAILED")
+    for mail in mails:
+        assert "Exit code 7" in mail["Message"] and "nothing is left to do" in mail["Message"]
+    assert_same_tables(published_tables(account.emulator), local_lake(local))
+    assert len(log_rows(account.emulator, "credits_log")) == 15
+
+
+def failed_tasks(account, before):
+    return [(task.job, task.exit_code) for task in account.emulator.tasks()[before:] if task.exit_code != 0]
+
+
+def test_transient_failures_are_healed_by_retries(account, first_night, local):
+    faults = {
+        "detect-credits": "exit 6",
+        "join-allocations": "refuse",
+        "apply-fifo": "exit 6",
+        "write-net-cost": "kill",
+        "publish": "exit 7",
+    }
+    before = len(account.emulator.tasks())
+    account.emulator.control(faults=[f"{job}: {fault} once" for job, fault in faults.items()])
+    night = account.night(as_of=AS_OF, notify=False)
+    assert failed_tasks(account, before) == [
+        ("detect-credits", 6),
+        ("apply-fifo", 6),
+        ("write-net-cost", 137),
+        ("publish", 7),
+    ]
+    assert account.visited(night["executionArn"]).count("Wait") == len(faults)
+    assert_same_tables(published_tables(account.emulator), local_lake(local))
+    assert account.mails("alerts") == []
+
+
+def test_job_that_fails_after_its_work_is_done_again_without_harm(account, first_night, local):
+    before = len(account.emulator.tasks())
+    account.emulator.control(faults=[f"{job}: work, exit 6 once" for job in JOBS])
+    account.night(as_of=AS_OF, notify=False)
+    assert failed_tasks(account, before) == [(job, 6) for job in JOBS]
+    assert_same_tables(published_tables(account.emulator), local_lake(local))
+    assert len(log_rows(account.emulator, "credits_log")) == 15
+    assert len(log_rows(account.emulator, "allocations_log")) == 12
+
+
+# --- nights that fail
+
+
+@pytest.mark.parametrize(
+    ("fault", "tries", "words"),
+    [
+        ("write-net-cost: exit 5 always", 1, ("Exit code 5", "tie-out")),
+        ("apply-fifo: exit 6 always", 5, ("Exit code 6", "unavailable")),
+        ("publish: exit 3 always", 1, ("Exit code 3", "bad input")),
+    ],
+)
+def test_failure_for_good_alerts_and_publishes_nothing(account, first_night, fault, tries, words):
+    before, tasks = locations(account.emulator), len(account.emulator.tasks())
+    account.emulator.control(faults=[fault])
+    account.night(expect="FAILED", as_of=NEXT)
+    account.emulator.control(faults=[])
+    job = fault.split(":")[0]
+    assert [task.job for task in account.emulator.tasks()[tasks:]].count(job) == tries
+    assert locations(account.emulator) == before, "readers see the run before"
+    (alert,) = account.mails("alerts")
+    text = alert["Subject"] + alert["Message"]
+    for word in (job, NEXT, f"Tries: {tries}", *words):
+        assert word in text, text
+    group, stream = re.search(r"Log: (\S+), (?:stream )?(\S+)", alert["Message"]).groups()
+    logged = account.client("logs").get_log_events(logGroupName=group, logStreamName=stream)
+    assert "injected" in logged["events"][0]["message"], "the log that the alert names is that of the failed job"
+    if "exit 5" in fault:
+        account.wait_for_alarm("tie-out", "ALARM")
+
+
+def test_athena_check_stops_a_night_whose_staged_tables_are_off(account, first_night):
+    """The staged reconciliation is replaced by that of a run without its last period, after it was written."""
+    before = locations(account.emulator)
+    account.emulator.control(faults=["athena-check: exit 6 once"], wait_scale=0.1)
+    night = account.start(as_of=NEXT)
+    account.wait_until_visited(night, "Wait")
+    run_id = account.emulator.tasks()[-1].command
+    prefix = f"lake/runs/{run_id[run_id.index('--run-id') + 1]}/reconciliation/billing_period=2026-10/"
+    s3 = account.client("s3")
+    (item,) = s3.list_objects_v2(Bucket=account.bucket, Prefix=prefix)["Contents"]
+    s3.delete_object(Bucket=account.bucket, Key=item["Key"])
+    account.finish(night, expect="FAILED")
+    account.emulator.control(faults=[], wait_scale=0.001)
+    assert account.emulator.tasks()[-1].job == "athena-check" and account.emulator.tasks()[-1].exit_code == 5
+    assert locations(account.emulator) == before
+    (alert,) = account.mails("alerts")
+    assert "Exit code 5" in alert["Message"]
+
+
+# --- the night after
+
+
+def laptop(account, folder):
+    """The program of somebody who may record allocations, and no more."""
+    iam = account.client("iam")
+    iam.create_user(UserName="jane")
+    iam.attach_user_policy(UserName="jane", PolicyArn=account.outputs["AllocatorPolicyArn"])
+    keys = iam.create_access_key(UserName="jane")["AccessKey"]
+    environment = {
+        **account.emulator.environment(),
+        "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
+    }
+    text = settings(f"s3://{EXPORT[0]}/{EXPORT[1]}", f"s3://{account.bucket}/reference", f"s3://{account.bucket}/lake")
+    session = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], region_name=REGION)
+    return Program(folder, text, environment), session
+
+
+def test_allocation_from_a_laptop_counts_in_the_next_night(account, first_night, local, tmp_path):
+    program, session = laptop(account, tmp_path)
+    program.run(*ALLOCATION)
+    with pytest.raises(Exception, match="AccessDenied"):
+        session.client("s3", endpoint_url=account.emulator.endpoint).put_object(
+            Bucket=account.bucket, Key="lake/runs/x", Body=b""
+        )
+    assert_same_tables(published_tables(account.emulator), local_lake(local))
+    account.night(as_of=NEXT)
+
+    local.run(*ALLOCATION)
+    local.run("run", "--as-of", NEXT)
+    assert_same_tables(published_tables(account.emulator), local_lake(local))
+    (row,) = [row for row in log_rows(account.emulator, "allocations_log") if row["reference"] == "MAP-2026-114"]
+    assert row["recorded_by"] == "jane@example.com" and row["business_unit"] == "Logistics"
+    (notice,) = account.mails("notices")
+    assert "Waiting for an owner: 3" in notice["Message"]
+
+
+def test_period_that_did_not_change_is_not_read_again(account, first_night):
+    plans = [task for task in account.emulator.tasks() if "--period" in task.command]
+    assert len(plans) == len(PERIODS), "by the first night alone"
+
+
+# --- the same nights, the state machine run by another interpreter
+
+
+@pytest.fixture(scope="module")
+def moto(account, tmp_path_factory):
+    return second.Nights(account, tmp_path_factory.mktemp("moto"), f"s3://{EXPORT[0]}/{EXPORT[1]}")
+
+
+def test_both_interpreters_visit_the_same_states_of_the_first_night(account, first_night, local, moto):
+    night = moto.night("2026-11-27T03:30:00.123Z", AS_OF, [])
+    assert night.status == "SUCCEEDED", night
+    assert night.states == account.visited(first_night["executionArn"])
+    assert_same_tables(published_tables(account.emulator, second.DATABASE), local.first)
+
+
+def test_both_interpreters_visit_the_same_states_of_a_night_that_fails(account, first_night, moto):
+    faults = ["join-allocations: refuse once", "apply-fifo: exit 6 2 times", "write-net-cost: exit 5 always"]
+    account.emulator.control(faults=faults)
+    failed = account.night(expect="FAILED", as_of=NEXT)
+    account.emulator.control(faults=[])
+    night = moto.night("2026-11-28T03:30:00.123Z", NEXT, faults)
+    assert night.status == "FAILED"
+    assert night.states == account.visited(failed["executionArn"])
+
+
+# --- what a customer runs
+
+
+def test_smoke_test_passes_on_the_deployed_stack(account, first_night):
+    tools = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "SMOKE_POLL_SECONDS": "0.5"}
+    command = [account.release / "smoke-test.sh", "--stack", STACK, "--region", REGION]
+    environment = {**account.emulator.environment(), **tools, "HOME": str(account.release)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    failed = [line for line in ended.stdout.splitlines() if line.startswith("FAIL")]
+    assert ended.stdout.count("PASS") >= 20, ended
+    assert failed == [], ended
