@@ -12,7 +12,7 @@ Faults are scripted in the control file, one line each, taken by the next task t
     apply-fifo: exit 6 once             does nothing and exits with 6
     write-net-cost: exit 5 always
     athena-check: work, exit 6 once     does all that it has to do and exits with 6
-    detect-credits: kill 2 times        is killed when it has started: exit code 137
+    detect-credits: kill 2 times        is killed before it has done anything: exit code 137
     publish: refuse once                never starts: no exit code
     join-allocations: hang once         runs and never ends
 """
@@ -76,6 +76,8 @@ class Container:
             program, command = ["/bin/sh", "-c", f"echo 'injected: {fault}' >&2; {fault}"], []
         elif fault and fault.startswith("work, "):
             program = ["/bin/sh", "-c", f'"$0" "$@"; {fault.removeprefix("work, ")}', *program]
+        elif fault == "kill":
+            program, command = ["/bin/sh", "-c", "kill -KILL $$"], []
         elif fault == "hang":
             program, command = ["/bin/sleep", "100000"], []
         with open(folder / "output", "wb") as output:
@@ -87,8 +89,6 @@ class Container:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        if fault == "kill":
-            self.process.kill()
         threading.Thread(target=self.finish, daemon=True).start()
 
     def finish(self):
