@@ -164,7 +164,7 @@ Examples:
 /// `detect-credits`
 #[derive(Debug, Clone, Args)]
 pub struct Detect {
-    /// Only say which periods must be read, as JSON, also in the lake's work/<run id>/scan-plan.json
+    /// Only say which periods must be read, as JSON, also in the lake: `work/<run id>/scan-plan.json`
     #[arg(long, conflicts_with = "period")]
     pub plan: bool,
     /// Only read this period, YYYY-MM, if it changed; register nothing

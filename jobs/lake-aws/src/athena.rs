@@ -16,7 +16,7 @@ use crate::glue::{GlueTables, in_order, refused};
 pub struct Breach {
     /// Name of the check.
     pub check: String,
-    /// What it found, at most [`SHOWN`] rows.
+    /// What it found, the first rows of it.
     pub problems: Vec<String>,
 }
 
