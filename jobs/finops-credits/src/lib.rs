@@ -1,7 +1,7 @@
 //! The binary: command line, one thin shell per job, output.
 //!
-//! The clock is read once, in `run`, and the environment only there and in the commands that record who did
-//! something: everything below takes the as-of date and the run's start as values.
+//! The clock is read once, in `run`; the environment by the command line (settings as text), by the commands that record
+//! who did something, and by the AWS SDK. Everything below takes the as-of date and the run's start as values.
 
 pub mod cli;
 mod commands;

@@ -179,13 +179,8 @@ where
 }
 
 /// Codes of AWS that no retry heals.
-const DENIED: [&str; 5] = [
-    "AccessDeniedException",
-    "AccessDenied",
-    "UnrecognizedClientException",
-    "InvalidSignatureException",
-    "ExpiredTokenException",
-];
+const DENIED: [&str; 4] =
+    ["AccessDeniedException", "AccessDenied", "UnrecognizedClientException", "InvalidSignatureException"];
 
 /// The bottom of an error.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
