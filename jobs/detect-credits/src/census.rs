@@ -15,7 +15,7 @@ use crate::error::bad_file;
 use crate::listing::ExportFile;
 use crate::raw::OpenFile;
 use crate::rules::RuleMatcher;
-use crate::values::{BLANK, DayColumn, PeriodMemo, no_date};
+use crate::values::{BLANK, PeriodMemo, no_date};
 
 /// Lines per billing period.
 pub type Census = BTreeMap<BillingPeriod, u64>;
@@ -80,14 +80,14 @@ pub async fn count(
             continue;
         }
         let mut known = PeriodMemo::default();
-        let mut batches = counted.open.read(store, part, std::slice::from_ref(&name))?;
+        let mut batches = counted.open.read(store, part, std::slice::from_ref(&name));
         while let Some(batch) = batches.try_next().await? {
             let problem = |row: Option<u64>, message: String| {
                 let (file, column) = (file.path.clone(), Some(name.clone()));
                 Problems(vec![Problem { file, row, column, message }])
             };
-            let Some(array) = batch.columns.first() else { continue };
-            let days = DayColumn::new(array).map_err(|message| problem(None, message))?;
+            let Some(column) = batch.columns.first() else { continue };
+            let days = column.day().map_err(|message| problem(None, message))?;
             days.follow(&mut known.entries);
             for index in 0..batch.rows {
                 let row = Some(batch.first_row + index as u64);

@@ -12,7 +12,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use schemas::reference::{Problem, Problems};
 use schemas::tables::CreditLine;
@@ -221,8 +221,7 @@ impl Shared {
     }
 
     fn open(&self, part: &Part) -> RawStream {
-        let (store, file, part) = (Arc::clone(&self.store), Arc::clone(&part.file), part.part);
-        stream::once(async move { file.open.read(&store, part, &file.layout.projection) }).try_flatten().boxed()
+        part.file.open.read(&self.store, part.part, &part.file.layout.projection)
     }
 
     /// Sums one batch of lines; false where none is left.

@@ -1,6 +1,6 @@
 //! Which rules the lines of a batch claim by tags, cost categories and the product map.
 
-use arrow::array::UInt32Array;
+use std::ops::Range;
 
 use crate::columns::KeyedSources;
 use crate::rules::{NO_CLAIM, RuleFinder, RuleMatcher, snake};
@@ -83,7 +83,7 @@ impl KeyedClaims {
         columns: &KeyedColumns,
         rows: usize,
         (rules, finder): (&RuleMatcher, &mut RuleFinder),
-    ) -> Vec<UInt32Array> {
+    ) -> Vec<Vec<u32>> {
         let first = self.first;
         let mut claim = |wanted, value: &str| finder.claim(rules, first + wanted, value);
         let mut claims = vec![vec![NO_CLAIM; rows]; self.keys.wanted.len()];
@@ -102,7 +102,7 @@ impl KeyedClaims {
                 }
             }
         }
-        claims.into_iter().map(UInt32Array::from).collect()
+        claims
     }
 }
 
@@ -120,13 +120,27 @@ impl MapClaims {
         for known in &mut self.values {
             known.follow(&map.values);
         }
+        let (key_codes, value_codes) = (map.keys.codes(), map.values.codes());
+        let of_entries = |range: &Range<usize>| Some((key_codes.get(range.clone())?, value_codes.get(range.clone())?));
+        let (mut last, mut found) = (None, Vec::new());
         for (row, range) in map.rows().enumerate() {
-            for entry in range {
-                let Some(Some(wanted)) = map.keys.code(entry).and_then(|code| self.wanted.get(code)) else { continue };
-                let Some(known) = self.values.get_mut(*wanted) else { continue };
-                let claimed = known.get(&map.values, entry, |value| claim(*wanted, value));
-                if let (Some(claimed), Some(slot)) = (claimed, claims.get_mut(*wanted).and_then(|of| of.get_mut(row))) {
-                    put(slot, claimed);
+            let entries = of_entries(&range);
+            // Lines of one resource come one after the other.
+            if entries != last {
+                last = entries;
+                found.clear();
+                for entry in range {
+                    let wanted = map.keys.code(entry).and_then(|code| self.wanted.get(code).copied().flatten());
+                    let Some((wanted, known)) = wanted.and_then(|at| Some((at, self.values.get_mut(at)?))) else {
+                        continue;
+                    };
+                    let claimed = known.get(&map.values, entry, |value| claim(wanted, value));
+                    found.extend(claimed.map(|claimed| (wanted, claimed)));
+                }
+            }
+            for (wanted, claimed) in &found {
+                if let Some(slot) = claims.get_mut(*wanted).and_then(|of| of.get_mut(row)) {
+                    put(slot, *claimed);
                 }
             }
         }

@@ -1,15 +1,14 @@
 //! The columns of one batch, typed, and what is known about the dictionaries of a part's columns.
 
-use arrow::array::ArrayRef;
 use schemas::reference::{Problem, Problems};
 
 use super::claims::{KeyedClaims, KeyedColumns};
 use super::measure::LineType;
 use crate::DetectError;
 use crate::columns::{KeyedSources, Layout, Role};
-use crate::raw::RawBatch;
+use crate::raw::{RawBatch, RawColumn};
 use crate::rules::{RuleMatcher, attribute, snake, tag_key};
-use crate::values::{AmountColumn, DayColumn, MapColumn, PerEntry, PeriodMemo, TextColumn};
+use crate::values::{AmountColumn, DayColumn, PerEntry, PeriodMemo, TextColumn};
 
 /// The typed columns of one batch.
 pub(super) struct Columns {
@@ -43,15 +42,17 @@ fn bad_column(file: &str, column: &str, message: String) -> DetectError {
 impl Columns {
     pub(super) fn new(file: &str, layout: &Layout, batch: &RawBatch) -> Result<Self, DetectError> {
         let name = |at: usize| layout.projection.get(at).map_or("", String::as_str);
-        let array = |at: usize| -> Result<&ArrayRef, DetectError> {
-            batch.columns.get(at).ok_or_else(|| bad_column(file, name(at), "is missing".to_owned()))
-        };
-        let text = |at: usize| TextColumn::new(array(at)?).map_err(|message| bad_column(file, name(at), message));
+        let column = |at: usize| batch.columns.get(at).ok_or_else(|| "is missing".to_owned());
+        let text =
+            |at: usize| column(at).and_then(RawColumn::text).map_err(|message| bad_column(file, name(at), message));
         let texts = |at: &[usize]| at.iter().map(|at| text(*at)).collect::<Result<Vec<_>, _>>();
         let some_text = |at: Option<usize>| at.map(text).transpose();
-        let day = |at: usize| DayColumn::new(array(at)?).map_err(|message| bad_column(file, name(at), message));
-        let amount = |at: usize| AmountColumn::new(array(at)?).map_err(|message| bad_column(file, name(at), message));
-        let map = |at: usize| MapColumn::new(array(at)?).map_err(|message| bad_column(file, name(at), message));
+        let day =
+            |at: usize| column(at).and_then(RawColumn::day).map_err(|message| bad_column(file, name(at), message));
+        let amount =
+            |at: usize| column(at).and_then(RawColumn::amount).map_err(|message| bad_column(file, name(at), message));
+        let map =
+            |at: usize| column(at).and_then(RawColumn::map).map_err(|message| bad_column(file, name(at), message));
         let keyed = |sources: &KeyedSources| {
             let maps = sources.maps.iter().map(|at| Ok((*at, map(*at)?))).collect::<Result<_, DetectError>>()?;
             let columns =

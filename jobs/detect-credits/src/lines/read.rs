@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use arrow::datatypes::Date32Type;
 use credit_ledger::{BillingPeriod, Money};
-use datafusion::common::DataFusionError;
 use schemas::reference::{Problem, Problems};
 use schemas::settings::{CostColumn, CreditSettings};
 
@@ -70,7 +69,7 @@ impl<'a> PartReader<'a> {
         self.known.follow(&columns);
         let rules = (&self.reader.rules, &mut state.finder);
         let claims = Claims::new(&columns, batch.rows, &mut self.known, rules);
-        let runs = runs(&columns, &claims, batch.rows, &mut self.known).map_err(DataFusionError::from)?;
+        let runs = runs(&columns, &claims, batch.rows, &mut self.known);
         let batch = Batch { columns, claims, first_row: batch.first_row };
         for run in runs {
             let period = self.period(&batch, run.start)?;

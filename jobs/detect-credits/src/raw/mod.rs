@@ -1,0 +1,223 @@
+//! Files of the export as batches of the wanted columns.
+
+mod chunks;
+mod hybrid;
+mod leaf;
+mod maps;
+mod row_group;
+mod text;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, Field, Fields, Schema};
+use credit_ledger::BillingPeriod;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::ObjectStore;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+
+use crate::DetectError;
+use crate::error::bad_file;
+use crate::listing::{ExportFile, FileKind, object_path};
+use crate::values::{
+    AmountColumn, DayColumn, MapColumn, PeriodMemo, RealMap, TextColumn, TypeMismatch, dictionary_of_text,
+};
+use row_group::RowGroup;
+
+const ROWS_PER_BATCH: usize = 8192;
+
+/// A file opened as far as its columns are known.
+#[derive(Clone)]
+pub(crate) struct OpenFile {
+    pub(crate) file: ExportFile,
+    /// Column names as the file spells them.
+    pub(crate) names: Vec<String>,
+    parquet: Option<ArrowReaderMetadata>,
+}
+
+/// The column with text as it lies in the file: numbers of dictionary entries, inside maps too.
+fn with_coded_text(field: &Field) -> Field {
+    let coded = match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => dictionary_of_text(),
+        DataType::Dictionary(_, entries) if entries.is_string() => dictionary_of_text(),
+        DataType::Map(entries, sorted) => match entries.data_type() {
+            DataType::Struct(pair) => {
+                let pair: Fields = pair.iter().map(|field| Arc::new(with_coded_text(field))).collect();
+                let entries = entries.as_ref().clone().with_data_type(DataType::Struct(pair));
+                DataType::Map(Arc::new(entries), *sorted)
+            }
+            _ => return field.clone(),
+        },
+        _ => return field.clone(),
+    };
+    field.clone().with_data_type(coded)
+}
+
+/// Rows as they stand in the file.
+pub(crate) struct RawBatch {
+    /// Row of the first one as a spreadsheet counts: the header of a CSV file is row 1.
+    pub(crate) first_row: u64,
+    /// The wanted columns, in the wanted order.
+    pub(crate) columns: Vec<RawColumn>,
+    pub(crate) rows: usize,
+}
+
+/// A column as far as it is decoded.
+pub(crate) enum RawColumn {
+    Array(ArrayRef),
+    Text(TextColumn),
+    Map(Box<RealMap>),
+}
+
+impl RawColumn {
+    pub(crate) fn text(&self) -> Result<TextColumn, TypeMismatch> {
+        match self {
+            Self::Array(array) => TextColumn::new(array),
+            Self::Text(text) => Ok(text.clone()),
+            Self::Map(_) => Err("holds maps, not text".to_owned()),
+        }
+    }
+
+    pub(crate) fn day(&self) -> Result<DayColumn, TypeMismatch> {
+        match self {
+            Self::Array(array) => DayColumn::new(array),
+            Self::Text(text) => Ok(DayColumn::Text(text.clone())),
+            Self::Map(_) => Err("holds maps, not dates".to_owned()),
+        }
+    }
+
+    pub(crate) fn amount(&self) -> Result<AmountColumn, TypeMismatch> {
+        match self {
+            Self::Array(array) => AmountColumn::new(array),
+            Self::Text(text) => Ok(AmountColumn::Text(text.clone())),
+            Self::Map(_) => Err("holds maps, not amounts".to_owned()),
+        }
+    }
+
+    pub(crate) fn map(&self) -> Result<MapColumn, TypeMismatch> {
+        match self {
+            Self::Array(array) => MapColumn::new(array),
+            Self::Text(text) => Ok(MapColumn::Json(Box::new(text.clone()))),
+            Self::Map(map) => Ok(MapColumn::Map(map.clone())),
+        }
+    }
+}
+
+pub(crate) type RawStream = BoxStream<'static, Result<RawBatch, DetectError>>;
+
+impl OpenFile {
+    /// Reads a Parquet footer or a CSV header.
+    pub(crate) async fn open(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> Result<Self, DetectError> {
+        if file.size == 0 {
+            return Err(bad_file(&file.path, "is empty (0 bytes); copy the file again"));
+        }
+        if file.kind == FileKind::Parquet {
+            let mut reader = parquet_reader(store, file);
+            let metadata = reader.get_metadata(None).await.map_err(|error| parquet_error(&file.path, error))?;
+            check_places(&metadata, file.size).map_err(|error| parquet_error(&file.path, error))?;
+            let plain = ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new());
+            let plain = plain.map_err(|error| parquet_error(&file.path, error))?;
+            let coded: Fields = plain.schema().fields().iter().map(|field| Arc::new(with_coded_text(field))).collect();
+            let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(coded)));
+            let metadata = ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options);
+            let metadata = metadata.map_err(|error| parquet_error(&file.path, error))?;
+            let names = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
+            return Ok(Self { file: file.clone(), names, parquet: Some(metadata) });
+        }
+        let names = text::header(store, file).await?;
+        Ok(Self { file: file.clone(), names, parquet: None })
+    }
+
+    /// The parts that can be read apart: row groups of a Parquet file, a text file as a whole.
+    pub(crate) fn parts(&self) -> Range<usize> {
+        0..self.parquet.as_ref().map_or(1, |metadata| metadata.metadata().num_row_groups())
+    }
+
+    /// Rows of a Parquet file from its footer; `None` for text.
+    pub(crate) fn rows(&self) -> Option<u64> {
+        let metadata = self.parquet.as_ref()?.metadata();
+        Some(metadata.row_groups().iter().map(|group| group.num_rows().unsigned_abs()).sum())
+    }
+
+    /// The one period that all rows of a part have, and their number, where the footer tells by the bounds of a date
+    /// or timestamp `column`.
+    pub(crate) fn one_period(&self, part: usize, column: &str) -> Result<Option<(BillingPeriod, u64)>, DetectError> {
+        let Some(metadata) = &self.parquet else { return Ok(None) };
+        let (schema, groups) = (metadata.schema(), metadata.metadata().row_groups());
+        let is_day = schema
+            .field_with_name(column)
+            .is_ok_and(|field| matches!(field.data_type(), DataType::Date32 | DataType::Timestamp(..)));
+        let Some(group) = groups.get(part).filter(|_| is_day) else { return Ok(None) };
+        let refused = |error| parquet_error(&self.file.path, error);
+        let bounds = StatisticsConverter::try_new(column, schema, metadata.parquet_schema()).map_err(refused)?;
+        let no_nulls = bounds.row_group_null_counts([group]).map_err(refused)?.iter().all(|nulls| nulls == Some(0));
+        let period = |bound: ArrayRef| {
+            let days = DayColumn::new(&bound).ok()?;
+            days.period(0, &mut PeriodMemo::default()).ok().flatten()
+        };
+        let first = period(bounds.row_group_mins([group]).map_err(refused)?);
+        let last = period(bounds.row_group_maxes([group]).map_err(refused)?);
+        let one = first.filter(|first| no_nulls && last == Some(*first));
+        Ok(one.map(|period| (period, group.num_rows().unsigned_abs())))
+    }
+
+    /// Bytes of one part.
+    pub(crate) fn part_bytes(&self, part: usize) -> u64 {
+        let group = self.parquet.as_ref().and_then(|metadata| metadata.metadata().row_groups().get(part));
+        group.map_or(self.file.size, |group| group.compressed_size().unsigned_abs())
+    }
+
+    /// The wanted columns of one part.
+    pub(crate) fn read(&self, store: &Arc<dyn ObjectStore>, part: usize, wanted: &[String]) -> RawStream {
+        let Some(metadata) = self.parquet.clone() else {
+            let last = |name| self.names.iter().rposition(|column| column == name);
+            return text::read(store, &self.file, wanted.iter().filter_map(last).collect());
+        };
+        let first = |name| self.names.iter().position(|column| column == name);
+        let group = RowGroup { metadata, part, roots: wanted.iter().filter_map(first).collect() };
+        let (store, file) = (Arc::clone(store), self.file.clone());
+        let batches = async move {
+            let batches = group.open(&store, &file).await?;
+            Ok::<_, DetectError>(stream::iter(batches).map_err(move |error| parquet_error(&file.path, error)))
+        };
+        stream::once(batches).try_flatten().boxed()
+    }
+}
+
+/// The reader takes for granted that a footer points into its file.
+fn check_places(metadata: &ParquetMetaData, size: u64) -> Result<(), ParquetError> {
+    let columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+    let are_inside = columns.map(|column| {
+        let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+        let (start, length) = (u64::try_from(start).ok()?, u64::try_from(column.compressed_size()).ok()?);
+        start.checked_add(length).filter(|end| *end <= size)
+    });
+    if are_inside.into_iter().all(|end| end.is_some()) {
+        return Ok(());
+    }
+    Err(ParquetError::General("the footer points beyond the file".to_owned()))
+}
+
+fn parquet_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> ParquetObjectReader {
+    // A footer is some thousandths of its file: with what is fetched first, mostly all of it.
+    let footer = usize::try_from(file.size / 100).unwrap_or(usize::MAX).clamp(8 << 10, 512 << 10);
+    ParquetObjectReader::new(Arc::clone(store), object_path(&file.path))
+        .with_file_size(file.size)
+        .with_footer_size_hint(footer)
+}
+
+fn parquet_error(path: &str, error: ParquetError) -> DetectError {
+    match error {
+        ParquetError::External(source) => match source.downcast::<object_store::Error>() {
+            Ok(source) => DetectError::Store(*source),
+            Err(source) => bad_file(path, format!("cannot be read: {source}")),
+        },
+        error => bad_file(path, format!("is not a complete Parquet file ({error}); copy the file again")),
+    }
+}

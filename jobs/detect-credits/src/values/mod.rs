@@ -1,0 +1,17 @@
+//! Values of the export as lines need them: text, days, money, maps.
+
+mod amounts;
+mod days;
+mod maps;
+mod text;
+
+pub(crate) use amounts::{AmountColumn, NoAmount};
+pub(crate) use days::{DayColumn, PeriodMemo, no_date};
+pub(crate) use maps::{MapColumn, RealMap, json_entries};
+pub(crate) use text::{Dictionary, NO_CODE, PerEntry, TextColumn, dictionary_of_text};
+
+/// What is wrong with a blank where every line has a value.
+pub(crate) const BLANK: &str = "is blank; every line needs a value here";
+
+/// A column that holds something else than it should.
+pub(crate) type TypeMismatch = String;
