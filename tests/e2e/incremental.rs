@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use crate::faults::shop::{Shop, assert_same, files};
+use crate::faults::shop::{ALLOCATE_B, AS_OF, Shop, assert_same, files};
 
 /// Published files by path below `published/`, with what tells a file from its equal copy.
 fn inodes(shop: &Shop) -> BTreeMap<String, u64> {
@@ -66,8 +66,10 @@ fn what_is_kept_to_be_taken_over_may_be_removed_at_any_time() {
         "lake/cache",
         "lake/cache/cells",
         "lake/cache/published.json",
+        "lake/cache/register",
         "lake/published/credit_balances/billing_period=2026-01",
         "lake/published/credit_consumption/billing_period=2026-02",
+        "lake/published/credits",
         "lake/published/net_cost",
         "lake/published/reconciliation/billing_period=2026-02",
     ];
@@ -78,7 +80,9 @@ fn what_is_kept_to_be_taken_over_may_be_removed_at_any_time() {
         shop.succeed(&["run"]);
         assert_same(&format!("{lost} removed, same inputs"), &shop.0.published(), &first);
         shop.change();
-        remove(&shop, lost);
+        if shop.0.path(lost).exists() {
+            remove(&shop, lost);
+        }
         shop.succeed(&["run"]);
         assert_same(&format!("{lost} removed, other inputs"), &shop.0.published(), &second);
         shop.assert_tidy();
@@ -94,5 +98,50 @@ fn record_of_what_was_made_that_nobody_can_read_counts_as_none() {
         shop.0.write("lake/cache/published.json", text);
         shop.succeed(&["run"]);
         assert_same("an unreadable record", &shop.0.published(), &published);
+    }
+}
+
+#[test]
+fn a_run_of_which_nothing_changed_takes_over_every_file() {
+    let shop = Shop::new();
+    shop.succeed(&["run"]);
+    let (first, summary) = (inodes(&shop), shop.succeed(&["--format", "json", "run"]));
+    assert_eq!(inodes(&shop), first);
+    let summary: serde_json::Value = serde_json::from_str(&summary).expect("a summary");
+    assert_eq!(summary["credits"]["registered"], 2);
+    assert_eq!(summary["credits"]["new"].as_array().map(Vec::len), Some(0), "{summary}");
+    shop.assert_tidy();
+}
+
+#[test]
+fn whatever_changes_a_run_shows_what_it_would_without_anything_kept() {
+    type Change = fn(&Shop);
+    fn append(shop: &Shop, file: &str, row: &str) {
+        let text = fs::read_to_string(shop.0.path(file)).expect("a readable file");
+        shop.0.write(file, format!("{}\n{row}\n", text.trim_end()));
+    }
+    let changes: [(&str, &str, Change); 7] = [
+        ("nothing", AS_OF, |_| {}),
+        ("the date", "2026-03-17", |_| {}),
+        ("the settings", AS_OF, |shop| append(shop, "credits.toml", "[credits]\nexpiring_soon_days = 400")),
+        ("the hierarchy", AS_OF, |shop| append(shop, "reference/hierarchy.csv", "Attic,,,")),
+        ("the rules", AS_OF, |shop| {
+            let file = "reference/cost_rules.csv";
+            let rules = fs::read_to_string(shop.0.path(file)).expect("rules");
+            shop.0.write(file, rules.lines().take(2).collect::<Vec<_>>().join("\n") + "\n");
+        }),
+        ("an allocation", AS_OF, |shop| drop(shop.succeed(&ALLOCATE_B))),
+        ("the export", AS_OF, |shop| shop.0.write("cur/cur-2026-03.csv", shop.second_delivery())),
+    ];
+    for (name, as_of, change) in changes {
+        let shop = Shop::new();
+        shop.succeed(&["run"]);
+        change(&shop);
+        let run = || shop.0.try_run(as_of, &["run"]).unwrap_or_else(|problem| panic!("{name}: {problem}"));
+        run();
+        let taken_over = shop.0.published();
+        remove(&shop, "lake/cache");
+        run();
+        assert_same(name, &shop.0.published(), &taken_over);
     }
 }

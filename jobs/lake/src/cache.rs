@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use credit_ledger::BillingPeriod;
 use object_store::path::Path;
-use schemas::TableRow;
-use schemas::tables::Cell;
+use schemas::tables::{ALL, AppliedByAws, Cell, RegisteredCredit};
+use schemas::{Place, TableRow};
 use serde::{Deserialize, Serialize};
 
 use crate::publishing::run_folder;
@@ -23,6 +23,12 @@ pub struct MadeFrom {
     pub credits: BTreeMap<BillingPeriod, String>,
     /// Of all tables that are partitioned.
     pub tables: BTreeMap<BillingPeriod, String>,
+    /// Of the register.
+    #[serde(default)]
+    pub register: String,
+    /// Of all tables.
+    #[serde(default)]
+    pub run: String,
 }
 
 /// The digests of the run that was published last.
@@ -33,6 +39,7 @@ struct Published {
 }
 
 const CELLS: &str = "cache/cells";
+const REGISTERS: &str = "cache/register";
 
 fn published() -> Path {
     Path::from("cache/published.json")
@@ -40,6 +47,10 @@ fn published() -> Path {
 
 fn cells(period: BillingPeriod, digest: &str) -> Path {
     Path::from(CELLS).join(period.to_string()).join(digest)
+}
+
+fn register<R: TableRow>(digest: &str) -> Path {
+    Path::from(REGISTERS).join(digest).join(R::TABLE.name)
 }
 
 impl Lake {
@@ -76,6 +87,45 @@ impl Lake {
     /// [`LakeError`] where the store refuses.
     pub async fn keep_cells(&self, run_id: &str, period: BillingPeriod, digest: &str) -> Result<(), LakeError> {
         self.store.copy(&handed_over::<Cell>(run_id, period), &cells(period, digest)).await
+    }
+
+    /// Hands the register and the AWS book over if they are kept.
+    ///
+    /// # Errors
+    /// [`LakeError`] where the store refuses.
+    pub async fn hand_over_kept_register(&self, run_id: &str, digest: &str) -> Result<bool, LakeError> {
+        let to = work::folder(run_id);
+        let (credits, applied) = (RegisteredCredit::TABLE.name, AppliedByAws::TABLE.name);
+        Ok(self.store.copy_if_there(&register::<RegisteredCredit>(digest), &to.clone().join(credits)).await?
+            && self.store.copy_if_there(&register::<AppliedByAws>(digest), &to.join(applied)).await?)
+    }
+
+    /// Keeps the register and the AWS book that were handed over.
+    ///
+    /// # Errors
+    /// [`LakeError`] where the store refuses.
+    pub async fn keep_register(&self, run_id: &str, digest: &str) -> Result<(), LakeError> {
+        let from = work::folder(run_id);
+        let (credits, applied) = (RegisteredCredit::TABLE.name, AppliedByAws::TABLE.name);
+        self.store.copy(&from.clone().join(credits), &register::<RegisteredCredit>(digest)).await?;
+        self.store.copy(&from.join(applied), &register::<AppliedByAws>(digest)).await
+    }
+
+    /// Stages all tables of one period, or with no period those that are not partitioned, as they are published; false
+    /// where one is not.
+    ///
+    /// # Errors
+    /// [`LakeError`] where the store refuses.
+    pub async fn stage_all_published(&self, run_id: &str, period: Option<BillingPeriod>) -> Result<bool, LakeError> {
+        let Some(published) = self.published().await? else { return Ok(false) };
+        let tables = ALL.iter().filter(|table| table.place == Place::Published);
+        for table in tables.filter(|table| table.partitioned == period.is_some()) {
+            let folder = |run_id: &str| partition(run_folder(run_id).join(table.name), period);
+            if !self.store.copy_if_there(&folder(&published), &folder(run_id)).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Hands over a period of a table as it is published; false where it is not.
@@ -115,7 +165,7 @@ impl Lake {
             let of_period = Path::from(CELLS).join(period.to_string());
             self.store.remove_all_but(&of_period, |name| name == digest).await?;
         }
-        Ok(())
+        self.store.remove_all_but(&Path::from(REGISTERS), |name| name == made_from.register).await
     }
 }
 

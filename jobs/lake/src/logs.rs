@@ -88,6 +88,15 @@ impl Logs {
         Ok(scan.to_arrow().await?.try_collect().await?)
     }
 
+    /// The newest snapshot of a log: another one where anything was appended. None of a log without any row yet.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the catalogue or storage.
+    pub async fn snapshot<R: TableRow>(&self) -> Result<Option<i64>, LakeError> {
+        let log = self.catalog.load_table(&self.ident(&R::TABLE)).await?;
+        Ok(log.metadata().current_snapshot_id())
+    }
+
     /// Appends rows in one commit: all of them or none.
     ///
     /// # Errors

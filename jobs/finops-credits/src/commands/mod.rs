@@ -15,7 +15,7 @@ use join_allocations::join::{Joined, join};
 use lake::ReferenceFiles;
 use schemas::tables::{AllocationLogRow, CreditLogRow};
 
-use crate::jobs::detect::credit_history;
+use crate::jobs::register::credit_history;
 use crate::run::App;
 use crate::{Failure, Kind};
 

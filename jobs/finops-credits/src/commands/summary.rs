@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
+use arrow::array::AsArray;
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
 use bytesize::ByteSize;
 use credit_ledger::{BillingPeriod, Money};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{col, lit};
 use datafusion::prelude::SessionContext;
 use schemas::tables::{AllocationIssue, Credit, CreditQueue, NetCostSummary, Reconciliation};
@@ -87,9 +91,13 @@ async fn known_credits(app: &App, context: &SessionContext) -> Result<HashSet<St
     if app.lake.published().await?.is_none() {
         return Ok(HashSet::new());
     }
-    let published = app.lake.published_frame(context, &Credit::TABLE).await?;
-    let credits: Vec<Credit> = schemas::from_batches(&published.collect().await?)?;
-    Ok(credits.into_iter().map(|credit| credit.credit_key).collect())
+    let keys = app.lake.published_frame(context, &Credit::TABLE).await?.select_columns(&["credit_key"])?;
+    let mut known = HashSet::new();
+    for batch in keys.collect().await? {
+        let keys = cast(batch.column(0), &DataType::Utf8).map_err(DataFusionError::from)?;
+        known.extend(keys.as_string::<i32>().iter().flatten().map(str::to_owned));
+    }
+    Ok(known)
 }
 
 impl Summary {

@@ -3,27 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::NaiveTime;
 use credit_ledger::BillingPeriod;
 use datafusion::prelude::SessionContext;
 use detect_credits::census::{Census, CountedFile, count};
 use detect_credits::description::DescriptionParser;
 use detect_credits::lines::LineReader;
 use detect_credits::listing::{ExportFile, current_files, list};
-use detect_credits::register::{CreditHistory, Register, journal, register};
 use detect_credits::scan::{ScanUnit, Scanned, scan};
 use detect_credits::{DetectError, RuleMatcher};
-use futures::{StreamExt, TryStreamExt};
-use join_allocations::entry::{Recording, revisions};
+use futures::StreamExt;
 use lake::{CurrencyTotal, Generation, Lake, LakeLock, ReferenceFiles, SourceFile};
 use object_store::ObjectStore;
 use schemas::TableRow;
 use schemas::reference::CostRules;
-use schemas::tables::{AllocationLogRow, CostLine, CreditLine, CreditLogRow, ExportTotal};
+use schemas::tables::{CostLine, ExportTotal};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{DETECT, Detected, DetectedPeriod, Fetched, PeriodSource, digest, for_each, hex, session};
+use super::{DETECT, Detected, DetectedPeriod, Fetched, PeriodSource, digest, for_each, hex, register, session};
 use crate::output::write_stdout;
 use crate::progress::ScanBar;
 use crate::run::App;
@@ -338,18 +335,8 @@ async fn hand_over(
     export: &Export,
 ) -> Result<Detected, Failure> {
     let last = BillingPeriod::of(app.as_of);
-    let history = credit_history(&app.lake, generations, last).await?;
-    let log: Vec<CreditLogRow> = app.lake.logs().read().await?;
-    let allocations: Vec<AllocationLogRow> = app.lake.logs().read().await?;
-    let register = register(&history, &log, &allocations)?;
-    let changes = journal(&register, &log, &app.run_id, app.now);
-    app.lake.logs().append(&changes).await?;
-    if allocations.is_empty() {
-        take_over(app, reference, &register).await?;
-    }
+    let register = register::hand_over(app, reference, generations, last).await?;
     let run_id = &app.run_id;
-    app.lake.hand_over(run_id, None, &register.credits).await?;
-    app.lake.hand_over(run_id, None, &register.applied).await?;
     let in_run: BTreeMap<&BillingPeriod, &Generation> =
         generations.iter().filter(|(period, _)| **period <= last).collect();
     app.lake.hand_over(run_id, None, &export_totals(&in_run)).await?;
@@ -371,24 +358,9 @@ async fn hand_over(
         as_of: app.as_of,
         format: formats.into_iter().collect::<Vec<_>>().join(", "),
         periods: periods.collect(),
+        register,
         fetched: fetched(app),
     })
-}
-
-/// What the credit lines of the generations say, up to a period.
-pub(crate) async fn credit_history(
-    lake: &Lake,
-    generations: &BTreeMap<BillingPeriod, Generation>,
-    last: BillingPeriod,
-) -> Result<CreditHistory, Failure> {
-    let mut history = CreditHistory::until(last);
-    for (period, generation) in generations {
-        let mut lines = lake.generation_stream::<CreditLine>(*period, &generation.fingerprint).await?;
-        while let Some(lines) = lines.try_next().await? {
-            history.add(*period, &lines)?;
-        }
-    }
-    Ok(history)
 }
 
 fn export_totals(generations: &BTreeMap<&BillingPeriod, &Generation>) -> Vec<ExportTotal> {
@@ -401,20 +373,4 @@ fn export_totals(generations: &BTreeMap<&BillingPeriod, &Generation>) -> Vec<Exp
         })
     });
     rows.collect()
-}
-
-/// A lake whose log is still empty takes over `allocations.csv` of the reference folder, once. Rows that do not say
-/// when they were recorded count as recorded at the start of the as-of date: the same on every lake.
-async fn take_over(app: &App, reference: &ReferenceFiles, register: &Register) -> Result<(), Failure> {
-    let recording = Recording {
-        recorded_by: Some("allocations.csv".to_owned()),
-        recorded_at: app.as_of.and_time(NaiveTime::MIN),
-        now: app.latest_instant(),
-    };
-    let taken = revisions(&reference.allocations, &register.credits, &reference.hierarchy, &[], &recording)?;
-    for warning in &taken.warnings {
-        tracing::warn!("allocations.csv: {warning}");
-    }
-    app.lake.logs().append(&taken.rows).await?;
-    Ok(())
 }

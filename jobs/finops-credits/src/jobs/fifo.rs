@@ -16,6 +16,11 @@ use crate::run::App;
 pub(crate) async fn apply_fifo(app: &App, _lock: &LakeLock) -> Result<(), Failure> {
     let (detected, joined) = (Detected::of(app).await?, JoinRecord::of(app).await?);
     let run_id = &app.run_id;
+    if joined.is_published {
+        let credits = app.lake.made_from().await?.credits;
+        app.lake.finish_job(run_id, FIFO, &FifoRecord { credits }).await?;
+        return Ok(());
+    }
     let lots: Vec<LotRow> = app.lake.handed_over(run_id, None).await?;
     let applied: Vec<AppliedByAws> = app.lake.handed_over(run_id, None).await?;
     let policy =

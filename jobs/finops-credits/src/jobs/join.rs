@@ -6,7 +6,7 @@ use std::sync::Arc;
 use credit_ledger::BillingPeriod;
 use join_allocations::cells::{RuleTargets, cells};
 use join_allocations::join::join;
-use lake::{LakeLock, ReferenceFiles};
+use lake::{LakeLock, MadeFrom, ReferenceFiles};
 use schemas::tables::{AllocationLogRow, Cell, CostLine, HierarchyRow, LotRow, RegisteredCredit};
 
 use super::{Detected, JOIN, JoinRecord, for_each, made_from};
@@ -17,9 +17,14 @@ use crate::run::App;
 pub(crate) async fn join_allocations(app: &App, _lock: &LakeLock) -> Result<JoinRecord, Failure> {
     let detected = Detected::of(app).await?;
     let reference = app.places.reference_files(&app.settings).await?;
+    let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
+    let run = inputs(app, &detected, &reference, &log);
+    if let Some(record) = take_over(app, &run).await? {
+        app.lake.finish_job(&app.run_id, JOIN, &record).await?;
+        return Ok(record);
+    }
     let run_id = &app.run_id;
     let register: Vec<RegisteredCredit> = app.lake.handed_over(run_id, None).await?;
-    let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
     let joined = join(&register, &log, &reference.hierarchy, app.latest_instant());
     for issue in &joined.issues {
         tracing::warn!(allocation = %issue.allocation_id, lot = issue.lot, "{}", issue.problem);
@@ -29,9 +34,34 @@ pub(crate) async fn join_allocations(app: &App, _lock: &LakeLock) -> Result<Join
     app.lake.hand_over(run_id, None, &joined.issues).await?;
     app.lake.hand_over(run_id, None, &hierarchy_rows(&reference)).await?;
     let cells = write_cells(app, &detected, &reference).await?;
-    let record = JoinRecord { first_period: first_period(app, &detected, &reference, &joined.lots), cells };
+    let first_period = first_period(app, &detected, &reference, &joined.lots);
+    let record = JoinRecord { first_period, cells, run, is_published: false };
     app.lake.finish_job(run_id, JOIN, &record).await?;
     Ok(record)
+}
+
+/// All that the tables of the run depend on.
+fn inputs(app: &App, detected: &Detected, reference: &ReferenceFiles, log: &[AllocationLogRow]) -> String {
+    let latest = app.latest_instant();
+    let mut log: Vec<_> = log.iter().map(|row| (row.recorded_at > latest, row)).collect();
+    log.sort_by_key(|(_, row)| (&row.allocation_id, row.recorded_at, row.lot));
+    let ReferenceFiles { hierarchy, cost_rules, budgets, allocations: _ } = reference;
+    let rules: Vec<_> = cost_rules.iter().map(|rule| (&rule.rule_id, &rule.targets)).collect();
+    made_from(&(app.as_of, &app.settings.credits, &detected.register, log, hierarchy, rules, budgets))
+}
+
+/// Stages everything as it is published, if the published run is made from the same.
+async fn take_over(app: &App, run: &str) -> Result<Option<JoinRecord>, Failure> {
+    let MadeFrom { cells, tables, run: published, .. } = app.lake.made_from().await?;
+    let Some((first_period, _)) = tables.first_key_value().filter(|_| published == run) else { return Ok(None) };
+    app.lake.begin_staging(&app.run_id).await?;
+    let months = tables.keys().copied().map(Some).chain([None]);
+    let staged = for_each(app, app.periods_at_once(), months, |lake, run_id, period| async move {
+        Ok(lake.stage_all_published(&run_id, period).await?)
+    });
+    let is_published = staged.await?.into_iter().all(|staged| staged);
+    let record = JoinRecord { first_period: *first_period, cells, run: published, is_published };
+    Ok(is_published.then_some(record))
 }
 
 /// Hands the cells of all periods over, made anew only where lines or the rules' nodes have changed. Says what they are

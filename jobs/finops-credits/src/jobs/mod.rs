@@ -6,6 +6,7 @@ pub(crate) mod fifo;
 pub(crate) mod join;
 pub(crate) mod net_cost;
 pub(crate) mod publish;
+pub(crate) mod register;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -107,6 +108,8 @@ pub(crate) struct Detected {
     pub(crate) as_of: NaiveDate,
     pub(crate) format: String,
     pub(crate) periods: Vec<DetectedPeriod>,
+    /// What the register is made from.
+    pub(crate) register: String,
     /// What was fetched of an export on S3.
     pub(crate) fetched: Option<Fetched>,
 }
@@ -144,6 +147,10 @@ pub(crate) struct JoinRecord {
     pub(crate) first_period: BillingPeriod,
     /// What the cells of each period are made from.
     pub(crate) cells: BTreeMap<BillingPeriod, String>,
+    /// What the whole run is made from.
+    pub(crate) run: String,
+    /// Nothing has changed since the published run: its tables are staged already, there is nothing left to make.
+    pub(crate) is_published: bool,
 }
 
 impl JoinRecord {

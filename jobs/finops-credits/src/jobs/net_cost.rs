@@ -26,6 +26,27 @@ use crate::{Failure, Kind};
 pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Summary, Failure> {
     let (detected, joined, applied) =
         (Detected::of(app).await?, JoinRecord::of(app).await?, FifoRecord::of(app).await?);
+    let made_from = if joined.is_published {
+        app.lake.made_from().await?
+    } else {
+        stage(app, detected.clone(), joined, applied).await?
+    };
+    let staged = StagedRun {
+        follows: app.lake.published().await?,
+        as_of: app.as_of,
+        policy: app.settings.credits.policy.clone(),
+        started_at: app.now,
+        periods: detected.periods.iter().map(staged_period).collect(),
+        made_from,
+    };
+    let summary = Summary::of(app, &session(app)?, &detected).await?;
+    app.lake.write_summary(&app.run_id, &summary.digest(app)).await?;
+    app.lake.finish_job(&app.run_id, NET_COST, &staged).await?;
+    Ok(summary)
+}
+
+/// Stages what has changed, takes over the rest, and checks the whole. Says what it is made from.
+async fn stage(app: &App, detected: Detected, joined: JoinRecord, applied: FifoRecord) -> Result<MadeFrom, Failure> {
     let periods = joined.periods(app);
     let stage = Arc::new(Stage::open(app, detected, joined, applied).await?);
     app.lake.begin_staging(&app.run_id).await?;
@@ -43,18 +64,7 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Summar
         let message = format!("the run does not tie out, nothing is published:\n{}", breaches.join("\n"));
         return Err(Failure::new(Kind::CheckFailed, message));
     }
-    let staged = StagedRun {
-        follows: app.lake.published().await?,
-        as_of: app.as_of,
-        policy: app.settings.credits.policy.clone(),
-        started_at: app.now,
-        periods: stage.detected.periods.iter().map(staged_period).collect(),
-        made_from: stage.made_from.clone(),
-    };
-    let summary = Summary::of(app, &stage.context, &stage.detected).await?;
-    app.lake.write_summary(&app.run_id, &summary.digest(app)).await?;
-    app.lake.finish_job(&app.run_id, NET_COST, &staged).await?;
-    Ok(summary)
+    Ok(stage.made_from.clone())
 }
 
 fn staged_period(detected: &super::DetectedPeriod) -> StagedPeriod {
@@ -87,6 +97,7 @@ struct StagedMonth {
 impl Stage {
     async fn open(app: &App, detected: Detected, joined: JoinRecord, applied: FifoRecord) -> Result<Self, Failure> {
         let (lake, run_id) = (&app.lake, &app.run_id);
+        let register = detected.register.clone();
         let mut stage = Self {
             context: session(app)?,
             detected,
@@ -95,7 +106,13 @@ impl Stage {
             applied: lake.handed_over(run_id, None).await?,
             allocated: lake.handed_over(run_id, None).await?,
             export: lake.handed_over(run_id, None).await?,
-            made_from: MadeFrom { cells: joined.cells, credits: applied.credits, tables: BTreeMap::new() },
+            made_from: MadeFrom {
+                cells: joined.cells,
+                credits: applied.credits,
+                tables: BTreeMap::new(),
+                register,
+                run: joined.run,
+            },
             published: lake.made_from().await?,
             waiting: BTreeMap::new(),
         };

@@ -1,0 +1,102 @@
+//! The register of credits: made from the credit lines of all periods, or taken over where nothing it is made from changed.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveTime;
+use credit_ledger::BillingPeriod;
+use detect_credits::register::{CreditHistory, Register, journal, register};
+use futures::TryStreamExt;
+use join_allocations::entry::{Recording, revisions};
+use lake::{Generation, Lake, ReferenceFiles};
+use schemas::tables::{AllocationLogRow, CreditLine, CreditLogRow};
+
+use super::made_from;
+use crate::Failure;
+use crate::run::App;
+
+/// Hands the register and the AWS book over. Says what they are made from.
+pub(crate) async fn hand_over(
+    app: &App,
+    reference: &ReferenceFiles,
+    generations: &BTreeMap<BillingPeriod, Generation>,
+    last: BillingPeriod,
+) -> Result<String, Failure> {
+    let known = inputs(app, generations, last).await?;
+    if !takes_over(app, reference).await? && app.lake.hand_over_kept_register(&app.run_id, &known).await? {
+        return Ok(known);
+    }
+    make(app, reference, generations, last).await?;
+    // The logs may have got rows.
+    let made = inputs(app, generations, last).await?;
+    app.lake.keep_register(&app.run_id, &made).await?;
+    Ok(made)
+}
+
+/// All that the register depends on.
+async fn inputs(
+    app: &App,
+    generations: &BTreeMap<BillingPeriod, Generation>,
+    last: BillingPeriod,
+) -> Result<String, Failure> {
+    let logs = app.lake.logs();
+    let logs = (logs.snapshot::<CreditLogRow>().await?, logs.snapshot::<AllocationLogRow>().await?);
+    let lines: Vec<_> = generations.iter().map(|(period, generation)| (period, &generation.fingerprint)).collect();
+    Ok(made_from(&(last, lines, logs)))
+}
+
+/// True where the lake is to take allocations over from the reference folder.
+async fn takes_over(app: &App, reference: &ReferenceFiles) -> Result<bool, Failure> {
+    Ok(!reference.allocations.is_empty() && app.lake.logs().read::<AllocationLogRow>().await?.is_empty())
+}
+
+async fn make(
+    app: &App,
+    reference: &ReferenceFiles,
+    generations: &BTreeMap<BillingPeriod, Generation>,
+    last: BillingPeriod,
+) -> Result<(), Failure> {
+    let history = credit_history(&app.lake, generations, last).await?;
+    let log: Vec<CreditLogRow> = app.lake.logs().read().await?;
+    let allocations: Vec<AllocationLogRow> = app.lake.logs().read().await?;
+    let register = register(&history, &log, &allocations)?;
+    let changes = journal(&register, &log, &app.run_id, app.now);
+    app.lake.logs().append(&changes).await?;
+    if allocations.is_empty() {
+        take_over(app, reference, &register).await?;
+    }
+    app.lake.hand_over(&app.run_id, None, &register.credits).await?;
+    app.lake.hand_over(&app.run_id, None, &register.applied).await?;
+    Ok(())
+}
+
+/// What the credit lines of the generations say, up to a period.
+pub(crate) async fn credit_history(
+    lake: &Lake,
+    generations: &BTreeMap<BillingPeriod, Generation>,
+    last: BillingPeriod,
+) -> Result<CreditHistory, Failure> {
+    let mut history = CreditHistory::until(last);
+    for (period, generation) in generations {
+        let mut lines = lake.generation_stream::<CreditLine>(*period, &generation.fingerprint).await?;
+        while let Some(lines) = lines.try_next().await? {
+            history.add(*period, &lines)?;
+        }
+    }
+    Ok(history)
+}
+
+/// A lake whose log is still empty takes over `allocations.csv` of the reference folder, once. Rows that do not say
+/// when they were recorded count as recorded at the start of the as-of date: the same on every lake.
+async fn take_over(app: &App, reference: &ReferenceFiles, register: &Register) -> Result<(), Failure> {
+    let recording = Recording {
+        recorded_by: Some("allocations.csv".to_owned()),
+        recorded_at: app.as_of.and_time(NaiveTime::MIN),
+        now: app.latest_instant(),
+    };
+    let taken = revisions(&reference.allocations, &register.credits, &reference.hierarchy, &[], &recording)?;
+    for warning in &taken.warnings {
+        tracing::warn!("allocations.csv: {warning}");
+    }
+    app.lake.logs().append(&taken.rows).await?;
+    Ok(())
+}
