@@ -136,7 +136,7 @@ fn whatever_changes_a_run_shows_what_it_would_without_anything_kept() {
     for (name, as_of, change) in changes {
         let shop = Shop::new();
         let allocations = fs::read_to_string(shop.0.path("reference/allocations.csv")).expect("allocations");
-        shop.0.write("reference/allocations.csv", allocations.replace(",USD,,", ",USD,2026-12-31,"));
+        shop.0.write("reference/allocations.csv", allocations.replace("100,USD,,", "100000,USD,2026-12-31,"));
         shop.succeed(&["run"]);
         change(&shop);
         let run = || shop.0.try_run(as_of, &["run"]).unwrap_or_else(|problem| panic!("{name}: {problem}"));
