@@ -36,6 +36,12 @@ impl CountedFile {
         &self.open.file
     }
 
+    /// Parts that can be read apart.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        self.open.parts().len()
+    }
+
     /// Name of its format.
     #[must_use]
     pub fn format(&self) -> &'static str {

@@ -4,6 +4,7 @@
 //! set it by hand in `credits_log`. Lines of one key may differ in name, account or payer: the register shows those of
 //! the earliest line, by usage date, billing period, payer, account, description.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use arrow::array::{Array, Date32Array, Decimal128Array, StringArray};
@@ -88,6 +89,16 @@ impl CreditHistory {
         }
         Ok(())
     }
+
+    /// Adds what the lines of other periods say.
+    pub fn merge(&mut self, others: Self) {
+        for (key, other) in others.credits {
+            match self.credits.entry(key) {
+                Entry::Vacant(new) => drop(new.insert(other)),
+                Entry::Occupied(known) => known.into_mut().merge(other),
+            }
+        }
+    }
 }
 
 /// The columns of `credit_lines` that the register shows.
@@ -158,6 +169,22 @@ impl History {
         let total = Money::from_units(lines.amount.value(row)).and_then(|amount| sum.checked_sub(amount));
         *sum = total.map_err(|source| money_error(lines.credit_key.value(row), source))?;
         Ok(())
+    }
+}
+
+impl History {
+    /// Periods are apart, so no two first lines are equally early.
+    fn merge(&mut self, other: Self) {
+        let is_earlier = match (&self.first, &other.first) {
+            (Some(first), Some(other)) => other.place() < first.place(),
+            (first, _) => first.is_none(),
+        };
+        if is_earlier {
+            self.first = other.first;
+        }
+        self.last_cur_date = self.last_cur_date.max(other.last_cur_date);
+        self.currencies.extend(other.currencies);
+        self.applied.extend(other.applied);
     }
 }
 

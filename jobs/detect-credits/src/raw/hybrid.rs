@@ -61,22 +61,22 @@ impl Hybrid {
         Ok(())
     }
 
-    /// Which of the next `count` numbers are `wanted`: nothing in `to` where all are.
-    pub(super) fn are(&mut self, wanted: i32, count: usize, to: &mut Vec<bool>) -> Result<()> {
+    /// Which of the next `count` numbers are `wanted`, as runs of those that are and those that are not.
+    pub(super) fn are(&mut self, wanted: i32, count: usize, runs: &mut Vec<(bool, usize)>) -> Result<()> {
+        let mut add = |is_wanted, numbers| match runs.last_mut() {
+            Some((last, length)) if *last == is_wanted => *length += numbers,
+            _ => runs.push((is_wanted, numbers)),
+        };
         let (mut read, mut numbers) = (0, Vec::new());
         while read < count {
             let (taken, run) = self.take(count - read)?;
             match run {
-                Run::Same(number) if number == wanted && to.is_empty() => {}
-                Run::Same(number) => {
-                    to.resize(read, true);
-                    to.resize(read + taken, number == wanted);
-                }
+                Run::Same(number) => add(number == wanted, taken),
                 Run::Packed(bit) => {
-                    to.resize(read, true);
                     numbers.clear();
                     unpack(&self.data, self.width, bit, taken, &mut numbers);
-                    to.extend(numbers.iter().map(|number| *number == wanted));
+                    let alike = numbers.chunk_by(|number, next| (*number == wanted) == (*next == wanted));
+                    alike.for_each(|alike| add(alike.first() == Some(&wanted), alike.len()));
                 }
             }
             read += taken;
@@ -241,4 +241,21 @@ fn wide<const WIDTH: usize>(data: &[u8], groups: usize, to: &mut Vec<i32>) -> us
         to.extend_from_slice(&std::array::from_fn::<i32, 8, _>(number));
     }
     groups.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_not_there_are_an_error() {
+        // One group of eight numbers of three bits, the second one after two of its three bytes.
+        for (bytes, held) in [(&[3, 0b1000_1000, 0b1100_0110, 0b1111_1010][..], 8), (&[3, 0b1000_1000, 0b1100_0110], 5)]
+        {
+            let (mut hybrid, mut numbers) = (Hybrid::new(Bytes::copy_from_slice(bytes), 3).unwrap(), Vec::new());
+            hybrid.read(held, &mut numbers).unwrap();
+            assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7][..held]);
+            assert!(hybrid.read(1, &mut numbers).is_err());
+        }
+    }
 }

@@ -49,8 +49,8 @@ pub(super) struct Leaf {
     repetitions: Hybrid,
     definitions: Hybrid,
     codes: Hybrid,
-    /// Which levels have a value; empty where all have.
-    defined: Vec<bool>,
+    /// Which levels have a value.
+    defined: Vec<(bool, usize)>,
 }
 
 impl Leaf {
@@ -81,20 +81,16 @@ impl Leaf {
         self.defined.clear();
         self.definitions.are(self.most_definition, levels, &mut self.defined)?;
         let first = codes.len();
-        let values = self.defined.iter().filter(|is_defined| **is_defined).count();
-        self.codes.read(if self.defined.is_empty() { levels } else { values }, codes)?;
+        for (are_defined, levels) in &self.defined {
+            if *are_defined {
+                self.codes.read(*levels, codes)?;
+            } else {
+                codes.resize(codes.len() + levels, NO_CODE);
+            }
+        }
         let last = codes.get(first..).unwrap_or_default().iter().copied().fold(NO_CODE, i32::max);
         if usize::try_from(last).is_ok_and(|last| last >= self.dictionary.len()) {
             return Err(ParquetError::General("a dictionary index points beyond the dictionary".to_owned()));
-        }
-        if !self.defined.is_empty() {
-            let read = codes.split_off(first);
-            let mut next = 0;
-            codes.extend(self.defined.iter().map(|is_defined| {
-                let code = read.get(next).copied().unwrap_or(NO_CODE);
-                next += usize::from(*is_defined);
-                if *is_defined { code } else { NO_CODE }
-            }));
         }
         Ok(())
     }

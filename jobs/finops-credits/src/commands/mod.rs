@@ -36,7 +36,7 @@ impl Standing {
                 format!("no export has been read into the lake {} yet; `run` first", app.settings.lake.location);
             return Err(Failure::new(Kind::NotYet, message));
         }
-        let history = credit_history(&app.lake, &generations, BillingPeriod::of(app.as_of)).await?;
+        let history = credit_history(app, &generations, BillingPeriod::of(app.as_of)).await?;
         let credits_log: Vec<CreditLogRow> = app.lake.logs().read().await?;
         let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
         let register = register(&history, &credits_log, &log)?;

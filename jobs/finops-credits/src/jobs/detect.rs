@@ -32,6 +32,10 @@ const UNITS_AT_ONCE: usize = 2;
 /// Files whose footers or headers are fetched at once.
 const OPENED_AT_ONCE: usize = 16;
 
+/// Of all files that were counted, so many parts stay open until they are read: a footer takes memory, about 0.1 MB a row
+/// group of 130 columns. The others are opened again.
+const PARTS_KEPT_OPEN: usize = 100;
+
 /// Raised when the same files would be read to other lines than before.
 const READER_VERSION: u32 = 1;
 
@@ -116,7 +120,7 @@ impl Export {
             .flat_map(|generation| &generation.files)
             .map(|file| ((file.path.as_str(), file.size, file.version.as_str()), &file.lines))
             .collect();
-        let (mut files, mut opened) = (Vec::new(), BTreeMap::new());
+        let (mut files, mut opened, mut parts) = (Vec::new(), BTreeMap::new(), 0);
         let mut problems = schemas::reference::Problems::default();
         let is_known = |file: &ExportFile| before.get(&(file.path.as_str(), file.size, file.version.as_str())).copied();
         let counting = listed.iter().filter(|file| is_known(file).is_none());
@@ -130,7 +134,10 @@ impl Export {
             match counted.next().await.transpose() {
                 Ok(Some(counted)) => {
                     files.push((file.clone(), counted.census.clone()));
-                    opened.insert(file.path.clone(), counted);
+                    parts += counted.parts();
+                    if parts <= PARTS_KEPT_OPEN {
+                        opened.insert(file.path.clone(), counted);
+                    }
                 }
                 Ok(None) => break,
                 Err(DetectError::BadExport(found)) => problems.0.extend(found.0),

@@ -23,21 +23,27 @@ pub(crate) async fn join_allocations(app: &App, _lock: &LakeLock) -> Result<Join
         app.lake.finish_job(&app.run_id, JOIN, &record).await?;
         return Ok(record);
     }
+    // Cells are made on other threads, lots on this one.
+    let (cells, lots) = futures::join!(write_cells(app, &detected, &reference), write_lots(app, &reference, &log));
+    let (first_period, cells) = (first_period(app, &detected, &reference, &lots?), cells?);
+    let record = JoinRecord { first_period, cells, run, is_published: false };
+    app.lake.finish_job(&app.run_id, JOIN, &record).await?;
+    Ok(record)
+}
+
+/// Hands over what was recorded of each credit: the allocated amounts, the lots, what is wrong, the hierarchy.
+async fn write_lots(app: &App, reference: &ReferenceFiles, log: &[AllocationLogRow]) -> Result<Vec<LotRow>, Failure> {
     let run_id = &app.run_id;
     let register: Vec<RegisteredCredit> = app.lake.handed_over(run_id, None).await?;
-    let joined = join(&register, &log, &reference.hierarchy, app.latest_instant());
+    let joined = join(&register, log, &reference.hierarchy, app.latest_instant());
     for issue in &joined.issues {
         tracing::warn!(allocation = %issue.allocation_id, lot = issue.lot, "{}", issue.problem);
     }
     app.lake.hand_over(run_id, None, &joined.credits).await?;
     app.lake.hand_over(run_id, None, &joined.lots).await?;
     app.lake.hand_over(run_id, None, &joined.issues).await?;
-    app.lake.hand_over(run_id, None, &hierarchy_rows(&reference)).await?;
-    let cells = write_cells(app, &detected, &reference).await?;
-    let first_period = first_period(app, &detected, &reference, &joined.lots);
-    let record = JoinRecord { first_period, cells, run, is_published: false };
-    app.lake.finish_job(run_id, JOIN, &record).await?;
-    Ok(record)
+    app.lake.hand_over(run_id, None, &hierarchy_rows(reference)).await?;
+    Ok(joined.lots)
 }
 
 /// All that the tables of the run depend on.

@@ -47,19 +47,17 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Summar
 
 /// Stages what has changed, takes over the rest, and checks the whole. Says what it is made from.
 async fn stage(app: &App, detected: Detected, joined: JoinRecord, applied: FifoRecord) -> Result<MadeFrom, Failure> {
-    let periods = joined.periods(app);
-    let stage = Arc::new(Stage::open(app, detected, joined, applied).await?);
+    let periods: Vec<_> = joined.periods(app).collect();
+    let stage = Arc::new(Stage::open(app, detected, joined, applied, &periods).await?);
     app.lake.begin_staging(&app.run_id).await?;
+    // Months are made on other threads, the rest on this one.
     let months = for_each(app, app.periods_at_once(), periods, |lake, run_id, period| {
         let stage = Arc::clone(&stage);
         async move { stage.period(&lake, &run_id, period).await }
     });
-    let (mut breaches, mut positions) = (Vec::new(), BTreeMap::new());
-    for month in months.await? {
-        standing::add_month(&mut positions, &month.balances)?;
-        breaches.extend(month.breaches);
-    }
-    stage.whole_tables(app, &positions).await?;
+    let (months, whole_tables) = futures::join!(months, stage.whole_tables(app));
+    let breaches: Vec<String> = months?.into_iter().flatten().collect();
+    whole_tables?;
     if !breaches.is_empty() {
         let message = format!("the run does not tie out, nothing is published:\n{}", breaches.join("\n"));
         return Err(Failure::new(Kind::CheckFailed, message));
@@ -80,6 +78,7 @@ struct Stage {
     applied: Vec<AppliedByAws>,
     allocated: Vec<AllocatedCredit>,
     export: Vec<ExportTotal>,
+    balances: BTreeMap<BillingPeriod, Vec<CreditBalance>>,
     /// What AWS applied of credits that wait, by period and currency.
     waiting: BTreeMap<BillingPeriod, BTreeMap<String, Money>>,
     made_from: MadeFrom,
@@ -87,17 +86,19 @@ struct Stage {
     published: MadeFrom,
 }
 
-/// What one period leaves for the whole.
-struct StagedMonth {
-    balances: Vec<CreditBalance>,
-    /// What does not tie out.
-    breaches: Vec<String>,
-}
-
 impl Stage {
-    async fn open(app: &App, detected: Detected, joined: JoinRecord, applied: FifoRecord) -> Result<Self, Failure> {
+    async fn open(
+        app: &App,
+        detected: Detected,
+        joined: JoinRecord,
+        applied: FifoRecord,
+        periods: &[BillingPeriod],
+    ) -> Result<Self, Failure> {
         let (lake, run_id) = (&app.lake, &app.run_id);
         let register = detected.register.clone();
+        let balances = for_each(app, app.periods_at_once(), periods.to_vec(), |lake, run_id, period| async move {
+            Ok((period, lake.handed_over(&run_id, Some(period)).await?))
+        });
         let mut stage = Self {
             context: session(app)?,
             detected,
@@ -106,6 +107,7 @@ impl Stage {
             applied: lake.handed_over(run_id, None).await?,
             allocated: lake.handed_over(run_id, None).await?,
             export: lake.handed_over(run_id, None).await?,
+            balances: balances.await?.into_iter().collect(),
             made_from: MadeFrom {
                 cells: joined.cells,
                 credits: applied.credits,
@@ -144,11 +146,10 @@ impl Stage {
         self.reference.budgets.iter().filter(move |budget| budget.billing_period == period)
     }
 
-    /// Stages one period of the partitioned tables.
-    async fn period(&self, lake: &Lake, run_id: &str, period: BillingPeriod) -> Result<StagedMonth, Failure> {
+    /// Stages one period of the partitioned tables. Says what does not tie out.
+    async fn period(&self, lake: &Lake, run_id: &str, period: BillingPeriod) -> Result<Vec<String>, Failure> {
         lake.stage_handed_over::<CreditConsumption>(run_id, Some(period)).await?;
         lake.stage_handed_over::<CreditBalance>(run_id, Some(period)).await?;
-        let balances: Vec<CreditBalance> = lake.handed_over(run_id, Some(period)).await?;
         let same = |of: fn(&MadeFrom) -> &BTreeMap<BillingPeriod, String>| {
             of(&self.published).get(&period) == of(&self.made_from).get(&period)
         };
@@ -159,15 +160,15 @@ impl Stage {
             && lake.stage_published::<NetCostSummary>(run_id, period).await?
             && lake.stage_published::<Reconciliation>(run_id, period).await?
         {
-            return Ok(StagedMonth { balances, breaches: Vec::new() });
+            return Ok(Vec::new());
         }
         if !net_cost_stands {
             self.net_cost(lake, run_id, period).await?;
         }
-        let impact = standing::impact(&self.register, &self.applied, &balances, period)?;
+        let balances = self.balances.get(&period).map_or(&[][..], Vec::as_slice);
+        let impact = standing::impact(&self.register, &self.applied, balances, period)?;
         lake.stage(run_id, Some(period), &impact).await?;
-        let breaches = self.roll_up_and_tie_out(lake, run_id, period).await?;
-        Ok(StagedMonth { balances, breaches })
+        self.roll_up_and_tie_out(lake, run_id, period).await
     }
 
     async fn net_cost(&self, lake: &Lake, run_id: &str, period: BillingPeriod) -> Result<(), Failure> {
@@ -206,10 +207,14 @@ impl Stage {
     }
 
     /// Stages the tables that are not partitioned.
-    async fn whole_tables(&self, app: &App, positions: &BTreeMap<String, ToDate>) -> Result<(), Failure> {
+    async fn whole_tables(&self, app: &App) -> Result<(), Failure> {
+        let mut positions: BTreeMap<String, ToDate> = BTreeMap::new();
+        for month in self.balances.values() {
+            standing::add_month(&mut positions, month)?;
+        }
         let (lake, run_id, as_of) = (&app.lake, &app.run_id, app.as_of);
         let near = AsOf { date: as_of, expiring_soon_days: app.settings.credits.expiring_soon_days };
-        lake.stage(run_id, None, &standing::credits(&self.register, &self.allocated, positions, near)?).await?;
+        lake.stage(run_id, None, &standing::credits(&self.register, &self.allocated, &positions, near)?).await?;
         lake.stage(run_id, None, &standing::queue(&self.register, &self.allocated, as_of)).await?;
         lake.stage_handed_over::<AllocationIssue>(run_id, None).await?;
         lake.stage_handed_over::<HierarchyRow>(run_id, None).await?;

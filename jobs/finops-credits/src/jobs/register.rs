@@ -7,10 +7,10 @@ use credit_ledger::BillingPeriod;
 use detect_credits::register::{CreditHistory, Register, journal, register};
 use futures::TryStreamExt;
 use join_allocations::entry::{Recording, revisions};
-use lake::{Generation, Lake, ReferenceFiles};
+use lake::{Generation, ReferenceFiles};
 use schemas::tables::{AllocationLogRow, CreditLine, CreditLogRow};
 
-use super::made_from;
+use super::{for_each, made_from};
 use crate::Failure;
 use crate::run::App;
 
@@ -55,7 +55,7 @@ async fn make(
     generations: &BTreeMap<BillingPeriod, Generation>,
     last: BillingPeriod,
 ) -> Result<(), Failure> {
-    let history = credit_history(&app.lake, generations, last).await?;
+    let history = credit_history(app, generations, last).await?;
     let log: Vec<CreditLogRow> = app.lake.logs().read().await?;
     let allocations: Vec<AllocationLogRow> = app.lake.logs().read().await?;
     let register = register(&history, &log, &allocations)?;
@@ -71,18 +71,22 @@ async fn make(
 
 /// What the credit lines of the generations say, up to a period.
 pub(crate) async fn credit_history(
-    lake: &Lake,
+    app: &App,
     generations: &BTreeMap<BillingPeriod, Generation>,
     last: BillingPeriod,
 ) -> Result<CreditHistory, Failure> {
-    let mut history = CreditHistory::until(last);
-    for (period, generation) in generations {
-        let mut lines = lake.generation_stream::<CreditLine>(*period, &generation.fingerprint).await?;
+    let periods = generations.iter().map(|(period, generation)| (*period, generation.fingerprint.clone()));
+    let histories = for_each(app, app.settings.threads(), periods, |lake, _, (period, fingerprint)| async move {
+        let mut history = CreditHistory::until(last);
+        let mut lines = lake.generation_stream::<CreditLine>(period, &fingerprint).await?;
         while let Some(lines) = lines.try_next().await? {
-            history.add(*period, &lines)?;
+            history.add(period, &lines)?;
         }
-    }
-    Ok(history)
+        Ok(history)
+    });
+    let mut all = CreditHistory::until(last);
+    histories.await?.into_iter().for_each(|history| all.merge(history));
+    Ok(all)
 }
 
 /// A lake whose log is still empty takes over `allocations.csv` of the reference folder, once. Rows that do not say
