@@ -111,6 +111,17 @@ impl Lake {
         self.store.copy(&from.join(applied), &register::<AppliedByAws>(digest)).await
     }
 
+    /// True if every file of the published run is there, of all these periods.
+    ///
+    /// # Errors
+    /// [`LakeError`] where the store refuses.
+    pub async fn holds_published(&self, periods: impl Iterator<Item = BillingPeriod>) -> Result<bool, LakeError> {
+        let Some(published) = self.published().await? else { return Ok(false) };
+        let held = self.store.folders_with_a_part(&run_folder(&published)).await?;
+        let holds = |period| published_folders(&published, period).all(|folder| held.contains(&folder));
+        Ok(periods.map(Some).chain([None]).all(holds))
+    }
+
     /// Stages all tables of one period, or with no period those that are not partitioned, as they are published; false
     /// where one is not.
     ///
@@ -118,10 +129,8 @@ impl Lake {
     /// [`LakeError`] where the store refuses.
     pub async fn stage_all_published(&self, run_id: &str, period: Option<BillingPeriod>) -> Result<bool, LakeError> {
         let Some(published) = self.published().await? else { return Ok(false) };
-        let tables = ALL.iter().filter(|table| table.place == Place::Published);
-        for table in tables.filter(|table| table.partitioned == period.is_some()) {
-            let folder = |run_id: &str| partition(run_folder(run_id).join(table.name), period);
-            if !self.store.copy_if_there(&folder(&published), &folder(run_id)).await? {
+        for (from, to) in published_folders(&published, period).zip(published_folders(run_id, period)) {
+            if !self.store.copy_if_there(&from, &to).await? {
                 return Ok(false);
             }
         }
@@ -167,6 +176,13 @@ impl Lake {
         }
         self.store.remove_all_but(&Path::from(REGISTERS), |name| name == made_from.register).await
     }
+}
+
+/// Folders of a run's tables: those of one period, or with no period those that are not partitioned.
+fn published_folders(run_id: &str, period: Option<BillingPeriod>) -> impl Iterator<Item = Path> {
+    let tables = ALL.iter().filter(move |table| table.place == Place::Published);
+    let tables = tables.filter(move |table| table.partitioned == period.is_some());
+    tables.map(move |table| partition(run_folder(run_id).join(table.name), period))
 }
 
 fn handed_over<R: TableRow>(run_id: &str, period: BillingPeriod) -> Path {

@@ -1,5 +1,6 @@
 //! Parquet tables on an object store.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -207,6 +208,13 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Folders below `folder`, at any depth, that hold the one file of a table or partition.
+    pub(crate) async fn folders_with_a_part(&self, folder: &Path) -> Result<BTreeSet<Path>, LakeError> {
+        let listed: Vec<Path> = self.objects.list(Some(folder)).map_ok(|file| file.location).try_collect().await?;
+        let parts = listed.iter().filter_map(|path| path.as_ref().strip_suffix(PART)?.strip_suffix('/'));
+        Ok(parts.map(Path::from).collect())
     }
 
     /// True if a folder holds a file.

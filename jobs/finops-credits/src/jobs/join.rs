@@ -19,7 +19,7 @@ pub(crate) async fn join_allocations(app: &App, _lock: &LakeLock) -> Result<Join
     let reference = app.places.reference_files(&app.settings).await?;
     let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
     let run = inputs(app, &detected, &reference, &log);
-    if let Some(record) = take_over(app, &run).await? {
+    if let Some(record) = as_published(app, &run).await? {
         app.lake.finish_job(&app.run_id, JOIN, &record).await?;
         return Ok(record);
     }
@@ -56,16 +56,11 @@ fn inputs(app: &App, detected: &Detected, reference: &ReferenceFiles, log: &[All
     made_from(&(app.as_of, &app.settings.credits, &detected.register, log, hierarchy, rules, budgets))
 }
 
-/// Stages everything as it is published, if the published run is made from the same.
-async fn take_over(app: &App, run: &str) -> Result<Option<JoinRecord>, Failure> {
+/// Nothing is to be made where the published run is made from the same.
+async fn as_published(app: &App, run: &str) -> Result<Option<JoinRecord>, Failure> {
     let MadeFrom { cells, tables, run: published, .. } = app.lake.made_from().await?;
     let Some((first_period, _)) = tables.first_key_value().filter(|_| published == run) else { return Ok(None) };
-    app.lake.begin_staging(&app.run_id).await?;
-    let months = tables.keys().copied().map(Some).chain([None]);
-    let staged = for_each(app, app.periods_at_once(), months, |lake, run_id, period| async move {
-        Ok(lake.stage_all_published(&run_id, period).await?)
-    });
-    let is_published = staged.await?.into_iter().all(|staged| staged);
+    let is_published = app.lake.holds_published(tables.keys().copied()).await?;
     let record = JoinRecord { first_period: *first_period, cells, run: published, is_published };
     Ok(is_published.then_some(record))
 }

@@ -149,7 +149,7 @@ pub(crate) struct JoinRecord {
     pub(crate) cells: BTreeMap<BillingPeriod, String>,
     /// What the whole run is made from.
     pub(crate) run: String,
-    /// Nothing has changed since the published run: its tables are staged already, there is nothing left to make.
+    /// Nothing has changed since the published run: its tables are this one's too.
     pub(crate) is_published: bool,
 }
 

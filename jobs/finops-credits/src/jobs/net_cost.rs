@@ -26,11 +26,8 @@ use crate::{Failure, Kind};
 pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Summary, Failure> {
     let (detected, joined, applied) =
         (Detected::of(app).await?, JoinRecord::of(app).await?, FifoRecord::of(app).await?);
-    let made_from = if joined.is_published {
-        app.lake.made_from().await?
-    } else {
-        stage(app, detected.clone(), joined, applied).await?
-    };
+    let made_from =
+        if joined.is_published { take_over(app).await? } else { stage(app, detected.clone(), joined, applied).await? };
     let staged = StagedRun {
         follows: app.lake.published().await?,
         as_of: app.as_of,
@@ -43,6 +40,21 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Summar
     app.lake.write_summary(&app.run_id, &summary.digest(app)).await?;
     app.lake.finish_job(&app.run_id, NET_COST, &staged).await?;
     Ok(summary)
+}
+
+/// Stages everything as it is published.
+async fn take_over(app: &App) -> Result<MadeFrom, Failure> {
+    let published = app.lake.made_from().await?;
+    app.lake.begin_staging(&app.run_id).await?;
+    let months = published.tables.keys().copied().map(Some).chain([None]);
+    let staged = for_each(app, app.periods_at_once(), months.collect::<Vec<_>>(), |lake, run_id, period| async move {
+        Ok(lake.stage_all_published(&run_id, period).await?)
+    });
+    if staged.await?.contains(&false) {
+        let message = "a file of the published run was removed meanwhile; start a new run".to_owned();
+        return Err(Failure::new(Kind::LostRace, message));
+    }
+    Ok(published)
 }
 
 /// Stages what has changed, takes over the rest, and checks the whole. Says what it is made from.
