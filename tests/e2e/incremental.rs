@@ -105,6 +105,7 @@ fn record_of_what_was_made_that_nobody_can_read_counts_as_none() {
 fn a_run_of_which_nothing_changed_takes_over_every_file() {
     let shop = Shop::new();
     shop.succeed(&["run"]);
+    assert_eq!(files(&shop.0.path("lake/cache/register")).len(), 2, "the register and the AWS book are kept");
     let (first, summary) = (inodes(&shop), shop.succeed(&["--format", "json", "run"]));
     assert_eq!(inodes(&shop), first);
     let summary: serde_json::Value = serde_json::from_str(&summary).expect("a summary");

@@ -170,9 +170,7 @@ impl History {
         *sum = total.map_err(|source| money_error(lines.credit_key.value(row), source))?;
         Ok(())
     }
-}
 
-impl History {
     /// Periods are apart, so no two first lines are equally early.
     fn merge(&mut self, other: Self) {
         let is_earlier = match (&self.first, &other.first) {

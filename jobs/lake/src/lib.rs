@@ -32,7 +32,7 @@ pub use error::LakeError;
 pub use generations::{CurrencyTotal, Generation, SourceFile};
 pub use iceberg::ErrorKind as IcebergErrorKind;
 pub use lake::{EngineStore, Held, Lake, LakeLock, LakeParts, Locks};
-pub use logs::Logs;
+pub use logs::{LogSnapshot, Logs};
 pub use publishing::{PeriodRange, Pointer, StagedPeriod, StagedRun};
 pub use settings::{
     AthenaSettings, CatalogKind, LakeSettings, ReferenceSettings, RunSettings, Settings, SourceSettings, is_s3,

@@ -31,6 +31,23 @@ pub struct Logs {
     namespace: NamespaceIdent,
 }
 
+/// A state of a log: each append makes another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSnapshot {
+    /// None of a log without any append yet.
+    pub id: Option<i64>,
+    /// The state before the last append.
+    pub parent: Option<i64>,
+}
+
+impl LogSnapshot {
+    /// True if nobody else appended since `before`, where `appended` says whether we did, once.
+    #[must_use]
+    pub fn follows(self, before: Self, appended: bool) -> bool {
+        if appended { self.id != before.id && self.parent == before.id } else { self.id == before.id }
+    }
+}
+
 /// Name of the catalogue: a key in its tables, so other clients must use it too.
 pub(crate) const CATALOG: &str = "finops_credits";
 
@@ -88,13 +105,17 @@ impl Logs {
         Ok(scan.to_arrow().await?.try_collect().await?)
     }
 
-    /// The newest snapshot of a log: another one where anything was appended. None of a log without any row yet.
+    /// The newest snapshot of a log.
     ///
     /// # Errors
     /// [`LakeError`] from the catalogue or storage.
-    pub async fn snapshot<R: TableRow>(&self) -> Result<Option<i64>, LakeError> {
+    pub async fn snapshot<R: TableRow>(&self) -> Result<LogSnapshot, LakeError> {
         let log = self.catalog.load_table(&self.ident(&R::TABLE)).await?;
-        Ok(log.metadata().current_snapshot_id())
+        let newest = log.metadata().current_snapshot();
+        Ok(LogSnapshot {
+            id: newest.map(|snapshot| snapshot.snapshot_id()),
+            parent: newest.and_then(|snapshot| snapshot.parent_snapshot_id()),
+        })
     }
 
     /// Appends rows in one commit: all of them or none.
@@ -161,4 +182,20 @@ async fn write_data_files(log: &IcebergTable, batch: &RecordBatch) -> Result<Vec
     let mut writer = DataFileWriterBuilder::new(rolling).build(None).await?;
     writer.write(batch).await?;
     Ok(writer.close().await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LogSnapshot;
+
+    #[test]
+    fn only_our_own_append_lies_between_two_states_that_follow() {
+        let state = |id, parent| LogSnapshot { id, parent };
+        let (none, first, second) = (state(None, None), state(Some(1), None), state(Some(2), Some(1)));
+        assert!(none.follows(none, false) && first.follows(first, false));
+        assert!(first.follows(none, true) && second.follows(first, true));
+        assert!(!first.follows(first, true), "ours is not there");
+        assert!(!first.follows(none, false) && !second.follows(first, false), "somebody else appended");
+        assert!(!second.follows(none, true), "somebody else appended too");
+    }
 }

@@ -20,7 +20,6 @@ use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
 
 use crate::DetectError;
 use crate::error::bad_file;
@@ -120,7 +119,6 @@ impl OpenFile {
         if file.kind == FileKind::Parquet {
             let mut reader = parquet_reader(store, file);
             let metadata = reader.get_metadata(None).await.map_err(|error| parquet_error(&file.path, error))?;
-            check_places(&metadata, file.size).map_err(|error| parquet_error(&file.path, error))?;
             let plain = ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new());
             let plain = plain.map_err(|error| parquet_error(&file.path, error))?;
             let coded: Fields = plain.schema().fields().iter().map(|field| Arc::new(with_coded_text(field))).collect();
@@ -188,20 +186,6 @@ impl OpenFile {
         };
         stream::once(batches).try_flatten().boxed()
     }
-}
-
-/// The reader takes for granted that a footer points into its file.
-fn check_places(metadata: &ParquetMetaData, size: u64) -> Result<(), ParquetError> {
-    let columns = metadata.row_groups().iter().flat_map(|group| group.columns());
-    let are_inside = columns.map(|column| {
-        let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
-        let (start, length) = (u64::try_from(start).ok()?, u64::try_from(column.compressed_size()).ok()?);
-        start.checked_add(length).filter(|end| *end <= size)
-    });
-    if are_inside.into_iter().all(|end| end.is_some()) {
-        return Ok(());
-    }
-    Err(ParquetError::General("the footer points beyond the file".to_owned()))
 }
 
 fn parquet_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> ParquetObjectReader {

@@ -1,6 +1,7 @@
 //! The wanted columns of one row group: fetched at once, decoded batch by batch.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
@@ -8,6 +9,7 @@ use object_store::ObjectStore;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::ColumnChunkMetaData;
 
 use super::chunks::Chunks;
 use super::leaf::{Leaf, coded_text};
@@ -53,8 +55,11 @@ impl RowGroup {
     ) -> std::result::Result<Batches, DetectError> {
         let wanted = ProjectionMask::roots(self.metadata.parquet_schema(), self.roots.iter().copied());
         let columns = self.metadata.metadata().row_group(self.part).columns().iter().enumerate();
-        let columns = columns.filter(|(leaf, _)| wanted.leaf_included(*leaf)).map(|(_, column)| column.byte_range());
-        let ranges: Vec<_> = columns.map(|(start, length)| start..start + length).collect();
+        let columns = columns.filter(|(leaf, _)| wanted.leaf_included(*leaf));
+        let ranges: Option<Vec<_>> = columns.map(|(_, column)| place(column, file.size)).collect();
+        let ranges = ranges.ok_or_else(|| {
+            parquet_error(&file.path, ParquetError::General("the footer points beyond the file".to_owned()))
+        })?;
         let bytes = store.get_ranges(&object_path(&file.path), &ranges).await?;
         let pieces = ranges.iter().map(|range| range.start).zip(bytes).collect();
         let chunks = Chunks::new(file.size, pieces);
@@ -80,6 +85,14 @@ impl RowGroup {
             .build()?;
         Ok(Batches { arrow, arrow_roots, sources, next_row: before + 1 })
     }
+}
+
+/// Where a column chunk lies; `None` for a place that is not in the file, which the library would not bear.
+fn place(column: &ColumnChunkMetaData, size: u64) -> Option<Range<u64>> {
+    let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+    let (start, length) = (u64::try_from(start).ok()?, u64::try_from(column.compressed_size()).ok()?);
+    let end = start.checked_add(length)?;
+    (end <= size).then_some(start..end)
 }
 
 /// The batches of one row group.
