@@ -4,14 +4,15 @@
 //! set it by hand in `credits_log`. Lines of one key may differ in name, account or payer: the register shows those of
 //! the earliest line, by usage date, billing period, payer, account, description.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, Date32Array, Decimal128Array, StringArray};
 use arrow::datatypes::Date32Type;
 use arrow::record_batch::RecordBatch;
 use chrono::{Days, NaiveDate, NaiveDateTime};
 use credit_ledger::{BillingPeriod, Money, MoneyError};
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use schemas::reference::{Problem, Problems};
 use schemas::tables::{AllocationLogRow, AppliedByAws, CreditLine, CreditLogRow, RegisteredCredit};
 use schemas::{RowsError, TableRow};

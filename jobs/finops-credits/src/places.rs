@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lake::{Lake, ReferenceFiles, Settings, is_s3, open_folder};
 use lake_aws::{Aws, Traffic};
 use object_store::ObjectStore;
+use tokio::sync::OnceCell;
 
 use crate::{Failure, Kind};
 
@@ -14,6 +15,7 @@ pub(crate) struct Places {
     aws: Option<Aws>,
     /// What was fetched of the export.
     pub(crate) traffic: Arc<Traffic>,
+    reference: OnceCell<Arc<ReferenceFiles>>,
 }
 
 /// The settings: a file, here or on S3, or their text; `credits.toml` where neither is given.
@@ -42,7 +44,7 @@ impl Places {
     pub(crate) async fn of(settings: &Settings) -> Self {
         let locations = [&settings.source.location, &settings.reference.location, &settings.lake.location];
         let aws = if locations.into_iter().any(|location| is_s3(location)) { Some(Aws::load().await) } else { None };
-        Self { aws, traffic: Arc::default() }
+        Self { aws, traffic: Arc::default(), reference: OnceCell::new() }
     }
 
     /// The way into AWS.
@@ -71,7 +73,13 @@ impl Places {
         })
     }
 
-    pub(crate) async fn reference_files(&self, settings: &Settings) -> Result<ReferenceFiles, Failure> {
+    /// The reference files, read once: all jobs of one command have the same.
+    pub(crate) async fn reference_files(&self, settings: &Settings) -> Result<Arc<ReferenceFiles>, Failure> {
+        let read = self.reference.get_or_try_init(|| async { self.read_reference_files(settings).await.map(Arc::new) });
+        Ok(Arc::clone(read.await?))
+    }
+
+    async fn read_reference_files(&self, settings: &Settings) -> Result<ReferenceFiles, Failure> {
         let location = &settings.reference.location;
         let files = match is_s3(location) {
             true => Some(self.aws()?.open_folder(location, &Arc::default())?),

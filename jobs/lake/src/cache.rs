@@ -137,31 +137,14 @@ impl Lake {
         Ok(true)
     }
 
-    /// Hands over a period of a table as it is published; false where it is not.
-    ///
-    /// # Errors
-    /// [`LakeError`] where the store refuses.
-    pub async fn hand_over_published<R: TableRow>(
-        &self,
-        run_id: &str,
-        period: BillingPeriod,
-    ) -> Result<bool, LakeError> {
-        self.take_over::<R>(&handed_over::<R>(run_id, period), period).await
-    }
-
     /// Stages a period of a table as it is published; false where it is not.
     ///
     /// # Errors
     /// [`LakeError`] where the store refuses.
     pub async fn stage_published<R: TableRow>(&self, run_id: &str, period: BillingPeriod) -> Result<bool, LakeError> {
-        let to = partition(run_folder(run_id).join(R::TABLE.name), Some(period));
-        self.take_over::<R>(&to, period).await
-    }
-
-    async fn take_over<R: TableRow>(&self, to: &Path, period: BillingPeriod) -> Result<bool, LakeError> {
         let Some(published) = self.published().await? else { return Ok(false) };
-        let from = partition(run_folder(&published).join(R::TABLE.name), Some(period));
-        self.store.copy_if_there(&from, to).await
+        let of = |run_id| partition(run_folder(run_id).join(R::TABLE.name), Some(period));
+        self.store.copy_if_there(&of(&published), &of(run_id)).await
     }
 
     /// Remembers what the run that is published now was made from, and drops what it did not use.

@@ -134,10 +134,33 @@ impl Lake {
     /// # Errors
     /// [`LakeError::NotYet`] before the first run.
     pub async fn published_frame(&self, context: &SessionContext, table: &Table) -> Result<DataFrame, LakeError> {
-        let run_id = self.published().await?.ok_or_else(|| {
+        self.run_frame(context, &self.published_run().await?, table).await
+    }
+
+    /// The periods of a table that are published.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the store.
+    pub async fn published_periods<R: TableRow>(&self) -> Result<BTreeSet<BillingPeriod>, LakeError> {
+        let Some(run_id) = self.published().await? else { return Ok(BTreeSet::new()) };
+        let folders = self.store.folders_with_a_part(&run_folder(&run_id).join(R::TABLE.name)).await?;
+        let period = |folder: &Path| folder.filename()?.split_once('=')?.1.parse().ok();
+        Ok(folders.iter().filter_map(period).collect())
+    }
+
+    /// One published period of a table, as rows.
+    ///
+    /// # Errors
+    /// [`LakeError::NotYet`] before the first run.
+    pub async fn published_rows<R: TableRow>(&self, period: BillingPeriod) -> Result<Vec<R>, LakeError> {
+        let run_id = self.published_run().await?;
+        self.store.read_rows(&partition(run_folder(&run_id).join(R::TABLE.name), Some(period))).await
+    }
+
+    async fn published_run(&self) -> Result<String, LakeError> {
+        self.published().await?.ok_or_else(|| {
             LakeError::NotYet(format!("nothing is published in the lake {} yet; `run` first", self.location))
-        })?;
-        self.run_frame(context, &run_id, table).await
+        })
     }
 
     /// A table of a staged or published run as a plan.
@@ -165,6 +188,18 @@ impl Lake {
     ) -> Result<DataFrame, LakeError> {
         let folder = partition(run_folder(run_id).join(R::TABLE.name), Some(period));
         self.store.frame(context, &folder, &R::TABLE, false).await
+    }
+
+    /// One staged period of a table, in its order.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the store.
+    pub async fn staged_stream<R: TableRow>(
+        &self,
+        run_id: &str,
+        period: BillingPeriod,
+    ) -> Result<SendableRecordBatchStream, LakeError> {
+        self.store.read_stream(&partition(run_folder(run_id).join(R::TABLE.name), Some(period))).await
     }
 
     /// Refuses the id of a run that is or was published: its files must not change.

@@ -11,6 +11,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext};
 use futures::{StreamExt, TryStreamExt};
@@ -78,7 +79,7 @@ impl Store {
         &self,
         folder: &Path,
         table: &Table,
-        mut rows: SendableRecordBatchStream,
+        rows: SendableRecordBatchStream,
     ) -> Result<u64, LakeError> {
         let schema = table.schema();
         let path = folder.clone().join(PART);
@@ -87,6 +88,8 @@ impl Store {
         let mut writer = AsyncArrowWriter::try_new(sink, Arc::clone(&schema), Some(writer_properties(table.place)?))?;
         let mut coalescer = BatchCoalescer::new(Arc::clone(&schema), ROWS_PER_WRITE);
         let mut count = 0;
+        // Rows are made on one thread while those before are encoded on another.
+        let mut rows = spawn_buffered(rows, 1);
         while let Some(batch) = rows.next().await {
             let batch = conform(&batch?, &schema)?;
             count += batch.num_rows() as u64;

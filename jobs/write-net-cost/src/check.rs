@@ -1,6 +1,6 @@
 //! The tie-out and the roll-up, checked before a run counts as staged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use credit_ledger::{BillingPeriod, Money, MoneyError};
 use schemas::tables::{
@@ -76,9 +76,9 @@ pub fn waiting_credits(
     allocated: &[AllocatedCredit],
     applied: &[AppliedByAws],
 ) -> Result<BTreeMap<BillingPeriod, BTreeMap<String, Money>>, MoneyError> {
-    let waits: BTreeSet<&str> =
+    let waits: HashSet<&str> =
         allocated.iter().filter(|row| row.waiting.is_some()).map(|row| row.credit_key.as_str()).collect();
-    let currency: BTreeMap<&str, &str> =
+    let currency: HashMap<&str, &str> =
         register.iter().map(|credit| (credit.credit_key.as_str(), credit.currency.as_str())).collect();
     let mut sums: BTreeMap<BillingPeriod, BTreeMap<String, Money>> = BTreeMap::new();
     for row in applied.iter().filter(|row| waits.contains(row.credit_key.as_str())) {

@@ -9,13 +9,15 @@ pub(crate) mod queue;
 pub(crate) mod run;
 pub(crate) mod summary;
 
+use std::sync::Arc;
+
 use credit_ledger::BillingPeriod;
 use detect_credits::register::{Register, register};
 use join_allocations::join::{Joined, join};
 use lake::ReferenceFiles;
 use schemas::tables::{AllocationLogRow, CreditLogRow};
 
-use crate::jobs::register::credit_history;
+use crate::jobs::register::{KnownHistory, credit_history};
 use crate::run::App;
 use crate::{Failure, Kind};
 
@@ -23,7 +25,7 @@ use crate::{Failure, Kind};
 pub(crate) struct Standing {
     pub(crate) register: Register,
     pub(crate) log: Vec<AllocationLogRow>,
-    pub(crate) reference: ReferenceFiles,
+    pub(crate) reference: Arc<ReferenceFiles>,
 }
 
 impl Standing {
@@ -36,7 +38,8 @@ impl Standing {
                 format!("no export has been read into the lake {} yet; `run` first", app.settings.lake.location);
             return Err(Failure::new(Kind::NotYet, message));
         }
-        let history = credit_history(app, &generations, BillingPeriod::of(app.as_of)).await?;
+        let last = BillingPeriod::of(app.as_of);
+        let history = credit_history(app, &generations, KnownHistory::none(last), last).await?;
         let credits_log: Vec<CreditLogRow> = app.lake.logs().read().await?;
         let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
         let register = register(&history, &credits_log, &log)?;

@@ -11,6 +11,7 @@ use credit_ledger::{BillingPeriod, Money};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{col, lit};
 use datafusion::prelude::SessionContext;
+use lake::Lake;
 use schemas::tables::{AllocationIssue, Credit, CreditQueue, NetCostSummary, Reconciliation};
 use schemas::{Table, TableRow};
 use serde::Serialize;
@@ -53,7 +54,7 @@ pub(super) struct ExportPart {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct CreditsPart {
+pub(crate) struct CreditsPart {
     registered: usize,
     pub(super) new: Vec<CreditAmount>,
     pub(super) waiting: Vec<CreditAmount>,
@@ -82,16 +83,16 @@ pub(super) struct TieOut {
     clearing: Money,
 }
 
-async fn rows<R: TableRow>(app: &App, context: &SessionContext) -> Result<Vec<R>, Failure> {
-    Ok(schemas::from_batches(&app.lake.run_frame(context, &app.run_id, &R::TABLE).await?.collect().await?)?)
+async fn rows<R: TableRow>(lake: &Lake, context: &SessionContext, run_id: &str) -> Result<Vec<R>, Failure> {
+    Ok(schemas::from_batches(&lake.run_frame(context, run_id, &R::TABLE).await?.collect().await?)?)
 }
 
 /// Keys of the credits of the published run.
-async fn known_credits(app: &App, context: &SessionContext) -> Result<HashSet<String>, Failure> {
-    if app.lake.published().await?.is_none() {
+async fn known_credits(lake: &Lake, context: &SessionContext) -> Result<HashSet<String>, Failure> {
+    if lake.published().await?.is_none() {
         return Ok(HashSet::new());
     }
-    let keys = app.lake.published_frame(context, &Credit::TABLE).await?.select_columns(&["credit_key"])?;
+    let keys = lake.published_frame(context, &Credit::TABLE).await?.select_columns(&["credit_key"])?;
     let mut known = HashSet::new();
     for batch in keys.collect().await? {
         let keys = cast(batch.column(0), &DataType::Utf8).map_err(DataFusionError::from)?;
@@ -102,12 +103,14 @@ async fn known_credits(app: &App, context: &SessionContext) -> Result<HashSet<St
 
 impl Summary {
     /// Reads what was staged back, before it is published.
-    pub(crate) async fn of(app: &App, context: &SessionContext, detected: &Detected) -> Result<Self, Failure> {
-        let known = known_credits(app, context).await?;
-        let credits: Vec<Credit> = rows(app, context).await?;
-        let queue: Vec<CreditQueue> = rows(app, context).await?;
-        let issues: Vec<AllocationIssue> = rows(app, context).await?;
-        let reconciliation: Vec<Reconciliation> = rows(app, context).await?;
+    pub(crate) async fn of(
+        app: &App,
+        context: &SessionContext,
+        detected: &Detected,
+        credits: CreditsPart,
+    ) -> Result<Self, Failure> {
+        let issues: Vec<AllocationIssue> = rows(&app.lake, context, &app.run_id).await?;
+        let reconciliation: Vec<Reconciliation> = rows(&app.lake, context, &app.run_id).await?;
         let latest_period = detected.periods.iter().map(|detected| detected.period).max();
         let by_unit = match latest_period {
             Some(period) => {
@@ -123,7 +126,7 @@ impl Summary {
             run_id: app.run_id.clone(),
             as_of: app.as_of,
             export: ExportPart::of(detected),
-            credits: CreditsPart::of(&credits, &queue, &known),
+            credits,
             allocation_issues: issues
                 .iter()
                 .map(|issue| format!("{} lot {}: {}", issue.allocation_id, issue.lot, issue.problem))
@@ -272,6 +275,12 @@ impl ExportPart {
 }
 
 impl CreditsPart {
+    /// Reads what was staged of credits back, before it is published.
+    pub(crate) async fn staged(lake: &Lake, context: &SessionContext, run_id: &str) -> Result<Self, Failure> {
+        let known = known_credits(lake, context).await?;
+        Ok(Self::of(&rows(lake, context, run_id).await?, &rows(lake, context, run_id).await?, &known))
+    }
+
     fn of(credits: &[Credit], queue: &[CreditQueue], known: &HashSet<String>) -> Self {
         let waiting: HashSet<&str> = queue.iter().map(|row| row.credit_key.as_str()).collect();
         let amounts = |keep: &dyn Fn(&Credit) -> bool, amount: fn(&Credit) -> Option<Money>| {

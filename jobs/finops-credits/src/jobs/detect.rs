@@ -20,7 +20,8 @@ use schemas::tables::{CostLine, ExportTotal};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{DETECT, Detected, DetectedPeriod, Fetched, PeriodSource, digest, for_each, hex, register, session};
+use super::register::{self, KnownHistory};
+use super::{DETECT, Detected, DetectedPeriod, Fetched, PeriodSource, digest, for_each, hex, session};
 use crate::output::write_stdout;
 use crate::progress::ScanBar;
 use crate::run::App;
@@ -32,24 +33,52 @@ const UNITS_AT_ONCE: usize = 2;
 /// Files whose footers or headers are fetched at once.
 const OPENED_AT_ONCE: usize = 16;
 
-/// Of all files that were counted, so many parts stay open until they are read: a footer takes memory, about 0.1 MB a row
-/// group of 130 columns. The others are opened again.
-const PARTS_KEPT_OPEN: usize = 100;
+/// Of all files that were counted, so many parts stay open until they are read: what a footer says of the wanted columns
+/// takes memory. The others are opened again.
+const PARTS_KEPT_OPEN: usize = 500;
 
 /// Raised when the same files would be read to other lines than before.
 const READER_VERSION: u32 = 1;
 
 /// Reads what changed in the export and registers credits.
-pub(crate) async fn detect_credits(app: &App, _lock: &LakeLock) -> Result<Detected, Failure> {
+pub(crate) async fn detect_credits(app: &App, lock: &LakeLock) -> Result<Detected, Failure> {
+    let read = read(app, lock).await?;
+    register(app, lock, read).await
+}
+
+/// The export, read.
+pub(crate) struct ReadExport {
+    /// Periods up to the as-of date that the export has now.
+    present: BTreeSet<BillingPeriod>,
+    /// Periods that were read, with their fingerprints.
+    pub(crate) changed: BTreeMap<BillingPeriod, String>,
+    /// What the credit lines of the others say, as far as that is known already.
+    history: KnownHistory,
+}
+
+/// Reads what changed in the export.
+pub(crate) async fn read(app: &App, _lock: &LakeLock) -> Result<ReadExport, Failure> {
     app.lake.refuse_published(&app.run_id).await?;
     app.lake.clear_work(&app.run_id).await?;
     let reference = app.places.reference_files(&app.settings).await?;
     let context = session(app)?;
     let export = Arc::new(Export::open(app, &reference.cost_rules).await?);
+    let last = BillingPeriod::of(app.as_of);
     let changed = export.changed(app)?;
-    let read = export.read(app, &context, changed).await?;
+    // Where any period changed, the credit lines of all of them are wanted: threads that reading leaves free see to it.
+    let unchanged = export.known.iter().filter(|(period, _)| !changed.is_empty() && !changed.contains_key(period));
+    let unchanged = unchanged.map(|(period, generation)| (*period, generation.fingerprint.clone())).collect();
+    let history = KnownHistory::read(app, unchanged, last);
+    let (read, history) = futures::join!(export.read(app, &context, changed.clone()), history);
+    read?;
+    Ok(ReadExport { present: export.fingerprints(last).into_keys().collect(), changed, history: history? })
+}
+
+/// Registers the credits and hands the later jobs what they need.
+pub(crate) async fn register(app: &App, _lock: &LakeLock, read: ReadExport) -> Result<Detected, Failure> {
+    let reference = app.places.reference_files(&app.settings).await?;
     let generations = app.lake.generations().await?;
-    let detected = hand_over(app, &reference, &generations, &read, &export).await?;
+    let detected = hand_over(app, &reference, &generations, read).await?;
     app.lake.finish_job(&app.run_id, DETECT, &detected).await?;
     Ok(detected)
 }
@@ -71,7 +100,7 @@ pub(crate) async fn read_period(app: &App, period: BillingPeriod) -> Result<(), 
     let export = Arc::new(Export::open(app, &reference.cost_rules).await?);
     let mut changed = export.changed(app)?;
     changed.retain(|of, _| *of == period);
-    export.read(app, &context, changed).await.map(drop)
+    export.read(app, &context, changed).await
 }
 
 /// Periods that must be read.
@@ -184,7 +213,7 @@ impl Export {
         app: &App,
         context: &SessionContext,
         changed: BTreeMap<BillingPeriod, String>,
-    ) -> Result<BTreeSet<BillingPeriod>, Failure> {
+    ) -> Result<(), Failure> {
         let units = units(&changed, &self.files);
         let bytes = units.iter().flat_map(|(_, files)| files).map(|(file, _)| file.size).sum();
         let bar = ScanBar::new(bytes, app.watched);
@@ -202,7 +231,7 @@ impl Export {
         for (period, generation) in written.iter().flatten() {
             app.lake.switch_generation(*period, generation).await?;
         }
-        Ok(written.into_iter().flatten().map(|(period, _)| period).collect())
+        Ok(())
     }
 
     /// Reads the periods of one unit and writes what was found.
@@ -333,26 +362,25 @@ fn units(changed: &BTreeMap<BillingPeriod, String>, files: &[(ExportFile, Census
     units.into_iter().map(|(periods, files)| (periods.into_iter().collect(), files)).collect()
 }
 
-/// Registers the credits and hands the later jobs what they need.
+/// Hands over the register and what was read.
 async fn hand_over(
     app: &App,
     reference: &ReferenceFiles,
     generations: &BTreeMap<BillingPeriod, Generation>,
-    read: &BTreeSet<BillingPeriod>,
-    export: &Export,
+    read: ReadExport,
 ) -> Result<Detected, Failure> {
     let last = BillingPeriod::of(app.as_of);
-    let register = register::hand_over(app, reference, generations, last).await?;
+    let ReadExport { present, changed, history } = read;
+    let register = register::hand_over(app, reference, generations, history, last).await?;
     let run_id = &app.run_id;
     let in_run: BTreeMap<&BillingPeriod, &Generation> =
         generations.iter().filter(|(period, _)| **period <= last).collect();
     app.lake.hand_over(run_id, None, &export_totals(&in_run)).await?;
-    let present = export.fingerprints(last);
     let periods = in_run.iter().map(|(period, generation)| DetectedPeriod {
         period: **period,
         fingerprint: generation.fingerprint.clone(),
         lines: generation.lines(),
-        source: match (read.contains(period), present.contains_key(period)) {
+        source: match (changed.contains_key(period), present.contains(period)) {
             (true, _) => PeriodSource::Read,
             (false, true) => PeriodSource::Unchanged,
             (false, false) => PeriodSource::Gone,

@@ -18,7 +18,8 @@ pub(crate) async fn apply_fifo(app: &App, _lock: &LakeLock) -> Result<(), Failur
     let run_id = &app.run_id;
     if joined.is_published {
         let credits = app.lake.made_from().await?.credits;
-        app.lake.finish_job(run_id, FIFO, &FifoRecord { credits }).await?;
+        let published_until = credits.last_key_value().map(|(period, _)| *period);
+        app.lake.finish_job(run_id, FIFO, &FifoRecord { credits, published_until }).await?;
         return Ok(());
     }
     let lots: Vec<LotRow> = app.lake.handed_over(run_id, None).await?;
@@ -27,8 +28,8 @@ pub(crate) async fn apply_fifo(app: &App, _lock: &LakeLock) -> Result<(), Failur
         app.settings.credits.policy().map_err(|error| Failure::new(crate::Kind::BadInput, error.to_string()))?;
     let mut book = CreditBook::open(policy, app.as_of, &lots, applied)?;
     let credits = inputs(app, &book, policy, &joined);
-    let taken_over = take_over(app, &mut book, &credits).await?;
-    for period in joined.periods(app).filter(|period| Some(*period) > taken_over) {
+    let published_until = resume(app, &mut book, &credits).await?;
+    for period in joined.periods(app).filter(|period| Some(*period) > published_until) {
         let mut cells = Vec::new();
         if let Some(mut reader) = SpendReader::new(&book, period).filter(|_| detected.has(period)) {
             let mut batches = app.lake.handed_over_stream::<Cell>(run_id, period).await?;
@@ -42,7 +43,7 @@ pub(crate) async fn apply_fifo(app: &App, _lock: &LakeLock) -> Result<(), Failur
         app.lake.hand_over(run_id, Some(period), &applied.consumption).await?;
         app.lake.hand_over(run_id, Some(period), &applied.balances).await?;
     }
-    app.lake.finish_job(run_id, FIFO, &FifoRecord { credits }).await?;
+    app.lake.finish_job(run_id, FIFO, &FifoRecord { credits, published_until }).await?;
     Ok(())
 }
 
@@ -63,25 +64,20 @@ fn inputs(app: &App, book: &CreditBook, policy: Policy, joined: &JoinRecord) -> 
     chain.collect()
 }
 
-/// Hands over what the published run says of the first periods that are made from the same, and takes the book up
-/// after the last of them.
-async fn take_over(
+/// Takes the book up after the last of the first months that the published run made from the same. Says which that is.
+async fn resume(
     app: &App,
     book: &mut CreditBook,
     credits: &BTreeMap<BillingPeriod, String>,
 ) -> Result<Option<BillingPeriod>, Failure> {
-    let (lake, run_id) = (&app.lake, &app.run_id);
+    let lake = &app.lake;
     let published = lake.made_from().await?.credits;
-    let mut last = None;
-    for (period, _) in credits.iter().take_while(|(period, digest)| published.get(period) == Some(*digest)) {
-        let whole = lake.hand_over_published::<CreditConsumption>(run_id, *period).await?
-            && lake.hand_over_published::<CreditBalance>(run_id, *period).await?;
-        if !whole {
-            break;
-        }
-        last = Some(*period);
-    }
-    let Some(period) = last else { return Ok(None) };
-    let balances: Vec<CreditBalance> = lake.handed_over(run_id, last).await?;
-    Ok(last.filter(|_| book.resume(period, &balances)))
+    let draws = lake.published_periods::<CreditConsumption>().await?;
+    let balances = lake.published_periods::<CreditBalance>().await?;
+    let stands = |(period, digest): &(&BillingPeriod, &String)| {
+        published.get(period) == Some(*digest) && draws.contains(period) && balances.contains(period)
+    };
+    let Some((period, _)) = credits.iter().take_while(stands).last() else { return Ok(None) };
+    let balances: Vec<CreditBalance> = lake.published_rows(*period).await?;
+    Ok(book.resume(*period, &balances).then_some(*period))
 }

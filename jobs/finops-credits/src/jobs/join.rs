@@ -23,12 +23,23 @@ pub(crate) async fn join_allocations(app: &App, _lock: &LakeLock) -> Result<Join
         app.lake.finish_job(&app.run_id, JOIN, &record).await?;
         return Ok(record);
     }
+    let periods = detected.periods.iter().map(|of| (of.period, of.fingerprint.clone())).collect();
     // Cells are made on other threads, lots on this one.
-    let (cells, lots) = futures::join!(write_cells(app, &detected, &reference), write_lots(app, &reference, &log));
+    let (cells, lots) = futures::join!(write_cells(app, periods, &reference), write_lots(app, &reference, &log));
     let (first_period, cells) = (first_period(app, &detected, &reference, &lots?), cells?);
     let record = JoinRecord { first_period, cells, run, is_published: false };
     app.lake.finish_job(&app.run_id, JOIN, &record).await?;
     Ok(record)
+}
+
+/// Makes cells as soon as lines have been read. They depend on nothing else, so the job finds them done.
+pub(crate) async fn cells_ahead(
+    app: &App,
+    _lock: &LakeLock,
+    periods: BTreeMap<BillingPeriod, String>,
+) -> Result<(), Failure> {
+    let reference = app.places.reference_files(&app.settings).await?;
+    write_cells(app, periods, &reference).await.map(drop)
 }
 
 /// Hands over what was recorded of each credit: the allocated amounts, the lots, what is wrong, the hierarchy.
@@ -65,34 +76,30 @@ async fn as_published(app: &App, run: &str) -> Result<Option<JoinRecord>, Failur
     Ok(is_published.then_some(record))
 }
 
-/// Hands the cells of all periods over, made anew only where lines or the rules' nodes have changed. Says what they are
-/// made from.
+/// Hands the cells of periods over, made anew only where lines or the rules' nodes have changed. Says what they are made
+/// from.
 async fn write_cells(
     app: &App,
-    detected: &Detected,
+    periods: BTreeMap<BillingPeriod, String>,
     reference: &ReferenceFiles,
 ) -> Result<BTreeMap<BillingPeriod, String>, Failure> {
     let targets = Arc::new(RuleTargets::new(&reference.cost_rules));
     let rules: Vec<_> = reference.cost_rules.iter().map(|rule| (&rule.rule_id, &rule.targets)).collect();
     let rules = made_from(&rules);
-    let digests = detected.periods.iter().map(|of| (of.period, made_from(&(&of.fingerprint, &rules))));
-    let digests: BTreeMap<BillingPeriod, String> = digests.collect();
-    for_each(app, app.settings.threads(), detected.periods.iter().cloned(), |lake, run_id, detected| {
+    let digests = for_each(app, app.settings.threads(), periods, |lake, run_id, (period, fingerprint)| {
         let targets = Arc::clone(&targets);
-        let digest = digests.get(&detected.period).cloned().unwrap_or_default();
+        let digest = made_from(&(&fingerprint, &rules));
         async move {
-            if lake.hand_over_kept_cells(&run_id, detected.period, &digest).await? {
-                return Ok(());
+            if !lake.hand_over_kept_cells(&run_id, period, &digest).await? {
+                let lines = lake.generation_stream::<CostLine>(period, &fingerprint).await?;
+                let rows = lake.hand_over_stream::<Cell>(&run_id, period, cells(lines, targets)).await?;
+                lake.keep_cells(&run_id, period, &digest).await?;
+                tracing::info!(%period, cells = rows, "mapped to nodes");
             }
-            let lines = lake.generation_stream::<CostLine>(detected.period, &detected.fingerprint).await?;
-            let rows = lake.hand_over_stream::<Cell>(&run_id, detected.period, cells(lines, targets)).await?;
-            lake.keep_cells(&run_id, detected.period, &digest).await?;
-            tracing::info!(period = %detected.period, cells = rows, "mapped to nodes");
-            Ok(())
+            Ok((period, digest))
         }
-    })
-    .await?;
-    Ok(digests)
+    });
+    Ok(digests.await?.into_iter().collect())
 }
 
 fn first_period(app: &App, detected: &Detected, reference: &ReferenceFiles, lots: &[LotRow]) -> BillingPeriod {

@@ -17,7 +17,7 @@ use credit_ledger::BillingPeriod;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionContext;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use lake::Lake;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -74,11 +74,13 @@ where
     W: Future<Output = Result<R, Failure>> + Send + 'static,
 {
     let started = items.into_iter().map(|item| work(Arc::clone(&app.lake), app.run_id.clone(), item));
-    futures::stream::iter(started.map(|work| AbortOnDropHandle::new(tokio::spawn(work))))
-        .buffered(at_once)
-        .map(|finished| finished.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
-        .try_collect()
-        .await
+    futures::stream::iter(started.map(apart)).buffered(at_once).try_collect().await
+}
+
+/// Does work on another thread, from now on.
+pub(crate) fn apart<R: Send + 'static>(work: impl Future<Output = R> + Send + 'static) -> impl Future<Output = R> {
+    let working = AbortOnDropHandle::new(tokio::spawn(work));
+    working.map(|done| done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
 }
 
 /// One period of the export in this run.
@@ -169,6 +171,8 @@ impl JoinRecord {
 pub(crate) struct FifoRecord {
     /// What draws and balances of each period are made from.
     pub(crate) credits: BTreeMap<BillingPeriod, String>,
+    /// Draws and balances of the months up to this one are as they are published.
+    pub(crate) published_until: Option<BillingPeriod>,
 }
 
 impl FifoRecord {

@@ -1,8 +1,9 @@
 //! The shell of write-net-cost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use chrono::Datelike;
 use credit_ledger::{BillingPeriod, Money};
 use datafusion::physical_plan::EmptyRecordBatchStream;
 use datafusion::prelude::SessionContext;
@@ -17,8 +18,8 @@ use write_net_cost::net_cost::net_cost;
 use write_net_cost::standing::{self, AsOf, ToDate};
 use write_net_cost::{check, plan, roll_up};
 
-use super::{Detected, FifoRecord, JoinRecord, NET_COST, for_each, made_from, session};
-use crate::commands::summary::Summary;
+use super::{Detected, FifoRecord, JoinRecord, NET_COST, apart, for_each, made_from, session};
+use crate::commands::summary::{CreditsPart, Summary};
 use crate::run::App;
 use crate::{Failure, Kind};
 
@@ -26,7 +27,7 @@ use crate::{Failure, Kind};
 pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Summary, Failure> {
     let (detected, joined, applied) =
         (Detected::of(app).await?, JoinRecord::of(app).await?, FifoRecord::of(app).await?);
-    let made_from =
+    let (made_from, credits) =
         if joined.is_published { take_over(app).await? } else { stage(app, detected.clone(), joined, applied).await? };
     let staged = StagedRun {
         follows: app.lake.published().await?,
@@ -36,14 +37,14 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Summar
         periods: detected.periods.iter().map(staged_period).collect(),
         made_from,
     };
-    let summary = Summary::of(app, &session(app)?, &detected).await?;
+    let summary = Summary::of(app, &session(app)?, &detected, credits).await?;
     app.lake.write_summary(&app.run_id, &summary.digest(app)).await?;
     app.lake.finish_job(&app.run_id, NET_COST, &staged).await?;
     Ok(summary)
 }
 
 /// Stages everything as it is published.
-async fn take_over(app: &App) -> Result<MadeFrom, Failure> {
+async fn take_over(app: &App) -> Result<(MadeFrom, CreditsPart), Failure> {
     let published = app.lake.made_from().await?;
     app.lake.begin_staging(&app.run_id).await?;
     let months = published.tables.keys().copied().map(Some).chain([None]);
@@ -51,30 +52,49 @@ async fn take_over(app: &App) -> Result<MadeFrom, Failure> {
         Ok(lake.stage_all_published(&run_id, period).await?)
     });
     if staged.await?.contains(&false) {
-        let message = "a file of the published run was removed meanwhile; start a new run".to_owned();
-        return Err(Failure::new(Kind::LostRace, message));
+        return Err(removed_meanwhile());
     }
-    Ok(published)
+    Ok((published, CreditsPart::staged(&app.lake, &session(app)?, &app.run_id).await?))
+}
+
+fn removed_meanwhile() -> Failure {
+    let message = "a file of the published run was removed meanwhile; start a new run";
+    Failure::new(Kind::LostRace, message.to_owned())
 }
 
 /// Stages what has changed, takes over the rest, and checks the whole. Says what it is made from.
-async fn stage(app: &App, detected: Detected, joined: JoinRecord, applied: FifoRecord) -> Result<MadeFrom, Failure> {
-    let periods: Vec<_> = joined.periods(app).collect();
+async fn stage(
+    app: &App,
+    detected: Detected,
+    joined: JoinRecord,
+    applied: FifoRecord,
+) -> Result<(MadeFrom, CreditsPart), Failure> {
+    let mut periods: Vec<_> = joined.periods(app).collect();
     let stage = Arc::new(Stage::open(app, detected, joined, applied, &periods).await?);
     app.lake.begin_staging(&app.run_id).await?;
-    // Months are made on other threads, the rest on this one.
+    // What takes longest comes first.
+    periods.sort_by_key(|period| stage.is_published(*period, |made| &made.tables));
     let months = for_each(app, app.periods_at_once(), periods, |lake, run_id, period| {
         let stage = Arc::clone(&stage);
-        async move { stage.period(&lake, &run_id, period).await }
+        async move { Ok((period, stage.period(&lake, &run_id, period).await?)) }
     });
-    let (months, whole_tables) = futures::join!(months, stage.whole_tables(app));
-    let breaches: Vec<String> = months?.into_iter().flatten().collect();
-    whole_tables?;
+    let whole_tables = {
+        let (stage, lake, run_id) = (Arc::clone(&stage), Arc::clone(&app.lake), app.run_id.clone());
+        let near = AsOf { date: app.as_of, expiring_soon_days: app.settings.credits.expiring_soon_days };
+        apart(async move {
+            stage.whole_tables(&lake, &run_id, near).await?;
+            CreditsPart::staged(&lake, &stage.context, &run_id).await
+        })
+    };
+    let (months, credits) = futures::join!(months, whole_tables);
+    let breaches: BTreeMap<BillingPeriod, Vec<String>> = months?.into_iter().collect();
+    let breaches: Vec<String> = breaches.into_values().flatten().collect();
+    let credits = credits?;
     if !breaches.is_empty() {
         let message = format!("the run does not tie out, nothing is published:\n{}", breaches.join("\n"));
         return Err(Failure::new(Kind::CheckFailed, message));
     }
-    Ok(stage.made_from.clone())
+    Ok((stage.made_from.clone(), credits))
 }
 
 fn staged_period(detected: &super::DetectedPeriod) -> StagedPeriod {
@@ -85,7 +105,7 @@ fn staged_period(detected: &super::DetectedPeriod) -> StagedPeriod {
 struct Stage {
     context: SessionContext,
     detected: Detected,
-    reference: ReferenceFiles,
+    reference: Arc<ReferenceFiles>,
     register: Vec<RegisteredCredit>,
     applied: Vec<AppliedByAws>,
     allocated: Vec<AllocatedCredit>,
@@ -94,6 +114,8 @@ struct Stage {
     /// What AWS applied of credits that wait, by period and currency.
     waiting: BTreeMap<BillingPeriod, BTreeMap<String, Money>>,
     made_from: MadeFrom,
+    /// Draws and balances of the months up to this one are as they are published.
+    published_until: Option<BillingPeriod>,
     /// What the published run was made from.
     published: MadeFrom,
 }
@@ -108,8 +130,15 @@ impl Stage {
     ) -> Result<Self, Failure> {
         let (lake, run_id) = (&app.lake, &app.run_id);
         let register = detected.register.clone();
+        let published_until = applied.published_until;
         let balances = for_each(app, app.periods_at_once(), periods.to_vec(), |lake, run_id, period| async move {
-            Ok((period, lake.handed_over(&run_id, Some(period)).await?))
+            let is_published = Some(period) <= published_until;
+            let rows = if is_published {
+                lake.published_rows(period).await?
+            } else {
+                lake.handed_over(&run_id, Some(period)).await?
+            };
+            Ok((period, rows))
         });
         let mut stage = Self {
             context: session(app)?,
@@ -127,6 +156,7 @@ impl Stage {
                 register,
                 run: joined.run,
             },
+            published_until,
             published: lake.made_from().await?,
             waiting: BTreeMap::new(),
         };
@@ -137,21 +167,24 @@ impl Stage {
 
     /// What the tables of each period are made from.
     fn inputs(&self) -> BTreeMap<BillingPeriod, String> {
-        let known: BTreeMap<&str, &RegisteredCredit> =
+        let known: HashMap<&str, &RegisteredCredit> =
             self.register.iter().map(|credit| (credit.credit_key.as_str(), credit)).collect();
         let inputs = self.made_from.credits.iter().map(|(period, credits)| {
             let budgets: Vec<_> = self.budgets(*period).collect();
-            let applied: Vec<_> = self.applied.iter().filter(|row| row.billing_period == *period).collect();
+            // What AWS applied and what the export adds up to come with the lines, which `credits` stands for.
+            let applied = self.applied.iter().filter(|row| row.billing_period == *period);
             let issued: Vec<_> = applied
-                .iter()
                 .filter_map(|row| known.get(row.credit_key.as_str()))
-                .map(|credit| (&credit.currency, credit.issue_date))
+                .map(|credit| (&credit.currency, credit.issue_date.num_days_from_ce()))
                 .collect();
-            let export: Vec<_> = self.export.iter().filter(|row| row.billing_period == *period).collect();
-            let waiting = self.waiting.get(period);
-            (*period, made_from(&(credits, budgets, applied, issued, export, waiting)))
+            (*period, made_from(&(credits, budgets, issued, self.waiting.get(period))))
         });
         inputs.collect()
+    }
+
+    /// True where something is made from the same as in the published run.
+    fn is_published(&self, period: BillingPeriod, of: fn(&MadeFrom) -> &BTreeMap<BillingPeriod, String>) -> bool {
+        of(&self.published).get(&period) == of(&self.made_from).get(&period)
     }
 
     fn budgets(&self, period: BillingPeriod) -> impl Iterator<Item = &Budget> {
@@ -160,14 +193,18 @@ impl Stage {
 
     /// Stages one period of the partitioned tables. Says what does not tie out.
     async fn period(&self, lake: &Lake, run_id: &str, period: BillingPeriod) -> Result<Vec<String>, Failure> {
-        lake.stage_handed_over::<CreditConsumption>(run_id, Some(period)).await?;
-        lake.stage_handed_over::<CreditBalance>(run_id, Some(period)).await?;
-        let same = |of: fn(&MadeFrom) -> &BTreeMap<BillingPeriod, String>| {
-            of(&self.published).get(&period) == of(&self.made_from).get(&period)
-        };
-        let net_cost_stands = same(|made| &made.credits) && lake.stage_published::<NetCost>(run_id, period).await?;
+        if Some(period) > self.published_until {
+            lake.stage_handed_over::<CreditConsumption>(run_id, Some(period)).await?;
+            lake.stage_handed_over::<CreditBalance>(run_id, Some(period)).await?;
+        } else if !lake.stage_published::<CreditConsumption>(run_id, period).await?
+            || !lake.stage_published::<CreditBalance>(run_id, period).await?
+        {
+            return Err(removed_meanwhile());
+        }
+        let net_cost_stands =
+            self.is_published(period, |made| &made.credits) && lake.stage_published::<NetCost>(run_id, period).await?;
         if net_cost_stands
-            && same(|made| &made.tables)
+            && self.is_published(period, |made| &made.tables)
             && lake.stage_published::<CreditImpact>(run_id, period).await?
             && lake.stage_published::<NetCostSummary>(run_id, period).await?
             && lake.stage_published::<Reconciliation>(run_id, period).await?
@@ -189,7 +226,7 @@ impl Stage {
         } else {
             Box::pin(EmptyRecordBatchStream::new(Cell::TABLE.schema()))
         };
-        let draws = lake.handed_over_stream::<CreditConsumption>(run_id, period).await?;
+        let draws = lake.staged_stream::<CreditConsumption>(run_id, period).await?;
         lake.stage_stream::<NetCost>(run_id, period, net_cost(cells, draws)).await?;
         Ok(())
     }
@@ -219,15 +256,13 @@ impl Stage {
     }
 
     /// Stages the tables that are not partitioned.
-    async fn whole_tables(&self, app: &App) -> Result<(), Failure> {
+    async fn whole_tables(&self, lake: &Lake, run_id: &str, near: AsOf) -> Result<(), Failure> {
         let mut positions: BTreeMap<String, ToDate> = BTreeMap::new();
         for month in self.balances.values() {
             standing::add_month(&mut positions, month)?;
         }
-        let (lake, run_id, as_of) = (&app.lake, &app.run_id, app.as_of);
-        let near = AsOf { date: as_of, expiring_soon_days: app.settings.credits.expiring_soon_days };
         lake.stage(run_id, None, &standing::credits(&self.register, &self.allocated, &positions, near)?).await?;
-        lake.stage(run_id, None, &standing::queue(&self.register, &self.allocated, as_of)).await?;
+        lake.stage(run_id, None, &standing::queue(&self.register, &self.allocated, near.date)).await?;
         lake.stage_handed_over::<AllocationIssue>(run_id, None).await?;
         lake.stage_handed_over::<HierarchyRow>(run_id, None).await?;
         Ok(())

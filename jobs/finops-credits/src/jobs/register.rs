@@ -1,6 +1,7 @@
 //! The register of credits: made from the credit lines of all periods, or taken over where nothing it is made from changed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::NaiveTime;
 use credit_ledger::BillingPeriod;
@@ -10,7 +11,7 @@ use join_allocations::entry::{Recording, revisions};
 use lake::{Generation, LogSnapshot, ReferenceFiles};
 use schemas::tables::{AllocationLogRow, CreditLine, CreditLogRow};
 
-use super::{for_each, made_from};
+use super::{apart, for_each, made_from};
 use crate::Failure;
 use crate::run::App;
 
@@ -19,20 +20,23 @@ pub(crate) async fn hand_over(
     app: &App,
     reference: &ReferenceFiles,
     generations: &BTreeMap<BillingPeriod, Generation>,
+    known: KnownHistory,
     last: BillingPeriod,
 ) -> Result<String, Failure> {
     let lines: Vec<_> = generations.iter().map(|(period, generation)| (period, &generation.fingerprint)).collect();
     let inputs = |logs: &LogStates| made_from(&(last, &lines, logs.credits.id, logs.allocations.id));
     let before = LogStates::of(app).await?;
-    let known = inputs(&before);
-    if !takes_over(app, reference).await? && app.lake.hand_over_kept_register(&app.run_id, &known).await? {
-        return Ok(known);
+    let wanted = inputs(&before);
+    if !takes_over(app, reference).await? && app.lake.hand_over_kept_register(&app.run_id, &wanted).await? {
+        return Ok(wanted);
     }
-    let appended = make(app, reference, generations, last).await?;
+    let logs = Logs::read(app);
+    let history = credit_history(app, generations, known, last).await?;
+    let appended = make(app, reference, &history, logs.await?).await?;
     let after = LogStates::of(app).await?;
     if !after.follow(&before, appended) {
         // Somebody recorded something meanwhile: who knows whether the register has it.
-        return Ok(known);
+        return Ok(wanted);
     }
     let made = inputs(&after);
     app.lake.keep_register(&app.run_id, &made).await?;
@@ -65,47 +69,87 @@ impl LogStates {
     }
 }
 
+/// What was recorded of credits.
+struct Logs {
+    credits: Vec<CreditLogRow>,
+    allocations: Vec<AllocationLogRow>,
+}
+
+impl Logs {
+    /// Reads them on other threads, from now on.
+    fn read(app: &App) -> impl Future<Output = Result<Self, Failure>> + use<> {
+        let (for_credits, for_allocations) = (Arc::clone(&app.lake), Arc::clone(&app.lake));
+        let credits = apart(async move { for_credits.logs().read().await });
+        let allocations = apart(async move { for_allocations.logs().read().await });
+        async { Ok(Self { credits: credits.await?, allocations: allocations.await? }) }
+    }
+}
+
 /// True where the lake is to take allocations over from the reference folder.
 async fn takes_over(app: &App, reference: &ReferenceFiles) -> Result<bool, Failure> {
     Ok(!reference.allocations.is_empty() && app.lake.logs().read::<AllocationLogRow>().await?.is_empty())
 }
 
-async fn make(
-    app: &App,
-    reference: &ReferenceFiles,
-    generations: &BTreeMap<BillingPeriod, Generation>,
-    last: BillingPeriod,
-) -> Result<Appended, Failure> {
-    let history = credit_history(app, generations, last).await?;
-    let log: Vec<CreditLogRow> = app.lake.logs().read().await?;
-    let allocations: Vec<AllocationLogRow> = app.lake.logs().read().await?;
-    let register = register(&history, &log, &allocations)?;
-    let changes = journal(&register, &log, &app.run_id, app.now);
+async fn make(app: &App, reference: &ReferenceFiles, history: &CreditHistory, logs: Logs) -> Result<Appended, Failure> {
+    let register = register(history, &logs.credits, &logs.allocations)?;
+    let changes = journal(&register, &logs.credits, &app.run_id, app.now);
     app.lake.logs().append(&changes).await?;
-    let taken = if allocations.is_empty() { take_over(app, reference, &register).await? } else { 0 };
-    app.lake.hand_over(&app.run_id, None, &register.credits).await?;
-    app.lake.hand_over(&app.run_id, None, &register.applied).await?;
+    let taken = if logs.allocations.is_empty() { take_over(app, reference, &register).await? } else { 0 };
+    let Register { credits, applied } = register;
+    let (lake, run_id) = (Arc::clone(&app.lake), app.run_id.clone());
+    let credits = apart(async move { lake.hand_over(&run_id, None, &credits).await });
+    app.lake.hand_over(&app.run_id, None, &applied).await?;
+    credits.await?;
     Ok(Appended { credits: !changes.is_empty(), allocations: taken > 0 })
 }
 
-/// What the credit lines of the generations say, up to a period.
+/// What the credit lines of some generations say.
+pub(crate) struct KnownHistory {
+    /// Their fingerprints.
+    of: BTreeMap<BillingPeriod, String>,
+    history: CreditHistory,
+}
+
+impl KnownHistory {
+    pub(crate) fn none(last: BillingPeriod) -> Self {
+        Self { of: BTreeMap::new(), history: CreditHistory::until(last) }
+    }
+
+    /// Reads what the credit lines of these generations say, up to a period.
+    pub(crate) async fn read(
+        app: &App,
+        generations: BTreeMap<BillingPeriod, String>,
+        last: BillingPeriod,
+    ) -> Result<Self, Failure> {
+        let threads = app.settings.threads();
+        let histories = for_each(app, threads, generations.clone(), |lake, _, (period, fingerprint)| async move {
+            let mut history = CreditHistory::until(last);
+            let mut lines = lake.generation_stream::<CreditLine>(period, &fingerprint).await?;
+            while let Some(lines) = lines.try_next().await? {
+                history.add(period, &lines)?;
+            }
+            Ok(history)
+        });
+        let mut history = CreditHistory::until(last);
+        histories.await?.into_iter().for_each(|of_period| history.merge(of_period));
+        Ok(Self { of: generations, history })
+    }
+}
+
+/// What the credit lines of all generations say; what is not known yet is read.
 pub(crate) async fn credit_history(
     app: &App,
     generations: &BTreeMap<BillingPeriod, Generation>,
+    known: KnownHistory,
     last: BillingPeriod,
 ) -> Result<CreditHistory, Failure> {
-    let periods = generations.iter().map(|(period, generation)| (*period, generation.fingerprint.clone()));
-    let histories = for_each(app, app.settings.threads(), periods, |lake, _, (period, fingerprint)| async move {
-        let mut history = CreditHistory::until(last);
-        let mut lines = lake.generation_stream::<CreditLine>(period, &fingerprint).await?;
-        while let Some(lines) = lines.try_next().await? {
-            history.add(period, &lines)?;
-        }
-        Ok(history)
-    });
-    let mut all = CreditHistory::until(last);
-    histories.await?.into_iter().for_each(|history| all.merge(history));
-    Ok(all)
+    let current = |period| generations.get(period).map(|generation| &generation.fingerprint);
+    let stands = known.of.iter().all(|(period, fingerprint)| current(period) == Some(fingerprint));
+    let KnownHistory { of, mut history } = if stands { known } else { KnownHistory::none(last) };
+    let unknown = generations.iter().filter(|(period, _)| !of.contains_key(period));
+    let unknown = unknown.map(|(period, generation)| (*period, generation.fingerprint.clone())).collect();
+    history.merge(KnownHistory::read(app, unknown, last).await?.history);
+    Ok(history)
 }
 
 /// A lake whose log is still empty takes over `allocations.csv` of the reference folder, once. Rows that do not say
