@@ -62,6 +62,7 @@ impl CountedFile {
     ) -> Result<Self, DetectError> {
         let open = OpenFile::open(store, file).await?;
         let layout = layout(&file.path, &open.names, rules, cost, currency_is_set)?;
+        let open = open.of_columns(&layout.projection)?;
         Ok(Self { open, layout: Arc::new(layout), census })
     }
 }

@@ -199,15 +199,16 @@ impl PartitionStream for Lines {
                         }
                     }
                     if state.cells.are_many() {
-                        for cells in state.cells.drain() {
+                        for cells in state.cells.batches() {
                             yield cells?;
                         }
+                        state.cells.clear();
                     }
                 }
                 shared.progress.bytes.fetch_add(file.open.part_bytes(part.part), Ordering::Relaxed);
             }
             shared.add(state.take_tally());
-            for cells in state.cells.drain() {
+            for cells in state.cells.batches() {
                 yield cells?;
             }
         };

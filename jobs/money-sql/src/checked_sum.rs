@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Decimal128Type, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::functions_aggregate::sum::sum_udaf;
@@ -91,10 +92,10 @@ const LIMITS: [u128; 39] = {
     limits
 };
 
-fn add(sum: Option<i128>, units: i128, precision: u8) -> Result<Option<i128>> {
+fn add(sum: i128, units: i128, precision: u8) -> Result<i128> {
     let limit = LIMITS.get(usize::from(precision)).copied().unwrap_or(u128::MAX);
-    match sum.unwrap_or(0).checked_add(units).filter(|sum| sum.unsigned_abs() < limit) {
-        Some(sum) => Ok(Some(sum)),
+    match sum.checked_add(units).filter(|sum| sum.unsigned_abs() < limit) {
+        Some(sum) => Ok(sum),
         None => exec_err!("SUM of money overflows {precision} digits"),
     }
 }
@@ -117,7 +118,7 @@ struct Total {
 impl Accumulator for Total {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         for units in column(values)?.iter().flatten() {
-            self.units = add(self.units, units, self.precision)?;
+            self.units = Some(add(self.units.unwrap_or(0), units, self.precision)?);
         }
         Ok(())
     }
@@ -128,7 +129,7 @@ impl Accumulator for Total {
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         for units in column(values)?.iter().flatten() {
-            self.units = add(self.units, -units, self.precision)?;
+            self.units = Some(add(self.units.unwrap_or(0), -units, self.precision)?);
         }
         Ok(())
     }
@@ -150,10 +151,14 @@ impl Accumulator for Total {
     }
 }
 
+/// The sum of no value: no amount, as it has too many digits.
+const NOTHING: i128 = i128::MAX;
+
 /// One sum per group; null until a value comes.
 #[derive(Debug)]
 struct Totals {
-    units: Vec<Option<i128>>,
+    /// [`NOTHING`] for null.
+    units: Vec<i128>,
     precision: u8,
     scale: i8,
 }
@@ -166,19 +171,22 @@ impl GroupsAccumulator for Totals {
         opt_filter: Option<&BooleanArray>,
         total_num_groups: usize,
     ) -> Result<()> {
-        self.units.resize(total_num_groups, None);
+        self.units.resize(total_num_groups, NOTHING);
         let amounts = column(values)?;
-        for (row, (units, group)) in amounts.iter().zip(group_indices).enumerate() {
+        for (row, (units, group)) in amounts.values().iter().zip(group_indices).enumerate() {
             let kept = opt_filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
-            if let (Some(units), Some(sum), true) = (units, self.units.get_mut(*group), kept) {
-                *sum = add(*sum, units, self.precision)?;
+            if let (true, true, Some(sum)) = (kept, amounts.is_valid(row), self.units.get_mut(*group)) {
+                let before = if *sum == NOTHING { 0 } else { *sum };
+                *sum = add(before, *units, self.precision)?;
             }
         }
         Ok(())
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let sums: Decimal128Array = emit_to.take_needed(&mut self.units).into_iter().collect();
+        let sums = emit_to.take_needed(&mut self.units);
+        let nulls: NullBuffer = sums.iter().map(|sum| *sum != NOTHING).collect();
+        let sums = Decimal128Array::try_new(sums.into(), Some(nulls).filter(|nulls| nulls.null_count() > 0))?;
         Ok(Arc::new(sums.with_precision_and_scale(self.precision, self.scale)?))
     }
 
@@ -202,15 +210,17 @@ impl GroupsAccumulator for Totals {
 
     /// Each amount is the sum of its own row: rows that are mostly groups of one need no table.
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let amounts = column(values)?.iter().enumerate().map(|(row, units)| {
-            let kept = opt_filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
-            units.filter(|_| kept)
-        });
-        let amounts: Decimal128Array = amounts.collect();
+        let amounts = match opt_filter {
+            None => column(values)?.clone(),
+            Some(filter) => {
+                let rows = column(values)?.iter().zip(filter);
+                rows.map(|(units, kept)| units.filter(|_| kept == Some(true))).collect()
+            }
+        };
         Ok(vec![Arc::new(amounts.with_precision_and_scale(self.precision, self.scale)?)])
     }
 
     fn size(&self) -> usize {
-        self.units.capacity() * size_of::<Option<i128>>()
+        self.units.capacity() * size_of::<i128>()
     }
 }

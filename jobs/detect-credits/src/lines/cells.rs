@@ -92,14 +92,17 @@ impl Cells {
         self.keys.len() >= MOST
     }
 
-    /// Hands on all cells, batch by batch.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> + use<> {
-        let (keys, sums) = (std::mem::take(&mut self.keys), std::mem::take(&mut self.sums));
-        self.positions = HashTable::new();
-        (0..keys.len()).step_by(ROWS_PER_BATCH).map(move |first| {
-            let rows = first..keys.len().min(first + ROWS_PER_BATCH);
-            batch(keys.get(rows.clone()).unwrap_or_default(), sums.get(rows).unwrap_or_default())
-        })
+    /// All cells, batch by batch.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> {
+        let batches = self.keys.chunks(ROWS_PER_BATCH).zip(self.sums.chunks(ROWS_PER_BATCH));
+        batches.map(|(keys, sums)| batch(keys, sums))
+    }
+
+    /// Forgets the cells that were handed on. Their memory is there for the next ones.
+    pub(crate) fn clear(&mut self) {
+        self.positions.clear();
+        self.keys.clear();
+        self.sums.clear();
     }
 }
 

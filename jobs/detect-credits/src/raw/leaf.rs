@@ -79,6 +79,7 @@ impl Leaf {
     pub(super) fn read(&mut self, levels: usize, codes: &mut Vec<i32>) -> Result<()> {
         self.left -= levels;
         self.defined.clear();
+        codes.reserve(levels);
         self.definitions.are(self.most_definition, levels, &mut self.defined)?;
         let first = codes.len();
         for (are_defined, levels) in &self.defined {
@@ -177,7 +178,11 @@ fn levels_of(rest: &mut Bytes, most: i32, length: Option<u32>) -> Result<Hybrid>
 }
 
 fn dictionary(page: &Bytes, values: u32) -> Result<StringArray> {
-    let (mut rest, mut bounds, mut texts) = (page.clone(), vec![0], Vec::with_capacity(page.len()));
+    // Each entry says its length in four bytes: a damaged page names no more of them than it can hold.
+    let most = page.len() / 4;
+    let mut bounds = Vec::with_capacity(most.min(usize::try_from(values).unwrap_or(most)) + 1);
+    bounds.push(0);
+    let (mut rest, mut texts) = (page.clone(), Vec::with_capacity(page.len()));
     for _ in 0..values {
         let length = take_length(&mut rest)?;
         texts.extend_from_slice(&take(&mut rest, length)?);

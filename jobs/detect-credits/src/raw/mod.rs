@@ -1,6 +1,7 @@
 //! Files of the export as batches of the wanted columns.
 
 mod chunks;
+mod footer;
 mod hybrid;
 mod leaf;
 mod maps;
@@ -11,22 +12,20 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, Field, Fields, Schema};
+use arrow::datatypes::DataType;
 use credit_ledger::BillingPeriod;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
 use parquet::errors::ParquetError;
 
 use crate::DetectError;
 use crate::error::bad_file;
 use crate::listing::{ExportFile, FileKind, object_path};
-use crate::values::{
-    AmountColumn, DayColumn, MapColumn, PeriodMemo, RealMap, TextColumn, TypeMismatch, dictionary_of_text,
-};
+use crate::values::{AmountColumn, DayColumn, MapColumn, PeriodMemo, RealMap, TextColumn, TypeMismatch};
 use row_group::RowGroup;
 
 const ROWS_PER_BATCH: usize = 8192;
@@ -38,24 +37,8 @@ pub(crate) struct OpenFile {
     /// Column names as the file spells them.
     pub(crate) names: Vec<String>,
     parquet: Option<ArrowReaderMetadata>,
-}
-
-/// The column with text as it lies in the file: numbers of dictionary entries, inside maps too.
-fn with_coded_text(field: &Field) -> Field {
-    let coded = match field.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => dictionary_of_text(),
-        DataType::Dictionary(_, entries) if entries.is_string() => dictionary_of_text(),
-        DataType::Map(entries, sorted) => match entries.data_type() {
-            DataType::Struct(pair) => {
-                let pair: Fields = pair.iter().map(|field| Arc::new(with_coded_text(field))).collect();
-                let entries = entries.as_ref().clone().with_data_type(DataType::Struct(pair));
-                DataType::Map(Arc::new(entries), *sorted)
-            }
-            _ => return field.clone(),
-        },
-        _ => return field.clone(),
-    };
-    field.clone().with_data_type(coded)
+    /// Of each part, with all its columns.
+    part_bytes: Vec<u64>,
 }
 
 /// Rows as they stand in the file.
@@ -119,17 +102,30 @@ impl OpenFile {
         if file.kind == FileKind::Parquet {
             let mut reader = parquet_reader(store, file);
             let metadata = reader.get_metadata(None).await.map_err(|error| parquet_error(&file.path, error))?;
-            let plain = ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new());
-            let plain = plain.map_err(|error| parquet_error(&file.path, error))?;
-            let coded: Fields = plain.schema().fields().iter().map(|field| Arc::new(with_coded_text(field))).collect();
-            let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(coded)));
-            let metadata = ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options);
-            let metadata = metadata.map_err(|error| parquet_error(&file.path, error))?;
+            let metadata = footer::coded(metadata).map_err(|error| parquet_error(&file.path, error))?;
             let names = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
-            return Ok(Self { file: file.clone(), names, parquet: Some(metadata) });
+            let groups = metadata.metadata().row_groups().iter();
+            let part_bytes = groups.map(|group| group.compressed_size().unsigned_abs()).collect();
+            return Ok(Self { file: file.clone(), names, parquet: Some(metadata), part_bytes });
         }
         let names = text::header(store, file).await?;
-        Ok(Self { file: file.clone(), names, parquet: None })
+        Ok(Self { file: file.clone(), names, parquet: None, part_bytes: vec![file.size] })
+    }
+
+    /// Forgets all of a footer but the wanted columns.
+    pub(crate) fn of_columns(mut self, wanted: &[String]) -> Result<Self, DetectError> {
+        if let Some(whole) = &self.parquet {
+            let roots = self.roots(wanted).collect();
+            let kept = footer::of_columns(whole, &roots).map_err(|error| parquet_error(&self.file.path, error))?;
+            self.names = kept.schema().fields().iter().map(|field| field.name().clone()).collect();
+            self.parquet = Some(kept);
+        }
+        Ok(self)
+    }
+
+    /// Where the wanted columns of a Parquet file are.
+    fn roots(&self, wanted: &[String]) -> impl Iterator<Item = usize> {
+        wanted.iter().filter_map(|name| self.names.iter().position(|column| column == name))
     }
 
     /// The parts that can be read apart: row groups of a Parquet file, a text file as a whole.
@@ -167,8 +163,7 @@ impl OpenFile {
 
     /// Bytes of one part.
     pub(crate) fn part_bytes(&self, part: usize) -> u64 {
-        let group = self.parquet.as_ref().and_then(|metadata| metadata.metadata().row_groups().get(part));
-        group.map_or(self.file.size, |group| group.compressed_size().unsigned_abs())
+        self.part_bytes.get(part).copied().unwrap_or_default()
     }
 
     /// The wanted columns of one part.
@@ -177,8 +172,7 @@ impl OpenFile {
             let last = |name| self.names.iter().rposition(|column| column == name);
             return text::read(store, &self.file, wanted.iter().filter_map(last).collect());
         };
-        let first = |name| self.names.iter().position(|column| column == name);
-        let group = RowGroup { metadata, part, roots: wanted.iter().filter_map(first).collect() };
+        let group = RowGroup { metadata, part, roots: self.roots(wanted).collect() };
         let (store, file) = (Arc::clone(store), self.file.clone());
         let batches = async move {
             let batches = group.open(&store, &file).await?;
