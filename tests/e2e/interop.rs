@@ -228,12 +228,9 @@ fn bad_allocations_that_pyiceberg_appends_are_listed_and_leave_their_credits_wai
     assert_eq!(shop.rows("SELECT count(*) FROM credit_consumption"), ["0"]);
 }
 
-#[test]
-fn issue_date_that_pyiceberg_sets_by_hand_is_kept() {
-    let shop = Shop::new();
-    shop.succeed(&["run"]);
-    shop.change();
-    let rows = parsed(&finish(&mut script(&shop, "logs.py", &["rows", "credits_log"])));
+/// By hand: January 15th.
+fn set_issue_date_of_b(shop: &Shop) {
+    let rows = parsed(&finish(&mut script(shop, "logs.py", &["rows", "credits_log"])));
     let of_b = rows.as_array().expect("rows").iter().find(|row| row["promotion_code"] == "Credit B");
     let mut row = of_b.expect("credit B").clone();
     assert_eq!((&row["revision"], &row["issue_date"]), (&json!(1), &json!("2026-02-28")));
@@ -241,7 +238,26 @@ fn issue_date_that_pyiceberg_sets_by_hand_is_kept() {
         row[column] = json!(value);
     }
     row["revision"] = json!(2);
-    append(&shop, "credits_log", &json!([row]));
+    append(shop, "credits_log", &json!([row]));
+}
+
+#[test]
+fn issue_date_that_pyiceberg_sets_by_hand_shows_in_months_whose_lines_have_not_changed() {
+    let shop = Shop::new();
+    shop.succeed(&["run"]);
+    let issued = "SELECT billing_period, issue_period FROM credit_impact WHERE credit_key LIKE '%Credit B%'";
+    assert_eq!(shop.rows(issued), ["2026-03,2026-02"]);
+    set_issue_date_of_b(&shop);
+    shop.succeed(&["run"]);
+    assert_eq!(shop.rows(issued), ["2026-03,2026-01"], "nobody has allocated it");
+}
+
+#[test]
+fn issue_date_that_pyiceberg_sets_by_hand_is_kept() {
+    let shop = Shop::new();
+    shop.succeed(&["run"]);
+    shop.change();
+    set_issue_date_of_b(&shop);
     for _ in 0..2 {
         shop.succeed(&["run"]);
         let columns = "issue_date, issue_date_source, issue_period, first_cur_date";

@@ -36,6 +36,8 @@ const PART: &str = "part-0.parquet";
 /// Rows handed to the writer at once: fixed, so that the bytes do not depend on how a plan cut its batches.
 const ROWS_PER_WRITE: usize = 8192;
 const ROWS_PER_GROUP: usize = 131_072;
+/// Bytes of a page before it is compressed. Each column holds one while it is written or read.
+const BYTES_PER_PAGE: usize = 256 << 10;
 
 /// The lake's files.
 #[derive(Debug, Clone)]
@@ -57,6 +59,7 @@ fn writer_properties(place: Place) -> Result<WriterProperties, LakeError> {
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_statistics_enabled(statistics)
         .set_max_row_group_row_count(Some(ROWS_PER_GROUP))
+        .set_data_page_size_limit(BYTES_PER_PAGE)
         .set_data_page_row_count_limit(ROWS_PER_GROUP)
         .build())
 }

@@ -41,3 +41,23 @@ async fn sums_below_that_are_exact_and_null_only_without_values() {
     let sql = format!("SELECT sum(v) FILTER (WHERE k = 1 AND v > 1) {from} GROUP BY k ORDER BY k");
     assert_eq!(first(&sql).await.unwrap(), "5.0000000000,");
 }
+
+#[tokio::test]
+async fn many_groups_of_one_row_have_sums_of_the_same_type_and_nulls_as_few_groups() {
+    let rows = "SELECT value * 7919 % 50021 AS k, CAST(value AS DECIMAL(20, 2)) AS v FROM generate_series(1, 50000)";
+    let sums = format!("SELECT k, sum(v) FILTER (WHERE v % 2 = 0) AS s, sum(v) AS whole FROM ({rows}) GROUP BY k");
+    assert_eq!(first(&format!("SELECT count(*) FROM ({sums}) WHERE s IS NULL")).await.unwrap(), "25000");
+    assert_eq!(first(&format!("SELECT sum(s) FROM ({sums})")).await.unwrap(), "625025000.00");
+    assert_eq!(first(&format!("SELECT sum(whole) FROM ({sums})")).await.unwrap(), "1250025000.00");
+    assert_eq!(
+        first(&format!("SELECT DISTINCT arrow_typeof(whole) FROM ({sums})")).await.unwrap(),
+        "Decimal128(30, 2)"
+    );
+}
+
+#[tokio::test]
+async fn nulls_among_the_values_of_a_group_do_not_count() {
+    let values = "(1, NULL), (2, NULL), (1, 3.00), (1, NULL), (2, NULL), (1, -1.00)";
+    let sql = format!("SELECT sum(v) FROM (VALUES {values}) AS t(k, v) GROUP BY k ORDER BY k");
+    assert_eq!(first(&sql).await.unwrap(), "2.00,");
+}

@@ -14,7 +14,7 @@ use super::{Measures, schema};
 use crate::names::NO_NAME;
 
 /// Cells a partition holds before it hands them on: a bound on its memory.
-const MOST: usize = 32_768;
+const MOST: usize = 16_384;
 /// Rows of a batch of cells.
 const ROWS_PER_BATCH: usize = 8192;
 

@@ -181,9 +181,12 @@ mod tests {
             builder.append(map.is_some()).unwrap();
         }
         let blank_free: StringArray = texts.iter().map(|text| Some(text.clone().unwrap_or_default())).collect();
-        let columns: [(&str, ArrayRef, bool); 3] = [
+        let map: ArrayRef = Arc::new(builder.finish());
+        let columns: [(&str, ArrayRef, bool); 5] = [
+            ("unwanted map", Arc::clone(&map), true),
             ("text", Arc::new(texts.iter().cloned().collect::<StringArray>()), true),
-            ("map", Arc::new(builder.finish()), true),
+            ("map", map, true),
+            ("unwanted", Arc::new(blank_free.clone()), false),
             ("required", Arc::new(blank_free), false),
         ];
         let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
@@ -207,10 +210,16 @@ mod tests {
         let path = "x.parquet".to_owned();
         let file = ExportFile { size: bytes.len() as u64, path, version: String::new(), kind: FileKind::Parquet };
         store.put(&object_path(&file.path), PutPayload::from(bytes)).await.unwrap();
-        let open = OpenFile::open(&store, &file).await?;
+        let whole = OpenFile::open(&store, &file).await?;
         let wanted = ["required", "map", "text"].map(str::to_owned);
+        let open = whole.clone().of_columns(&wanted)?;
+        assert_eq!(
+            (&open.names[..], open.parts()),
+            (&["text", "map", "required"].map(str::to_owned)[..], whole.parts())
+        );
         let mut lines = Lines::default();
         for part in open.parts() {
+            assert_eq!(open.part_bytes(part), whole.part_bytes(part), "with what is not wanted");
             let batches: Vec<RawBatch> = open.read(&store, part, &wanted).try_collect().await?;
             for RawBatch { columns, rows, .. } in batches {
                 lines.from_pages = columns.iter().filter(|column| !matches!(column, RawColumn::Array(_))).count();

@@ -7,7 +7,7 @@ use chrono::Datelike;
 use credit_ledger::{BillingPeriod, Money};
 use datafusion::physical_plan::EmptyRecordBatchStream;
 use datafusion::prelude::SessionContext;
-use lake::{Lake, LakeLock, MadeFrom, ReferenceFiles, StagedPeriod, StagedRun};
+use lake::{Lake, LakeError, LakeLock, MadeFrom, ReferenceFiles, StagedPeriod, StagedRun};
 use schemas::TableRow;
 use schemas::reference::Budget;
 use schemas::tables::{
@@ -101,6 +101,12 @@ fn staged_period(detected: &super::DetectedPeriod) -> StagedPeriod {
     StagedPeriod { billing_period: detected.period, fingerprint: detected.fingerprint.clone(), lines: detected.lines }
 }
 
+/// Reads a table that an earlier job handed over on another thread, from now on.
+fn handed_over<R: TableRow + Send + 'static>(app: &App) -> impl Future<Output = Result<Vec<R>, LakeError>> + use<R> {
+    let (lake, run_id) = (Arc::clone(&app.lake), app.run_id.clone());
+    apart(async move { lake.handed_over(&run_id, None).await })
+}
+
 /// Everything the tables are made of.
 struct Stage {
     context: SessionContext,
@@ -128,8 +134,7 @@ impl Stage {
         applied: FifoRecord,
         periods: &[BillingPeriod],
     ) -> Result<Self, Failure> {
-        let (lake, run_id) = (&app.lake, &app.run_id);
-        let register = detected.register.clone();
+        let (register, applied_by_aws, allocated) = (handed_over(app), handed_over(app), handed_over(app));
         let published_until = applied.published_until;
         let balances = for_each(app, app.periods_at_once(), periods.to_vec(), |lake, run_id, period| async move {
             let is_published = Some(period) <= published_until;
@@ -142,22 +147,22 @@ impl Stage {
         });
         let mut stage = Self {
             context: session(app)?,
-            detected,
             reference: app.places.reference_files(&app.settings).await?,
-            register: lake.handed_over(run_id, None).await?,
-            applied: lake.handed_over(run_id, None).await?,
-            allocated: lake.handed_over(run_id, None).await?,
-            export: lake.handed_over(run_id, None).await?,
+            register: register.await?,
+            applied: applied_by_aws.await?,
+            allocated: allocated.await?,
+            export: app.lake.handed_over(&app.run_id, None).await?,
             balances: balances.await?.into_iter().collect(),
             made_from: MadeFrom {
                 cells: joined.cells,
                 credits: applied.credits,
                 tables: BTreeMap::new(),
-                register,
+                register: detected.register.clone(),
                 run: joined.run,
             },
+            detected,
             published_until,
-            published: lake.made_from().await?,
+            published: app.lake.made_from().await?,
             waiting: BTreeMap::new(),
         };
         stage.waiting = check::waiting_credits(&stage.register, &stage.allocated, &stage.applied)?;
