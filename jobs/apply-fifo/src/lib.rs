@@ -10,7 +10,7 @@
 
 mod spend;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::NaiveDate;
 use credit_ledger::{
@@ -50,6 +50,7 @@ pub enum FifoError {
 #[derive(Debug)]
 pub struct CreditBook {
     ledger: Ledger,
+    /// Of credits that have lots.
     aws_applied: BTreeMap<(BillingPeriod, String), Money>,
 }
 
@@ -63,7 +64,7 @@ pub struct AppliedPeriod {
 }
 
 impl CreditBook {
-    /// Opens the book.
+    /// Opens the book. What AWS applied of credits without lots is not in it.
     ///
     /// # Errors
     /// [`FifoError::Node`] for a lot without a node.
@@ -71,11 +72,12 @@ impl CreditBook {
         policy: Policy,
         as_of: NaiveDate,
         lots: &[LotRow],
-        applied: Vec<AppliedByAws>,
+        applied: &[AppliedByAws],
     ) -> Result<Self, FifoError> {
+        let allocated: HashSet<&str> = lots.iter().map(|lot| lot.credit_key.as_str()).collect();
+        let applied = applied.iter().filter(|row| allocated.contains(row.credit_key.as_str()));
+        let aws_applied = applied.map(|row| ((row.billing_period, row.credit_key.clone()), row.aws_applied)).collect();
         let lots = lots.iter().map(ledger_lot).collect::<Result<Vec<_>, _>>()?;
-        let aws_applied =
-            applied.into_iter().map(|row| ((row.billing_period, row.credit_key), row.aws_applied)).collect();
         Ok(Self { ledger: Ledger::open(policy, as_of, lots), aws_applied })
     }
 
@@ -90,7 +92,7 @@ impl CreditBook {
         self.ledger.lots()
     }
 
-    /// What AWS applied in `period`, by credit.
+    /// What AWS applied in `period` of credits that have lots, by credit.
     pub fn aws_applied(&self, period: BillingPeriod) -> impl Iterator<Item = (&str, Money)> {
         let of_period = self.aws_applied.range((period, String::new())..).take_while(move |((of, _), _)| *of == period);
         of_period.map(|((_, credit_key), amount)| (credit_key.as_str(), *amount))

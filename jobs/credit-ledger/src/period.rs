@@ -63,7 +63,7 @@ impl BillingPeriod {
 
 impl fmt::Display for BillingPeriod {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(&self.first_day.format("%Y-%m").to_string())
+        formatter.pad(&format!("{:04}-{:02}", self.first_day.year(), self.first_day.month()))
     }
 }
 
@@ -71,9 +71,14 @@ impl FromStr for BillingPeriod {
     type Err = PeriodError;
 
     fn from_str(text: &str) -> Result<Self, PeriodError> {
-        let shaped = text.len() == 7 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-        let first = shaped.then(|| NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").ok()).flatten();
-        first.map(Self::of).ok_or_else(|| PeriodError(text.to_owned()))
+        let is_shaped = |(year, month): &(&str, &str)| {
+            (year.len(), month.len()) == (4, 2) && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+        };
+        let first = text
+            .split_once('-')
+            .filter(is_shaped)
+            .and_then(|(year, month)| NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, 1));
+        first.map(|first_day| Self { first_day }).ok_or_else(|| PeriodError(text.to_owned()))
     }
 }
 

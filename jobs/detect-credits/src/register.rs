@@ -4,7 +4,7 @@
 //! set it by hand in `credits_log`. Lines of one key may differ in name, account or payer: the register shows those of
 //! the earliest line, by usage date, billing period, payer, account, description.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use arrow::array::{Array, Date32Array, Decimal128Array, StringArray};
 use arrow::datatypes::Date32Type;
@@ -12,7 +12,6 @@ use arrow::record_batch::RecordBatch;
 use chrono::{Days, NaiveDate, NaiveDateTime};
 use credit_ledger::{BillingPeriod, Money, MoneyError};
 use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
 use schemas::reference::{Problem, Problems};
 use schemas::tables::{AllocationLogRow, AppliedByAws, CreditLine, CreditLogRow, RegisteredCredit};
 use schemas::{RowsError, TableRow};
@@ -46,9 +45,10 @@ struct History {
     /// `None` where all lines come later.
     first: Option<FirstLine>,
     last_cur_date: Option<NaiveDate>,
-    currencies: BTreeSet<String>,
-    /// By period.
-    applied: BTreeMap<BillingPeriod, Money>,
+    /// One, or it is an error.
+    currencies: Vec<String>,
+    /// In order of the period.
+    applied: Vec<(BillingPeriod, Money)>,
 }
 
 #[derive(Debug)]
@@ -80,25 +80,19 @@ impl CreditHistory {
     /// range of money.
     pub fn add(&mut self, period: BillingPeriod, lines: &RecordBatch) -> Result<(), DetectError> {
         let columns = Lines::new(lines)?;
-        for row in 0..lines.num_rows() {
-            let key = columns.credit_key.value(row);
-            if !self.credits.contains_key(key) {
-                self.credits.insert(key.to_owned(), History::default());
+        let mut from = 0;
+        while from < lines.num_rows() {
+            // They come in order of the key.
+            let key = columns.credit_key.value(from);
+            let others = (from..lines.num_rows()).find(|row| columns.credit_key.value(*row) != key);
+            let of_key = from..others.unwrap_or(lines.num_rows());
+            from = of_key.end;
+            let history = self.credits.entry_ref(key).or_default();
+            if period <= self.last {
+                history.add(period, &columns, of_key)?;
             }
-            let Some(history) = self.credits.get_mut(key).filter(|_| period <= self.last) else { continue };
-            history.add(period, &columns, row)?;
         }
         Ok(())
-    }
-
-    /// Adds what the lines of other periods say.
-    pub fn merge(&mut self, others: Self) {
-        for (key, other) in others.credits {
-            match self.credits.entry(key) {
-                Entry::Vacant(new) => drop(new.insert(other)),
-                Entry::Occupied(known) => known.into_mut().merge(other),
-            }
-        }
     }
 }
 
@@ -148,42 +142,40 @@ fn column<'a, T: Array + 'static>(lines: &'a RecordBatch, name: &'static str) ->
 }
 
 impl History {
-    fn add(&mut self, period: BillingPeriod, lines: &Lines<'_>, row: usize) -> Result<(), DetectError> {
-        let day = Date32Type::to_naive_date_opt(lines.usage_date.value(row)).ok_or_else(|| RowsError::Column {
-            table: CreditLine::TABLE.name,
-            column: "usage_date",
-            problem: "has a value out of range".to_owned(),
-        })?;
-        self.last_cur_date = self.last_cur_date.max(Some(day));
-        let is_earlier = self.first.as_ref().is_none_or(|first| {
-            let (payer, account) = (lines.payer_account_id.value(row), lines.account_id.value(row));
-            (day, period, payer, account, text(lines.description, row)) < first.place()
-        });
-        if is_earlier {
-            self.first = Some(FirstLine::new(day, period, lines, row));
+    /// Adds lines of the credit.
+    fn add(&mut self, period: BillingPeriod, lines: &Lines<'_>, rows: Range<usize>) -> Result<(), DetectError> {
+        let key = lines.credit_key.value(rows.start);
+        let mut aws_applied = Money::ZERO;
+        for row in rows {
+            let day = Date32Type::to_naive_date_opt(lines.usage_date.value(row)).ok_or_else(|| RowsError::Column {
+                table: CreditLine::TABLE.name,
+                column: "usage_date",
+                problem: "has a value out of range".to_owned(),
+            })?;
+            self.last_cur_date = self.last_cur_date.max(Some(day));
+            let is_earlier = self.first.as_ref().is_none_or(|first| {
+                let (payer, account) = (lines.payer_account_id.value(row), lines.account_id.value(row));
+                (day, period, payer, account, text(lines.description, row)) < first.place()
+            });
+            if is_earlier {
+                self.first = Some(FirstLine::new(day, period, lines, row));
+            }
+            let currency = lines.currency.value(row);
+            if !self.currencies.iter().any(|known| known == currency) {
+                self.currencies.push(currency.to_owned());
+            }
+            let sum = Money::from_units(lines.amount.value(row)).and_then(|amount| aws_applied.checked_sub(amount));
+            aws_applied = sum.map_err(|source| money_error(key, source))?;
         }
-        let currency = lines.currency.value(row);
-        if !self.currencies.contains(currency) {
-            self.currencies.insert(currency.to_owned());
+        match self.applied.binary_search_by_key(&period, |(of, _)| *of) {
+            Err(place) => self.applied.insert(place, (period, aws_applied)),
+            Ok(place) => {
+                if let Some((_, sum)) = self.applied.get_mut(place) {
+                    *sum = sum.checked_add(aws_applied).map_err(|source| money_error(key, source))?;
+                }
+            }
         }
-        let sum = self.applied.entry(period).or_default();
-        let total = Money::from_units(lines.amount.value(row)).and_then(|amount| sum.checked_sub(amount));
-        *sum = total.map_err(|source| money_error(lines.credit_key.value(row), source))?;
         Ok(())
-    }
-
-    /// Periods are apart, so no two first lines are equally early.
-    fn merge(&mut self, other: Self) {
-        let is_earlier = match (&self.first, &other.first) {
-            (Some(first), Some(other)) => other.place() < first.place(),
-            (first, _) => first.is_none(),
-        };
-        if is_earlier {
-            self.first = other.first;
-        }
-        self.last_cur_date = self.last_cur_date.max(other.last_cur_date);
-        self.currencies.extend(other.currencies);
-        self.applied.extend(other.applied);
     }
 }
 
@@ -206,6 +198,28 @@ impl FirstLine {
         }
     }
 
+    /// The credit as its first line shows it.
+    fn credit(self, credit_key: String, logged: Option<&CreditLogRow>) -> RegisteredCredit {
+        let manual = logged.filter(|row| row.issue_date_source == MANUAL);
+        let inferred = self.usage_date.checked_sub_days(Days::new(1)).unwrap_or(self.usage_date);
+        RegisteredCredit {
+            credit_key,
+            promotion_code: self.promotion_code,
+            account_id: self.credit_account_id,
+            owner_account_id: self.owner_account_id,
+            credit_id: self.credit_id,
+            payer_account_id: self.payer_account_id,
+            currency: self.currency,
+            description: self.description,
+            credit_class: self.credit_class,
+            first_cur_date: self.usage_date,
+            issue_date: manual.map_or(inferred, |row| row.issue_date),
+            issue_date_source: manual.map_or(CUR_INFERRED, |_| MANUAL).to_owned(),
+            last_cur_date: None,
+            aws_applied: Money::ZERO,
+        }
+    }
+
     /// The order in which a credit's lines count as earlier.
     fn place(&self) -> (NaiveDate, BillingPeriod, &str, &str, Option<&str>) {
         (self.usage_date, self.period, &self.payer_account_id, &self.account_id, self.description.as_deref())
@@ -224,28 +238,31 @@ fn money_error(key: &str, source: MoneyError) -> DetectError {
 /// [`DetectError::BadExport`] for one key in two currencies, [`DetectError::Money`] where a sum leaves the range of
 /// money.
 pub fn register(
-    history: &CreditHistory,
+    history: CreditHistory,
     log: &[CreditLogRow],
     allocations: &[AllocationLogRow],
 ) -> Result<Register, DetectError> {
     let newest = newest_revisions(log);
-    let mut credits: Vec<(&str, &History)> =
-        history.credits.iter().map(|(key, history)| (key.as_str(), history)).collect();
-    credits.sort_unstable_by_key(|(key, _)| *key);
+    let gone = newest.iter().filter(|(key, _)| !history.credits.contains_key(**key) && is_allocated(key, allocations));
+    let gone: Vec<RegisteredCredit> = gone.map(|(_, row)| last_known(row)).collect();
+    let mut credits: Vec<(String, History)> = history.credits.into_iter().collect();
+    credits.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
     one_currency_each(&credits)?;
     let mut register = Register::default();
-    for (key, history) in credits {
-        let Some(first) = &history.first else { continue };
-        register.credits.push(credit(key, history, first, newest.get(key).copied())?);
-        let applied = history.applied.iter().map(|(billing_period, aws_applied)| AppliedByAws {
-            billing_period: *billing_period,
-            credit_key: key.to_owned(),
-            aws_applied: *aws_applied,
+    for (key, History { first, last_cur_date, applied, .. }) in credits {
+        let Some(first) = first else { continue };
+        let aws_applied =
+            Money::total(applied.iter().map(|(_, amount)| *amount)).map_err(|source| money_error(&key, source))?;
+        let applied = applied.into_iter().map(|(billing_period, aws_applied)| AppliedByAws {
+            billing_period,
+            credit_key: key.clone(),
+            aws_applied,
         });
         register.applied.extend(applied);
+        let logged = newest.get(key.as_str()).copied();
+        register.credits.push(RegisteredCredit { last_cur_date, aws_applied, ..first.credit(key, logged) });
     }
-    let kept = newest.iter().filter(|(key, _)| !history.credits.contains_key(**key) && is_allocated(key, allocations));
-    register.credits.extend(kept.map(|(_, row)| last_known(row)));
+    register.credits.extend(gone);
     register.credits.sort_by(|left, right| left.credit_key.cmp(&right.credit_key));
     // Of one period they are in order of the key already.
     register.applied.sort_by_key(|applied| applied.billing_period);
@@ -269,10 +286,11 @@ fn is_allocated(key: &str, allocations: &[AllocationLogRow]) -> bool {
     of_key.max_by_key(|row| (row.recorded_at, &row.allocation_id)).is_some_and(|row| row.action == "allocate")
 }
 
-fn one_currency_each(credits: &[(&str, &History)]) -> Result<(), Problems> {
+fn one_currency_each(credits: &[(String, History)]) -> Result<(), Problems> {
     let mut problems = Problems::default();
     for (key, history) in credits.iter().filter(|(_, history)| history.currencies.len() > 1) {
-        let currencies: Vec<&str> = history.currencies.iter().map(String::as_str).collect();
+        let mut currencies = history.currencies.clone();
+        currencies.sort();
         let message = format!(
             "has lines in {}, but a credit has one currency; if these are two credits, tell them apart with \
              [credits] description_patterns",
@@ -281,33 +299,6 @@ fn one_currency_each(credits: &[(&str, &History)]) -> Result<(), Problems> {
         problems.0.push(Problem { file: format!("credit {key}"), row: None, column: None, message });
     }
     problems.or(())
-}
-
-fn credit(
-    key: &str,
-    history: &History,
-    first: &FirstLine,
-    logged: Option<&CreditLogRow>,
-) -> Result<RegisteredCredit, DetectError> {
-    let manual = logged.filter(|row| row.issue_date_source == MANUAL);
-    let inferred = first.usage_date.checked_sub_days(Days::new(1)).unwrap_or(first.usage_date);
-    let aws_applied = Money::total(history.applied.values().copied()).map_err(|source| money_error(key, source))?;
-    Ok(RegisteredCredit {
-        credit_key: key.to_owned(),
-        promotion_code: first.promotion_code.clone(),
-        account_id: first.credit_account_id.clone(),
-        owner_account_id: first.owner_account_id.clone(),
-        credit_id: first.credit_id.clone(),
-        payer_account_id: first.payer_account_id.clone(),
-        currency: first.currency.clone(),
-        description: first.description.clone(),
-        credit_class: first.credit_class.clone(),
-        first_cur_date: first.usage_date,
-        issue_date: manual.map_or(inferred, |row| row.issue_date),
-        issue_date_source: manual.map_or(CUR_INFERRED, |_| MANUAL).to_owned(),
-        last_cur_date: history.last_cur_date,
-        aws_applied,
-    })
 }
 
 fn last_known(row: &CreditLogRow) -> RegisteredCredit {

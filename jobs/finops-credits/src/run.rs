@@ -7,6 +7,7 @@ use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use lake::{Lake, LakeLock, Settings, is_s3};
 
 use crate::cli::{Cli, Command, Detect, Format};
+use crate::jobs::handed_over::HandedOver;
 use crate::jobs::{athena_check, detect, fifo, join, net_cost, publish};
 use crate::places::{self, Places};
 use crate::{Failure, Kind, commands};
@@ -16,6 +17,7 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) places: Places,
     pub(crate) lake: Arc<Lake>,
+    pub(crate) handed_over: Arc<HandedOver>,
     pub(crate) as_of: NaiveDate,
     pub(crate) run_id: String,
     /// Start of the command, UTC: the one reading of the clock.
@@ -74,6 +76,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         format: cli.format,
         watched: std::io::stderr().is_terminal(),
         lake: Arc::new(places.open_lake(&settings).await?),
+        handed_over: Arc::default(),
         places,
         settings,
     };

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::prelude::SessionContext;
+use futures::lock::Mutex;
 use iceberg::Catalog;
 use object_store::ObjectStore;
+use schemas::tables::RunLogRow;
 
 use crate::publishing::Pointer;
 use crate::store::Store;
-use crate::{LakeError, Logs, Settings};
+use crate::{LakeError, LogSnapshot, Logs, Settings};
 
 /// An open lake.
 pub struct Lake {
@@ -20,6 +22,8 @@ pub struct Lake {
     pub(crate) keep_runs: usize,
     locks: Box<dyn Locks>,
     logs: Logs,
+    /// The log of published runs as it was read last, and in which state.
+    pub(crate) run_log: Mutex<Option<(LogSnapshot, Arc<Vec<RunLogRow>>)>>,
 }
 
 /// What a lake is made of: the parts in which one place differs from another.
@@ -95,6 +99,7 @@ impl Lake {
             keep_runs: settings.run.keep_runs,
             locks: parts.locks,
             logs,
+            run_log: Mutex::default(),
         })
     }
 

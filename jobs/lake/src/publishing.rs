@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{NaiveDate, NaiveDateTime};
@@ -134,7 +135,8 @@ impl Lake {
     /// # Errors
     /// [`LakeError::NotYet`] before the first run.
     pub async fn published_frame(&self, context: &SessionContext, table: &Table) -> Result<DataFrame, LakeError> {
-        self.run_frame(context, &self.published_run().await?, table).await
+        let folder = run_folder(&self.published_run().await?).join(table.name);
+        self.store.frame(context, &folder, table, table.partitioned).await
     }
 
     /// The periods of a table that are published.
@@ -153,27 +155,13 @@ impl Lake {
     /// # Errors
     /// [`LakeError::NotYet`] before the first run.
     pub async fn published_rows<R: TableRow>(&self, period: BillingPeriod) -> Result<Vec<R>, LakeError> {
-        let run_id = self.published_run().await?;
-        self.store.read_rows(&partition(run_folder(&run_id).join(R::TABLE.name), Some(period))).await
+        self.staged(&self.published_run().await?, Some(period)).await
     }
 
     async fn published_run(&self) -> Result<String, LakeError> {
         self.published().await?.ok_or_else(|| {
             LakeError::NotYet(format!("nothing is published in the lake {} yet; `run` first", self.location))
         })
-    }
-
-    /// A table of a staged or published run as a plan.
-    ///
-    /// # Errors
-    /// [`LakeError`] from the engine.
-    pub async fn run_frame(
-        &self,
-        context: &SessionContext,
-        run_id: &str,
-        table: &Table,
-    ) -> Result<DataFrame, LakeError> {
-        self.store.frame(context, &run_folder(run_id).join(table.name), table, table.partitioned).await
     }
 
     /// One staged period of a table as a plan, without `billing_period`.
@@ -188,6 +176,14 @@ impl Lake {
     ) -> Result<DataFrame, LakeError> {
         let folder = partition(run_folder(run_id).join(R::TABLE.name), Some(period));
         self.store.frame(context, &folder, &R::TABLE, false).await
+    }
+
+    /// A staged table as rows; of a partitioned one a period.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the store.
+    pub async fn staged<R: TableRow>(&self, run_id: &str, period: Option<BillingPeriod>) -> Result<Vec<R>, LakeError> {
+        self.store.read_rows(&partition(run_folder(run_id).join(R::TABLE.name), period)).await
     }
 
     /// One staged period of a table, in its order.
@@ -291,9 +287,9 @@ impl Lake {
             }
             self.pointer.switch(run_id, published.as_deref(), staged.months()).await?;
         }
-        self.log_run(run_id, staged, finished_at).await?;
+        let logged = self.log_run(run_id, staged, finished_at).await?;
         self.remember(run_id, &staged.made_from).await?;
-        self.drop_old_runs(run_id).await?;
+        self.drop_old_runs(run_id, &logged).await?;
         self.drop_old_generations().await?;
         self.drop_work(run_id).await
     }
@@ -301,41 +297,59 @@ impl Lake {
     /// Logs a published run whose `publish` broke off after the switch: its work is still there then.
     async fn complete_log(&self, run_id: &str, finished_at: NaiveDateTime) -> Result<(), LakeError> {
         match self.finished_job::<StagedRun>(run_id, STAGING_JOB).await {
-            Ok(staged) => self.log_run(run_id, &staged, finished_at).await,
+            Ok(staged) => self.log_run(run_id, &staged, finished_at).await.map(drop),
             Err(LakeError::NotYet(_) | LakeError::LostRace(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
     async fn is_logged(&self, run_id: &str) -> Result<bool, LakeError> {
-        let logged: Vec<RunLogRow> = self.logs().read().await?;
-        Ok(logged.iter().any(|row| row.run_id == run_id))
+        Ok(self.run_log().await?.iter().any(|row| row.run_id == run_id))
     }
 
-    async fn log_run(&self, run_id: &str, staged: &StagedRun, finished_at: NaiveDateTime) -> Result<(), LakeError> {
-        if self.is_logged(run_id).await? {
-            return Ok(());
+    /// The log of published runs; read again only where it has changed.
+    async fn run_log(&self) -> Result<Arc<Vec<RunLogRow>>, LakeError> {
+        let mut known = self.run_log.lock().await;
+        let newest = self.logs().snapshot::<RunLogRow>().await?;
+        match &*known {
+            Some((snapshot, rows)) if *snapshot == newest => Ok(Arc::clone(rows)),
+            _ => {
+                let rows = Arc::new(self.logs().read().await?);
+                *known = Some((newest, Arc::clone(&rows)));
+                Ok(rows)
+            }
         }
-        let rows: Vec<RunLogRow> = staged
-            .periods
-            .iter()
-            .map(|period| RunLogRow {
-                run_id: run_id.to_owned(),
-                billing_period: period.billing_period,
-                as_of: staged.as_of,
-                source_fingerprint: period.fingerprint.clone(),
-                rows_read: i64::try_from(period.lines).unwrap_or(i64::MAX),
-                policy: staged.policy.clone(),
-                outcome: "published".to_owned(),
-                started_at: staged.started_at,
-                finished_at,
-            })
-            .collect();
-        self.logs().append(&rows).await
     }
 
-    async fn drop_old_runs(&self, run_id: &str) -> Result<(), LakeError> {
-        let logged: Vec<RunLogRow> = self.logs().read().await?;
+    /// Logs a published run, once. Says what is logged then.
+    async fn log_run(
+        &self,
+        run_id: &str,
+        staged: &StagedRun,
+        finished_at: NaiveDateTime,
+    ) -> Result<Vec<RunLogRow>, LakeError> {
+        let mut logged = self.run_log().await?.to_vec();
+        if logged.iter().any(|row| row.run_id == run_id) {
+            return Ok(logged);
+        }
+        let rows = staged.periods.iter().map(|period| RunLogRow {
+            run_id: run_id.to_owned(),
+            billing_period: period.billing_period,
+            as_of: staged.as_of,
+            source_fingerprint: period.fingerprint.clone(),
+            rows_read: i64::try_from(period.lines).unwrap_or(i64::MAX),
+            policy: staged.policy.clone(),
+            outcome: "published".to_owned(),
+            started_at: staged.started_at,
+            finished_at,
+        });
+        let rows: Vec<RunLogRow> = rows.collect();
+        self.logs().append(&rows).await?;
+        logged.extend(rows);
+        Ok(logged)
+    }
+
+    async fn drop_old_runs(&self, run_id: &str, logged: &[RunLogRow]) -> Result<(), LakeError> {
         let newest_first: BTreeSet<_> =
             logged.iter().map(|row| (std::cmp::Reverse(row.finished_at), row.run_id.as_str())).collect();
         let kept: BTreeSet<&str> =

@@ -1,8 +1,9 @@
 //! The tie-out and the roll-up, checked before a run counts as staged.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use credit_ledger::{BillingPeriod, Money, MoneyError};
+use hashbrown::HashMap;
 use schemas::tables::{
     AllocatedCredit, AppliedByAws, ExportTotal, NetCost, NetCostSummary, NodeCost, Reconciliation, RegisteredCredit,
 };
@@ -76,15 +77,19 @@ pub fn waiting_credits(
     allocated: &[AllocatedCredit],
     applied: &[AppliedByAws],
 ) -> Result<BTreeMap<BillingPeriod, BTreeMap<String, Money>>, MoneyError> {
-    let waits: HashSet<&str> =
-        allocated.iter().filter(|row| row.waiting.is_some()).map(|row| row.credit_key.as_str()).collect();
     let currency: HashMap<&str, &str> =
         register.iter().map(|credit| (credit.credit_key.as_str(), credit.currency.as_str())).collect();
+    let waiting = allocated.iter().filter(|row| row.waiting.is_some()).map(|row| row.credit_key.as_str());
+    let waiting: HashMap<&str, &str> =
+        waiting.map(|key| (key, currency.get(key).copied().unwrap_or_default())).collect();
     let mut sums: BTreeMap<BillingPeriod, BTreeMap<String, Money>> = BTreeMap::new();
-    for row in applied.iter().filter(|row| waits.contains(row.credit_key.as_str())) {
-        let currency = currency.get(row.credit_key.as_str()).copied().unwrap_or_default();
-        let sum = sums.entry(row.billing_period).or_default().entry(currency.to_owned()).or_default();
-        *sum = sum.checked_sub(row.aws_applied)?;
+    for row in applied {
+        let Some(currency) = waiting.get(row.credit_key.as_str()) else { continue };
+        let sums = sums.entry(row.billing_period).or_default();
+        match sums.get_mut(*currency) {
+            Some(sum) => *sum = sum.checked_sub(row.aws_applied)?,
+            None => drop(sums.insert((*currency).to_owned(), Money::ZERO.checked_sub(row.aws_applied)?)),
+        }
     }
     Ok(sums)
 }

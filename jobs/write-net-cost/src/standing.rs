@@ -1,9 +1,8 @@
 //! Where each credit stands as of a date: `credits`, `credit_queue`, `credit_impact`.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use chrono::NaiveDate;
 use credit_ledger::{BillingPeriod, CreditPosition, Money, MoneyError, Status};
+use hashbrown::{HashMap, HashSet};
 use schemas::tables::{
     AllocatedCredit, AppliedByAws, Credit, CreditBalance, CreditImpact, CreditQueue, RegisteredCredit,
 };
@@ -38,9 +37,9 @@ fn issue_period(credit: &RegisteredCredit) -> String {
 ///
 /// # Errors
 /// [`MoneyError`] where a sum leaves the range of money.
-pub fn add_month(positions: &mut BTreeMap<String, ToDate>, balances: &[CreditBalance]) -> Result<(), MoneyError> {
+pub fn add_month(positions: &mut HashMap<String, ToDate>, balances: &[CreditBalance]) -> Result<(), MoneyError> {
     for row in balances {
-        let to_date = positions.entry(row.credit_key.clone()).or_default();
+        let to_date = positions.entry_ref(&row.credit_key).or_default();
         to_date.used = to_date.used.checked_add(row.used)?;
         to_date.expired = to_date.expired.checked_add(row.expired)?;
     }
@@ -54,10 +53,10 @@ pub fn add_month(positions: &mut BTreeMap<String, ToDate>, balances: &[CreditBal
 pub fn credits(
     register: &[RegisteredCredit],
     allocated: &[AllocatedCredit],
-    positions: &BTreeMap<String, ToDate>,
+    positions: &HashMap<String, ToDate>,
     as_of: AsOf,
 ) -> Result<Vec<Credit>, MoneyError> {
-    let allocated: BTreeMap<&str, &AllocatedCredit> =
+    let allocated: HashMap<&str, &AllocatedCredit> =
         allocated.iter().map(|row| (row.credit_key.as_str(), row)).collect();
     register
         .iter()
@@ -113,7 +112,7 @@ fn row(
 /// `credit_queue`: the credits that wait, by key.
 #[must_use]
 pub fn queue(register: &[RegisteredCredit], allocated: &[AllocatedCredit], as_of: NaiveDate) -> Vec<CreditQueue> {
-    let waiting: BTreeMap<&str, &str> =
+    let waiting: HashMap<&str, &str> =
         allocated.iter().filter_map(|row| Some((row.credit_key.as_str(), row.waiting.as_deref()?))).collect();
     let rows = register.iter().filter_map(|credit| {
         let reason = waiting.get(credit.credit_key.as_str())?;
@@ -144,17 +143,17 @@ pub fn impact(
     balances: &[CreditBalance],
     period: BillingPeriod,
 ) -> Result<Vec<CreditImpact>, MoneyError> {
-    let mut used: BTreeMap<&str, Money> = BTreeMap::new();
+    let mut used: HashMap<&str, Money> = HashMap::new();
     for row in balances.iter().filter(|row| row.used.is_positive()) {
         let sum = used.entry(row.credit_key.as_str()).or_default();
         *sum = sum.checked_add(row.used)?;
     }
-    let applied: BTreeMap<&str, Money> = applied
+    let applied: HashMap<&str, Money> = applied
         .iter()
         .filter(|row| row.billing_period == period)
         .map(|row| (row.credit_key.as_str(), row.aws_applied))
         .collect();
-    let touched: BTreeSet<&str> = applied.keys().chain(used.keys()).copied().collect();
+    let touched: HashSet<&str> = applied.keys().chain(used.keys()).copied().collect();
     let rows = register.iter().filter(|credit| touched.contains(credit.credit_key.as_str())).map(|credit| {
         let key = credit.credit_key.as_str();
         CreditImpact {

@@ -1,6 +1,6 @@
 //! What `run` ends with.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use arrow::array::AsArray;
@@ -9,15 +9,15 @@ use arrow::datatypes::DataType;
 use bytesize::ByteSize;
 use credit_ledger::{BillingPeriod, Money};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{col, lit};
 use datafusion::prelude::SessionContext;
+use hashbrown::HashSet;
 use lake::Lake;
+use schemas::TableRow;
 use schemas::tables::{AllocationIssue, Credit, CreditQueue, NetCostSummary, Reconciliation};
-use schemas::{Table, TableRow};
 use serde::Serialize;
 
 use crate::cli::Format;
-use crate::jobs::{Detected, Fetched, PeriodSource};
+use crate::jobs::{Detected, Fetched, PeriodSource, for_each};
 use crate::money_text::{cents, count, exact};
 use crate::output::{Shown, print, write_stdout};
 use crate::run::App;
@@ -83,12 +83,8 @@ pub(super) struct TieOut {
     clearing: Money,
 }
 
-async fn rows<R: TableRow>(lake: &Lake, context: &SessionContext, run_id: &str) -> Result<Vec<R>, Failure> {
-    Ok(schemas::from_batches(&lake.run_frame(context, run_id, &R::TABLE).await?.collect().await?)?)
-}
-
 /// Keys of the credits of the published run.
-async fn known_credits(lake: &Lake, context: &SessionContext) -> Result<HashSet<String>, Failure> {
+pub(crate) async fn published_keys(lake: &Lake, context: &SessionContext) -> Result<HashSet<String>, Failure> {
     if lake.published().await?.is_none() {
         return Ok(HashSet::new());
     }
@@ -105,23 +101,24 @@ impl Summary {
     /// Reads what was staged back, before it is published.
     pub(crate) async fn of(
         app: &App,
-        context: &SessionContext,
         detected: &Detected,
+        months: impl Iterator<Item = BillingPeriod>,
         credits: CreditsPart,
     ) -> Result<Self, Failure> {
-        let issues: Vec<AllocationIssue> = rows(&app.lake, context, &app.run_id).await?;
-        let reconciliation: Vec<Reconciliation> = rows(&app.lake, context, &app.run_id).await?;
+        let months: Vec<_> = months.collect();
+        let reconciliation = for_each(app, app.periods_at_once(), months, |lake, run_id, month| async move {
+            Ok(lake.staged::<Reconciliation>(&run_id, Some(month)).await?)
+        });
+        let reconciliation = reconciliation.await?.concat();
+        let issues: Vec<AllocationIssue> = app.lake.staged(&app.run_id, None).await?;
         let latest_period = detected.periods.iter().map(|detected| detected.period).max();
-        let by_unit = match latest_period {
-            Some(period) => {
-                let summary = app.lake.run_frame(context, &app.run_id, &NetCostSummary::TABLE).await?;
-                let of_period = col(Table::PARTITION).eq(lit(period.to_string())).and(col("level").eq(lit(1)));
-                let order = ["currency", "business_unit"].map(|name| col(name).sort(true, true));
-                let summary = summary.filter(of_period)?.sort(order.to_vec())?;
-                schemas::from_batches(&summary.collect().await?)?
-            }
+        let mut by_unit: Vec<NetCostSummary> = match latest_period {
+            Some(_) => app.lake.staged(&app.run_id, latest_period).await?,
             None => Vec::new(),
         };
+        by_unit.retain(|row| row.level == 1);
+        by_unit
+            .sort_by(|left, right| (&left.currency, &left.business_unit).cmp(&(&right.currency, &right.business_unit)));
         Ok(Self {
             run_id: app.run_id.clone(),
             as_of: app.as_of,
@@ -275,13 +272,8 @@ impl ExportPart {
 }
 
 impl CreditsPart {
-    /// Reads what was staged of credits back, before it is published.
-    pub(crate) async fn staged(lake: &Lake, context: &SessionContext, run_id: &str) -> Result<Self, Failure> {
-        let known = known_credits(lake, context).await?;
-        Ok(Self::of(&rows(lake, context, run_id).await?, &rows(lake, context, run_id).await?, &known))
-    }
-
-    fn of(credits: &[Credit], queue: &[CreditQueue], known: &HashSet<String>) -> Self {
+    /// What there is to say of credits; all but those of `known` are new.
+    pub(crate) fn of(credits: &[Credit], queue: &[CreditQueue], known: &HashSet<String>) -> Self {
         let waiting: HashSet<&str> = queue.iter().map(|row| row.credit_key.as_str()).collect();
         let amounts = |keep: &dyn Fn(&Credit) -> bool, amount: fn(&Credit) -> Option<Money>| {
             let kept = credits.iter().filter(|credit| keep(credit));

@@ -6,7 +6,7 @@ use apply_fifo::{CreditBook, SpendReader};
 use credit_ledger::{BillingPeriod, Policy};
 use futures::TryStreamExt;
 use lake::LakeLock;
-use schemas::tables::{AppliedByAws, Cell, CreditBalance, CreditConsumption, LotRow};
+use schemas::tables::{Cell, CreditBalance, CreditConsumption, LotRow};
 
 use super::{Detected, FIFO, FifoRecord, JoinRecord, made_from};
 use crate::Failure;
@@ -23,10 +23,10 @@ pub(crate) async fn apply_fifo(app: &App, _lock: &LakeLock) -> Result<(), Failur
         return Ok(());
     }
     let lots: Vec<LotRow> = app.lake.handed_over(run_id, None).await?;
-    let applied: Vec<AppliedByAws> = app.lake.handed_over(run_id, None).await?;
+    let applied = app.handed_over.applied.rows(&app.lake, run_id).await?;
     let policy =
         app.settings.credits.policy().map_err(|error| Failure::new(crate::Kind::BadInput, error.to_string()))?;
-    let mut book = CreditBook::open(policy, app.as_of, &lots, applied)?;
+    let mut book = CreditBook::open(policy, app.as_of, &lots, &applied)?;
     let credits = inputs(app, &book, policy, &joined);
     let published_until = resume(app, &mut book, &credits).await?;
     for period in joined.periods(app).filter(|period| Some(*period) > published_until) {

@@ -7,7 +7,7 @@ use credit_ledger::BillingPeriod;
 use join_allocations::cells::{RuleTargets, cells};
 use join_allocations::join::join;
 use lake::{LakeLock, MadeFrom, ReferenceFiles};
-use schemas::tables::{AllocationLogRow, Cell, CostLine, HierarchyRow, LotRow, RegisteredCredit};
+use schemas::tables::{AllocationLogRow, Cell, CostLine, HierarchyRow, LotRow};
 
 use super::{Detected, JOIN, JoinRecord, for_each, made_from};
 use crate::Failure;
@@ -44,16 +44,16 @@ pub(crate) async fn cells_ahead(
 
 /// Hands over what was recorded of each credit: the allocated amounts, the lots, what is wrong, the hierarchy.
 async fn write_lots(app: &App, reference: &ReferenceFiles, log: &[AllocationLogRow]) -> Result<Vec<LotRow>, Failure> {
-    let run_id = &app.run_id;
-    let register: Vec<RegisteredCredit> = app.lake.handed_over(run_id, None).await?;
+    let (lake, run_id, handed) = (&app.lake, &app.run_id, &app.handed_over);
+    let register = handed.register.rows(lake, run_id).await?;
     let joined = join(&register, log, &reference.hierarchy, app.latest_instant());
     for issue in &joined.issues {
         tracing::warn!(allocation = %issue.allocation_id, lot = issue.lot, "{}", issue.problem);
     }
-    app.lake.hand_over(run_id, None, &joined.credits).await?;
-    app.lake.hand_over(run_id, None, &joined.lots).await?;
-    app.lake.hand_over(run_id, None, &joined.issues).await?;
-    app.lake.hand_over(run_id, None, &hierarchy_rows(reference)).await?;
+    handed.allocated.write(lake, run_id, joined.credits).await?;
+    lake.hand_over(run_id, None, &joined.lots).await?;
+    lake.hand_over(run_id, None, &joined.issues).await?;
+    lake.hand_over(run_id, None, &hierarchy_rows(reference)).await?;
     Ok(joined.lots)
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod athena_check;
 pub(crate) mod detect;
 pub(crate) mod fifo;
+pub(crate) mod handed_over;
 pub(crate) mod join;
 pub(crate) mod net_cost;
 pub(crate) mod publish;

@@ -1,25 +1,26 @@
 //! The shell of write-net-cost.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::Datelike;
 use credit_ledger::{BillingPeriod, Money};
 use datafusion::physical_plan::EmptyRecordBatchStream;
 use datafusion::prelude::SessionContext;
-use lake::{Lake, LakeError, LakeLock, MadeFrom, ReferenceFiles, StagedPeriod, StagedRun};
+use hashbrown::HashMap;
+use lake::{Lake, LakeLock, MadeFrom, ReferenceFiles, StagedPeriod, StagedRun};
 use schemas::TableRow;
 use schemas::reference::Budget;
 use schemas::tables::{
-    AllocatedCredit, AllocationIssue, AppliedByAws, Cell, CreditBalance, CreditConsumption, CreditImpact, ExportTotal,
-    HierarchyRow, NetCost, NetCostSummary, NodeCost, Reconciliation, RegisteredCredit,
+    AllocatedCredit, AllocationIssue, AppliedByAws, Cell, Credit, CreditBalance, CreditConsumption, CreditImpact,
+    ExportTotal, HierarchyRow, NetCost, NetCostSummary, NodeCost, Reconciliation, RegisteredCredit,
 };
 use write_net_cost::net_cost::net_cost;
 use write_net_cost::standing::{self, AsOf, ToDate};
 use write_net_cost::{check, plan, roll_up};
 
 use super::{Detected, FifoRecord, JoinRecord, NET_COST, apart, for_each, made_from, session};
-use crate::commands::summary::{CreditsPart, Summary};
+use crate::commands::summary::{CreditsPart, Summary, published_keys};
 use crate::run::App;
 use crate::{Failure, Kind};
 
@@ -37,7 +38,7 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Summar
         periods: detected.periods.iter().map(staged_period).collect(),
         made_from,
     };
-    let summary = Summary::of(app, &session(app)?, &detected, credits).await?;
+    let summary = Summary::of(app, &detected, staged.made_from.tables.keys().copied(), credits).await?;
     app.lake.write_summary(&app.run_id, &summary.digest(app)).await?;
     app.lake.finish_job(&app.run_id, NET_COST, &staged).await?;
     Ok(summary)
@@ -54,7 +55,10 @@ async fn take_over(app: &App) -> Result<(MadeFrom, CreditsPart), Failure> {
     if staged.await?.contains(&false) {
         return Err(removed_meanwhile());
     }
-    Ok((published, CreditsPart::staged(&app.lake, &session(app)?, &app.run_id).await?))
+    let (credits, queue) = (app.lake.staged::<Credit>(&app.run_id, None), app.lake.staged(&app.run_id, None));
+    let credits = credits.await?;
+    let known = credits.iter().map(|credit| credit.credit_key.clone()).collect();
+    Ok((published, CreditsPart::of(&credits, &queue.await?, &known)))
 }
 
 fn removed_meanwhile() -> Failure {
@@ -69,25 +73,26 @@ async fn stage(
     joined: JoinRecord,
     applied: FifoRecord,
 ) -> Result<(MadeFrom, CreditsPart), Failure> {
-    let mut periods: Vec<_> = joined.periods(app).collect();
+    let periods: Vec<_> = joined.periods(app).collect();
     let stage = Arc::new(Stage::open(app, detected, joined, applied, &periods).await?);
     app.lake.begin_staging(&app.run_id).await?;
-    // What takes longest comes first.
-    periods.sort_by_key(|period| stage.is_published(*period, |made| &made.tables));
-    let months = for_each(app, app.periods_at_once(), periods, |lake, run_id, period| {
-        let stage = Arc::clone(&stage);
-        async move { Ok((period, stage.period(&lake, &run_id, period).await?)) }
-    });
+    let (standing, changed): (Vec<_>, Vec<_>) =
+        periods.into_iter().partition(|period| stage.is_published(*period, |made| &made.tables));
+    // Files that stand are put in place while the others are made.
+    let months = |periods: Vec<BillingPeriod>| {
+        for_each(app, app.periods_at_once(), periods, |lake, run_id, period| {
+            let stage = Arc::clone(&stage);
+            async move { Ok((period, stage.period(&lake, &run_id, period).await?)) }
+        })
+    };
+    let (changed, standing) = (months(changed), months(standing));
     let whole_tables = {
         let (stage, lake, run_id) = (Arc::clone(&stage), Arc::clone(&app.lake), app.run_id.clone());
         let near = AsOf { date: app.as_of, expiring_soon_days: app.settings.credits.expiring_soon_days };
-        apart(async move {
-            stage.whole_tables(&lake, &run_id, near).await?;
-            CreditsPart::staged(&lake, &stage.context, &run_id).await
-        })
+        apart(async move { stage.whole_tables(&lake, &run_id, near).await })
     };
-    let (months, credits) = futures::join!(months, whole_tables);
-    let breaches: BTreeMap<BillingPeriod, Vec<String>> = months?.into_iter().collect();
+    let (changed, standing, credits) = futures::join!(changed, standing, whole_tables);
+    let breaches: BTreeMap<BillingPeriod, Vec<String>> = changed?.into_iter().chain(standing?).collect();
     let breaches: Vec<String> = breaches.into_values().flatten().collect();
     let credits = credits?;
     if !breaches.is_empty() {
@@ -101,20 +106,14 @@ fn staged_period(detected: &super::DetectedPeriod) -> StagedPeriod {
     StagedPeriod { billing_period: detected.period, fingerprint: detected.fingerprint.clone(), lines: detected.lines }
 }
 
-/// Reads a table that an earlier job handed over on another thread, from now on.
-fn handed_over<R: TableRow + Send + 'static>(app: &App) -> impl Future<Output = Result<Vec<R>, LakeError>> + use<R> {
-    let (lake, run_id) = (Arc::clone(&app.lake), app.run_id.clone());
-    apart(async move { lake.handed_over(&run_id, None).await })
-}
-
 /// Everything the tables are made of.
 struct Stage {
     context: SessionContext,
     detected: Detected,
     reference: Arc<ReferenceFiles>,
-    register: Vec<RegisteredCredit>,
-    applied: Vec<AppliedByAws>,
-    allocated: Vec<AllocatedCredit>,
+    register: Arc<Vec<RegisteredCredit>>,
+    applied: Arc<Vec<AppliedByAws>>,
+    allocated: Arc<Vec<AllocatedCredit>>,
     export: Vec<ExportTotal>,
     balances: BTreeMap<BillingPeriod, Vec<CreditBalance>>,
     /// What AWS applied of credits that wait, by period and currency.
@@ -134,7 +133,7 @@ impl Stage {
         applied: FifoRecord,
         periods: &[BillingPeriod],
     ) -> Result<Self, Failure> {
-        let (register, applied_by_aws, allocated) = (handed_over(app), handed_over(app), handed_over(app));
+        let (lake, run_id, handed) = (&app.lake, &app.run_id, &app.handed_over);
         let published_until = applied.published_until;
         let balances = for_each(app, app.periods_at_once(), periods.to_vec(), |lake, run_id, period| async move {
             let is_published = Some(period) <= published_until;
@@ -148,10 +147,10 @@ impl Stage {
         let mut stage = Self {
             context: session(app)?,
             reference: app.places.reference_files(&app.settings).await?,
-            register: register.await?,
-            applied: applied_by_aws.await?,
-            allocated: allocated.await?,
-            export: app.lake.handed_over(&app.run_id, None).await?,
+            register: handed.register.rows(lake, run_id).await?,
+            applied: handed.applied.rows(lake, run_id).await?,
+            allocated: handed.allocated.rows(lake, run_id).await?,
+            export: lake.handed_over(run_id, None).await?,
             balances: balances.await?.into_iter().collect(),
             made_from: MadeFrom {
                 cells: joined.cells,
@@ -260,16 +259,18 @@ impl Stage {
         Ok(breaches)
     }
 
-    /// Stages the tables that are not partitioned.
-    async fn whole_tables(&self, lake: &Lake, run_id: &str, near: AsOf) -> Result<(), Failure> {
-        let mut positions: BTreeMap<String, ToDate> = BTreeMap::new();
+    /// Stages the tables that are not partitioned. Says what there is to say of credits.
+    async fn whole_tables(&self, lake: &Lake, run_id: &str, near: AsOf) -> Result<CreditsPart, Failure> {
+        let mut positions: HashMap<String, ToDate> = HashMap::new();
         for month in self.balances.values() {
             standing::add_month(&mut positions, month)?;
         }
-        lake.stage(run_id, None, &standing::credits(&self.register, &self.allocated, &positions, near)?).await?;
-        lake.stage(run_id, None, &standing::queue(&self.register, &self.allocated, near.date)).await?;
+        let credits = standing::credits(&self.register, &self.allocated, &positions, near)?;
+        let queue = standing::queue(&self.register, &self.allocated, near.date);
+        lake.stage(run_id, None, &credits).await?;
+        lake.stage(run_id, None, &queue).await?;
         lake.stage_handed_over::<AllocationIssue>(run_id, None).await?;
         lake.stage_handed_over::<HierarchyRow>(run_id, None).await?;
-        Ok(())
+        Ok(CreditsPart::of(&credits, &queue, &published_keys(lake, &self.context).await?))
     }
 }

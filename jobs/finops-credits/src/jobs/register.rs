@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use chrono::NaiveTime;
 use credit_ledger::BillingPeriod;
+use datafusion::physical_plan::common::spawn_buffered;
 use detect_credits::register::{CreditHistory, Register, journal, register};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use join_allocations::entry::{Recording, revisions};
 use lake::{Generation, LogSnapshot, ReferenceFiles};
 use schemas::tables::{AllocationLogRow, CreditLine, CreditLogRow};
 
-use super::{apart, for_each, made_from};
+use super::{apart, made_from};
 use crate::Failure;
 use crate::run::App;
 
@@ -32,7 +33,7 @@ pub(crate) async fn hand_over(
     }
     let logs = Logs::read(app);
     let history = credit_history(app, generations, known, last).await?;
-    let appended = make(app, reference, &history, logs.await?).await?;
+    let appended = make(app, reference, history, logs.await?).await?;
     let after = LogStates::of(app).await?;
     if !after.follow(&before, appended) {
         // Somebody recorded something meanwhile: who knows whether the register has it.
@@ -90,15 +91,15 @@ async fn takes_over(app: &App, reference: &ReferenceFiles) -> Result<bool, Failu
     Ok(!reference.allocations.is_empty() && app.lake.logs().read::<AllocationLogRow>().await?.is_empty())
 }
 
-async fn make(app: &App, reference: &ReferenceFiles, history: &CreditHistory, logs: Logs) -> Result<Appended, Failure> {
+async fn make(app: &App, reference: &ReferenceFiles, history: CreditHistory, logs: Logs) -> Result<Appended, Failure> {
     let register = register(history, &logs.credits, &logs.allocations)?;
     let changes = journal(&register, &logs.credits, &app.run_id, app.now);
     app.lake.logs().append(&changes).await?;
     let taken = if logs.allocations.is_empty() { take_over(app, reference, &register).await? } else { 0 };
     let Register { credits, applied } = register;
-    let (lake, run_id) = (Arc::clone(&app.lake), app.run_id.clone());
-    let credits = apart(async move { lake.hand_over(&run_id, None, &credits).await });
-    app.lake.hand_over(&app.run_id, None, &applied).await?;
+    let (lake, run_id, handed) = (Arc::clone(&app.lake), app.run_id.clone(), Arc::clone(&app.handed_over));
+    let credits = apart(async move { handed.register.write(&lake, &run_id, credits).await });
+    app.handed_over.applied.write(&app.lake, &app.run_id, applied).await?;
     credits.await?;
     Ok(Appended { credits: !changes.is_empty(), allocations: taken > 0 })
 }
@@ -121,18 +122,28 @@ impl KnownHistory {
         generations: BTreeMap<BillingPeriod, String>,
         last: BillingPeriod,
     ) -> Result<Self, Failure> {
-        let threads = app.settings.threads();
-        let histories = for_each(app, threads, generations.clone(), |lake, _, (period, fingerprint)| async move {
-            let mut history = CreditHistory::until(last);
-            let mut lines = lake.generation_stream::<CreditLine>(period, &fingerprint).await?;
-            while let Some(lines) = lines.try_next().await? {
-                history.add(period, &lines)?;
-            }
-            Ok(history)
+        let mut known = Self::none(last);
+        known.add(app, generations).await?;
+        Ok(known)
+    }
+
+    async fn add(&mut self, app: &App, generations: BTreeMap<BillingPeriod, String>) -> Result<(), Failure> {
+        // Lines are decoded on other threads and added on this one.
+        let opened = generations.clone().into_iter().map(|(period, fingerprint)| {
+            let lake = Arc::clone(&app.lake);
+            apart(async move {
+                let lines = lake.generation_stream::<CreditLine>(period, &fingerprint).await?;
+                Ok::<_, Failure>((period, spawn_buffered(lines, 1)))
+            })
         });
-        let mut history = CreditHistory::until(last);
-        histories.await?.into_iter().for_each(|of_period| history.merge(of_period));
-        Ok(Self { of: generations, history })
+        let mut opened = futures::stream::iter(opened).buffered(app.settings.threads());
+        while let Some((period, mut lines)) = opened.try_next().await? {
+            while let Some(lines) = lines.try_next().await? {
+                self.history.add(period, &lines)?;
+            }
+        }
+        self.of.extend(generations);
+        Ok(())
     }
 }
 
@@ -145,11 +156,10 @@ pub(crate) async fn credit_history(
 ) -> Result<CreditHistory, Failure> {
     let current = |period| generations.get(period).map(|generation| &generation.fingerprint);
     let stands = known.of.iter().all(|(period, fingerprint)| current(period) == Some(fingerprint));
-    let KnownHistory { of, mut history } = if stands { known } else { KnownHistory::none(last) };
-    let unknown = generations.iter().filter(|(period, _)| !of.contains_key(period));
-    let unknown = unknown.map(|(period, generation)| (*period, generation.fingerprint.clone())).collect();
-    history.merge(KnownHistory::read(app, unknown, last).await?.history);
-    Ok(history)
+    let mut known = if stands { known } else { KnownHistory::none(last) };
+    let unknown = generations.iter().filter(|(period, _)| !known.of.contains_key(period));
+    known.add(app, unknown.map(|(period, generation)| (*period, generation.fingerprint.clone())).collect()).await?;
+    Ok(known.history)
 }
 
 /// A lake whose log is still empty takes over `allocations.csv` of the reference folder, once. Rows that do not say
