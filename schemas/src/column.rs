@@ -131,18 +131,21 @@ fn declared<T: Stored>(array: &ArrayRef) -> Result<ArrayRef, String> {
     cast(array, &declared).map_err(|error| error.to_string())
 }
 
-fn load_all<T: Stored>(array: &ArrayRef) -> Result<Vec<Option<T>>, String> {
+/// The values of a column, each as `of` takes what may be null.
+fn load_all<T: Stored, V>(array: &ArrayRef, of: fn(Option<T>) -> Result<V, String>) -> Result<Vec<V>, String> {
     let array = declared::<T>(array)?;
     let Some(typed) = array.as_any().downcast_ref::<T::Array>() else {
         return Err(format!("has type {}, not {}", array.data_type(), T::TYPE.arrow()));
     };
-    let load = |row: usize| {
-        if typed.is_null(row) {
-            return Ok(None);
-        }
-        T::load(typed, row).map(Some).ok_or_else(|| format!("has a value out of range in row {}", row + 1))
-    };
-    (0..typed.len()).map(load).collect()
+    let mut values = Vec::with_capacity(typed.len());
+    for row in 0..typed.len() {
+        let value = match typed.is_null(row) {
+            true => None,
+            false => Some(T::load(typed, row).ok_or_else(|| format!("has a value out of range in row {}", row + 1))?),
+        };
+        values.push(of(value)?);
+    }
+    Ok(values)
 }
 
 impl<T: Stored> ColumnValue for Option<T> {
@@ -157,7 +160,7 @@ impl<T: Stored> ColumnValue for Option<T> {
     }
 
     fn from_array(array: &ArrayRef) -> Result<Vec<Self>, String> {
-        load_all(array)
+        load_all(array, Ok)
     }
 }
 
@@ -194,8 +197,7 @@ macro_rules! stored {
                 }
 
                 fn from_array(array: &ArrayRef) -> Result<Vec<Self>, String> {
-                    let values: Option<Vec<Self>> = load_all(array)?.into_iter().collect();
-                    values.ok_or_else(|| "has a row without a value".to_owned())
+                    load_all(array, |value: Option<Self>| value.ok_or_else(|| "has a row without a value".to_owned()))
                 }
             }
         )*

@@ -119,8 +119,10 @@ macro_rules! table {
                     };
                     let mut $column = values.map_err(|problem| (stringify!($column), problem))?.into_iter();
                 )*
-                let rows = std::iter::from_fn(|| Some(Self { $($column: $column.next()?,)* }));
-                Ok(rows.collect())
+                let length = [$($column.len()),*].into_iter().min().unwrap_or(0);
+                let mut rows = Vec::with_capacity(length);
+                rows.extend(std::iter::from_fn(|| Some(Self { $($column: $column.next()?,)* })));
+                Ok(rows)
             }
         }
     };

@@ -43,7 +43,7 @@ pub struct CreditHistory {
 #[derive(Debug, Default)]
 struct History {
     /// `None` where all lines come later.
-    first: Option<FirstLine>,
+    first: Option<Box<FirstLine>>,
     last_cur_date: Option<NaiveDate>,
     /// One, or it is an error.
     currencies: Vec<String>,
@@ -158,7 +158,7 @@ impl History {
                 (day, period, payer, account, text(lines.description, row)) < first.place()
             });
             if is_earlier {
-                self.first = Some(FirstLine::new(day, period, lines, row));
+                self.first = Some(Box::new(FirstLine::new(day, period, lines, row)));
             }
             let currency = lines.currency.value(row);
             if !self.currencies.iter().any(|known| known == currency) {
@@ -248,7 +248,7 @@ pub fn register(
     let mut credits: Vec<(String, History)> = history.credits.into_iter().collect();
     credits.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
     one_currency_each(&credits)?;
-    let mut register = Register::default();
+    let mut register = Register { credits: Vec::with_capacity(credits.len()), applied: Vec::new() };
     for (key, History { first, last_cur_date, applied, .. }) in credits {
         let Some(first) = first else { continue };
         let aws_applied =

@@ -46,7 +46,7 @@ pub struct Joined {
     pub issues: Vec<AllocationIssue>,
 }
 
-/// Joins the register with the log. `now` is the latest instant at which anything can have been recorded.
+/// Joins the register, in order of the key, with the log. `now` is the latest instant at which anything can have been recorded.
 #[must_use]
 pub fn join(
     register: &[RegisteredCredit],
@@ -54,12 +54,11 @@ pub fn join(
     hierarchy: &Hierarchy,
     now: NaiveDateTime,
 ) -> Joined {
-    let registered: BTreeMap<&str, &RegisteredCredit> =
-        register.iter().map(|credit| (credit.credit_key.as_str(), credit)).collect();
     let current = current_revisions(log);
     let mut joined = Joined::default();
     for (key, revision) in &current {
-        let credit = registered.get(key).copied();
+        let place = register.binary_search_by(|credit| credit.credit_key.as_str().cmp(key));
+        let credit = place.ok().and_then(|place| register.get(place));
         // A revoked credit may have left the register with its lines: nothing is wrong with that.
         if revision.is_revocation() && credit.is_none() {
             continue;

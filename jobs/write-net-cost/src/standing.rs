@@ -58,14 +58,13 @@ pub fn credits(
 ) -> Result<Vec<Credit>, MoneyError> {
     let allocated: HashMap<&str, &AllocatedCredit> =
         allocated.iter().map(|row| (row.credit_key.as_str(), row)).collect();
-    register
-        .iter()
-        .map(|credit| {
-            let allocation = allocated.get(credit.credit_key.as_str()).copied().filter(|row| row.waiting.is_none());
-            let to_date = positions.get(&credit.credit_key).copied().unwrap_or_default();
-            row(credit, allocation, to_date, as_of)
-        })
-        .collect()
+    let mut credits = Vec::with_capacity(register.len());
+    for credit in register {
+        let allocation = allocated.get(credit.credit_key.as_str()).copied().filter(|row| row.waiting.is_none());
+        let to_date = positions.get(&credit.credit_key).copied().unwrap_or_default();
+        credits.push(row(credit, allocation, to_date, as_of)?);
+    }
+    Ok(credits)
 }
 
 fn row(
