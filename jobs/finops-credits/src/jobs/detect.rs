@@ -21,7 +21,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::register::{self, KnownHistory};
-use super::{DETECT, Detected, DetectedPeriod, Fetched, PeriodSource, digest, for_each, hex, session};
+use super::{DETECT, Detected, DetectedPeriod, Fetched, PeriodSource, apart, digest, for_each, hex, session};
 use crate::output::write_stdout;
 use crate::progress::ScanBar;
 use crate::run::App;
@@ -58,11 +58,18 @@ pub(crate) struct ReadExport {
 
 /// Reads what changed in the export.
 pub(crate) async fn read(app: &App, _lock: &LakeLock) -> Result<ReadExport, Failure> {
-    app.lake.refuse_published(&app.run_id).await?;
+    let is_new = {
+        let (lake, run_id) = (Arc::clone(&app.lake), app.run_id.clone());
+        apart(async move { lake.refuse_published(&run_id).await })
+    };
+    let opened = async {
+        let reference = app.places.reference_files(&app.settings).await?;
+        Export::open(app, &reference.cost_rules).await
+    };
+    let (is_new, opened) = futures::join!(is_new, opened);
+    is_new?;
     app.lake.clear_work(&app.run_id).await?;
-    let reference = app.places.reference_files(&app.settings).await?;
-    let context = session(app)?;
-    let export = Arc::new(Export::open(app, &reference.cost_rules).await?);
+    let (export, context) = (Arc::new(opened?), session(app)?);
     let last = BillingPeriod::of(app.as_of);
     let changed = export.changed(app)?;
     // Where any period changed, the credit lines of all of them are wanted: threads that reading leaves free see to it.

@@ -8,6 +8,7 @@ pub(crate) mod join;
 pub(crate) mod net_cost;
 pub(crate) mod publish;
 pub(crate) mod register;
+mod standings;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

@@ -3,24 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::Datelike;
 use credit_ledger::{BillingPeriod, Money};
 use datafusion::physical_plan::EmptyRecordBatchStream;
 use datafusion::prelude::SessionContext;
-use hashbrown::HashMap;
 use lake::{Lake, LakeLock, MadeFrom, ReferenceFiles, StagedPeriod, StagedRun};
 use schemas::TableRow;
 use schemas::reference::Budget;
 use schemas::tables::{
-    AllocatedCredit, AllocationIssue, AppliedByAws, Cell, Credit, CreditBalance, CreditConsumption, CreditImpact,
-    ExportTotal, HierarchyRow, NetCost, NetCostSummary, NodeCost, Reconciliation, RegisteredCredit,
+    Cell, Credit, CreditBalance, CreditConsumption, CreditImpact, ExportTotal, NetCost, NetCostSummary, NodeCost,
+    Reconciliation,
 };
 use write_net_cost::net_cost::net_cost;
-use write_net_cost::standing::{self, AsOf, ToDate};
+use write_net_cost::standing::AsOf;
 use write_net_cost::{check, plan, roll_up};
 
+use super::standings::Standings;
 use super::{Detected, FifoRecord, JoinRecord, NET_COST, apart, for_each, made_from, session};
-use crate::commands::summary::{CreditsPart, Summary, published_keys};
+use crate::commands::summary::{CreditsPart, Summary};
 use crate::run::App;
 use crate::{Failure, Kind};
 
@@ -74,8 +73,16 @@ async fn stage(
     applied: FifoRecord,
 ) -> Result<(MadeFrom, CreditsPart), Failure> {
     let periods: Vec<_> = joined.periods(app).collect();
-    let stage = Arc::new(Stage::open(app, detected, joined, applied, &periods).await?);
+    let standings = Arc::new(Standings::read(app, &periods, applied.published_until).await?);
+    let context = session(app)?;
     app.lake.begin_staging(&app.run_id).await?;
+    let whole_tables = {
+        let (standings, lake, context) = (Arc::clone(&standings), Arc::clone(&app.lake), context.clone());
+        let run_id = app.run_id.clone();
+        let near = AsOf { date: app.as_of, expiring_soon_days: app.settings.credits.expiring_soon_days };
+        apart(async move { standings.stage_whole_tables(&lake, &context, &run_id, near).await })
+    };
+    let stage = Arc::new(Stage::open(app, context, detected, joined, applied, standings).await?);
     let (standing, changed): (Vec<_>, Vec<_>) =
         periods.into_iter().partition(|period| stage.is_published(*period, |made| &made.tables));
     // Files that stand are put in place while the others are made.
@@ -86,11 +93,6 @@ async fn stage(
         })
     };
     let (changed, standing) = (months(changed), months(standing));
-    let whole_tables = {
-        let (stage, lake, run_id) = (Arc::clone(&stage), Arc::clone(&app.lake), app.run_id.clone());
-        let near = AsOf { date: app.as_of, expiring_soon_days: app.settings.credits.expiring_soon_days };
-        apart(async move { stage.whole_tables(&lake, &run_id, near).await })
-    };
     let (changed, standing, credits) = futures::join!(changed, standing, whole_tables);
     let breaches: BTreeMap<BillingPeriod, Vec<String>> = changed?.into_iter().chain(standing?).collect();
     let breaches: Vec<String> = breaches.into_values().flatten().collect();
@@ -111,11 +113,8 @@ struct Stage {
     context: SessionContext,
     detected: Detected,
     reference: Arc<ReferenceFiles>,
-    register: Arc<Vec<RegisteredCredit>>,
-    applied: Arc<Vec<AppliedByAws>>,
-    allocated: Arc<Vec<AllocatedCredit>>,
+    standings: Arc<Standings>,
     export: Vec<ExportTotal>,
-    balances: BTreeMap<BillingPeriod, Vec<CreditBalance>>,
     /// What AWS applied of credits that wait, by period and currency.
     waiting: BTreeMap<BillingPeriod, BTreeMap<String, Money>>,
     made_from: MadeFrom,
@@ -128,30 +127,16 @@ struct Stage {
 impl Stage {
     async fn open(
         app: &App,
+        context: SessionContext,
         detected: Detected,
         joined: JoinRecord,
         applied: FifoRecord,
-        periods: &[BillingPeriod],
+        standings: Arc<Standings>,
     ) -> Result<Self, Failure> {
-        let (lake, run_id, handed) = (&app.lake, &app.run_id, &app.handed_over);
-        let published_until = applied.published_until;
-        let balances = for_each(app, app.periods_at_once(), periods.to_vec(), |lake, run_id, period| async move {
-            let is_published = Some(period) <= published_until;
-            let rows = if is_published {
-                lake.published_rows(period).await?
-            } else {
-                lake.handed_over(&run_id, Some(period)).await?
-            };
-            Ok((period, rows))
-        });
         let mut stage = Self {
-            context: session(app)?,
+            context,
             reference: app.places.reference_files(&app.settings).await?,
-            register: handed.register.rows(lake, run_id).await?,
-            applied: handed.applied.rows(lake, run_id).await?,
-            allocated: handed.allocated.rows(lake, run_id).await?,
-            export: lake.handed_over(run_id, None).await?,
-            balances: balances.await?.into_iter().collect(),
+            export: app.lake.handed_over(&app.run_id, None).await?,
             made_from: MadeFrom {
                 cells: joined.cells,
                 credits: applied.credits,
@@ -160,27 +145,22 @@ impl Stage {
                 run: joined.run,
             },
             detected,
-            published_until,
+            published_until: applied.published_until,
             published: app.lake.made_from().await?,
-            waiting: BTreeMap::new(),
+            waiting: standings.waiting()?,
+            standings,
         };
-        stage.waiting = check::waiting_credits(&stage.register, &stage.allocated, &stage.applied)?;
         stage.made_from.tables = stage.inputs();
         Ok(stage)
     }
 
     /// What the tables of each period are made from.
     fn inputs(&self) -> BTreeMap<BillingPeriod, String> {
-        let known: HashMap<&str, &RegisteredCredit> =
-            self.register.iter().map(|credit| (credit.credit_key.as_str(), credit)).collect();
+        let issued = self.standings.issued();
         let inputs = self.made_from.credits.iter().map(|(period, credits)| {
             let budgets: Vec<_> = self.budgets(*period).collect();
             // What AWS applied and what the export adds up to come with the lines, which `credits` stands for.
-            let applied = self.applied.iter().filter(|row| row.billing_period == *period);
-            let issued: Vec<_> = applied
-                .filter_map(|row| known.get(row.credit_key.as_str()))
-                .map(|credit| (&credit.currency, credit.issue_date.num_days_from_ce()))
-                .collect();
+            let issued = issued.get(period).map_or(&[][..], Vec::as_slice);
             (*period, made_from(&(credits, budgets, issued, self.waiting.get(period))))
         });
         inputs.collect()
@@ -196,7 +176,7 @@ impl Stage {
     }
 
     /// Stages one period of the partitioned tables. Says what does not tie out.
-    async fn period(&self, lake: &Lake, run_id: &str, period: BillingPeriod) -> Result<Vec<String>, Failure> {
+    async fn period(&self, lake: &Arc<Lake>, run_id: &str, period: BillingPeriod) -> Result<Vec<String>, Failure> {
         if Some(period) > self.published_until {
             lake.stage_handed_over::<CreditConsumption>(run_id, Some(period)).await?;
             lake.stage_handed_over::<CreditBalance>(run_id, Some(period)).await?;
@@ -215,12 +195,14 @@ impl Stage {
         {
             return Ok(Vec::new());
         }
+        let impact = {
+            let (standings, lake, run_id) = (Arc::clone(&self.standings), Arc::clone(lake), run_id.to_owned());
+            apart(async move { standings.stage_impact(&lake, &run_id, period).await })
+        };
         if !net_cost_stands {
             self.net_cost(lake, run_id, period).await?;
         }
-        let balances = self.balances.get(&period).map_or(&[][..], Vec::as_slice);
-        let impact = standing::impact(&self.register, &self.applied, balances, period)?;
-        lake.stage(run_id, Some(period), &impact).await?;
+        impact.await?;
         self.roll_up_and_tie_out(lake, run_id, period).await
     }
 
@@ -257,20 +239,5 @@ impl Stage {
         breaches.extend(check::tie_out(period, &reconciliation));
         lake.stage(run_id, Some(period), &reconciliation).await?;
         Ok(breaches)
-    }
-
-    /// Stages the tables that are not partitioned. Says what there is to say of credits.
-    async fn whole_tables(&self, lake: &Lake, run_id: &str, near: AsOf) -> Result<CreditsPart, Failure> {
-        let mut positions: HashMap<String, ToDate> = HashMap::new();
-        for month in self.balances.values() {
-            standing::add_month(&mut positions, month)?;
-        }
-        let credits = standing::credits(&self.register, &self.allocated, &positions, near)?;
-        let queue = standing::queue(&self.register, &self.allocated, near.date);
-        lake.stage(run_id, None, &credits).await?;
-        lake.stage(run_id, None, &queue).await?;
-        lake.stage_handed_over::<AllocationIssue>(run_id, None).await?;
-        lake.stage_handed_over::<HierarchyRow>(run_id, None).await?;
-        Ok(CreditsPart::of(&credits, &queue, &published_keys(lake, &self.context).await?))
     }
 }

@@ -1,0 +1,99 @@
+//! Where credits stand, as the jobs before write-net-cost left it, and the tables that say so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::Datelike;
+use credit_ledger::{BillingPeriod, Money};
+use datafusion::prelude::SessionContext;
+use hashbrown::HashMap;
+use lake::Lake;
+use schemas::tables::{AllocatedCredit, AllocationIssue, AppliedByAws, CreditBalance, HierarchyRow, RegisteredCredit};
+use write_net_cost::check;
+use write_net_cost::standing::{self, AsOf, ToDate};
+
+use super::for_each;
+use crate::Failure;
+use crate::commands::summary::{CreditsPart, published_keys};
+use crate::run::App;
+
+/// What the tables of credits are made of.
+pub(super) struct Standings {
+    register: Arc<Vec<RegisteredCredit>>,
+    applied: Arc<Vec<AppliedByAws>>,
+    allocated: Arc<Vec<AllocatedCredit>>,
+    balances: BTreeMap<BillingPeriod, Vec<CreditBalance>>,
+}
+
+impl Standings {
+    /// Reads what was handed over; balances of the months up to `published_until` are as they are published.
+    pub(super) async fn read(
+        app: &App,
+        months: &[BillingPeriod],
+        published_until: Option<BillingPeriod>,
+    ) -> Result<Self, Failure> {
+        let balances = for_each(app, app.periods_at_once(), months.to_vec(), |lake, run_id, month| async move {
+            let is_published = Some(month) <= published_until;
+            let rows = if is_published {
+                lake.published_rows(month).await?
+            } else {
+                lake.handed_over(&run_id, Some(month)).await?
+            };
+            Ok((month, rows))
+        });
+        let (lake, run_id, handed) = (&app.lake, &app.run_id, &app.handed_over);
+        Ok(Self {
+            register: handed.register.rows(lake, run_id).await?,
+            applied: handed.applied.rows(lake, run_id).await?,
+            allocated: handed.allocated.rows(lake, run_id).await?,
+            balances: balances.await?.into_iter().collect(),
+        })
+    }
+
+    /// What AWS applied of credits that wait, by period and currency.
+    pub(super) fn waiting(&self) -> Result<BTreeMap<BillingPeriod, BTreeMap<String, Money>>, Failure> {
+        Ok(check::waiting_credits(&self.register, &self.allocated, &self.applied)?)
+    }
+
+    /// Currency and issue date, as days, of the credits that AWS applied in each period.
+    pub(super) fn issued(&self) -> BTreeMap<BillingPeriod, Vec<(&str, i32)>> {
+        let known: HashMap<&str, &RegisteredCredit> =
+            self.register.iter().map(|credit| (credit.credit_key.as_str(), credit)).collect();
+        let mut issued: BTreeMap<BillingPeriod, Vec<(&str, i32)>> = BTreeMap::new();
+        for row in self.applied.iter() {
+            let credit = known.get(row.credit_key.as_str());
+            let of_credit = credit.map(|credit| (credit.currency.as_str(), credit.issue_date.num_days_from_ce()));
+            issued.entry(row.billing_period).or_default().extend(of_credit);
+        }
+        issued
+    }
+
+    /// Stages `credit_impact` of a period.
+    pub(super) async fn stage_impact(&self, lake: &Lake, run_id: &str, period: BillingPeriod) -> Result<(), Failure> {
+        let balances = self.balances.get(&period).map_or(&[][..], Vec::as_slice);
+        let impact = standing::impact(&self.register, &self.applied, balances, period)?;
+        lake.stage(run_id, Some(period), &impact).await?;
+        Ok(())
+    }
+
+    /// Stages the tables that are not partitioned. Says what there is to say of credits.
+    pub(super) async fn stage_whole_tables(
+        &self,
+        lake: &Lake,
+        context: &SessionContext,
+        run_id: &str,
+        near: AsOf,
+    ) -> Result<CreditsPart, Failure> {
+        let mut positions: HashMap<String, ToDate> = HashMap::new();
+        for month in self.balances.values() {
+            standing::add_month(&mut positions, month)?;
+        }
+        let credits = standing::credits(&self.register, &self.allocated, &positions, near)?;
+        let queue = standing::queue(&self.register, &self.allocated, near.date);
+        lake.stage(run_id, None, &credits).await?;
+        lake.stage(run_id, None, &queue).await?;
+        lake.stage_handed_over::<AllocationIssue>(run_id, None).await?;
+        lake.stage_handed_over::<HierarchyRow>(run_id, None).await?;
+        Ok(CreditsPart::of(&credits, &queue, &published_keys(lake, context).await?))
+    }
+}
