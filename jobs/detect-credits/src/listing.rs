@@ -48,10 +48,10 @@ pub enum FileKind {
 }
 
 static PERIOD_FOLDER: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let pattern = r"(?i)(?:^|/)(?:billing_period=(?P<y1>\d{4})-(?P<m1>\d{2})|year=(?P<y2>\d{4})/month=(?P<m2>\d{1,2})|(?P<y3>\d{4})(?P<m3>\d{2})\d{2}-\d{8})(?:/|$)";
+    let pattern = r"(?i)(?:^|/)(?:billing_period=(?P<y1>[0-9]{4})-(?P<m1>[0-9]{2})|year=(?P<y2>[0-9]{4})/month=(?P<m2>[0-9]{1,2})|(?P<y3>[0-9]{4})(?P<m3>[0-9]{2})[0-9]{2}-[0-9]{8})(?:/|$)";
     Regex::new(pattern).ok()
 });
-static INSTANT_FOLDER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\d{4}-\d{2}-\d{2}T").ok());
+static INSTANT_FOLDER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T").ok());
 
 /// Where a path stands in the export.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -107,21 +107,6 @@ impl Lake {
         self.store.write_stream(&folder, table, rows).await
     }
 
-    /// Writes the rows of one table of a generation that nothing points to yet.
-    ///
-    /// # Errors
-    /// [`LakeError`] from the store.
-    pub async fn write_generation_rows<R: TableRow>(
-        &self,
-        period: BillingPeriod,
-        fingerprint: &str,
-        rows: &[R],
-    ) -> Result<u64, LakeError> {
-        let folder = table_folder(period, fingerprint, &R::TABLE);
-        self.store.remove_folder(&folder).await?;
-        self.store.write_rows(&folder, rows).await
-    }
-
     /// Makes a written generation the current one: one switch.
     ///
     /// # Errors

@@ -16,6 +16,7 @@
 //! step (a rename, an Iceberg commit), so a reader sees the state before or after, never between.
 
 mod cache;
+mod encoder;
 mod error;
 mod generations;
 mod lake;

@@ -18,8 +18,9 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::async_reader::ParquetObjectReader;
-use parquet::arrow::{AsyncArrowWriter, ParquetRecordBatchStreamBuilder};
+use parquet::arrow::async_writer::AsyncFileWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -28,6 +29,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::LakeError;
+use crate::encoder::Encoder;
 use crate::error::at;
 use crate::lake::EngineStore;
 
@@ -87,25 +89,28 @@ impl Store {
         let schema = table.schema();
         let path = folder.clone().join(PART);
         let refused = |error: ParquetError| self.refused(&path, &error).unwrap_or_else(|| error.into());
-        let sink = BufWriter::new(Arc::clone(&self.objects), path.clone());
-        let mut writer = AsyncArrowWriter::try_new(sink, Arc::clone(&schema), Some(writer_properties(table.place)?))?;
+        let mut sink = BufWriter::new(Arc::clone(&self.objects), path.clone());
+        let mut file = Encoder::new(Arc::clone(&schema), writer_properties(table.place)?, ROWS_PER_GROUP)?;
         let mut coalescer = BatchCoalescer::new(Arc::clone(&schema), ROWS_PER_WRITE);
         let mut count = 0;
-        // Rows are made on one thread while those before are encoded on another.
+        // Rows are made on one thread while those before are encoded on others.
         let mut rows = spawn_buffered(rows, 1);
         while let Some(batch) = rows.next().await {
             let batch = conform(&batch?, &schema)?;
             count += batch.num_rows() as u64;
             coalescer.push_batch(batch)?;
             while let Some(full) = coalescer.next_completed_batch() {
-                writer.write(&full).await.map_err(refused)?;
+                let complete = file.write(&full).await?;
+                AsyncFileWriter::write(&mut sink, complete.into()).await.map_err(refused)?;
             }
         }
         coalescer.finish_buffered_batch()?;
         while let Some(rest) = coalescer.next_completed_batch() {
-            writer.write(&rest).await.map_err(refused)?;
+            let complete = file.write(&rest).await?;
+            AsyncFileWriter::write(&mut sink, complete.into()).await.map_err(refused)?;
         }
-        writer.close().await.map_err(refused)?;
+        AsyncFileWriter::write(&mut sink, file.finish().await?.into()).await.map_err(refused)?;
+        sink.complete().await.map_err(refused)?;
         Ok(count)
     }
 

@@ -17,7 +17,7 @@ use join_allocations::join::{Joined, join};
 use lake::ReferenceFiles;
 use schemas::tables::{AllocationLogRow, CreditLogRow};
 
-use crate::jobs::register::{KnownHistory, credit_history};
+use crate::jobs::register::{Known, credit_history};
 use crate::run::App;
 use crate::{Failure, Kind};
 
@@ -39,7 +39,7 @@ impl Standing {
             return Err(Failure::new(Kind::NotYet, message));
         }
         let last = BillingPeriod::of(app.as_of);
-        let history = credit_history(app, &generations, KnownHistory::none(last), last).await?;
+        let history = credit_history(app, &generations, &Known::nothing(last)).await?;
         let credits_log: Vec<CreditLogRow> = app.lake.logs().read().await?;
         let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
         let register = register(history, &credits_log, &log)?;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use credit_ledger::BillingPeriod;
+use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::prelude::SessionContext;
 use detect_credits::census::{Census, CountedFile, count};
 use detect_credits::description::DescriptionParser;
@@ -16,11 +17,11 @@ use lake::{CurrencyTotal, Generation, Lake, LakeLock, ReferenceFiles, SourceFile
 use object_store::ObjectStore;
 use schemas::TableRow;
 use schemas::reference::CostRules;
-use schemas::tables::{CostLine, ExportTotal};
+use schemas::tables::{CostLine, CreditLine, ExportTotal};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::register::{self, KnownHistory};
+use super::register::{self, Known};
 use super::{DETECT, Detected, DetectedPeriod, Fetched, PeriodSource, apart, digest, for_each, hex, session};
 use crate::output::write_stdout;
 use crate::progress::ScanBar;
@@ -52,8 +53,8 @@ pub(crate) struct ReadExport {
     present: BTreeSet<BillingPeriod>,
     /// Periods that were read, with their fingerprints.
     pub(crate) changed: BTreeMap<BillingPeriod, String>,
-    /// What the credit lines of the others say, as far as that is known already.
-    history: KnownHistory,
+    /// What is known of credits already.
+    known: Arc<Known>,
 }
 
 /// Reads what changed in the export.
@@ -72,13 +73,18 @@ pub(crate) async fn read(app: &App, _lock: &LakeLock) -> Result<ReadExport, Fail
     let (export, context) = (Arc::new(opened?), session(app)?);
     let last = BillingPeriod::of(app.as_of);
     let changed = export.changed(app)?;
-    // Where any period changed, the credit lines of all of them are wanted: threads that reading leaves free see to it.
+    // Where any period changed, the credit lines of all of them are wanted: threads that reading leaves free see to those
+    // of the others.
     let unchanged = export.known.iter().filter(|(period, _)| !changed.is_empty() && !changed.contains_key(period));
     let unchanged = unchanged.map(|(period, generation)| (*period, generation.fingerprint.clone())).collect();
-    let history = KnownHistory::read(app, unchanged, last);
-    let (read, history) = futures::join!(export.read(app, &context, changed.clone()), history);
-    read?;
-    Ok(ReadExport { present: export.fingerprints(last).into_keys().collect(), changed, history: history? })
+    let known = Arc::new(Known::nothing(last));
+    let others = async {
+        known.add_all(app, unchanged).await?;
+        if changed.is_empty() { Ok(()) } else { known.add_logs(app).await }
+    };
+    let (read, others) = futures::join!(export.read(app, &context, changed.clone(), &known), others);
+    read.and(others)?;
+    Ok(ReadExport { present: export.fingerprints(last).into_keys().collect(), changed, known })
 }
 
 /// Registers the credits and hands the later jobs what they need.
@@ -107,7 +113,7 @@ pub(crate) async fn read_period(app: &App, period: BillingPeriod) -> Result<(), 
     let export = Arc::new(Export::open(app, &reference.cost_rules).await?);
     let mut changed = export.changed(app)?;
     changed.retain(|of, _| *of == period);
-    export.read(app, &context, changed).await
+    export.read(app, &context, changed, &Arc::new(Known::nothing(period))).await
 }
 
 /// Periods that must be read.
@@ -220,48 +226,26 @@ impl Export {
         app: &App,
         context: &SessionContext,
         changed: BTreeMap<BillingPeriod, String>,
+        known: &Arc<Known>,
     ) -> Result<(), Failure> {
         let units = units(&changed, &self.files);
         let bytes = units.iter().flat_map(|(_, files)| files).map(|(file, _)| file.size).sum();
         let bar = ScanBar::new(bytes, app.watched);
-        let changed = Arc::new(changed);
-        let readers = app.readers();
+        let (context, known) = (context.clone(), Arc::clone(known));
+        let reading =
+            Arc::new(Reading { export: Arc::clone(self), context, readers: app.readers(), changed, known, bar });
         let at_once = if app.settings.run.memory_limit.is_some() { 1 } else { UNITS_AT_ONCE };
-        let reading = for_each(app, at_once, units, |lake, _, unit| {
-            let (export, context, changed, bar) =
-                (Arc::clone(self), context.clone(), Arc::clone(&changed), bar.clone());
-            async move { export.read_unit(&lake, &context, readers, unit, &changed, &bar).await }
+        let units = for_each(app, at_once, units, |lake, _, unit| {
+            let reading = Arc::clone(&reading);
+            async move { reading.unit(&lake, unit).await }
         });
-        let written = bar.watch(reading).await?;
-        bar.finish();
+        let written = reading.bar.watch(units).await?;
+        reading.bar.finish();
         self.check_unchanged(app).await?;
         for (period, generation) in written.iter().flatten() {
             app.lake.switch_generation(*period, generation).await?;
         }
         Ok(())
-    }
-
-    /// Reads the periods of one unit and writes what was found.
-    async fn read_unit(
-        &self,
-        lake: &Lake,
-        context: &SessionContext,
-        readers: usize,
-        (periods, files): Unit,
-        changed: &BTreeMap<BillingPeriod, String>,
-        bar: &ScanBar,
-    ) -> Result<Vec<(BillingPeriod, Generation)>, Failure> {
-        let name = periods.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        tracing::info!(periods = %name, files = files.len(), "reading");
-        bar.reading(&name);
-        let unit = ScanUnit { periods: periods.clone(), files: self.counted(&files).await? };
-        let scanned = scan(context, &self.store, &self.reader, &unit, readers, bar.progress()).await?;
-        let mut written = Vec::new();
-        for period in periods {
-            let fingerprint = changed.get(&period).cloned().unwrap_or_default();
-            written.push((period, write(lake, &scanned, &unit, period, fingerprint).await?));
-        }
-        Ok(written)
     }
 
     async fn counted(&self, files: &[(ExportFile, Census)]) -> Result<Vec<CountedFile>, Failure> {
@@ -294,33 +278,65 @@ impl Export {
     }
 }
 
-/// Writes one period of what was found.
-async fn write(
-    lake: &Lake,
-    scanned: &Scanned,
-    unit: &ScanUnit,
-    period: BillingPeriod,
-    fingerprint: String,
-) -> Result<Generation, Failure> {
-    let cost_lines = scanned.cost_lines(period);
-    lake.write_generation(period, &fingerprint, &CostLine::TABLE, cost_lines).await?;
-    lake.write_generation_rows(period, &fingerprint, &scanned.credit_lines()?).await?;
-    let formats: BTreeSet<&str> = unit.files.iter().map(CountedFile::format).collect();
-    let totals = scanned.tally.totals.iter().filter(|((of, _), _)| *of == period);
-    Ok(Generation {
-        fingerprint,
-        format: formats.into_iter().collect::<Vec<_>>().join(", "),
-        files: unit.files.iter().filter(|file| file.census.contains_key(&period)).map(source_file).collect(),
-        totals: totals
-            .map(|((_, currency), (lines, export_total))| CurrencyTotal {
-                currency: currency.clone(),
-                export_total: *export_total,
-                lines: *lines,
-            })
-            .collect(),
-        blank_costs: scanned.tally.blank_costs.get(&period).copied().unwrap_or(0),
-        unknown_line_types: scanned.tally.unknown_line_types.get(&period).cloned().unwrap_or_default(),
-    })
+/// What all units that are read share.
+struct Reading {
+    export: Arc<Export>,
+    context: SessionContext,
+    readers: usize,
+    /// The periods, with their fingerprints.
+    changed: BTreeMap<BillingPeriod, String>,
+    known: Arc<Known>,
+    bar: ScanBar,
+}
+
+impl Reading {
+    /// Reads the periods of one unit and writes what was found.
+    async fn unit(&self, lake: &Lake, (periods, files): Unit) -> Result<Vec<(BillingPeriod, Generation)>, Failure> {
+        let name = periods.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        tracing::info!(periods = %name, files = files.len(), "reading");
+        self.bar.reading(&name);
+        let Export { store, reader, .. } = &*self.export;
+        let unit = ScanUnit { periods: periods.clone(), files: self.export.counted(&files).await? };
+        let scanned = scan(&self.context, store, reader, &unit, self.readers, self.bar.progress()).await?;
+        let mut written = Vec::new();
+        for period in periods {
+            written.push((period, self.write(lake, &scanned, &unit, period).await?));
+        }
+        Ok(written)
+    }
+
+    /// Writes one period of what was found.
+    async fn write(
+        &self,
+        lake: &Lake,
+        scanned: &Scanned,
+        unit: &ScanUnit,
+        period: BillingPeriod,
+    ) -> Result<Generation, Failure> {
+        let fingerprint = self.changed.get(&period).cloned().unwrap_or_default();
+        let cost_lines = scanned.cost_lines(period);
+        lake.write_generation(period, &fingerprint, &CostLine::TABLE, cost_lines).await?;
+        let credit_lines = schemas::to_batch(&scanned.credit_lines()?)?;
+        self.known.add(period, &fingerprint, &credit_lines).await?;
+        let credit_lines = MemoryStream::try_new(vec![credit_lines], CreditLine::TABLE.schema(), None)?;
+        lake.write_generation(period, &fingerprint, &CreditLine::TABLE, Box::pin(credit_lines)).await?;
+        let formats: BTreeSet<&str> = unit.files.iter().map(CountedFile::format).collect();
+        let totals = scanned.tally.totals.iter().filter(|((of, _), _)| *of == period);
+        Ok(Generation {
+            fingerprint,
+            format: formats.into_iter().collect::<Vec<_>>().join(", "),
+            files: unit.files.iter().filter(|file| file.census.contains_key(&period)).map(source_file).collect(),
+            totals: totals
+                .map(|((_, currency), (lines, export_total))| CurrencyTotal {
+                    currency: currency.clone(),
+                    export_total: *export_total,
+                    lines: *lines,
+                })
+                .collect(),
+            blank_costs: scanned.tally.blank_costs.get(&period).copied().unwrap_or(0),
+            unknown_line_types: scanned.tally.unknown_line_types.get(&period).cloned().unwrap_or_default(),
+        })
+    }
 }
 
 fn source_file(file: &CountedFile) -> SourceFile {
@@ -377,8 +393,8 @@ async fn hand_over(
     read: ReadExport,
 ) -> Result<Detected, Failure> {
     let last = BillingPeriod::of(app.as_of);
-    let ReadExport { present, changed, history } = read;
-    let register = register::hand_over(app, reference, generations, history, last).await?;
+    let ReadExport { present, changed, known } = read;
+    let register = register::hand_over(app, reference, generations, &known, last).await?;
     let run_id = &app.run_id;
     let in_run: BTreeMap<&BillingPeriod, &Generation> =
         generations.iter().filter(|(period, _)| **period <= last).collect();

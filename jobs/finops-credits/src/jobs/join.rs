@@ -9,7 +9,7 @@ use join_allocations::join::join;
 use lake::{LakeLock, MadeFrom, ReferenceFiles};
 use schemas::tables::{AllocationLogRow, Cell, CostLine, HierarchyRow, LotRow};
 
-use super::{Detected, JOIN, JoinRecord, for_each, made_from};
+use super::{Detected, JOIN, JoinRecord, apart, for_each, made_from};
 use crate::Failure;
 use crate::run::App;
 
@@ -50,10 +50,14 @@ async fn write_lots(app: &App, reference: &ReferenceFiles, log: &[AllocationLogR
     for issue in &joined.issues {
         tracing::warn!(allocation = %issue.allocation_id, lot = issue.lot, "{}", issue.problem);
     }
-    handed.allocated.write(lake, run_id, joined.credits).await?;
+    let allocated = {
+        let (lake, run_id, handed) = (Arc::clone(lake), run_id.clone(), Arc::clone(handed));
+        apart(async move { handed.allocated.write(&lake, &run_id, joined.credits).await })
+    };
     lake.hand_over(run_id, None, &joined.lots).await?;
     lake.hand_over(run_id, None, &joined.issues).await?;
     lake.hand_over(run_id, None, &hierarchy_rows(reference)).await?;
+    allocated.await?;
     Ok(joined.lots)
 }
 

@@ -13,6 +13,7 @@ use schemas::tables::{
     Cell, Credit, CreditBalance, CreditConsumption, CreditImpact, ExportTotal, NetCost, NetCostSummary, NodeCost,
     Reconciliation,
 };
+use tokio::sync::OnceCell;
 use write_net_cost::net_cost::net_cost;
 use write_net_cost::standing::AsOf;
 use write_net_cost::{check, plan, roll_up};
@@ -83,8 +84,7 @@ async fn stage(
         apart(async move { standings.stage_whole_tables(&lake, &context, &run_id, near).await })
     };
     let stage = Arc::new(Stage::open(app, context, detected, joined, applied, standings).await?);
-    let (standing, changed): (Vec<_>, Vec<_>) =
-        periods.into_iter().partition(|period| stage.is_published(*period, |made| &made.tables));
+    let (standing, changed): (Vec<_>, Vec<_>) = periods.into_iter().partition(|period| stage.costs_stand(*period));
     // Files that stand are put in place while the others are made.
     let months = |periods: Vec<BillingPeriod>| {
         for_each(app, app.periods_at_once(), periods, |lake, run_id, period| {
@@ -101,7 +101,8 @@ async fn stage(
         let message = format!("the run does not tie out, nothing is published:\n{}", breaches.join("\n"));
         return Err(Failure::new(Kind::CheckFailed, message));
     }
-    Ok((stage.made_from.clone(), credits))
+    let MonthInputs { tables, .. } = stage.month_inputs().await?.clone();
+    Ok((MadeFrom { tables, ..stage.made_from.clone() }, credits))
 }
 
 fn staged_period(detected: &super::DetectedPeriod) -> StagedPeriod {
@@ -115,13 +116,23 @@ struct Stage {
     reference: Arc<ReferenceFiles>,
     standings: Arc<Standings>,
     export: Vec<ExportTotal>,
-    /// What AWS applied of credits that wait, by period and currency.
-    waiting: BTreeMap<BillingPeriod, BTreeMap<String, Money>>,
+    /// Worked out when the first month asks for it.
+    month_inputs: OnceCell<MonthInputs>,
+    /// All but the digests of `month_inputs`.
     made_from: MadeFrom,
     /// Draws and balances of the months up to this one are as they are published.
     published_until: Option<BillingPeriod>,
     /// What the published run was made from.
     published: MadeFrom,
+}
+
+/// What the tables of months are made of beside costs.
+#[derive(Debug, Clone)]
+struct MonthInputs {
+    /// What AWS applied of credits that wait, by period and currency.
+    waiting: BTreeMap<BillingPeriod, BTreeMap<String, Money>>,
+    /// Digests of all that the tables of each period are made from.
+    tables: BTreeMap<BillingPeriod, String>,
 }
 
 impl Stage {
@@ -133,7 +144,7 @@ impl Stage {
         applied: FifoRecord,
         standings: Arc<Standings>,
     ) -> Result<Self, Failure> {
-        let mut stage = Self {
+        Ok(Self {
             context,
             reference: app.places.reference_files(&app.settings).await?,
             export: app.lake.handed_over(&app.run_id, None).await?,
@@ -147,28 +158,30 @@ impl Stage {
             detected,
             published_until: applied.published_until,
             published: app.lake.made_from().await?,
-            waiting: standings.waiting()?,
+            month_inputs: OnceCell::new(),
             standings,
-        };
-        stage.made_from.tables = stage.inputs();
-        Ok(stage)
+        })
     }
 
-    /// What the tables of each period are made from.
-    fn inputs(&self) -> BTreeMap<BillingPeriod, String> {
-        let issued = self.standings.issued();
-        let inputs = self.made_from.credits.iter().map(|(period, credits)| {
-            let budgets: Vec<_> = self.budgets(*period).collect();
-            // What AWS applied and what the export adds up to come with the lines, which `credits` stands for.
-            let issued = issued.get(period).map_or(&[][..], Vec::as_slice);
-            (*period, made_from(&(credits, budgets, issued, self.waiting.get(period))))
-        });
-        inputs.collect()
+    async fn month_inputs(&self) -> Result<&MonthInputs, Failure> {
+        self.month_inputs
+            .get_or_try_init(|| async {
+                let (waiting, issued) = (self.standings.waiting()?, self.standings.issued());
+                let tables = self.made_from.credits.iter().map(|(period, credits)| {
+                    let budgets: Vec<_> = self.budgets(*period).collect();
+                    // What AWS applied and what the export adds up to come with the lines, which `credits` stands for.
+                    let issued = issued.get(period).map_or(&[][..], Vec::as_slice);
+                    (*period, made_from(&(credits, budgets, issued, waiting.get(period))))
+                });
+                let tables = tables.collect();
+                Ok(MonthInputs { waiting, tables })
+            })
+            .await
     }
 
-    /// True where something is made from the same as in the published run.
-    fn is_published(&self, period: BillingPeriod, of: fn(&MadeFrom) -> &BTreeMap<BillingPeriod, String>) -> bool {
-        of(&self.published).get(&period) == of(&self.made_from).get(&period)
+    /// True where draws and net cost of a month are made from the same as in the published run.
+    fn costs_stand(&self, period: BillingPeriod) -> bool {
+        self.published.credits.get(&period) == self.made_from.credits.get(&period)
     }
 
     fn budgets(&self, period: BillingPeriod) -> impl Iterator<Item = &Budget> {
@@ -185,10 +198,9 @@ impl Stage {
         {
             return Err(removed_meanwhile());
         }
-        let net_cost_stands =
-            self.is_published(period, |made| &made.credits) && lake.stage_published::<NetCost>(run_id, period).await?;
+        let net_cost_stands = self.costs_stand(period) && lake.stage_published::<NetCost>(run_id, period).await?;
         if net_cost_stands
-            && self.is_published(period, |made| &made.tables)
+            && self.published.tables.get(&period) == self.month_inputs().await?.tables.get(&period)
             && lake.stage_published::<CreditImpact>(run_id, period).await?
             && lake.stage_published::<NetCostSummary>(run_id, period).await?
             && lake.stage_published::<Reconciliation>(run_id, period).await?
@@ -234,7 +246,7 @@ impl Stage {
             let overdrawn = schemas::from_batches(&plan::overdrawn(net_cost)?.collect().await?)?;
             breaches.extend(check::bounds(period, &overdrawn));
         }
-        let waiting = self.waiting.get(&period);
+        let waiting = self.month_inputs().await?.waiting.get(&period);
         let reconciliation = check::reconcile(period, &self.export, &check::period_totals(&costs)?, waiting)?;
         breaches.extend(check::tie_out(period, &reconciliation));
         lake.stage(run_id, Some(period), &reconciliation).await?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
 use chrono::NaiveTime;
 use credit_ledger::BillingPeriod;
 use datafusion::physical_plan::common::spawn_buffered;
@@ -11,6 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use join_allocations::entry::{Recording, revisions};
 use lake::{Generation, LogSnapshot, ReferenceFiles};
 use schemas::tables::{AllocationLogRow, CreditLine, CreditLogRow};
+use tokio::sync::Mutex;
 
 use super::{apart, made_from};
 use crate::Failure;
@@ -21,7 +23,7 @@ pub(crate) async fn hand_over(
     app: &App,
     reference: &ReferenceFiles,
     generations: &BTreeMap<BillingPeriod, Generation>,
-    known: KnownHistory,
+    known: &Known,
     last: BillingPeriod,
 ) -> Result<String, Failure> {
     let lines: Vec<_> = generations.iter().map(|(period, generation)| (period, &generation.fingerprint)).collect();
@@ -31,9 +33,8 @@ pub(crate) async fn hand_over(
     if !takes_over(app, reference).await? && app.lake.hand_over_kept_register(&app.run_id, &wanted).await? {
         return Ok(wanted);
     }
-    let logs = Logs::read(app);
-    let history = credit_history(app, generations, known, last).await?;
-    let appended = make(app, reference, history, logs.await?).await?;
+    let (logs, history) = futures::join!(known.logs(app, &before), credit_history(app, generations, known));
+    let appended = make(app, reference, history?, logs?).await?;
     let after = LogStates::of(app).await?;
     if !after.follow(&before, appended) {
         // Somebody recorded something meanwhile: who knows whether the register has it.
@@ -45,6 +46,7 @@ pub(crate) async fn hand_over(
 }
 
 /// The logs that the register depends on.
+#[derive(Debug, PartialEq, Eq)]
 struct LogStates {
     credits: LogSnapshot,
     allocations: LogSnapshot,
@@ -71,18 +73,18 @@ impl LogStates {
 }
 
 /// What was recorded of credits.
+#[derive(Debug, Default)]
 struct Logs {
     credits: Vec<CreditLogRow>,
     allocations: Vec<AllocationLogRow>,
 }
 
 impl Logs {
-    /// Reads them on other threads, from now on.
-    fn read(app: &App) -> impl Future<Output = Result<Self, Failure>> + use<> {
+    async fn read(app: &App) -> Result<Self, Failure> {
         let (for_credits, for_allocations) = (Arc::clone(&app.lake), Arc::clone(&app.lake));
         let credits = apart(async move { for_credits.logs().read().await });
         let allocations = apart(async move { for_allocations.logs().read().await });
-        async { Ok(Self { credits: credits.await?, allocations: allocations.await? }) }
+        Ok(Self { credits: credits.await?, allocations: allocations.await? })
     }
 }
 
@@ -104,46 +106,79 @@ async fn make(app: &App, reference: &ReferenceFiles, history: CreditHistory, log
     Ok(Appended { credits: !changes.is_empty(), allocations: taken > 0 })
 }
 
+/// What is known of credits before they are registered. Those who read the export add to it.
+#[derive(Debug)]
+pub(crate) struct Known {
+    history: Mutex<KnownHistory>,
+    logs: Mutex<Option<(LogStates, Logs)>>,
+}
+
 /// What the credit lines of some generations say.
-pub(crate) struct KnownHistory {
+#[derive(Debug)]
+struct KnownHistory {
     /// Their fingerprints.
     of: BTreeMap<BillingPeriod, String>,
+    last: BillingPeriod,
     history: CreditHistory,
 }
 
 impl KnownHistory {
-    pub(crate) fn none(last: BillingPeriod) -> Self {
-        Self { of: BTreeMap::new(), history: CreditHistory::until(last) }
+    fn none(last: BillingPeriod) -> Self {
+        Self { of: BTreeMap::new(), last, history: CreditHistory::until(last) }
+    }
+}
+
+impl Known {
+    /// Nothing yet; lines of later periods than `last` will count as seen only.
+    pub(crate) fn nothing(last: BillingPeriod) -> Self {
+        Self { history: Mutex::new(KnownHistory::none(last)), logs: Mutex::new(None) }
     }
 
-    /// Reads what the credit lines of these generations say, up to a period.
-    pub(crate) async fn read(
-        app: &App,
-        generations: BTreeMap<BillingPeriod, String>,
-        last: BillingPeriod,
-    ) -> Result<Self, Failure> {
-        let mut known = Self::none(last);
-        known.add(app, generations).await?;
-        Ok(known)
+    /// Adds the credit lines of a generation.
+    pub(crate) async fn add(
+        &self,
+        period: BillingPeriod,
+        fingerprint: &str,
+        lines: &RecordBatch,
+    ) -> Result<(), Failure> {
+        let mut known = self.history.lock().await;
+        known.history.add(period, lines)?;
+        known.of.insert(period, fingerprint.to_owned());
+        Ok(())
     }
 
-    async fn add(&mut self, app: &App, generations: BTreeMap<BillingPeriod, String>) -> Result<(), Failure> {
+    /// Reads the credit lines of generations and adds them.
+    pub(crate) async fn add_all(&self, app: &App, generations: BTreeMap<BillingPeriod, String>) -> Result<(), Failure> {
         // Lines are decoded on other threads and added on this one.
-        let opened = generations.clone().into_iter().map(|(period, fingerprint)| {
+        let opened = generations.into_iter().map(|(period, fingerprint)| {
             let lake = Arc::clone(&app.lake);
             apart(async move {
                 let lines = lake.generation_stream::<CreditLine>(period, &fingerprint).await?;
-                Ok::<_, Failure>((period, spawn_buffered(lines, 1)))
+                Ok::<_, Failure>((period, fingerprint, spawn_buffered(lines, 1)))
             })
         });
         let mut opened = futures::stream::iter(opened).buffered(app.settings.threads());
-        while let Some((period, mut lines)) = opened.try_next().await? {
+        while let Some((period, fingerprint, mut lines)) = opened.try_next().await? {
             while let Some(lines) = lines.try_next().await? {
-                self.history.add(period, &lines)?;
+                self.add(period, &fingerprint, &lines).await?;
             }
         }
-        self.of.extend(generations);
         Ok(())
+    }
+
+    /// Reads what was recorded of credits so far.
+    pub(crate) async fn add_logs(&self, app: &App) -> Result<(), Failure> {
+        let states = LogStates::of(app).await?;
+        *self.logs.lock().await = Some((states, Logs::read(app).await?));
+        Ok(())
+    }
+
+    /// What is recorded of credits now, where the logs are in this state.
+    async fn logs(&self, app: &App, now: &LogStates) -> Result<Logs, Failure> {
+        match self.logs.lock().await.take() {
+            Some((then, logs)) if then == *now => Ok(logs),
+            _ => Logs::read(app).await,
+        }
     }
 }
 
@@ -151,15 +186,21 @@ impl KnownHistory {
 pub(crate) async fn credit_history(
     app: &App,
     generations: &BTreeMap<BillingPeriod, Generation>,
-    known: KnownHistory,
-    last: BillingPeriod,
+    known: &Known,
 ) -> Result<CreditHistory, Failure> {
-    let current = |period| generations.get(period).map(|generation| &generation.fingerprint);
-    let stands = known.of.iter().all(|(period, fingerprint)| current(period) == Some(fingerprint));
-    let mut known = if stands { known } else { KnownHistory::none(last) };
-    let unknown = generations.iter().filter(|(period, _)| !known.of.contains_key(period));
-    known.add(app, unknown.map(|(period, generation)| (*period, generation.fingerprint.clone())).collect()).await?;
-    Ok(known.history)
+    let unknown = {
+        let mut known = known.history.lock().await;
+        let current = |period| generations.get(period).map(|generation| &generation.fingerprint);
+        if !known.of.iter().all(|(period, fingerprint)| current(period) == Some(fingerprint)) {
+            *known = KnownHistory::none(known.last);
+        }
+        let unknown = generations.iter().filter(|(period, _)| !known.of.contains_key(period));
+        unknown.map(|(period, generation)| (*period, generation.fingerprint.clone())).collect()
+    };
+    known.add_all(app, unknown).await?;
+    let mut known = known.history.lock().await;
+    let nothing = KnownHistory::none(known.last);
+    Ok(std::mem::replace(&mut *known, nothing).history)
 }
 
 /// A lake whose log is still empty takes over `allocations.csv` of the reference folder, once. Rows that do not say
