@@ -63,6 +63,7 @@ class Bench:
         self.peers = runnable()
         self.work = options.work.resolve()
         self.data = self.work / f"data-{options.rows}-{options.periods}"
+        self.old = self.work / "old"
         self.python = self.work / "venv" / "bin" / "python"
         self.binary = options.binary or self.build()
 
@@ -75,9 +76,15 @@ class Bench:
         """The columns that our scan needs, decoded with their dictionaries and dropped: the limit of any scan."""
         return timed([self.binary.parent / "examples" / "decode_limit", self.data / "cur" / "data", self.options.threads])
 
+    def aside(self, folder):
+        """Puts what an earlier round left out of the way: where much was removed just before, ext4 is slow to make files."""
+        if folder.exists():
+            self.old.mkdir(parents=True, exist_ok=True)
+            folder.rename(self.old / str(time.monotonic_ns()))
+
     def scan(self):
         """The first of our jobs: the scan to cost lines and credit lines, as written."""
-        shutil.rmtree(self.data / "lake", ignore_errors=True)
+        self.aside(self.data / "lake")
         return self.ours("detect-credits", "--run-id", "bench")
 
     def prepare(self):
@@ -96,11 +103,11 @@ class Bench:
         return timed([self.binary, "--config", self.data / "credits.toml", *command])
 
     def common_work(self):
-        shutil.rmtree(self.data / "lake", ignore_errors=True)
+        self.aside(self.data / "lake")
         return together([self.ours(job, "--run-id", "bench") for job in ("detect-credits", "join-allocations")])
 
     def whole_run(self):
-        shutil.rmtree(self.data / "lake", ignore_errors=True)
+        self.aside(self.data / "lake")
         return self.ours("run")
 
     def run_again(self):
@@ -115,7 +122,7 @@ class Bench:
 
     def peer(self, name):
         out = self.work / "out" / name
-        shutil.rmtree(out, ignore_errors=True)
+        self.aside(out)
         return timed([self.python, HERE / "peers" / f"{name}_peer.py", self.data, out, self.options.threads])
 
     def check(self):
@@ -159,6 +166,7 @@ def main():
     versions = [pin for pin in (HERE / "requirements.txt").read_text().split() if pin.split("==")[0] not in left_out]
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     about = f"{options.rows:,} lines, {options.periods} periods, {options.threads} threads, medians of {options.repeats}; {cpu}; {', '.join(versions)}"
+    shutil.rmtree(bench.old, ignore_errors=True)
     (bench.work / "results.json").write_text(json.dumps({"about": about, "times": times}, indent=1))
     print(f"{about}\n\n{table(times)}")
 

@@ -248,7 +248,8 @@ pub fn register(
     let mut credits: Vec<(String, History)> = history.credits.into_iter().collect();
     credits.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
     one_currency_each(&credits)?;
-    let mut register = Register { credits: Vec::with_capacity(credits.len()), applied: Vec::new() };
+    let applied = credits.iter().map(|(_, history)| history.applied.len()).sum();
+    let mut register = Register { credits: Vec::with_capacity(credits.len()), applied: Vec::with_capacity(applied) };
     for (key, History { first, last_cur_date, applied, .. }) in credits {
         let Some(first) = first else { continue };
         let aws_applied =

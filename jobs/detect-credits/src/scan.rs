@@ -1,5 +1,6 @@
 //! One streaming pass over the files of some periods.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -94,19 +95,22 @@ pub async fn scan(
     threads: usize,
     progress: &Arc<Progress>,
 ) -> Result<Scanned, DetectError> {
-    let parts = unit
+    let mut parts: Vec<Part> = unit
         .files
         .iter()
         .cloned()
         .map(Arc::new)
-        .flat_map(|file| file.open.parts().map(|part| Part { file: Arc::clone(&file), part }).collect::<Vec<_>>());
+        .flat_map(|file| file.open.parts().map(|part| Part { file: Arc::clone(&file), part }).collect::<Vec<_>>())
+        .collect();
+    // The largest come first: no thread is left alone with one at the end.
+    parts.sort_by_key(|part| Reverse(part.file.open.part_bytes(part.part)));
     let names = Arc::new(Names::default());
     let shared = Arc::new(Shared {
         store: Arc::clone(store),
         reader: reader.clone(),
         names: Arc::clone(&names),
         periods: unit.periods.clone(),
-        parts: Mutex::new(parts.collect()),
+        parts: Mutex::new(parts.into()),
         tally: Mutex::default(),
         failures: Mutex::default(),
         progress: Arc::clone(progress),

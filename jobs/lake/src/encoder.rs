@@ -85,3 +85,47 @@ async fn side_by_side<T: Send + 'static, R: Send + 'static>(
     }
     Ok(done)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::compute::concat_batches;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use super::*;
+
+    fn rows(first: i64, count: i64) -> RecordBatch {
+        let numbers: ArrayRef = Arc::new((first..first + count).collect::<Int64Array>());
+        let texts: ArrayRef =
+            Arc::new((first..first + count).map(|row| Some(format!("t{row}"))).collect::<StringArray>());
+        RecordBatch::try_from_iter([("number", numbers), ("text", texts)]).unwrap()
+    }
+
+    async fn encoded(batches: &[RecordBatch]) -> Vec<u8> {
+        let mut encoder = Encoder::new(rows(0, 0).schema(), WriterProperties::builder().build(), 4).unwrap();
+        let mut bytes = Vec::new();
+        for batch in batches {
+            bytes.extend(encoder.write(batch).await.unwrap());
+        }
+        bytes.extend(encoder.finish().await.unwrap());
+        bytes
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn rows_read_back_in_order_in_row_groups_that_the_batches_fill() {
+        let bytes = encoded(&[rows(0, 2), rows(2, 2), rows(4, 2)]).await;
+        assert_eq!(bytes, encoded(&[rows(0, 2), rows(2, 2), rows(4, 2)]).await);
+        let file = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
+        let groups: Vec<i64> = file.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+        let read: Vec<RecordBatch> = file.build().unwrap().map(Result::unwrap).collect();
+        assert_eq!((groups, concat_batches(&rows(0, 0).schema(), &read).unwrap()), (vec![4, 2], rows(0, 6)));
+    }
+
+    #[tokio::test]
+    async fn no_rows_make_a_file_without_row_groups() {
+        let file = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(encoded(&[]).await)).unwrap();
+        assert_eq!((file.metadata().num_row_groups(), file.schema().clone()), (0, rows(0, 0).schema()));
+    }
+}

@@ -167,18 +167,29 @@ impl Store {
     /// The file of one folder in another, linked where the store can.
     pub(crate) async fn copy(&self, from: &Path, to: &Path) -> Result<(), LakeError> {
         let (from, to) = (from.clone().join(PART), to.clone().join(PART));
-        let copied = self.objects.copy(&from, &to).await;
+        let copied = self.link(&from, &to).await;
         copied.map_err(|error| self.refused(&to, &error).unwrap_or_else(|| error.into()))
     }
 
     /// As [`copy`](Self::copy); false where there is nothing to copy.
     pub(crate) async fn copy_if_there(&self, from: &Path, to: &Path) -> Result<bool, LakeError> {
         let (from, to) = (from.clone().join(PART), to.clone().join(PART));
-        match self.objects.copy(&from, &to).await {
+        match self.link(&from, &to).await {
             Ok(()) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(self.refused(&to, &error).unwrap_or_else(|| error.into())),
         }
+    }
+
+    async fn link(&self, from: &Path, to: &Path) -> object_store::Result<()> {
+        // In a file system what is not there yet takes a step less.
+        if self.folder.is_some() {
+            match self.objects.copy_if_not_exists(from, to).await {
+                Err(object_store::Error::AlreadyExists { .. }) => {}
+                linked => return linked,
+            }
+        }
+        self.objects.copy(from, to).await
     }
 
     /// Removes everything in `folder` but the files and folders of these names; in a file system also what the store

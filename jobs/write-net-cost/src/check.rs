@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use credit_ledger::{BillingPeriod, Money, MoneyError};
-use hashbrown::HashMap;
-use schemas::tables::{
-    AllocatedCredit, AppliedByAws, ExportTotal, NetCost, NetCostSummary, NodeCost, Reconciliation, RegisteredCredit,
-};
+use schemas::tables::{ExportTotal, NetCost, NetCostSummary, NodeCost, Reconciliation};
 
 use crate::roll_up::{Amounts, add, amounts, own_amounts, path};
 
@@ -66,32 +63,6 @@ pub fn reconcile(
             })
         })
         .collect()
-}
-
-/// What AWS applied of credits that wait, negative, by period and currency.
-///
-/// # Errors
-/// [`MoneyError`] where a sum leaves the range of money.
-pub fn waiting_credits(
-    register: &[RegisteredCredit],
-    allocated: &[AllocatedCredit],
-    applied: &[AppliedByAws],
-) -> Result<BTreeMap<BillingPeriod, BTreeMap<String, Money>>, MoneyError> {
-    let currency: HashMap<&str, &str> =
-        register.iter().map(|credit| (credit.credit_key.as_str(), credit.currency.as_str())).collect();
-    let waiting = allocated.iter().filter(|row| row.waiting.is_some()).map(|row| row.credit_key.as_str());
-    let waiting: HashMap<&str, &str> =
-        waiting.map(|key| (key, currency.get(key).copied().unwrap_or_default())).collect();
-    let mut sums: BTreeMap<BillingPeriod, BTreeMap<String, Money>> = BTreeMap::new();
-    for row in applied {
-        let Some(currency) = waiting.get(row.credit_key.as_str()) else { continue };
-        let sums = sums.entry(row.billing_period).or_default();
-        match sums.get_mut(*currency) {
-            Some(sum) => *sum = sum.checked_sub(row.aws_applied)?,
-            None => drop(sums.insert((*currency).to_owned(), Money::ZERO.checked_sub(row.aws_applied)?)),
-        }
-    }
-    Ok(sums)
 }
 
 /// Where the run does not tie to the export, one line each; none if all is well.

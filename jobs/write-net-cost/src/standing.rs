@@ -1,5 +1,7 @@
 //! Where each credit stands as of a date: `credits`, `credit_queue`, `credit_impact`.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 use credit_ledger::{BillingPeriod, CreditPosition, Money, MoneyError, Status};
 use hashbrown::{HashMap, HashSet};
@@ -33,6 +35,52 @@ fn issue_period(credit: &RegisteredCredit) -> String {
     BillingPeriod::of(credit.issue_date).to_string()
 }
 
+/// Each registered credit with what is recorded of it; both come in order of the key.
+fn with_allocations<'a>(
+    register: &'a [RegisteredCredit],
+    allocated: &'a [AllocatedCredit],
+) -> impl Iterator<Item = (&'a RegisteredCredit, Option<&'a AllocatedCredit>)> {
+    let mut rows = allocated.iter().peekable();
+    register.iter().map(move |credit| {
+        while rows.next_if(|row| row.credit_key < credit.credit_key).is_some() {}
+        (credit, rows.next_if(|row| row.credit_key == credit.credit_key))
+    })
+}
+
+/// The credits that AWS applied in one period.
+#[derive(Debug, Default)]
+pub struct AppliedCredits<'a> {
+    /// Currency and issue date of each, by key.
+    pub issued: Vec<(&'a str, NaiveDate)>,
+    /// What it applied of those that wait, negative, by currency.
+    pub waiting: BTreeMap<&'a str, Money>,
+}
+
+/// The credits that AWS applied, by period.
+///
+/// # Errors
+/// [`MoneyError`] where a sum leaves the range of money.
+pub fn applied_credits<'a>(
+    register: &'a [RegisteredCredit],
+    allocated: &'a [AllocatedCredit],
+    applied: &[AppliedByAws],
+) -> Result<BTreeMap<BillingPeriod, AppliedCredits<'a>>, MoneyError> {
+    let known = with_allocations(register, allocated)
+        .map(|(credit, row)| (credit.credit_key.as_str(), (credit, row.is_some_and(|row| row.waiting.is_some()))));
+    let known: HashMap<&str, (&RegisteredCredit, bool)> = known.collect();
+    let mut periods: BTreeMap<BillingPeriod, AppliedCredits<'a>> = BTreeMap::new();
+    for row in applied {
+        let of_period = periods.entry(row.billing_period).or_default();
+        let Some((credit, waits)) = known.get(row.credit_key.as_str()) else { continue };
+        of_period.issued.push((&credit.currency, credit.issue_date));
+        if *waits {
+            let sum = of_period.waiting.entry(&credit.currency).or_default();
+            *sum = sum.checked_sub(row.aws_applied)?;
+        }
+    }
+    Ok(periods)
+}
+
 /// Adds the balances of one month to what each credit has used and lost so far.
 ///
 /// # Errors
@@ -56,11 +104,9 @@ pub fn credits(
     positions: &HashMap<String, ToDate>,
     as_of: AsOf,
 ) -> Result<Vec<Credit>, MoneyError> {
-    let allocated: HashMap<&str, &AllocatedCredit> =
-        allocated.iter().map(|row| (row.credit_key.as_str(), row)).collect();
     let mut credits = Vec::with_capacity(register.len());
-    for credit in register {
-        let allocation = allocated.get(credit.credit_key.as_str()).copied().filter(|row| row.waiting.is_none());
+    for (credit, allocation) in with_allocations(register, allocated) {
+        let allocation = allocation.filter(|row| row.waiting.is_none());
         let to_date = positions.get(&credit.credit_key).copied().unwrap_or_default();
         credits.push(row(credit, allocation, to_date, as_of)?);
     }
@@ -111,10 +157,8 @@ fn row(
 /// `credit_queue`: the credits that wait, by key.
 #[must_use]
 pub fn queue(register: &[RegisteredCredit], allocated: &[AllocatedCredit], as_of: NaiveDate) -> Vec<CreditQueue> {
-    let waiting: HashMap<&str, &str> =
-        allocated.iter().filter_map(|row| Some((row.credit_key.as_str(), row.waiting.as_deref()?))).collect();
-    let rows = register.iter().filter_map(|credit| {
-        let reason = waiting.get(credit.credit_key.as_str())?;
+    let rows = with_allocations(register, allocated).filter_map(|(credit, allocation)| {
+        let reason = allocation?.waiting.as_ref()?;
         Some(CreditQueue {
             credit_key: credit.credit_key.clone(),
             promotion_code: credit.promotion_code.clone(),
@@ -126,7 +170,7 @@ pub fn queue(register: &[RegisteredCredit], allocated: &[AllocatedCredit], as_of
             issue_period: issue_period(credit),
             aws_applied: credit.aws_applied,
             days_waiting: days(credit.first_cur_date, as_of),
-            reason: (*reason).to_owned(),
+            reason: reason.clone(),
         })
     });
     rows.collect()
@@ -164,4 +208,71 @@ pub fn impact(
         }
     });
     Ok(rows.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credit(key: &str, currency: &str) -> RegisteredCredit {
+        RegisteredCredit {
+            credit_key: key.to_owned(),
+            promotion_code: String::new(),
+            account_id: String::new(),
+            owner_account_id: None,
+            credit_id: None,
+            payer_account_id: String::new(),
+            currency: currency.to_owned(),
+            description: None,
+            credit_class: String::new(),
+            first_cur_date: NaiveDate::MIN,
+            issue_date: NaiveDate::MIN,
+            issue_date_source: String::new(),
+            last_cur_date: None,
+            aws_applied: Money::ZERO,
+        }
+    }
+
+    fn allocated(key: &str, waiting: Option<&str>) -> AllocatedCredit {
+        AllocatedCredit {
+            credit_key: key.to_owned(),
+            waiting: waiting.map(str::to_owned),
+            allocated_amount: None,
+            end_date: None,
+            reference: None,
+            recorded_by: None,
+            recorded_at: None,
+        }
+    }
+
+    #[test]
+    fn what_aws_applied_of_waiting_credits_is_summed_by_period_and_currency() {
+        let register = [credit("a", "EUR"), credit("b", "USD"), credit("c", "USD"), credit("d", "USD")];
+        let recorded = [allocated("a", Some("revoked")), allocated("b", None), allocated("d", Some("never_allocated"))];
+        let applied = [("2026-01", "a", "1"), ("2026-01", "b", "2"), ("2026-01", "d", "3"), ("2026-02", "d", "-4")];
+        let applied = applied.map(|(period, key, amount)| AppliedByAws {
+            billing_period: period.parse().unwrap(),
+            credit_key: key.to_owned(),
+            aws_applied: amount.parse().unwrap(),
+        });
+        let found = applied_credits(&register, &recorded, &applied).unwrap();
+        let found = found.iter().map(|(period, credits)| {
+            let waiting: Vec<String> = credits.waiting.iter().map(|(code, sum)| format!("{sum} {code}")).collect();
+            format!("{period} {} applied, waiting {}", credits.issued.len(), waiting.join(" and "))
+        });
+        let expected = [
+            "2026-01 3 applied, waiting -1.0000000000 EUR and -3.0000000000 USD",
+            "2026-02 1 applied, waiting 4.0000000000 USD",
+        ];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn only_credits_that_wait_are_in_the_queue() {
+        let register = [credit("a", "USD"), credit("b", "USD"), credit("c", "USD")];
+        let recorded = [allocated("a", None), allocated("b", Some("revoked")), allocated("c", Some("never_allocated"))];
+        let queue = queue(&register, &recorded, NaiveDate::MAX);
+        let queue: Vec<_> = queue.iter().map(|row| (row.credit_key.as_str(), row.reason.as_str())).collect();
+        assert_eq!(queue, [("b", "revoked"), ("c", "never_allocated")]);
+    }
 }

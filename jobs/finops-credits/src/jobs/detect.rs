@@ -78,11 +78,8 @@ pub(crate) async fn read(app: &App, _lock: &LakeLock) -> Result<ReadExport, Fail
     let unchanged = export.known.iter().filter(|(period, _)| !changed.is_empty() && !changed.contains_key(period));
     let unchanged = unchanged.map(|(period, generation)| (*period, generation.fingerprint.clone())).collect();
     let known = Arc::new(Known::nothing(last));
-    let others = async {
-        known.add_all(app, unchanged).await?;
-        if changed.is_empty() { Ok(()) } else { known.add_logs(app).await }
-    };
-    let (read, others) = futures::join!(export.read(app, &context, changed.clone(), &known), others);
+    let (read, others) =
+        futures::join!(export.read(app, &context, changed.clone(), &known), known.add_all(app, unchanged));
     read.and(others)?;
     Ok(ReadExport { present: export.fingerprints(last).into_keys().collect(), changed, known })
 }

@@ -13,7 +13,6 @@ use schemas::tables::{
     Cell, Credit, CreditBalance, CreditConsumption, CreditImpact, ExportTotal, NetCost, NetCostSummary, NodeCost,
     Reconciliation,
 };
-use tokio::sync::OnceCell;
 use write_net_cost::net_cost::net_cost;
 use write_net_cost::standing::AsOf;
 use write_net_cost::{check, plan, roll_up};
@@ -101,8 +100,7 @@ async fn stage(
         let message = format!("the run does not tie out, nothing is published:\n{}", breaches.join("\n"));
         return Err(Failure::new(Kind::CheckFailed, message));
     }
-    let MonthInputs { tables, .. } = stage.month_inputs().await?.clone();
-    Ok((MadeFrom { tables, ..stage.made_from.clone() }, credits))
+    Ok((stage.made_from.clone(), credits))
 }
 
 fn staged_period(detected: &super::DetectedPeriod) -> StagedPeriod {
@@ -116,23 +114,13 @@ struct Stage {
     reference: Arc<ReferenceFiles>,
     standings: Arc<Standings>,
     export: Vec<ExportTotal>,
-    /// Worked out when the first month asks for it.
-    month_inputs: OnceCell<MonthInputs>,
-    /// All but the digests of `month_inputs`.
+    /// What AWS applied of credits that wait, by period and currency.
+    waiting: BTreeMap<BillingPeriod, BTreeMap<String, Money>>,
     made_from: MadeFrom,
     /// Draws and balances of the months up to this one are as they are published.
     published_until: Option<BillingPeriod>,
     /// What the published run was made from.
     published: MadeFrom,
-}
-
-/// What the tables of months are made of beside costs.
-#[derive(Debug, Clone)]
-struct MonthInputs {
-    /// What AWS applied of credits that wait, by period and currency.
-    waiting: BTreeMap<BillingPeriod, BTreeMap<String, Money>>,
-    /// Digests of all that the tables of each period are made from.
-    tables: BTreeMap<BillingPeriod, String>,
 }
 
 impl Stage {
@@ -144,48 +132,42 @@ impl Stage {
         applied: FifoRecord,
         standings: Arc<Standings>,
     ) -> Result<Self, Failure> {
+        let reference = app.places.reference_files(&app.settings).await?;
+        let applied_credits = standings.applied_credits()?;
+        let tables = applied.credits.iter().map(|(period, credits)| {
+            // What AWS applied and what the export adds up to come with the lines, which `credits` stands for.
+            let (budgets, of_credits): (Vec<_>, _) =
+                (budgets(&reference, *period).collect(), applied_credits.get(period));
+            (*period, made_from(&(credits, budgets, of_credits)))
+        });
+        let made_from = MadeFrom {
+            tables: tables.collect(),
+            cells: joined.cells,
+            credits: applied.credits.clone(),
+            register: detected.register.clone(),
+            run: joined.run,
+        };
+        let owned = |(currency, amount): (&str, Money)| (currency.to_owned(), amount);
+        let waiting = applied_credits
+            .into_iter()
+            .map(|(period, credits)| (period, credits.waiting.into_iter().map(owned).collect()))
+            .collect();
         Ok(Self {
             context,
-            reference: app.places.reference_files(&app.settings).await?,
+            reference,
             export: app.lake.handed_over(&app.run_id, None).await?,
-            made_from: MadeFrom {
-                cells: joined.cells,
-                credits: applied.credits,
-                tables: BTreeMap::new(),
-                register: detected.register.clone(),
-                run: joined.run,
-            },
+            made_from,
             detected,
             published_until: applied.published_until,
             published: app.lake.made_from().await?,
-            month_inputs: OnceCell::new(),
+            waiting,
             standings,
         })
-    }
-
-    async fn month_inputs(&self) -> Result<&MonthInputs, Failure> {
-        self.month_inputs
-            .get_or_try_init(|| async {
-                let (waiting, issued) = (self.standings.waiting()?, self.standings.issued());
-                let tables = self.made_from.credits.iter().map(|(period, credits)| {
-                    let budgets: Vec<_> = self.budgets(*period).collect();
-                    // What AWS applied and what the export adds up to come with the lines, which `credits` stands for.
-                    let issued = issued.get(period).map_or(&[][..], Vec::as_slice);
-                    (*period, made_from(&(credits, budgets, issued, waiting.get(period))))
-                });
-                let tables = tables.collect();
-                Ok(MonthInputs { waiting, tables })
-            })
-            .await
     }
 
     /// True where draws and net cost of a month are made from the same as in the published run.
     fn costs_stand(&self, period: BillingPeriod) -> bool {
         self.published.credits.get(&period) == self.made_from.credits.get(&period)
-    }
-
-    fn budgets(&self, period: BillingPeriod) -> impl Iterator<Item = &Budget> {
-        self.reference.budgets.iter().filter(move |budget| budget.billing_period == period)
     }
 
     /// Stages one period of the partitioned tables. Says what does not tie out.
@@ -200,7 +182,7 @@ impl Stage {
         }
         let net_cost_stands = self.costs_stand(period) && lake.stage_published::<NetCost>(run_id, period).await?;
         if net_cost_stands
-            && self.published.tables.get(&period) == self.month_inputs().await?.tables.get(&period)
+            && self.published.tables.get(&period) == self.made_from.tables.get(&period)
             && lake.stage_published::<CreditImpact>(run_id, period).await?
             && lake.stage_published::<NetCostSummary>(run_id, period).await?
             && lake.stage_published::<Reconciliation>(run_id, period).await?
@@ -238,7 +220,7 @@ impl Stage {
     ) -> Result<Vec<String>, Failure> {
         let net_cost = lake.staged_frame::<NetCost>(&self.context, run_id, period).await?;
         let costs: Vec<NodeCost> = schemas::from_batches(&plan::node_costs(net_cost.clone())?.collect().await?)?;
-        let budgets: Vec<_> = self.budgets(period).collect();
+        let budgets: Vec<_> = budgets(&self.reference, period).collect();
         let summary = roll_up::summary(&costs, &budgets)?;
         lake.stage(run_id, Some(period), &summary).await?;
         let mut breaches = check::parents(period, &summary, &costs)?;
@@ -246,10 +228,14 @@ impl Stage {
             let overdrawn = schemas::from_batches(&plan::overdrawn(net_cost)?.collect().await?)?;
             breaches.extend(check::bounds(period, &overdrawn));
         }
-        let waiting = self.month_inputs().await?.waiting.get(&period);
+        let waiting = self.waiting.get(&period);
         let reconciliation = check::reconcile(period, &self.export, &check::period_totals(&costs)?, waiting)?;
         breaches.extend(check::tie_out(period, &reconciliation));
         lake.stage(run_id, Some(period), &reconciliation).await?;
         Ok(breaches)
     }
+}
+
+fn budgets(reference: &ReferenceFiles, period: BillingPeriod) -> impl Iterator<Item = &Budget> {
+    reference.budgets.iter().filter(move |budget| budget.billing_period == period)
 }

@@ -33,7 +33,7 @@ pub(crate) async fn hand_over(
     if !takes_over(app, reference).await? && app.lake.hand_over_kept_register(&app.run_id, &wanted).await? {
         return Ok(wanted);
     }
-    let (logs, history) = futures::join!(known.logs(app, &before), credit_history(app, generations, known));
+    let (logs, history) = futures::join!(Logs::read(app), credit_history(app, generations, known));
     let appended = make(app, reference, history?, logs?).await?;
     let after = LogStates::of(app).await?;
     if !after.follow(&before, appended) {
@@ -46,7 +46,6 @@ pub(crate) async fn hand_over(
 }
 
 /// The logs that the register depends on.
-#[derive(Debug, PartialEq, Eq)]
 struct LogStates {
     credits: LogSnapshot,
     allocations: LogSnapshot,
@@ -73,7 +72,6 @@ impl LogStates {
 }
 
 /// What was recorded of credits.
-#[derive(Debug, Default)]
 struct Logs {
     credits: Vec<CreditLogRow>,
     allocations: Vec<AllocationLogRow>,
@@ -108,10 +106,7 @@ async fn make(app: &App, reference: &ReferenceFiles, history: CreditHistory, log
 
 /// What is known of credits before they are registered. Those who read the export add to it.
 #[derive(Debug)]
-pub(crate) struct Known {
-    history: Mutex<KnownHistory>,
-    logs: Mutex<Option<(LogStates, Logs)>>,
-}
+pub(crate) struct Known(Mutex<KnownHistory>);
 
 /// What the credit lines of some generations say.
 #[derive(Debug)]
@@ -131,7 +126,7 @@ impl KnownHistory {
 impl Known {
     /// Nothing yet; lines of later periods than `last` will count as seen only.
     pub(crate) fn nothing(last: BillingPeriod) -> Self {
-        Self { history: Mutex::new(KnownHistory::none(last)), logs: Mutex::new(None) }
+        Self(Mutex::new(KnownHistory::none(last)))
     }
 
     /// Adds the credit lines of a generation.
@@ -141,7 +136,7 @@ impl Known {
         fingerprint: &str,
         lines: &RecordBatch,
     ) -> Result<(), Failure> {
-        let mut known = self.history.lock().await;
+        let mut known = self.0.lock().await;
         known.history.add(period, lines)?;
         known.of.insert(period, fingerprint.to_owned());
         Ok(())
@@ -165,21 +160,6 @@ impl Known {
         }
         Ok(())
     }
-
-    /// Reads what was recorded of credits so far.
-    pub(crate) async fn add_logs(&self, app: &App) -> Result<(), Failure> {
-        let states = LogStates::of(app).await?;
-        *self.logs.lock().await = Some((states, Logs::read(app).await?));
-        Ok(())
-    }
-
-    /// What is recorded of credits now, where the logs are in this state.
-    async fn logs(&self, app: &App, now: &LogStates) -> Result<Logs, Failure> {
-        match self.logs.lock().await.take() {
-            Some((then, logs)) if then == *now => Ok(logs),
-            _ => Logs::read(app).await,
-        }
-    }
 }
 
 /// What the credit lines of all generations say; what is not known yet is read.
@@ -189,7 +169,7 @@ pub(crate) async fn credit_history(
     known: &Known,
 ) -> Result<CreditHistory, Failure> {
     let unknown = {
-        let mut known = known.history.lock().await;
+        let mut known = known.0.lock().await;
         let current = |period| generations.get(period).map(|generation| &generation.fingerprint);
         if !known.of.iter().all(|(period, fingerprint)| current(period) == Some(fingerprint)) {
             *known = KnownHistory::none(known.last);
@@ -198,7 +178,7 @@ pub(crate) async fn credit_history(
         unknown.map(|(period, generation)| (*period, generation.fingerprint.clone())).collect()
     };
     known.add_all(app, unknown).await?;
-    let mut known = known.history.lock().await;
+    let mut known = known.0.lock().await;
     let nothing = KnownHistory::none(known.last);
     Ok(std::mem::replace(&mut *known, nothing).history)
 }

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::Datelike;
-use credit_ledger::{BillingPeriod, Money};
+use credit_ledger::BillingPeriod;
 use datafusion::prelude::SessionContext;
 use hashbrown::HashMap;
 use lake::Lake;
 use schemas::tables::{AllocatedCredit, AllocationIssue, AppliedByAws, CreditBalance, HierarchyRow, RegisteredCredit};
-use write_net_cost::check;
-use write_net_cost::standing::{self, AsOf, ToDate};
+use write_net_cost::standing::{self, AppliedCredits, AsOf, ToDate};
 
 use super::for_each;
 use crate::Failure;
@@ -50,22 +48,9 @@ impl Standings {
         })
     }
 
-    /// What AWS applied of credits that wait, by period and currency.
-    pub(super) fn waiting(&self) -> Result<BTreeMap<BillingPeriod, BTreeMap<String, Money>>, Failure> {
-        Ok(check::waiting_credits(&self.register, &self.allocated, &self.applied)?)
-    }
-
-    /// Currency and issue date, as days, of the credits that AWS applied in each period.
-    pub(super) fn issued(&self) -> BTreeMap<BillingPeriod, Vec<(&str, i32)>> {
-        let known: HashMap<&str, &RegisteredCredit> =
-            self.register.iter().map(|credit| (credit.credit_key.as_str(), credit)).collect();
-        let mut issued: BTreeMap<BillingPeriod, Vec<(&str, i32)>> = BTreeMap::new();
-        for row in self.applied.iter() {
-            let credit = known.get(row.credit_key.as_str());
-            let of_credit = credit.map(|credit| (credit.currency.as_str(), credit.issue_date.num_days_from_ce()));
-            issued.entry(row.billing_period).or_default().extend(of_credit);
-        }
-        issued
+    /// The credits that AWS applied, by period.
+    pub(super) fn applied_credits(&self) -> Result<BTreeMap<BillingPeriod, AppliedCredits<'_>>, Failure> {
+        Ok(standing::applied_credits(&self.register, &self.allocated, &self.applied)?)
     }
 
     /// Stages `credit_impact` of a period.
