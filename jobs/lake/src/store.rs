@@ -51,14 +51,14 @@ pub(crate) struct Store {
 }
 
 fn writer_properties(place: Place) -> Result<WriterProperties, LakeError> {
-    // Our own state is read as a whole.
-    let statistics = match place {
-        Place::Published | Place::Log => EnabledStatistics::Page,
-        Place::Generation | Place::Handoff => EnabledStatistics::None,
+    // Our own state is read as a whole, by us, and soon.
+    let (statistics, compression) = match place {
+        Place::Published | Place::Log => (EnabledStatistics::Page, Compression::ZSTD(ZstdLevel::try_new(1)?)),
+        Place::Generation | Place::Handoff => (EnabledStatistics::None, Compression::LZ4_RAW),
     };
     Ok(WriterProperties::builder()
         .set_created_by("finops-credits".to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_compression(compression)
         .set_statistics_enabled(statistics)
         .set_max_row_group_row_count(Some(ROWS_PER_GROUP))
         .set_data_page_size_limit(BYTES_PER_PAGE)
