@@ -131,9 +131,8 @@ impl Logs {
         let files = write_data_files(&log, &batch).await?;
         let transaction = Transaction::new(&log);
         let written: HashSet<String> = files.iter().map(|file| file.file_path().to_owned()).collect();
-        // Names of new files are unique: to look for them in all manifests, one an append, is not needed.
-        let append = transaction.fast_append().with_check_duplicate(false).add_data_files(files);
-        let transaction = append.apply(transaction)?;
+        // That it looks for the new files among the old ones makes the retry of a commit whose answer was lost harmless.
+        let transaction = transaction.fast_append().add_data_files(files).apply(transaction)?;
         match transaction.commit(self.catalog.as_ref()).await {
             Ok(_) => Ok(()),
             // The answer to a commit that succeeded may have been lost.
