@@ -89,6 +89,7 @@ class Bench:
 
     def prepare(self):
         self.work.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.old, ignore_errors=True)
         if not self.python.exists():
             subprocess.run([sys.executable, "-m", "venv", self.work / "venv"], check=True)
         pip = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

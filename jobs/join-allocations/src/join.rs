@@ -46,7 +46,8 @@ pub struct Joined {
     pub issues: Vec<AllocationIssue>,
 }
 
-/// Joins the register, in order of the key, with the log. `now` is the latest instant at which anything can have been recorded.
+/// Joins the register, in order of the key, with the log. `now` is the latest instant at which anything can have been
+/// recorded.
 #[must_use]
 pub fn join(
     register: &[RegisteredCredit],
