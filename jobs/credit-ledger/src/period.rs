@@ -63,7 +63,11 @@ impl BillingPeriod {
 
 impl fmt::Display for BillingPeriod {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(&format!("{:04}-{:02}", self.first_day.year(), self.first_day.month()))
+        let (year, month) = (self.first_day.year(), self.first_day.month());
+        match formatter.width() {
+            None => write!(formatter, "{year:04}-{month:02}"),
+            Some(_) => formatter.pad(&format!("{year:04}-{month:02}")),
+        }
     }
 }
 

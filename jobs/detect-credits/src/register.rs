@@ -4,6 +4,8 @@
 //! set it by hand in `credits_log`. Lines of one key may differ in name, account or payer: the register shows those of
 //! the earliest line, by usage date, billing period, payer, account, description.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use arrow::array::{Array, Date32Array, Decimal128Array, StringArray};
@@ -11,7 +13,6 @@ use arrow::datatypes::Date32Type;
 use arrow::record_batch::RecordBatch;
 use chrono::{Days, NaiveDate, NaiveDateTime};
 use credit_ledger::{BillingPeriod, Money, MoneyError};
-use hashbrown::HashMap;
 use schemas::reference::{Problem, Problems};
 use schemas::tables::{AllocationLogRow, AppliedByAws, CreditLine, CreditLogRow, RegisteredCredit};
 use schemas::{RowsError, TableRow};
@@ -36,7 +37,10 @@ pub struct Register {
 #[derive(Debug)]
 pub struct CreditHistory {
     last: BillingPeriod,
-    credits: HashMap<String, History>,
+    /// In order of the key.
+    credits: Vec<(String, History)>,
+    /// In order of the key too, and none of those.
+    new: Vec<(String, History)>,
 }
 
 /// What the lines of one credit say.
@@ -45,8 +49,8 @@ struct History {
     /// `None` where all lines come later.
     first: Option<Box<FirstLine>>,
     last_cur_date: Option<NaiveDate>,
-    /// One, or it is an error.
-    currencies: Vec<String>,
+    /// Where there is more than one, which is an error.
+    currencies: BTreeSet<String>,
     /// In order of the period.
     applied: Vec<(BillingPeriod, Money)>,
 }
@@ -70,29 +74,58 @@ impl CreditHistory {
     /// No lines yet; those of periods after `last` will count as seen only.
     #[must_use]
     pub fn until(last: BillingPeriod) -> Self {
-        Self { last, credits: HashMap::new() }
+        Self { last, credits: Vec::new(), new: Vec::new() }
     }
 
-    /// Adds lines of a period. Of lines that are equally early, the one added before counts.
+    /// Adds lines of a period, best in order of the key. Of lines that are equally early, the one added before counts.
     ///
     /// # Errors
     /// [`DetectError::Rows`] for a batch that is none of `credit_lines`, [`DetectError::Money`] where a sum leaves the
     /// range of money.
     pub fn add(&mut self, period: BillingPeriod, lines: &RecordBatch) -> Result<(), DetectError> {
         let columns = Lines::new(lines)?;
-        let mut from = 0;
+        let (mut from, mut at) = (0, 0);
         while from < lines.num_rows() {
-            // They come in order of the key.
             let key = columns.credit_key.value(from);
             let others = (from..lines.num_rows()).find(|row| columns.credit_key.value(*row) != key);
             let of_key = from..others.unwrap_or(lines.num_rows());
             from = of_key.end;
-            let history = self.credits.entry_ref(key).or_default();
-            if period <= self.last {
+            let counts = period <= self.last;
+            let history = self.entry(key, &mut at);
+            if counts {
                 history.add(period, &columns, of_key)?;
             }
         }
         Ok(())
+    }
+
+    /// The history of a credit; `at` is where the one before was looked for.
+    fn entry(&mut self, key: &str, at: &mut usize) -> &mut History {
+        if self.new.last().is_some_and(|(last, _)| last.as_str() > key) {
+            self.merge();
+            *at = 0;
+        }
+        if *at == 0 || self.credits.get(*at - 1).is_some_and(|(other, _)| other.as_str() >= key) {
+            *at = self.credits.partition_point(|(other, _)| other.as_str() < key);
+        }
+        while self.credits.get(*at).is_some_and(|(other, _)| other.as_str() < key) {
+            *at += 1;
+        }
+        if self.credits.get(*at).is_some_and(|(other, _)| other == key) {
+            return &mut self.credits[*at].1;
+        }
+        if self.new.last().is_none_or(|(last, _)| last != key) {
+            self.new.push((key.to_owned(), History::default()));
+        }
+        let last = self.new.len() - 1;
+        &mut self.new[last].1
+    }
+
+    /// Puts the new credits among the others.
+    fn merge(&mut self) {
+        self.credits.append(&mut self.new);
+        // Two parts in order are merged in one pass.
+        self.credits.sort_by(|(left, _), (right, _)| left.cmp(right));
     }
 }
 
@@ -157,12 +190,12 @@ impl History {
                 let (payer, account) = (lines.payer_account_id.value(row), lines.account_id.value(row));
                 (day, period, payer, account, text(lines.description, row)) < first.place()
             });
+            let currency = lines.currency.value(row);
+            if let Some(first) = self.first.as_ref().filter(|first| first.currency != currency) {
+                self.currencies.extend([first.currency.clone(), currency.to_owned()]);
+            }
             if is_earlier {
                 self.first = Some(Box::new(FirstLine::new(day, period, lines, row)));
-            }
-            let currency = lines.currency.value(row);
-            if !self.currencies.iter().any(|known| known == currency) {
-                self.currencies.push(currency.to_owned());
             }
             let sum = Money::from_units(lines.amount.value(row)).and_then(|amount| aws_applied.checked_sub(amount));
             aws_applied = sum.map_err(|source| money_error(key, source))?;
@@ -238,47 +271,50 @@ fn money_error(key: &str, source: MoneyError) -> DetectError {
 /// [`DetectError::BadExport`] for one key in two currencies, [`DetectError::Money`] where a sum leaves the range of
 /// money.
 pub fn register(
-    history: CreditHistory,
+    mut history: CreditHistory,
     log: &[CreditLogRow],
     allocations: &[AllocationLogRow],
 ) -> Result<Register, DetectError> {
-    let newest = newest_revisions(log);
-    let gone = newest.iter().filter(|(key, _)| !history.credits.contains_key(**key) && is_allocated(key, allocations));
-    let gone: Vec<RegisteredCredit> = gone.map(|(_, row)| last_known(row)).collect();
-    let mut credits: Vec<(String, History)> = history.credits.into_iter().collect();
-    credits.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+    history.merge();
+    let credits = history.credits;
     one_currency_each(&credits)?;
-    let applied = credits.iter().map(|(_, history)| history.applied.len()).sum();
-    let mut register = Register { credits: Vec::with_capacity(credits.len()), applied: Vec::with_capacity(applied) };
+    let newest = newest_revisions(log);
+    let mut newest = newest.into_iter().peekable();
+    let mut gone = Vec::new();
+    let mut register = Register { credits: Vec::with_capacity(credits.len()), applied: Vec::new() };
+    let mut periods: BTreeMap<BillingPeriod, Vec<AppliedByAws>> = BTreeMap::new();
     for (key, History { first, last_cur_date, applied, .. }) in credits {
+        while let Some(row) = newest.next_if(|row| row.credit_key < key) {
+            gone.push(row);
+        }
+        let logged = newest.next_if(|row| row.credit_key == key);
         let Some(first) = first else { continue };
         let aws_applied =
             Money::total(applied.iter().map(|(_, amount)| *amount)).map_err(|source| money_error(&key, source))?;
-        let applied = applied.into_iter().map(|(billing_period, aws_applied)| AppliedByAws {
-            billing_period,
-            credit_key: key.clone(),
-            aws_applied,
-        });
-        register.applied.extend(applied);
-        let logged = newest.get(key.as_str()).copied();
+        for (billing_period, aws_applied) in applied {
+            let applied = AppliedByAws { billing_period, credit_key: key.clone(), aws_applied };
+            periods.entry(billing_period).or_default().push(applied);
+        }
         register.credits.push(RegisteredCredit { last_cur_date, aws_applied, ..first.credit(key, logged) });
     }
-    register.credits.extend(gone);
+    gone.extend(newest);
+    let kept = gone.into_iter().filter(|row| is_allocated(&row.credit_key, allocations));
+    register.credits.extend(kept.map(last_known));
     register.credits.sort_by(|left, right| left.credit_key.cmp(&right.credit_key));
-    // Of one period they are in order of the key already.
-    register.applied.sort_by_key(|applied| applied.billing_period);
+    register.applied = periods.into_values().flatten().collect();
     Ok(register)
 }
 
-/// The newest row of each key.
-fn newest_revisions(log: &[CreditLogRow]) -> HashMap<&str, &CreditLogRow> {
-    let mut newest: HashMap<&str, &CreditLogRow> = HashMap::new();
-    for row in log {
-        let known = newest.entry(&row.credit_key).or_insert(row);
-        if (row.revision, row.detected_at, &row.run_id) > (known.revision, known.detected_at, &known.run_id) {
-            *known = row;
-        }
-    }
+/// The newest row of each key, in order of the key.
+fn newest_revisions(log: &[CreditLogRow]) -> Vec<&CreditLogRow> {
+    let mut newest: Vec<&CreditLogRow> = log.iter().collect();
+    let newest_first = |row: &&CreditLogRow| Reverse((row.revision, row.detected_at));
+    newest.sort_by(|left, right| {
+        let by_key = left.credit_key.cmp(&right.credit_key);
+        let by_age = || newest_first(left).cmp(&newest_first(right)).then_with(|| right.run_id.cmp(&left.run_id));
+        by_key.then_with(by_age)
+    });
+    newest.dedup_by(|older, newer| older.credit_key == newer.credit_key);
     newest
 }
 
@@ -289,9 +325,8 @@ fn is_allocated(key: &str, allocations: &[AllocationLogRow]) -> bool {
 
 fn one_currency_each(credits: &[(String, History)]) -> Result<(), Problems> {
     let mut problems = Problems::default();
-    for (key, history) in credits.iter().filter(|(_, history)| history.currencies.len() > 1) {
-        let mut currencies = history.currencies.clone();
-        currencies.sort();
+    for (key, History { currencies, .. }) in credits.iter().filter(|(_, history)| !history.currencies.is_empty()) {
+        let currencies: Vec<&str> = currencies.iter().map(String::as_str).collect();
         let message = format!(
             "has lines in {}, but a credit has one currency; if these are two credits, tell them apart with \
              [credits] description_patterns",
@@ -329,9 +364,10 @@ pub fn journal(
     run_id: &str,
     detected_at: NaiveDateTime,
 ) -> Vec<CreditLogRow> {
-    let newest = newest_revisions(log);
+    let mut newest = newest_revisions(log).into_iter().peekable();
     let rows = register.credits.iter().filter_map(|credit| {
-        let known = newest.get(credit.credit_key.as_str());
+        while newest.next_if(|row| row.credit_key < credit.credit_key).is_some() {}
+        let known = newest.next_if(|row| row.credit_key == credit.credit_key);
         if known.is_some_and(|known| says(known, credit)) {
             return None;
         }
@@ -371,4 +407,122 @@ fn says(row: &CreditLogRow, credit: &RegisteredCredit) -> bool {
     let logged_dates = (row.first_cur_date, row.issue_date, &row.issue_date_source);
     let known_dates = (credit.first_cur_date, credit.issue_date, &credit.issue_date_source);
     logged == known && logged_as == known_as && logged_dates == known_dates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of a period: key, day, currency, amount.
+    fn add(history: &mut CreditHistory, period: &str, lines: &[(&str, &str, &str, &str)]) {
+        let lines: Vec<CreditLine> = lines
+            .iter()
+            .map(|(key, day, currency, amount)| CreditLine {
+                credit_key: (*key).to_owned(),
+                usage_date: format!("{period}-{day}").parse().unwrap(),
+                payer_account_id: "1".to_owned(),
+                account_id: "1".to_owned(),
+                service: None,
+                currency: (*currency).to_owned(),
+                description: None,
+                promotion_code: format!("{key} seen on {day}"),
+                credit_account_id: "1".to_owned(),
+                owner_account_id: None,
+                credit_id: None,
+                credit_class: "other".to_owned(),
+                amount: amount.parse().unwrap(),
+            })
+            .collect();
+        history.add(period.parse().unwrap(), &schemas::to_batch(&lines).unwrap()).unwrap();
+    }
+
+    fn shown(register: &Register) -> (Vec<String>, Vec<String>) {
+        let credits = register.credits.iter().map(|credit| format!("{} {}", credit.promotion_code, credit.aws_applied));
+        let applied = register.applied.iter();
+        let applied = applied.map(|row| format!("{} {} {}", row.billing_period, row.credit_key, row.aws_applied));
+        (credits.collect(), applied.collect())
+    }
+
+    #[test]
+    fn the_register_is_the_same_in_whatever_order_lines_are_added() {
+        let january: [&[_]; 2] = [&[("b", "07", "USD", "-1")], &[("b", "08", "USD", "-2"), ("d", "01", "USD", "-4")]];
+        let february =
+            [("b", "02", "USD", "-6"), ("d", "09", "USD", "-32"), ("a", "03", "USD", "-8"), ("b", "04", "USD", "-10")];
+        let registers = [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1]].map(|order| {
+            let mut history = CreditHistory::until("2026-02".parse().unwrap());
+            for batch in order {
+                match january.get(batch) {
+                    Some(lines) => add(&mut history, "2026-01", lines),
+                    None => add(&mut history, "2026-02", &february),
+                }
+            }
+            add(&mut history, "2026-03", &[("c", "01", "USD", "-64"), ("b", "01", "USD", "-64")]);
+            shown(&register(history, &[], &[]).unwrap())
+        });
+        for (credits, applied) in registers {
+            let amounts = ["a seen on 03 8.0000000000", "b seen on 07 19.0000000000", "d seen on 01 36.0000000000"];
+            assert_eq!(credits, amounts, "lines of later periods do not count");
+            let by_period = [
+                "2026-01 b 3.0000000000",
+                "2026-01 d 4.0000000000",
+                "2026-02 a 8.0000000000",
+                "2026-02 b 16.0000000000",
+                "2026-02 d 32.0000000000",
+            ];
+            assert_eq!(applied, by_period);
+        }
+    }
+
+    #[test]
+    fn one_credit_in_two_currencies_is_an_error_that_names_both() {
+        let mut history = CreditHistory::until("2026-02".parse().unwrap());
+        add(&mut history, "2026-02", &[("a", "02", "USD", "-1"), ("b", "01", "EUR", "-1")]);
+        add(&mut history, "2026-01", &[("b", "05", "USD", "-1")]);
+        let error = register(history, &[], &[]).unwrap_err().to_string();
+        assert!(error.starts_with("credit b: has lines in EUR and USD, but a credit has one currency"), "{error}");
+        assert!(!error.contains("credit a"), "{error}");
+    }
+
+    #[test]
+    fn only_the_newest_revision_of_a_credit_counts_and_only_changes_are_recorded() {
+        let mut history = CreditHistory::until("2026-01".parse().unwrap());
+        add(&mut history, "2026-01", &[("b", "05", "USD", "-1"), ("c", "05", "USD", "-1")]);
+        let made = |key: &str, revision, issue_date: &str, source: &str| CreditLogRow {
+            revision,
+            issue_date: issue_date.parse().unwrap(),
+            issue_date_source: source.to_owned(),
+            ..row_of(key)
+        };
+        let log = [
+            made("b", 2, "2026-01-03", MANUAL),
+            made("a", 1, "2026-01-01", CUR_INFERRED),
+            made("b", 1, "2026-01-02", MANUAL),
+        ];
+        let register = register(history, &log, &[]).unwrap();
+        let dates = register.credits.iter().map(|credit| format!("{} {}", credit.credit_key, credit.issue_date));
+        assert_eq!(dates.collect::<Vec<_>>(), ["b 2026-01-03", "c 2026-01-04"], "what is gone and not allocated goes");
+        let new = journal(&register, &log, "r", NaiveDateTime::default());
+        let new: Vec<_> = new.iter().map(|row| (row.credit_key.as_str(), row.revision)).collect();
+        assert_eq!(new, [("c", 1)]);
+    }
+
+    fn row_of(key: &str) -> CreditLogRow {
+        CreditLogRow {
+            credit_key: key.to_owned(),
+            revision: 1,
+            promotion_code: format!("{key} seen on 05"),
+            account_id: "1".to_owned(),
+            owner_account_id: None,
+            credit_id: None,
+            payer_account_id: "1".to_owned(),
+            currency: "USD".to_owned(),
+            description: None,
+            credit_class: "other".to_owned(),
+            first_cur_date: "2026-01-05".parse().unwrap(),
+            issue_date: "2026-01-04".parse().unwrap(),
+            issue_date_source: CUR_INFERRED.to_owned(),
+            detected_at: NaiveDateTime::default(),
+            run_id: "r".to_owned(),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use credit_ledger::{BillingPeriod, CreditPosition, Money, MoneyError, Status};
 use hashbrown::{HashMap, HashSet};
 use schemas::tables::{
@@ -50,8 +50,8 @@ fn with_allocations<'a>(
 /// The credits that AWS applied in one period.
 #[derive(Debug, Default)]
 pub struct AppliedCredits<'a> {
-    /// Currency and issue date of each, by key.
-    pub issued: Vec<(&'a str, NaiveDate)>,
+    /// The issue dates of those of each currency, in order of the key, as days.
+    pub issued: BTreeMap<&'a str, Vec<i32>>,
     /// What it applied of those that wait, negative, by currency.
     pub waiting: BTreeMap<&'a str, Money>,
 }
@@ -66,16 +66,23 @@ pub fn applied_credits<'a>(
     applied: &[AppliedByAws],
 ) -> Result<BTreeMap<BillingPeriod, AppliedCredits<'a>>, MoneyError> {
     let known = with_allocations(register, allocated)
-        .map(|(credit, row)| (credit.credit_key.as_str(), (credit, row.is_some_and(|row| row.waiting.is_some()))));
-    let known: HashMap<&str, (&RegisteredCredit, bool)> = known.collect();
+        .map(|(credit, row)| (credit, row.is_some_and(|row| row.waiting.is_some())));
+    let known: Vec<(&RegisteredCredit, bool)> = known.collect();
     let mut periods: BTreeMap<BillingPeriod, AppliedCredits<'a>> = BTreeMap::new();
-    for row in applied {
-        let of_period = periods.entry(row.billing_period).or_default();
-        let Some((credit, waits)) = known.get(row.credit_key.as_str()) else { continue };
-        of_period.issued.push((&credit.currency, credit.issue_date));
-        if *waits {
-            let sum = of_period.waiting.entry(&credit.currency).or_default();
-            *sum = sum.checked_sub(row.aws_applied)?;
+    // Rows of one period come in order of the key, as credits do.
+    for rows in applied.chunk_by(|row, next| row.billing_period == next.billing_period) {
+        let mut credits = known.iter().peekable();
+        for row in rows {
+            let of_period = periods.entry(row.billing_period).or_default();
+            while credits.next_if(|(credit, _)| credit.credit_key < row.credit_key).is_some() {}
+            let Some((credit, waits)) = credits.next_if(|(credit, _)| credit.credit_key == row.credit_key) else {
+                continue;
+            };
+            of_period.issued.entry(&credit.currency).or_default().push(credit.issue_date.num_days_from_ce());
+            if *waits {
+                let sum = of_period.waiting.entry(&credit.currency).or_default();
+                *sum = sum.checked_sub(row.aws_applied)?;
+            }
         }
     }
     Ok(periods)
@@ -258,7 +265,8 @@ mod tests {
         let found = applied_credits(&register, &recorded, &applied).unwrap();
         let found = found.iter().map(|(period, credits)| {
             let waiting: Vec<String> = credits.waiting.iter().map(|(code, sum)| format!("{sum} {code}")).collect();
-            format!("{period} {} applied, waiting {}", credits.issued.len(), waiting.join(" and "))
+            let issued: usize = credits.issued.values().map(Vec::len).sum();
+            format!("{period} {issued} applied, waiting {}", waiting.join(" and "))
         });
         let expected = [
             "2026-01 3 applied, waiting -1.0000000000 EUR and -3.0000000000 USD",
