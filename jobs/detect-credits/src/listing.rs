@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use credit_ledger::BillingPeriod;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use regex::Regex;
@@ -96,7 +96,8 @@ pub struct Listing {
     files: BTreeMap<String, ExportFile>,
     /// Paths of the files by their last part.
     by_name: BTreeMap<String, Vec<String>>,
-    manifests: Vec<String>,
+    /// Paths of the manifests, and their versions.
+    manifests: BTreeMap<String, String>,
 }
 
 /// The last part of a path.
@@ -118,17 +119,16 @@ pub async fn list(store: &Arc<dyn ObjectStore>, location: &str) -> Result<Listin
     let mut listing = Listing::default();
     for object in objects {
         let path = object.location.to_string();
+        let version = object.e_tag.unwrap_or_else(|| object.last_modified.to_rfc3339());
         if path.to_lowercase().ends_with("manifest.json") {
-            listing.manifests.push(path);
+            listing.manifests.insert(path, version);
         } else if let Some(kind) = file_kind(&path) {
-            let version = object.e_tag.unwrap_or_else(|| object.last_modified.to_rfc3339());
             listing.by_name.entry(last_part(&path).to_owned()).or_default().push(path.clone());
             listing.files.insert(path.clone(), ExportFile { path, size: object.size, version, kind });
         } else if path.to_lowercase().ends_with(".zip") {
             return Err(bad_file(&path, "ZIP is not supported; deliver the export as GZIP or Parquet"));
         }
     }
-    listing.manifests.sort();
     if listing.files.is_empty() && listing.manifests.is_empty() {
         return Err(DetectError::NotYet(format!(
             "no billing export at {location} yet: no .parquet, .csv or .csv.gz file"
@@ -137,16 +137,41 @@ pub async fn list(store: &Arc<dyn ObjectStore>, location: &str) -> Result<Listin
     Ok(listing)
 }
 
+/// The manifests of a listing, by path and version.
+#[derive(Debug, Default)]
+pub struct Manifests(BTreeMap<(String, String), Manifest>);
+
+impl Manifests {
+    /// Fetches the manifests of a listing, `at_once` of them at once; those that are known already are not read again.
+    ///
+    /// # Errors
+    /// [`DetectError::BadExport`] for one that cannot be read.
+    pub async fn fetch(
+        store: &Arc<dyn ObjectStore>,
+        listing: &Listing,
+        known: &Self,
+        at_once: usize,
+    ) -> Result<Self, DetectError> {
+        let listed = listing.manifests.iter().map(|(path, version)| (path.clone(), version.clone()));
+        let fetched = listed.collect::<Vec<_>>().into_iter().map(async |place| {
+            let manifest = match known.0.get(&place) {
+                Some(known) => known.clone(),
+                None => Manifest::parse(&place.0, &store.get(&object_path(&place.0)).await?.bytes().await?)?,
+            };
+            Ok::<_, DetectError>((place, manifest))
+        });
+        Ok(Self(futures::stream::iter(fetched).buffered(at_once).try_collect().await?))
+    }
+}
+
 /// The files that count, by path.
 ///
 /// # Errors
 /// [`DetectError::NotYet`] where a manifest names a file that is not there; [`DetectError::BadExport`] where it
 /// cannot be said which files are current.
-pub async fn current_files(store: &Arc<dyn ObjectStore>, listing: &Listing) -> Result<Vec<ExportFile>, DetectError> {
-    let mut governed: BTreeMap<(String, Option<BillingPeriod>), Vec<Manifest>> = BTreeMap::new();
-    for path in &listing.manifests {
-        let bytes = store.get(&object_path(path)).await?.bytes().await?;
-        let manifest = Manifest::parse(path, &bytes)?;
+pub fn current_files(listing: &Listing, manifests: &Manifests) -> Result<Vec<ExportFile>, DetectError> {
+    let mut governed: BTreeMap<(String, Option<BillingPeriod>), Vec<&Manifest>> = BTreeMap::new();
+    for manifest in manifests.0.values() {
         governed.entry((manifest.place.root.clone(), manifest.period)).or_default().push(manifest);
     }
     let mut current = BTreeSet::new();
@@ -186,7 +211,8 @@ pub async fn current_files(store: &Arc<dyn ObjectStore>, listing: &Listing) -> R
         }
     }
     if current.is_empty() {
-        let message = format!("{}: names no data file; wait for the delivery", listing.manifests.join(", "));
+        let paths: Vec<&str> = listing.manifests.keys().map(String::as_str).collect();
+        let message = format!("{}: names no data file; wait for the delivery", paths.join(", "));
         return Err(DetectError::NotYet(message));
     }
     one_export_per_period(&current)?;
@@ -225,11 +251,11 @@ fn one_export_per_period(current: &BTreeSet<ExportFile>) -> Result<(), DetectErr
 }
 
 /// The manifest that counts: the one nearest the period's folder, of several executions the newest.
-fn nearest(manifests: &[Manifest]) -> Result<&Manifest, DetectError> {
+fn nearest<'a>(manifests: &[&'a Manifest]) -> Result<&'a Manifest, DetectError> {
     let depth =
         |manifest: &Manifest| if manifest.place.below.is_empty() { 0 } else { manifest.place.below.split('/').count() };
-    let least = manifests.iter().map(depth).min().unwrap_or(0);
-    let mut near: Vec<&Manifest> = manifests.iter().filter(|manifest| depth(manifest) == least).collect();
+    let least = manifests.iter().map(|manifest| depth(manifest)).min().unwrap_or(0);
+    let mut near: Vec<&Manifest> = manifests.iter().copied().filter(|manifest| depth(manifest) == least).collect();
     near.sort_by(|left, right| left.place.below.cmp(&right.place.below));
     let dated =
         |manifest: &&Manifest| INSTANT_FOLDER.as_ref().is_some_and(|regex| regex.is_match(&manifest.place.below));
@@ -332,7 +358,9 @@ mod tests {
             store.put(&Path::from(*path), text.as_bytes().to_vec().into()).await.unwrap();
         }
         let listing = list(&store, "cur").await.map_err(|error| error.to_string())?;
-        let files = current_files(&store, &listing).await.map_err(|error| error.to_string())?;
+        let manifests = Manifests::fetch(&store, &listing, &Manifests::default(), 2).await;
+        let manifests = manifests.map_err(|error| error.to_string())?;
+        let files = current_files(&listing, &manifests).map_err(|error| error.to_string())?;
         Ok(files.into_iter().map(|file| file.path).collect())
     }
 

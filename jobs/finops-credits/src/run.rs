@@ -1,10 +1,15 @@
 //! From the command line to the command.
 
 use std::io::IsTerminal;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::SessionContext;
 use lake::{Lake, LakeLock, Settings, is_s3};
+use tokio::sync::OnceCell;
 
 use crate::cli::{Cli, Command, Detect, Format};
 use crate::jobs::handed_over::HandedOver;
@@ -18,6 +23,7 @@ pub(crate) struct App {
     pub(crate) places: Places,
     pub(crate) lake: Arc<Lake>,
     pub(crate) handed_over: Arc<HandedOver>,
+    session: OnceCell<SessionContext>,
     pub(crate) as_of: NaiveDate,
     pub(crate) run_id: String,
     /// Start of the command, UTC: the one reading of the clock.
@@ -34,10 +40,36 @@ impl App {
         self.settings.threads() * per_thread
     }
 
+    /// Manifests and footers of the export that are fetched at once: in a file system each takes a thread.
+    pub(crate) fn fetched_at_once(&self) -> usize {
+        if is_s3(&self.settings.source.location) { 16 } else { 1 }
+    }
+
     /// Periods whose files are put in place at once: of a lake on S3 most wait for answers.
     pub(crate) fn periods_at_once(&self) -> usize {
         let per_thread = if is_s3(&self.settings.lake.location) { 4 } else { 1 };
         self.settings.threads() * per_thread
+    }
+
+    /// The session for the plans of all jobs of the command.
+    ///
+    /// # Errors
+    /// Where the system has no folder for what spills.
+    pub(crate) async fn session(&self) -> Result<SessionContext, Failure> {
+        let opened = self.session.get_or_try_init(|| async { self.open_session() });
+        opened.await.cloned()
+    }
+
+    fn open_session(&self) -> Result<SessionContext, Failure> {
+        let mut runtime = RuntimeEnvBuilder::new();
+        if let Some(limit) = self.settings.run.memory_limit {
+            let bytes = usize::try_from(limit.as_u64()).unwrap_or(usize::MAX);
+            runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(bytes)));
+        }
+        let runtime = runtime.build_arc().map_err(|error| Failure::new(Kind::Storage, error.to_string()))?;
+        let context = money_sql::session(self.settings.threads(), runtime);
+        self.lake.register_with(&context)?;
+        Ok(context)
     }
 
     /// The latest instant at which anything can have been recorded: now, or the end of a later as-of date.
@@ -60,7 +92,10 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Kind::Storage, format!("cannot start: {error}")))?;
-    runtime.block_on(dispatch(cli, settings))
+    let done = runtime.block_on(dispatch(cli, settings));
+    // What still waits for anything has no one to tell.
+    runtime.shutdown_background();
+    done
 }
 
 async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
@@ -69,7 +104,8 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
     // Microseconds, as the tables keep them.
     let now = chrono::DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now).naive_utc();
     let places = Places::of(&settings).await;
-    let app = App {
+    // The process ends with the command: its memory is not given back piece by piece before.
+    let app = ManuallyDrop::new(App {
         as_of: cli.as_of.or(settings.run.as_of).unwrap_or_else(|| now.date()),
         run_id: cli.run_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         now,
@@ -77,9 +113,10 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         watched: std::io::stderr().is_terminal(),
         lake: Arc::new(places.open_lake(&settings).await?),
         handed_over: Arc::default(),
+        session: OnceCell::new(),
         places,
         settings,
-    };
+    });
     match cli.command {
         Command::Run => commands::run::run(&app).await,
         Command::DetectCredits(Detect { plan: true, .. }) => detect::plan(&app).await,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use credit_ledger::{BillingPeriod, Money};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, SessionContext};
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use schemas::{Table, TableRow};
 use serde::{Deserialize, Serialize};
@@ -80,14 +81,14 @@ impl Lake {
     /// # Errors
     /// [`LakeError`] where a pointer cannot be read.
     pub async fn generations(&self) -> Result<BTreeMap<BillingPeriod, Generation>, LakeError> {
-        let mut found = BTreeMap::new();
-        for name in self.store.folders(&Path::from("generations")).await? {
-            let Ok(period) = name.parse() else { continue };
-            if let Some(generation) = self.store.read_record(&pointer(period)).await? {
-                found.insert(period, generation);
-            }
-        }
-        Ok(found)
+        let folders = self.store.folders(&Path::from("generations")).await?;
+        let periods: Vec<BillingPeriod> = folders.iter().filter_map(|name| name.parse().ok()).collect();
+        let read = periods.into_iter().map(|period| async move {
+            let generation: Option<Generation> = self.store.read_record(&pointer(period)).await?;
+            Ok::<_, LakeError>(generation.map(|generation| (period, generation)))
+        });
+        let read = futures::stream::iter(read).buffered(self.store.fetched_at_once());
+        read.try_filter_map(|found| async { Ok(found) }).try_collect().await
     }
 
     /// Writes one table of a generation that nothing points to yet.

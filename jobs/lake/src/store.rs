@@ -38,6 +38,8 @@ const PART: &str = "part-0.parquet";
 /// Rows handed to the writer at once: fixed, so that the bytes do not depend on how a plan cut its batches.
 const ROWS_PER_WRITE: usize = 8192;
 const ROWS_PER_GROUP: usize = 131_072;
+/// Bytes at the end of a file that are fetched first: mostly they hold the whole footer.
+const FOOTER_BYTES: usize = 16 << 10;
 /// Bytes of a page before it is compressed. Each column holds one while it is written or read.
 const BYTES_PER_PAGE: usize = 256 << 10;
 
@@ -77,6 +79,11 @@ impl Store {
             context.register_object_store(url.object_store().as_ref(), Arc::clone(host));
         }
         Ok(())
+    }
+
+    /// Small files that are fetched at once: in a file system each takes a thread, elsewhere most wait for an answer.
+    pub(crate) fn fetched_at_once(&self) -> usize {
+        if self.folder.is_some() { 1 } else { 16 }
     }
 
     /// Writes a stream as the one file of `folder`; its rows must be in their final order.
@@ -148,18 +155,21 @@ impl Store {
         Ok(context.read_parquet(format!("{}{folder}/", self.engine.url), options).await?)
     }
 
+    async fn open(&self, folder: &Path) -> Result<ParquetRecordBatchStreamBuilder<ParquetObjectReader>, LakeError> {
+        let reader = ParquetObjectReader::new(Arc::clone(&self.objects), folder.clone().join(PART));
+        Ok(ParquetRecordBatchStreamBuilder::new(reader.with_footer_size_hint(FOOTER_BYTES)).await?)
+    }
+
     /// The one file of `folder` in its order, without a plan.
     pub(crate) async fn read_stream(&self, folder: &Path) -> Result<SendableRecordBatchStream, LakeError> {
-        let reader = ParquetObjectReader::new(Arc::clone(&self.objects), folder.clone().join(PART));
-        let stream = ParquetRecordBatchStreamBuilder::new(reader).await?.with_batch_size(ROWS_PER_WRITE).build()?;
+        let stream = self.open(folder).await?.with_batch_size(ROWS_PER_WRITE).build()?;
         let schema = Arc::clone(stream.schema());
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream.map_err(DataFusionError::from))))
     }
 
     /// The rows of the one file of `folder`, without a plan.
     pub(crate) async fn read_rows<R: TableRow>(&self, folder: &Path) -> Result<Vec<R>, LakeError> {
-        let reader = ParquetObjectReader::new(Arc::clone(&self.objects), folder.clone().join(PART));
-        let stream = ParquetRecordBatchStreamBuilder::new(reader).await?.build()?;
+        let stream = self.open(folder).await?.build()?;
         let batches: Vec<RecordBatch> = stream.try_collect().await?;
         Ok(schemas::from_batches(&batches)?)
     }

@@ -5,9 +5,9 @@ use schemas::TableRow;
 use schemas::tables::{AllocationLogRow, Credit};
 
 use super::note;
+use crate::Failure;
 use crate::output::{Shown, print};
 use crate::run::App;
-use crate::{Failure, jobs};
 
 const COLUMNS: [&str; 13] = [
     "credit_key",
@@ -26,7 +26,7 @@ const COLUMNS: [&str; 13] = [
 ];
 
 pub(crate) async fn credits(app: &App) -> Result<(), Failure> {
-    let context = jobs::session(app)?;
+    let context = app.session().await?;
     let published = app.lake.published_frame(&context, &Credit::TABLE).await?;
     let allocated = published
         .filter(col("status").not_eq(lit("unallocated")))?

@@ -14,10 +14,10 @@ use schemas::{Place, Table, TableRow};
 use crate::failure::engine_kind;
 use crate::output::{Shown, print};
 use crate::run::App;
-use crate::{Failure, Kind, jobs};
+use crate::{Failure, Kind};
 
 pub(crate) async fn query(app: &App, sql: &str) -> Result<(), Failure> {
-    let context = jobs::session(app)?;
+    let context = app.session().await?;
     register_tables(app, &context).await?;
     let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     let frame = context.sql_with_options(sql, read_only).await;

@@ -17,7 +17,7 @@ use schemas::tables::{AllocationIssue, Credit, CreditQueue, NetCostSummary, Reco
 use serde::Serialize;
 
 use crate::cli::Format;
-use crate::jobs::{Detected, Fetched, PeriodSource, for_each};
+use crate::jobs::{Detected, Fetched, PeriodSource};
 use crate::money_text::{cents, count, exact};
 use crate::output::{Shown, print, write_stdout};
 use crate::run::App;
@@ -102,14 +102,9 @@ impl Summary {
     pub(crate) async fn of(
         app: &App,
         detected: &Detected,
-        months: impl Iterator<Item = BillingPeriod>,
+        reconciliation: &[Reconciliation],
         credits: CreditsPart,
     ) -> Result<Self, Failure> {
-        let months: Vec<_> = months.collect();
-        let reconciliation = for_each(app, app.periods_at_once(), months, |lake, run_id, month| async move {
-            Ok(lake.staged::<Reconciliation>(&run_id, Some(month)).await?)
-        });
-        let reconciliation = reconciliation.await?.concat();
         let issues: Vec<AllocationIssue> = app.lake.staged(&app.run_id, None).await?;
         let latest_period = detected.periods.iter().map(|detected| detected.period).max();
         let mut by_unit: Vec<NetCostSummary> = match latest_period {
@@ -130,7 +125,7 @@ impl Summary {
                 .collect(),
             latest_period,
             net_cost_by_business_unit: by_unit,
-            tie_out: tie_out(&reconciliation)?,
+            tie_out: tie_out(reconciliation)?,
         })
     }
 

@@ -9,7 +9,7 @@ use datafusion::prelude::SessionContext;
 use detect_credits::census::{Census, CountedFile, count};
 use detect_credits::description::DescriptionParser;
 use detect_credits::lines::LineReader;
-use detect_credits::listing::{ExportFile, current_files, list};
+use detect_credits::listing::{ExportFile, Manifests, current_files, list};
 use detect_credits::scan::{ScanUnit, Scanned, scan};
 use detect_credits::{DetectError, RuleMatcher};
 use futures::StreamExt;
@@ -22,7 +22,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::register::{self, Known};
-use super::{DETECT, Detected, DetectedPeriod, Fetched, PeriodSource, apart, digest, for_each, hex, session};
+use super::{DETECT, Detected, DetectedPeriod, Fetched, PeriodSource, apart, digest, for_each, hex};
 use crate::output::write_stdout;
 use crate::progress::ScanBar;
 use crate::run::App;
@@ -30,9 +30,6 @@ use crate::{Failure, Kind};
 
 /// Units read at once: while the sums of one are written, the lines of the next are read. One under a memory limit.
 const UNITS_AT_ONCE: usize = 2;
-
-/// Files whose footers or headers are fetched at once.
-const OPENED_AT_ONCE: usize = 16;
 
 /// Of all files that were counted, so many parts stay open until they are read: what a footer says of the wanted columns
 /// takes memory. The others are opened again.
@@ -63,14 +60,10 @@ pub(crate) async fn read(app: &App, _lock: &LakeLock) -> Result<ReadExport, Fail
         let (lake, run_id) = (Arc::clone(&app.lake), app.run_id.clone());
         apart(async move { lake.refuse_published(&run_id).await })
     };
-    let opened = async {
-        let reference = app.places.reference_files(&app.settings).await?;
-        Export::open(app, &reference.cost_rules).await
-    };
-    let (is_new, opened) = futures::join!(is_new, opened);
+    let (is_new, opened) = futures::join!(is_new, Export::open(app));
     is_new?;
     app.lake.clear_work(&app.run_id).await?;
-    let (export, context) = (Arc::new(opened?), session(app)?);
+    let (export, context) = (Arc::new(opened?), app.session().await?);
     let last = BillingPeriod::of(app.as_of);
     let changed = export.changed(app)?;
     // Where any period changed, the credit lines of all of them are wanted: threads that reading leaves free see to those
@@ -78,8 +71,11 @@ pub(crate) async fn read(app: &App, _lock: &LakeLock) -> Result<ReadExport, Fail
     let unchanged = export.known.iter().filter(|(period, _)| !changed.is_empty() && !changed.contains_key(period));
     let unchanged = unchanged.map(|(period, generation)| (*period, generation.fingerprint.clone())).collect();
     let known = Arc::new(Known::nothing(last));
-    let (read, others) =
-        futures::join!(export.read(app, &context, changed.clone(), &known), known.add_all(app, unchanged));
+    let others = async {
+        known.add_all(app, unchanged).await?;
+        if changed.is_empty() { Ok(()) } else { known.add_logs(app).await }
+    };
+    let (read, others) = futures::join!(export.read(app, &context, changed.clone(), &known), others);
     read.and(others)?;
     Ok(ReadExport { present: export.fingerprints(last).into_keys().collect(), changed, known })
 }
@@ -95,8 +91,7 @@ pub(crate) async fn register(app: &App, _lock: &LakeLock, read: ReadExport) -> R
 
 /// Says which periods must be read, so that several processes can share them.
 pub(crate) async fn plan(app: &App) -> Result<(), Failure> {
-    let reference = app.places.reference_files(&app.settings).await?;
-    let changed = Export::open(app, &reference.cost_rules).await?.changed(app)?;
+    let changed = Export::open(app).await?.changed(app)?;
     let plan = ScanPlan { periods: changed.into_keys().collect() };
     app.lake.finish_job(&app.run_id, SCAN_PLAN, &plan).await?;
     let text = serde_json::to_string(&plan).map_err(|error| Failure::new(Kind::CheckFailed, error.to_string()))?;
@@ -105,9 +100,8 @@ pub(crate) async fn plan(app: &App) -> Result<(), Failure> {
 
 /// Reads one period, if it changed. Needs no lock: a generation is written once, and its pointer switched in one step.
 pub(crate) async fn read_period(app: &App, period: BillingPeriod) -> Result<(), Failure> {
-    let reference = app.places.reference_files(&app.settings).await?;
-    let context = session(app)?;
-    let export = Arc::new(Export::open(app, &reference.cost_rules).await?);
+    let context = app.session().await?;
+    let export = Arc::new(Export::open(app).await?);
     let mut changed = export.changed(app)?;
     changed.retain(|of, _| *of == period);
     export.read(app, &context, changed, &Arc::new(Known::nothing(period))).await
@@ -134,6 +128,7 @@ struct Export {
     reader: LineReader,
     /// Digest of everything but the files that lines depend on.
     settings_digest: String,
+    manifests: Manifests,
     files: Vec<(ExportFile, Census)>,
     opened: BTreeMap<String, CountedFile>,
     known: BTreeMap<BillingPeriod, Generation>,
@@ -141,9 +136,24 @@ struct Export {
 
 impl Export {
     /// Lists the export and says which periods each file holds; only files that were not read before are opened.
-    async fn open(app: &App, rules: &CostRules) -> Result<Self, Failure> {
+    async fn open(app: &App) -> Result<Self, Failure> {
         let settings = &app.settings;
-        let store = app.places.open_export(settings)?;
+        // Listed while the reference files are parsed.
+        let listed = app.places.open_export(settings).map(|store| {
+            let (location, lake) = (settings.source.location.clone(), Arc::clone(&app.lake));
+            let at_once = app.fetched_at_once();
+            apart(async move {
+                let listed = async {
+                    let listing = list(&store, &location).await?;
+                    let manifests = Manifests::fetch(&store, &listing, &Manifests::default(), at_once).await?;
+                    Ok::<_, Failure>((current_files(&listing, &manifests)?, manifests))
+                };
+                let (listed, known) = futures::join!(listed, lake.generations());
+                Ok::<_, Failure>((listed?, known?, store))
+            })
+        });
+        let reference = app.places.reference_files(settings).await?;
+        let rules = &reference.cost_rules;
         let reader = LineReader {
             currency: settings.source.currency.clone(),
             cost: settings.source.cost,
@@ -151,9 +161,7 @@ impl Export {
             descriptions: DescriptionParser::new(&settings.credits)?,
             rules: RuleMatcher::new(rules),
         };
-        let listing = list(&store, &settings.source.location).await?;
-        let listed = current_files(&store, &listing).await?;
-        let known = app.lake.generations().await?;
+        let ((listed, manifests), known, store) = listed?.await?;
         let before: BTreeMap<(&str, u64, &str), &Census> = known
             .values()
             .flat_map(|generation| &generation.files)
@@ -164,7 +172,7 @@ impl Export {
         let is_known = |file: &ExportFile| before.get(&(file.path.as_str(), file.size, file.version.as_str())).copied();
         let counting = listed.iter().filter(|file| is_known(file).is_none());
         let counting = counting.map(|file| count(&store, file, &reader.rules, reader.cost, reader.currency.is_some()));
-        let mut counted = futures::stream::iter(counting).buffered(OPENED_AT_ONCE);
+        let mut counted = futures::stream::iter(counting).buffered(app.fetched_at_once());
         for file in &listed {
             if let Some(census) = is_known(file) {
                 files.push((file.clone(), census.clone()));
@@ -186,7 +194,7 @@ impl Export {
         drop(counted);
         problems.or(())?;
         let settings_digest = settings_digest(app, rules);
-        Ok(Self { store, reader, settings_digest, files, opened, known })
+        Ok(Self { store, reader, settings_digest, manifests, files, opened, known })
     }
 
     /// Periods up to the as-of date, with the fingerprint of what they would be read from.
@@ -263,7 +271,8 @@ impl Export {
     /// Lists the export again: a file that changed while it was read may have been read half old, half new.
     async fn check_unchanged(&self, app: &App) -> Result<(), Failure> {
         let listing = list(&self.store, &app.settings.source.location).await?;
-        let now: BTreeSet<ExportFile> = current_files(&self.store, &listing).await?.into_iter().collect();
+        let manifests = Manifests::fetch(&self.store, &listing, &self.manifests, app.fetched_at_once()).await?;
+        let now: BTreeSet<ExportFile> = current_files(&listing, &manifests)?.into_iter().collect();
         let then: BTreeSet<ExportFile> = self.files.iter().map(|(file, _)| file.clone()).collect();
         match then.symmetric_difference(&now).next() {
             None => Ok(()),

@@ -16,9 +16,6 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use credit_ledger::BillingPeriod;
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::SessionContext;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use lake::Lake;
 use serde::{Deserialize, Serialize};
@@ -45,22 +42,6 @@ pub(crate) fn made_from(inputs: &impl Debug) -> String {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A session for the plans of one job.
-///
-/// # Errors
-/// Where the system has no folder for what spills.
-pub(crate) fn session(app: &App) -> Result<SessionContext, Failure> {
-    let mut runtime = RuntimeEnvBuilder::new();
-    if let Some(limit) = app.settings.run.memory_limit {
-        let bytes = usize::try_from(limit.as_u64()).unwrap_or(usize::MAX);
-        runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(bytes)));
-    }
-    let runtime = runtime.build_arc().map_err(|error| Failure::new(Kind::Storage, error.to_string()))?;
-    let context = money_sql::session(app.settings.threads(), runtime);
-    app.lake.register_with(&context)?;
-    Ok(context)
 }
 
 /// Works on items that do not depend on each other, `at_once` at a time. Results come in order of the items; the first

@@ -18,7 +18,7 @@ use write_net_cost::standing::AsOf;
 use write_net_cost::{check, plan, roll_up};
 
 use super::standings::Standings;
-use super::{Detected, FifoRecord, JoinRecord, NET_COST, apart, for_each, made_from, session};
+use super::{Detected, FifoRecord, JoinRecord, NET_COST, apart, for_each, made_from};
 use crate::commands::summary::{CreditsPart, Summary};
 use crate::run::App;
 use crate::{Failure, Kind};
@@ -27,7 +27,7 @@ use crate::{Failure, Kind};
 pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Summary, Failure> {
     let (detected, joined, applied) =
         (Detected::of(app).await?, JoinRecord::of(app).await?, FifoRecord::of(app).await?);
-    let (made_from, credits) =
+    let Staged { made_from, credits, reconciliation } =
         if joined.is_published { take_over(app).await? } else { stage(app, detected.clone(), joined, applied).await? };
     let staged = StagedRun {
         follows: app.lake.published().await?,
@@ -37,27 +37,37 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Summar
         periods: detected.periods.iter().map(staged_period).collect(),
         made_from,
     };
-    let summary = Summary::of(app, &detected, staged.made_from.tables.keys().copied(), credits).await?;
+    let summary = Summary::of(app, &detected, &reconciliation, credits).await?;
     app.lake.write_summary(&app.run_id, &summary.digest(app)).await?;
     app.lake.finish_job(&app.run_id, NET_COST, &staged).await?;
     Ok(summary)
 }
 
+/// What was staged.
+struct Staged {
+    made_from: MadeFrom,
+    credits: CreditsPart,
+    /// Of all months.
+    reconciliation: Vec<Reconciliation>,
+}
+
 /// Stages everything as it is published.
-async fn take_over(app: &App) -> Result<(MadeFrom, CreditsPart), Failure> {
+async fn take_over(app: &App) -> Result<Staged, Failure> {
     let published = app.lake.made_from().await?;
     app.lake.begin_staging(&app.run_id).await?;
     let months = published.tables.keys().copied().map(Some).chain([None]);
     let staged = for_each(app, app.periods_at_once(), months.collect::<Vec<_>>(), |lake, run_id, period| async move {
-        Ok(lake.stage_all_published(&run_id, period).await?)
+        if !lake.stage_all_published(&run_id, period).await? {
+            return Err(removed_meanwhile());
+        }
+        Ok(if period.is_some() { lake.staged::<Reconciliation>(&run_id, period).await? } else { Vec::new() })
     });
-    if staged.await?.contains(&false) {
-        return Err(removed_meanwhile());
-    }
+    let reconciliation = staged.await?.concat();
     let (credits, queue) = (app.lake.staged::<Credit>(&app.run_id, None), app.lake.staged(&app.run_id, None));
     let credits = credits.await?;
     let known = credits.iter().map(|credit| credit.credit_key.clone()).collect();
-    Ok((published, CreditsPart::of(&credits, &queue.await?, &known)))
+    let credits = CreditsPart::of(&credits, &queue.await?, &known);
+    Ok(Staged { made_from: published, credits, reconciliation })
 }
 
 fn removed_meanwhile() -> Failure {
@@ -66,15 +76,10 @@ fn removed_meanwhile() -> Failure {
 }
 
 /// Stages what has changed, takes over the rest, and checks the whole. Says what it is made from.
-async fn stage(
-    app: &App,
-    detected: Detected,
-    joined: JoinRecord,
-    applied: FifoRecord,
-) -> Result<(MadeFrom, CreditsPart), Failure> {
+async fn stage(app: &App, detected: Detected, joined: JoinRecord, applied: FifoRecord) -> Result<Staged, Failure> {
     let periods: Vec<_> = joined.periods(app).collect();
     let standings = Arc::new(Standings::read(app, &periods, applied.published_until).await?);
-    let context = session(app)?;
+    let context = app.session().await?;
     app.lake.begin_staging(&app.run_id).await?;
     let whole_tables = {
         let (standings, lake, context) = (Arc::clone(&standings), Arc::clone(&app.lake), context.clone());
@@ -93,18 +98,26 @@ async fn stage(
     };
     let (changed, standing) = (months(changed), months(standing));
     let (changed, standing, credits) = futures::join!(changed, standing, whole_tables);
-    let breaches: BTreeMap<BillingPeriod, Vec<String>> = changed?.into_iter().chain(standing?).collect();
-    let breaches: Vec<String> = breaches.into_values().flatten().collect();
-    let credits = credits?;
+    let months: BTreeMap<BillingPeriod, TiedOut> = changed?.into_iter().chain(standing?).collect();
+    let (reconciliation, breaches): (Vec<_>, Vec<_>) =
+        months.into_values().map(|month| (month.reconciliation, month.breaches)).unzip();
+    let (reconciliation, breaches, credits) = (reconciliation.concat(), breaches.concat(), credits?);
     if !breaches.is_empty() {
         let message = format!("the run does not tie out, nothing is published:\n{}", breaches.join("\n"));
         return Err(Failure::new(Kind::CheckFailed, message));
     }
-    Ok((stage.made_from.clone(), credits))
+    Ok(Staged { made_from: stage.made_from.clone(), credits, reconciliation })
 }
 
 fn staged_period(detected: &super::DetectedPeriod) -> StagedPeriod {
     StagedPeriod { billing_period: detected.period, fingerprint: detected.fingerprint.clone(), lines: detected.lines }
+}
+
+/// How a month ties out.
+struct TiedOut {
+    reconciliation: Vec<Reconciliation>,
+    /// What does not.
+    breaches: Vec<String>,
 }
 
 /// Everything the tables are made of.
@@ -170,8 +183,8 @@ impl Stage {
         self.published.credits.get(&period) == self.made_from.credits.get(&period)
     }
 
-    /// Stages one period of the partitioned tables. Says what does not tie out.
-    async fn period(&self, lake: &Arc<Lake>, run_id: &str, period: BillingPeriod) -> Result<Vec<String>, Failure> {
+    /// Stages one period of the partitioned tables.
+    async fn period(&self, lake: &Arc<Lake>, run_id: &str, period: BillingPeriod) -> Result<TiedOut, Failure> {
         if Some(period) > self.published_until {
             lake.stage_handed_over::<CreditConsumption>(run_id, Some(period)).await?;
             lake.stage_handed_over::<CreditBalance>(run_id, Some(period)).await?;
@@ -187,7 +200,8 @@ impl Stage {
             && lake.stage_published::<NetCostSummary>(run_id, period).await?
             && lake.stage_published::<Reconciliation>(run_id, period).await?
         {
-            return Ok(Vec::new());
+            let reconciliation = lake.staged(run_id, Some(period)).await?;
+            return Ok(TiedOut { reconciliation, breaches: Vec::new() });
         }
         let impact = {
             let (standings, lake, run_id) = (Arc::clone(&self.standings), Arc::clone(lake), run_id.to_owned());
@@ -212,12 +226,7 @@ impl Stage {
     }
 
     /// Rolls up what was staged, as it reads back, and checks it.
-    async fn roll_up_and_tie_out(
-        &self,
-        lake: &Lake,
-        run_id: &str,
-        period: BillingPeriod,
-    ) -> Result<Vec<String>, Failure> {
+    async fn roll_up_and_tie_out(&self, lake: &Lake, run_id: &str, period: BillingPeriod) -> Result<TiedOut, Failure> {
         let net_cost = lake.staged_frame::<NetCost>(&self.context, run_id, period).await?;
         let costs: Vec<NodeCost> = schemas::from_batches(&plan::node_costs(net_cost.clone())?.collect().await?)?;
         let budgets: Vec<_> = budgets(&self.reference, period).collect();
@@ -232,7 +241,7 @@ impl Stage {
         let reconciliation = check::reconcile(period, &self.export, &check::period_totals(&costs)?, waiting)?;
         breaches.extend(check::tie_out(period, &reconciliation));
         lake.stage(run_id, Some(period), &reconciliation).await?;
-        Ok(breaches)
+        Ok(TiedOut { reconciliation, breaches })
     }
 }
 

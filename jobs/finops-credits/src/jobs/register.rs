@@ -33,7 +33,7 @@ pub(crate) async fn hand_over(
     if !takes_over(app, reference).await? && app.lake.hand_over_kept_register(&app.run_id, &wanted).await? {
         return Ok(wanted);
     }
-    let (logs, history) = futures::join!(Logs::read(app), credit_history(app, generations, known));
+    let (logs, history) = futures::join!(known.logs(app, &before), credit_history(app, generations, known));
     let appended = make(app, reference, history?, logs?).await?;
     let after = LogStates::of(app).await?;
     if !after.follow(&before, appended) {
@@ -46,6 +46,7 @@ pub(crate) async fn hand_over(
 }
 
 /// The logs that the register depends on.
+#[derive(Debug, PartialEq, Eq)]
 struct LogStates {
     credits: LogSnapshot,
     allocations: LogSnapshot,
@@ -61,7 +62,8 @@ impl LogStates {
     async fn of(app: &App) -> Result<Self, Failure> {
         let logs = app.lake.logs();
         let (credits, allocations) = (logs.snapshot::<CreditLogRow>(), logs.snapshot::<AllocationLogRow>());
-        Ok(Self { credits: credits.await?, allocations: allocations.await? })
+        let (credits, allocations) = futures::join!(credits, allocations);
+        Ok(Self { credits: credits?, allocations: allocations? })
     }
 
     /// True if nobody but us appended since `before`.
@@ -72,6 +74,7 @@ impl LogStates {
 }
 
 /// What was recorded of credits.
+#[derive(Debug, Default)]
 struct Logs {
     credits: Vec<CreditLogRow>,
     allocations: Vec<AllocationLogRow>,
@@ -106,7 +109,10 @@ async fn make(app: &App, reference: &ReferenceFiles, history: CreditHistory, log
 
 /// What is known of credits before they are registered. Those who read the export add to it.
 #[derive(Debug)]
-pub(crate) struct Known(Mutex<KnownHistory>);
+pub(crate) struct Known {
+    history: Mutex<KnownHistory>,
+    logs: Mutex<Option<(LogStates, Logs)>>,
+}
 
 /// What the credit lines of some generations say.
 #[derive(Debug)]
@@ -126,7 +132,7 @@ impl KnownHistory {
 impl Known {
     /// Nothing yet; lines of later periods than `last` will count as seen only.
     pub(crate) fn nothing(last: BillingPeriod) -> Self {
-        Self(Mutex::new(KnownHistory::none(last)))
+        Self { history: Mutex::new(KnownHistory::none(last)), logs: Mutex::new(None) }
     }
 
     /// Adds the credit lines of a generation.
@@ -136,7 +142,7 @@ impl Known {
         fingerprint: &str,
         lines: &RecordBatch,
     ) -> Result<(), Failure> {
-        let mut known = self.0.lock().await;
+        let mut known = self.history.lock().await;
         known.history.add(period, lines)?;
         known.of.insert(period, fingerprint.to_owned());
         Ok(())
@@ -160,6 +166,21 @@ impl Known {
         }
         Ok(())
     }
+
+    /// Reads what was recorded of credits so far.
+    pub(crate) async fn add_logs(&self, app: &App) -> Result<(), Failure> {
+        let states = LogStates::of(app).await?;
+        *self.logs.lock().await = Some((states, Logs::read(app).await?));
+        Ok(())
+    }
+
+    /// What is recorded of credits now, where the logs are in this state.
+    async fn logs(&self, app: &App, now: &LogStates) -> Result<Logs, Failure> {
+        match self.logs.lock().await.take() {
+            Some((then, logs)) if then == *now => Ok(logs),
+            _ => Logs::read(app).await,
+        }
+    }
 }
 
 /// What the credit lines of all generations say; what is not known yet is read.
@@ -169,7 +190,7 @@ pub(crate) async fn credit_history(
     known: &Known,
 ) -> Result<CreditHistory, Failure> {
     let unknown = {
-        let mut known = known.0.lock().await;
+        let mut known = known.history.lock().await;
         let current = |period| generations.get(period).map(|generation| &generation.fingerprint);
         if !known.of.iter().all(|(period, fingerprint)| current(period) == Some(fingerprint)) {
             *known = KnownHistory::none(known.last);
@@ -178,7 +199,7 @@ pub(crate) async fn credit_history(
         unknown.map(|(period, generation)| (*period, generation.fingerprint.clone())).collect()
     };
     known.add_all(app, unknown).await?;
-    let mut known = known.0.lock().await;
+    let mut known = known.history.lock().await;
     let nothing = KnownHistory::none(known.last);
     Ok(std::mem::replace(&mut *known, nothing).history)
 }
