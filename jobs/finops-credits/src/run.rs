@@ -1,7 +1,6 @@
 //! From the command line to the command.
 
 use std::io::IsTerminal;
-use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
@@ -92,10 +91,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Kind::Storage, format!("cannot start: {error}")))?;
-    let done = runtime.block_on(dispatch(cli, settings));
-    // What still waits for anything has no one to tell.
-    runtime.shutdown_background();
-    done
+    runtime.block_on(dispatch(cli, settings))
 }
 
 async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
@@ -104,8 +100,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
     // Microseconds, as the tables keep them.
     let now = chrono::DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now).naive_utc();
     let places = Places::of(&settings).await;
-    // The process ends with the command: its memory is not given back piece by piece before.
-    let app = ManuallyDrop::new(App {
+    let app = App {
         as_of: cli.as_of.or(settings.run.as_of).unwrap_or_else(|| now.date()),
         run_id: cli.run_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         now,
@@ -116,7 +111,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         session: OnceCell::new(),
         places,
         settings,
-    });
+    };
     match cli.command {
         Command::Run => commands::run::run(&app).await,
         Command::DetectCredits(Detect { plan: true, .. }) => detect::plan(&app).await,
