@@ -10,12 +10,13 @@
 //!
 //! One scan per period: [`listing`] says which files count, [`census`] which periods they hold, [`scan`] reads their
 //! parts into [`lines`], summed as they are read, and sums those of all parts; cost lines and credit lines are read off
-//! the ordered sums; [`register`] derives the credits.
+//! the ordered sums; [`history`] gathers what the credit lines of all periods say, [`register`] derives the credits.
 
 pub mod census;
 mod columns;
 pub mod description;
 mod error;
+pub mod history;
 pub mod lines;
 pub mod listing;
 mod names;

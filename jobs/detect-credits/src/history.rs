@@ -1,0 +1,229 @@
+//! What the credit lines of all periods say, credit by credit.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use arrow::array::{Array, Date32Array, Decimal128Array, StringArray};
+use arrow::datatypes::Date32Type;
+use arrow::record_batch::RecordBatch;
+use chrono::NaiveDate;
+use credit_ledger::{BillingPeriod, Money, MoneyError};
+use schemas::tables::CreditLine;
+use schemas::{RowsError, TableRow};
+
+use crate::DetectError;
+
+/// What the credit lines of all periods up to one say, credit by credit.
+#[derive(Debug)]
+pub struct CreditHistory {
+    last: BillingPeriod,
+    /// In order of the key.
+    credits: Vec<(String, History)>,
+    /// In order of the key too, and none of those.
+    new: Vec<(String, History)>,
+}
+
+/// What the lines of one credit say.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// `None` where all lines come later.
+    pub(crate) first: Option<Box<FirstLine>>,
+    pub(crate) last_cur_date: Option<NaiveDate>,
+    /// Where there is more than one, which is an error.
+    pub(crate) currencies: BTreeSet<String>,
+    /// In order of the period.
+    pub(crate) applied: Vec<(BillingPeriod, Money)>,
+}
+
+/// The earliest line of a credit.
+#[derive(Debug)]
+pub(crate) struct FirstLine {
+    pub(crate) usage_date: NaiveDate,
+    period: BillingPeriod,
+    pub(crate) payer_account_id: String,
+    account_id: String,
+    pub(crate) description: Option<String>,
+    pub(crate) currency: String,
+    pub(crate) promotion_code: String,
+    pub(crate) credit_account_id: String,
+    pub(crate) owner_account_id: Option<String>,
+    pub(crate) credit_id: Option<String>,
+    pub(crate) credit_class: String,
+}
+
+impl CreditHistory {
+    /// No lines yet; those of periods after `last` will count as seen only.
+    #[must_use]
+    pub fn until(last: BillingPeriod) -> Self {
+        Self { last, credits: Vec::new(), new: Vec::new() }
+    }
+
+    /// Adds lines of a period, best in order of the key. Of lines that are equally early, the one added before counts.
+    ///
+    /// # Errors
+    /// [`DetectError::Rows`] for a batch that is none of `credit_lines`, [`DetectError::Money`] where a sum leaves the
+    /// range of money.
+    pub fn add(&mut self, period: BillingPeriod, lines: &RecordBatch) -> Result<(), DetectError> {
+        let columns = Lines::new(lines)?;
+        let (mut from, mut at) = (0, 0);
+        while from < lines.num_rows() {
+            let key = columns.credit_key.value(from);
+            let others = (from..lines.num_rows()).find(|row| columns.credit_key.value(*row) != key);
+            let of_key = from..others.unwrap_or(lines.num_rows());
+            from = of_key.end;
+            let counts = period <= self.last;
+            let history = self.entry(key, &mut at);
+            if counts {
+                history.add(period, &columns, of_key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known of all credits, in order of the key.
+    pub(crate) fn into_credits(mut self) -> Vec<(String, History)> {
+        self.merge();
+        self.credits
+    }
+
+    /// The history of a credit; `at` is where the one before was looked for.
+    fn entry(&mut self, key: &str, at: &mut usize) -> &mut History {
+        if self.new.last().is_some_and(|(last, _)| last.as_str() > key) {
+            self.merge();
+            *at = 0;
+        }
+        if *at == 0 || self.credits.get(*at - 1).is_some_and(|(other, _)| other.as_str() >= key) {
+            *at = self.credits.partition_point(|(other, _)| other.as_str() < key);
+        }
+        while self.credits.get(*at).is_some_and(|(other, _)| other.as_str() < key) {
+            *at += 1;
+        }
+        if self.credits.get(*at).is_some_and(|(other, _)| other == key) {
+            return &mut self.credits[*at].1;
+        }
+        if self.new.last().is_none_or(|(last, _)| last != key) {
+            self.new.push((key.to_owned(), History::default()));
+        }
+        let last = self.new.len() - 1;
+        &mut self.new[last].1
+    }
+
+    /// Puts the new credits among the others.
+    fn merge(&mut self) {
+        self.credits.append(&mut self.new);
+        // Two parts in order are merged in one pass.
+        self.credits.sort_by(|(left, _), (right, _)| left.cmp(right));
+    }
+}
+
+/// The columns of `credit_lines` that the register shows.
+struct Lines<'a> {
+    credit_key: &'a StringArray,
+    usage_date: &'a Date32Array,
+    payer_account_id: &'a StringArray,
+    account_id: &'a StringArray,
+    description: &'a StringArray,
+    currency: &'a StringArray,
+    promotion_code: &'a StringArray,
+    credit_account_id: &'a StringArray,
+    owner_account_id: &'a StringArray,
+    credit_id: &'a StringArray,
+    credit_class: &'a StringArray,
+    amount: &'a Decimal128Array,
+}
+
+impl<'a> Lines<'a> {
+    fn new(lines: &'a RecordBatch) -> Result<Self, DetectError> {
+        Ok(Self {
+            credit_key: column(lines, "credit_key")?,
+            usage_date: column(lines, "usage_date")?,
+            payer_account_id: column(lines, "payer_account_id")?,
+            account_id: column(lines, "account_id")?,
+            description: column(lines, "description")?,
+            currency: column(lines, "currency")?,
+            promotion_code: column(lines, "promotion_code")?,
+            credit_account_id: column(lines, "credit_account_id")?,
+            owner_account_id: column(lines, "owner_account_id")?,
+            credit_id: column(lines, "credit_id")?,
+            credit_class: column(lines, "credit_class")?,
+            amount: column(lines, "amount")?,
+        })
+    }
+}
+
+fn text(column: &StringArray, row: usize) -> Option<&str> {
+    column.is_valid(row).then(|| column.value(row))
+}
+
+fn column<'a, T: Array + 'static>(lines: &'a RecordBatch, name: &'static str) -> Result<&'a T, DetectError> {
+    let found = lines.column_by_name(name).and_then(|column| column.as_any().downcast_ref());
+    let problem = || "is missing or of another type".to_owned();
+    Ok(found.ok_or_else(|| RowsError::Column { table: CreditLine::TABLE.name, column: name, problem: problem() })?)
+}
+
+impl History {
+    /// Adds lines of the credit.
+    fn add(&mut self, period: BillingPeriod, lines: &Lines<'_>, rows: Range<usize>) -> Result<(), DetectError> {
+        let key = lines.credit_key.value(rows.start);
+        let mut aws_applied = Money::ZERO;
+        for row in rows {
+            let day = Date32Type::to_naive_date_opt(lines.usage_date.value(row)).ok_or_else(|| RowsError::Column {
+                table: CreditLine::TABLE.name,
+                column: "usage_date",
+                problem: "has a value out of range".to_owned(),
+            })?;
+            self.last_cur_date = self.last_cur_date.max(Some(day));
+            let is_earlier = self.first.as_ref().is_none_or(|first| {
+                let (payer, account) = (lines.payer_account_id.value(row), lines.account_id.value(row));
+                (day, period, payer, account, text(lines.description, row)) < first.place()
+            });
+            let currency = lines.currency.value(row);
+            if let Some(first) = self.first.as_ref().filter(|first| first.currency != currency) {
+                self.currencies.extend([first.currency.clone(), currency.to_owned()]);
+            }
+            if is_earlier {
+                self.first = Some(Box::new(FirstLine::new(day, period, lines, row)));
+            }
+            let sum = Money::from_units(lines.amount.value(row)).and_then(|amount| aws_applied.checked_sub(amount));
+            aws_applied = sum.map_err(|source| money_error(key, source))?;
+        }
+        match self.applied.binary_search_by_key(&period, |(of, _)| *of) {
+            Err(place) => self.applied.insert(place, (period, aws_applied)),
+            Ok(place) => {
+                if let Some((_, sum)) = self.applied.get_mut(place) {
+                    *sum = sum.checked_add(aws_applied).map_err(|source| money_error(key, source))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FirstLine {
+    fn new(usage_date: NaiveDate, period: BillingPeriod, lines: &Lines<'_>, row: usize) -> Self {
+        let owned = |column: &StringArray| column.value(row).to_owned();
+        let some = |column: &StringArray| text(column, row).map(str::to_owned);
+        Self {
+            usage_date,
+            period,
+            payer_account_id: owned(lines.payer_account_id),
+            account_id: owned(lines.account_id),
+            description: some(lines.description),
+            currency: owned(lines.currency),
+            promotion_code: owned(lines.promotion_code),
+            credit_account_id: owned(lines.credit_account_id),
+            owner_account_id: some(lines.owner_account_id),
+            credit_id: some(lines.credit_id),
+            credit_class: owned(lines.credit_class),
+        }
+    }
+
+    /// The order in which a credit's lines count as earlier.
+    fn place(&self) -> (NaiveDate, BillingPeriod, &str, &str, Option<&str>) {
+        (self.usage_date, self.period, &self.payer_account_id, &self.account_id, self.description.as_deref())
+    }
+}
+
+pub(crate) fn money_error(key: &str, source: MoneyError) -> DetectError {
+    DetectError::Money { credit_key: key.to_owned(), source }
+}
