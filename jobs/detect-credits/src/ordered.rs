@@ -13,7 +13,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 use schemas::TableRow;
 use schemas::tables::{CostLine, CreditLine};
+use tokio::sync::oneshot;
 
+use crate::DetectError;
 use crate::description::{CreditNames, DescriptionParser};
 use crate::lines::{MEASURES, Measures};
 use crate::names::{Names, lock};
@@ -25,8 +27,6 @@ pub(crate) struct OrderedCells {
     descriptions: DescriptionParser,
     /// What descriptions say, by their place in the order of all texts.
     parsed: Mutex<HashMap<Option<u32>, CreditNames>>,
-    /// Of the period that was read last.
-    credits: Mutex<Vec<CreditLine>>,
 }
 
 struct Source {
@@ -165,36 +165,39 @@ impl OrderedCells {
         descriptions: DescriptionParser,
     ) -> Self {
         let source = tokio::sync::Mutex::new(Source { stream, next: first });
-        Self { source, names, descriptions, parsed: Mutex::default(), credits: Mutex::default() }
+        Self { source, names, descriptions, parsed: Mutex::default() }
     }
 
-    /// `cost_lines` of a period, in order of the table's grain. Periods come oldest first.
-    pub(crate) fn cost_lines(self: &Arc<Self>, period: BillingPeriod) -> SendableRecordBatchStream {
+    /// `cost_lines` of a period, in order of the table's grain, and its credit lines, known once those have been read off.
+    /// Periods come oldest first.
+    pub(crate) fn of_period(self: &Arc<Self>, period: BillingPeriod) -> (SendableRecordBatchStream, CreditLines) {
         let schema = CostLine::TABLE.schema();
         let first_day = Date32Type::from_naive_date(period.first_day());
         let cells = Arc::clone(self);
         let of_schema = Arc::clone(&schema);
+        let (read_off, credits) = oneshot::channel();
         let batches = async_stream::try_stream! {
-            let mut lines = CostLines::default();
+            let (mut lines, mut credits) = (CostLines::default(), Vec::new());
             let mut source = cells.source.lock().await;
             while let Some(batch) = source.of_period(first_day).await? {
-                cells.read_off(&batch, &mut lines)?;
+                cells.read_off(&batch, &mut lines, &mut credits)?;
                 yield lines.take(false).batch(&cells.names, &of_schema)?;
             }
+            // Nobody may want them.
+            let _unwanted = read_off.send(credits);
             yield lines.take(true).batch(&cells.names, &of_schema)?;
         };
-        Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+        (Box::pin(RecordBatchStreamAdapter::new(schema, batches)), CreditLines(credits))
     }
 
-    fn read_off(&self, batch: &RecordBatch, lines: &mut CostLines) -> Result<()> {
+    fn read_off(&self, batch: &RecordBatch, lines: &mut CostLines, credits: &mut Vec<CreditLine>) -> Result<()> {
         let rows = Rows::new(batch)?;
         for row in 0..batch.num_rows() {
             let (key, units) = (rows.key(row), rows.units(row));
             lines.add(key, units)?;
             if rows.is_credit.value(row) {
                 let description = rows.description.is_valid(row).then(|| rows.description.value(row));
-                let credit = self.credit_line(key, description, units)?;
-                lock(&self.credits).push(credit);
+                credits.push(self.credit_line(key, description, units)?);
             }
         }
         Ok(())
@@ -235,10 +238,18 @@ impl OrderedCells {
             amount: Money::from_units(aws_credits).map_err(|error| DataFusionError::External(error.into()))?,
         })
     }
+}
 
-    /// `credit_lines` of the period whose cost lines were read last, in order of the table's grain.
-    pub(crate) fn credit_lines(&self) -> Result<Vec<CreditLine>> {
-        let mut credits = std::mem::take(&mut *lock(&self.credits));
+/// The credit lines of a period that is being read off.
+pub struct CreditLines(oneshot::Receiver<Vec<CreditLine>>);
+
+impl CreditLines {
+    /// `credit_lines` in order of the table's grain, once the cost lines of the period have been read off.
+    ///
+    /// # Errors
+    /// Where a sum leaves the range of money, or the cost lines were not read to their end.
+    pub async fn read(self) -> Result<Vec<CreditLine>, DetectError> {
+        let Ok(mut credits) = self.0.await else { return Err(unread().into()) };
         credits.sort_by(|left, right| grain(left).cmp(&grain(right)));
         // Credit lines have no rule: lines of one cell under two rules are one.
         let mut lines: Vec<CreditLine> = Vec::with_capacity(credits.len());
@@ -253,6 +264,10 @@ impl OrderedCells {
         }
         Ok(lines)
     }
+}
+
+fn unread() -> DataFusionError {
+    DataFusionError::Execution("the cost lines of a period were not read to their end".to_owned())
 }
 
 fn grain(line: &CreditLine) -> impl Ord + '_ {

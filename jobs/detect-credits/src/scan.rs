@@ -10,18 +10,18 @@ use arrow::datatypes::SchemaRef;
 use credit_ledger::BillingPeriod;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use schemas::reference::{Problem, Problems};
-use schemas::tables::CreditLine;
 
 use crate::census::CountedFile;
 use crate::lines::{LineReader, LineState, PartReader, Tally, schema};
 use crate::names::{Names, lock};
-use crate::ordered::OrderedCells;
+use crate::ordered::{CreditLines, OrderedCells};
 use crate::raw::RawStream;
 use crate::{DetectError, plan};
 
@@ -50,18 +50,11 @@ pub struct Scanned {
 }
 
 impl Scanned {
-    /// `cost_lines` of a period, in order of the table's grain. Periods are read once, oldest first.
+    /// `cost_lines` of a period, in order of the table's grain, and its credit lines, known once those have been read
+    /// off. Periods are read once, oldest first.
     #[must_use]
-    pub fn cost_lines(&self, period: BillingPeriod) -> SendableRecordBatchStream {
-        self.cells.cost_lines(period)
-    }
-
-    /// `credit_lines` of the period whose cost lines were read last, in order of the table's grain.
-    ///
-    /// # Errors
-    /// [`DetectError::Engine`] where a sum leaves the range of money.
-    pub fn credit_lines(&self) -> Result<Vec<CreditLine>, DetectError> {
-        Ok(self.cells.credit_lines()?)
+    pub fn of_period(&self, period: BillingPeriod) -> (SendableRecordBatchStream, CreditLines) {
+        self.cells.of_period(period)
     }
 }
 
@@ -121,7 +114,8 @@ pub async fn scan(
     });
     let table = StreamingTable::try_new(schema(), partitions.collect())?;
     let lines = context.read_table(Arc::new(table))?;
-    let mut cells = plan::ordered_cells(lines, &names)?.execute_stream().await?;
+    // Cells are put in order on one thread while those before are read off on another.
+    let mut cells = spawn_buffered(plan::ordered_cells(lines, &names)?.execute_stream().await?, 1);
     // Sums come only when every line has been read.
     let first = cells.next().await;
     let failures = std::mem::take(&mut *lock(&shared.failures));

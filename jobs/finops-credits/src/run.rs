@@ -21,7 +21,8 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) places: Places,
     pub(crate) lake: Arc<Lake>,
-    pub(crate) handed_over: Arc<HandedOver>,
+    /// Given back with the process: row by row would take longer.
+    pub(crate) handed_over: &'static HandedOver,
     session: OnceCell<SessionContext>,
     pub(crate) as_of: NaiveDate,
     pub(crate) run_id: String,
@@ -107,7 +108,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         format: cli.format,
         watched: std::io::stderr().is_terminal(),
         lake: Arc::new(places.open_lake(&settings).await?),
-        handed_over: Arc::default(),
+        handed_over: Box::leak(Box::default()),
         session: OnceCell::new(),
         places,
         settings,

@@ -287,10 +287,13 @@ impl Lake {
             }
             self.pointer.switch(run_id, published.as_deref(), staged.months()).await?;
         }
-        let logged = self.log_run(run_id, staged, finished_at).await?;
-        self.remember(run_id, &staged.made_from).await?;
-        self.drop_old_runs(run_id, &logged).await?;
-        self.drop_old_generations().await?;
+        let (logged, remembered, dropped) = futures::join!(
+            self.log_run(run_id, staged, finished_at),
+            self.remember(run_id, &staged.made_from),
+            self.drop_old_generations(),
+        );
+        (remembered?, dropped?);
+        self.drop_old_runs(run_id, &logged?).await?;
         self.drop_work(run_id).await
     }
 

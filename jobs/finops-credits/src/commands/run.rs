@@ -1,5 +1,7 @@
 //! `run`: all jobs in order, and a summary a person reads.
 
+use futures::FutureExt;
+
 use crate::Failure;
 use crate::jobs::{detect, fifo, join, net_cost, publish};
 use crate::run::{App, locked};
@@ -7,12 +9,14 @@ use crate::run::{App, locked};
 pub(crate) async fn run(app: &App) -> Result<(), Failure> {
     let summary = locked(app, async |lock| {
         let read = detect::read(app, lock).await?;
-        // Cells are made on other threads while credits are registered on this one.
-        let cells = join::cells_ahead(app, lock, read.changed.clone());
-        let (cells, registered) = futures::join!(cells, detect::register(app, lock, read));
-        registered?;
-        cells?;
-        join::join_allocations(app, lock).await?;
+        // Cells are made on other threads while credits are registered and allocations joined on this one.
+        let (making, cells) = join::cells_ahead(app, lock, read.changed.clone()).remote_handle();
+        let joined = async {
+            detect::register(app, lock, read).await?;
+            join::join_beside(app, lock, cells).await
+        };
+        let ((), joined) = futures::join!(making, joined);
+        joined?;
         fifo::apply_fifo(app, lock).await?;
         let summary = net_cost::write_net_cost(app, lock).await?;
         publish::publish(app, lock).await?;

@@ -297,7 +297,11 @@ struct Reading {
 
 impl Reading {
     /// Reads the periods of one unit and writes what was found.
-    async fn unit(&self, lake: &Lake, (periods, files): Unit) -> Result<Vec<(BillingPeriod, Generation)>, Failure> {
+    async fn unit(
+        &self,
+        lake: &Arc<Lake>,
+        (periods, files): Unit,
+    ) -> Result<Vec<(BillingPeriod, Generation)>, Failure> {
         let name = periods.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         tracing::info!(periods = %name, files = files.len(), "reading");
         self.bar.reading(&name);
@@ -314,18 +318,26 @@ impl Reading {
     /// Writes one period of what was found.
     async fn write(
         &self,
-        lake: &Lake,
+        lake: &Arc<Lake>,
         scanned: &Scanned,
         unit: &ScanUnit,
         period: BillingPeriod,
     ) -> Result<Generation, Failure> {
         let fingerprint = self.changed.get(&period).cloned().unwrap_or_default();
-        let cost_lines = scanned.cost_lines(period);
+        let (cost_lines, credit_lines) = scanned.of_period(period);
+        // While the last cost lines are encoded, what credit lines say is added.
+        let credits = {
+            let (lake, known, fingerprint) = (Arc::clone(lake), Arc::clone(&self.known), fingerprint.clone());
+            apart(async move {
+                let credit_lines = schemas::to_batch(&credit_lines.read().await?)?;
+                known.add(period, &fingerprint, &credit_lines).await?;
+                let credit_lines = MemoryStream::try_new(vec![credit_lines], CreditLine::TABLE.schema(), None)?;
+                lake.write_generation(period, &fingerprint, &CreditLine::TABLE, Box::pin(credit_lines)).await?;
+                Ok::<_, Failure>(())
+            })
+        };
         lake.write_generation(period, &fingerprint, &CostLine::TABLE, cost_lines).await?;
-        let credit_lines = schemas::to_batch(&scanned.credit_lines()?)?;
-        self.known.add(period, &fingerprint, &credit_lines).await?;
-        let credit_lines = MemoryStream::try_new(vec![credit_lines], CreditLine::TABLE.schema(), None)?;
-        lake.write_generation(period, &fingerprint, &CreditLine::TABLE, Box::pin(credit_lines)).await?;
+        credits.await?;
         let formats: BTreeSet<&str> = unit.files.iter().map(CountedFile::format).collect();
         let totals = scanned.tally.totals.iter().filter(|((of, _), _)| *of == period);
         Ok(Generation {

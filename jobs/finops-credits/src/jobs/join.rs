@@ -1,7 +1,8 @@
 //! The shell of join-allocations.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::future::ready;
+use std::sync::{Arc, OnceLock};
 
 use credit_ledger::BillingPeriod;
 use join_allocations::cells::{RuleTargets, cells};
@@ -14,7 +15,16 @@ use crate::Failure;
 use crate::run::App;
 
 /// Turns recorded allocations into lots, and spend into cells.
-pub(crate) async fn join_allocations(app: &App, _lock: &LakeLock) -> Result<JoinRecord, Failure> {
+pub(crate) async fn join_allocations(app: &App, lock: &LakeLock) -> Result<JoinRecord, Failure> {
+    join_beside(app, lock, ready(Ok(()))).await
+}
+
+/// As [`join_allocations`], beside [`cells_ahead`] that are still being made.
+pub(crate) async fn join_beside(
+    app: &App,
+    _lock: &LakeLock,
+    ahead: impl Future<Output = Result<(), Failure>>,
+) -> Result<JoinRecord, Failure> {
     let detected = Detected::of(app).await?;
     let reference = app.places.reference_files(&app.settings).await?;
     let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
@@ -25,7 +35,11 @@ pub(crate) async fn join_allocations(app: &App, _lock: &LakeLock) -> Result<Join
     }
     let periods = detected.periods.iter().map(|of| (of.period, of.fingerprint.clone())).collect();
     // Cells are made on other threads, lots on this one.
-    let (cells, lots) = futures::join!(write_cells(app, periods, &reference), write_lots(app, &reference, &log));
+    let cells = async {
+        ahead.await?;
+        write_cells(app, periods, &reference).await
+    };
+    let (cells, lots) = futures::join!(cells, write_lots(app, &reference, &log));
     let (first_period, cells) = (first_period(app, &detected, &reference, &lots?), cells?);
     let record = JoinRecord { first_period, cells, run, is_published: false };
     app.lake.finish_job(&app.run_id, JOIN, &record).await?;
@@ -44,14 +58,14 @@ pub(crate) async fn cells_ahead(
 
 /// Hands over what was recorded of each credit: the allocated amounts, the lots, what is wrong, the hierarchy.
 async fn write_lots(app: &App, reference: &ReferenceFiles, log: &[AllocationLogRow]) -> Result<Vec<LotRow>, Failure> {
-    let (lake, run_id, handed) = (&app.lake, &app.run_id, &app.handed_over);
+    let (lake, run_id, handed) = (&app.lake, &app.run_id, app.handed_over);
     let register = handed.register.rows(lake, run_id).await?;
     let joined = join(&register, log, &reference.hierarchy, app.latest_instant());
     for issue in &joined.issues {
         tracing::warn!(allocation = %issue.allocation_id, lot = issue.lot, "{}", issue.problem);
     }
     let allocated = {
-        let (lake, run_id, handed) = (Arc::clone(lake), run_id.clone(), Arc::clone(handed));
+        let (lake, run_id) = (Arc::clone(lake), run_id.clone());
         apart(async move { handed.allocated.write(&lake, &run_id, joined.credits).await })
     };
     lake.hand_over(run_id, None, &joined.lots).await?;
@@ -85,18 +99,20 @@ async fn as_published(app: &App, run: &str) -> Result<Option<JoinRecord>, Failur
 async fn write_cells(
     app: &App,
     periods: BTreeMap<BillingPeriod, String>,
-    reference: &ReferenceFiles,
+    reference: &Arc<ReferenceFiles>,
 ) -> Result<BTreeMap<BillingPeriod, String>, Failure> {
-    let targets = Arc::new(RuleTargets::new(&reference.cost_rules));
+    let targets = Arc::new(OnceLock::new());
     let rules: Vec<_> = reference.cost_rules.iter().map(|rule| (&rule.rule_id, &rule.targets)).collect();
     let rules = made_from(&rules);
     let digests = for_each(app, app.settings.threads(), periods, |lake, run_id, (period, fingerprint)| {
-        let targets = Arc::clone(&targets);
+        let (targets, reference) = (Arc::clone(&targets), Arc::clone(reference));
         let digest = made_from(&(&fingerprint, &rules));
         async move {
             if !lake.hand_over_kept_cells(&run_id, period, &digest).await? {
+                let targets = targets.get_or_init(|| Arc::new(RuleTargets::new(&reference.cost_rules)));
                 let lines = lake.generation_stream::<CostLine>(period, &fingerprint).await?;
-                let rows = lake.hand_over_stream::<Cell>(&run_id, period, cells(lines, targets)).await?;
+                let cells = cells(lines, Arc::clone(targets));
+                let rows = lake.hand_over_stream::<Cell>(&run_id, period, cells).await?;
                 lake.keep_cells(&run_id, period, &digest).await?;
                 tracing::info!(%period, cells = rows, "mapped to nodes");
             }

@@ -101,7 +101,7 @@ async fn make(app: &App, reference: &ReferenceFiles, history: CreditHistory, log
     app.lake.logs().append(&changes).await?;
     let taken = if logs.allocations.is_empty() { take_over(app, reference, &register).await? } else { 0 };
     let Register { credits, applied } = register;
-    let (lake, run_id, handed) = (Arc::clone(&app.lake), app.run_id.clone(), Arc::clone(&app.handed_over));
+    let (lake, run_id, handed) = (Arc::clone(&app.lake), app.run_id.clone(), app.handed_over);
     let credits = apart(async move { handed.register.write(&lake, &run_id, credits).await });
     app.handed_over.applied.write(&app.lake, &app.run_id, applied).await?;
     credits.await?;

@@ -39,7 +39,7 @@ impl Standings {
             };
             Ok((month, rows))
         });
-        let (lake, run_id, handed) = (&app.lake, &app.run_id, &app.handed_over);
+        let (lake, run_id, handed) = (&app.lake, &app.run_id, app.handed_over);
         Ok(Self {
             register: handed.register.rows(lake, run_id).await?,
             applied: handed.applied.rows(lake, run_id).await?,
