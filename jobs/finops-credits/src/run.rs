@@ -101,13 +101,20 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
     // Microseconds, as the tables keep them.
     let now = chrono::DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now).naive_utc();
     let places = Places::of(&settings).await;
+    // Where they cannot be read, the job that needs them says so.
+    let reference = async {
+        if matches!(cli.command, Command::Run | Command::DetectCredits(_)) {
+            let _read_again = places.reference_files(&settings).await;
+        }
+    };
+    let (lake, ()) = futures::join!(places.open_lake(&settings), reference);
     let app = App {
         as_of: cli.as_of.or(settings.run.as_of).unwrap_or_else(|| now.date()),
         run_id: cli.run_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         now,
         format: cli.format,
         watched: std::io::stderr().is_terminal(),
-        lake: Arc::new(places.open_lake(&settings).await?),
+        lake: Arc::new(lake?),
         handed_over: Box::leak(Box::default()),
         session: OnceCell::new(),
         places,

@@ -262,12 +262,24 @@ impl Store {
     }
 
     pub(crate) async fn read_record<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, LakeError> {
-        let bytes = match self.objects.get(path).await {
-            Ok(found) => found.bytes().await?,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        let Some(bytes) = self.read_small(path).await? else { return Ok(None) };
         serde_json::from_slice(&bytes).map(Some).map_err(|source| broken(path, source))
+    }
+
+    /// A file that is small: in a file system it is read before another thread would wake up to do it.
+    async fn read_small(&self, path: &Path) -> Result<Option<Vec<u8>>, LakeError> {
+        if let Some(root) = &self.folder {
+            let path = root.join(path.as_ref());
+            return match std::fs::read(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                read => Ok(Some(read.map_err(at(&path))?)),
+            };
+        }
+        match self.objects.get(path).await {
+            Ok(found) => Ok(Some(found.bytes().await?.into())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Names of the files right below `folder`.
