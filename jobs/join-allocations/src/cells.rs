@@ -4,7 +4,8 @@
 //! rule, or whose rule is no more, go to `Unassigned`. Cost lines and cells are in one order but for the rule and the
 //! node, so that all lines of a cell lie side by side: one pass, no more memory than a batch.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, StringArray, UInt32Array};
@@ -16,6 +17,7 @@ use datafusion::common::{Result, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
+use hashbrown::HashMap;
 use rust_decimal::Decimal;
 use schemas::TableRow;
 use schemas::reference::{CostRule, CostRules};
@@ -100,12 +102,14 @@ pub fn cells(mut cost_lines: SendableRecordBatchStream, targets: Arc<RuleTargets
                 Some(rest) => concat_batches(&batch.schema(), [&rest, &batch])?,
                 None => batch,
             };
-            let complete = complete_rows(&lines)?;
-            yield on_nodes(&lines.slice(0, complete), &targets)?;
+            let mut cells = by_cell(&lines)?;
+            // The next batch may add to the last one.
+            let complete = cells.pop().map_or(0, |last| last.start);
+            yield on_nodes(&lines, cells, &targets)?;
             rest = Some(lines.slice(complete, lines.num_rows() - complete));
         }
         if let Some(lines) = rest {
-            yield on_nodes(&lines, &targets)?;
+            yield on_nodes(&lines, by_cell(&lines)?, &targets)?;
         }
     };
     Box::pin(RecordBatchStreamAdapter::new(Cell::TABLE.schema(), cells))
@@ -119,14 +123,13 @@ fn shared_keys(lines: &RecordBatch) -> Result<Vec<ArrayRef>> {
     keys.collect()
 }
 
-/// Rows whose cells the next batch cannot add to.
-fn complete_rows(lines: &RecordBatch) -> Result<usize> {
-    let last = partition(&shared_keys(lines)?)?.ranges().pop();
-    Ok(last.map_or(0, |last| last.start))
+/// The rows of each cell of some lines.
+fn by_cell(lines: &RecordBatch) -> Result<Vec<Range<usize>>> {
+    Ok(partition(&shared_keys(lines)?)?.ranges())
 }
 
-/// The cells of lines, all lines of each cell among them.
-fn on_nodes(lines: &RecordBatch, targets: &RuleTargets) -> Result<RecordBatch> {
+/// Cells from the rows of their lines.
+fn on_nodes(lines: &RecordBatch, cells: Vec<Range<usize>>, targets: &RuleTargets) -> Result<RecordBatch> {
     let keys = shared_keys(lines)?;
     let rule_ids = lines.column_by_name("rule_id").and_then(|column| column.as_string_opt::<i32>());
     let measures: Vec<&Decimal128Array> =
@@ -134,12 +137,25 @@ fn on_nodes(lines: &RecordBatch, targets: &RuleTargets) -> Result<RecordBatch> {
     let (Some(rule_ids), true) = (rule_ids, measures.len() == MEASURES.len()) else {
         return exec_err!("cost lines lack a rule id or a measure");
     };
-    let (mut rows, mut nodes, mut sums) = (Vec::new(), Vec::new(), Vec::new());
-    for range in partition(&keys)?.ranges() {
-        let mut by_node: BTreeMap<u32, Sums> = BTreeMap::new();
+    let target = |row: usize| targets.of(rule_ids.is_valid(row).then(|| rule_ids.value(row)));
+    let (mut rows, mut nodes, mut sums) =
+        (Vec::with_capacity(cells.len()), Vec::with_capacity(cells.len()), Vec::with_capacity(cells.len()));
+    for range in cells {
         let first = u32::try_from(range.start).unwrap_or(u32::MAX);
+        // Mostly a cell is one line on one node: nothing to sum.
+        if let (1, [node]) = (range.len(), &target(range.start).nodes[..]) {
+            let mut amounts = Sums::default();
+            for (amount, column) in amounts.iter_mut().zip(&measures) {
+                *amount = column.value(range.start);
+            }
+            rows.push(first);
+            nodes.push(*node);
+            sums.push(amounts);
+            continue;
+        }
+        let mut by_node: BTreeMap<u32, Sums> = BTreeMap::new();
         for row in range {
-            let target = targets.of(rule_ids.is_valid(row).then(|| rule_ids.value(row)));
+            let target = target(row);
             for (measure, column) in measures.iter().enumerate() {
                 add(&mut by_node, target, measure, column.value(row))?;
             }
