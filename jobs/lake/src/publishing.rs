@@ -292,7 +292,7 @@ impl Lake {
             self.remember(run_id, &staged.made_from),
             self.drop_old_generations(),
         );
-        (remembered?, dropped?);
+        remembered.and(dropped)?;
         self.drop_old_runs(run_id, &logged?).await?;
         self.drop_work(run_id).await
     }
