@@ -54,6 +54,28 @@ fn periods_whose_inputs_are_the_same_are_taken_over() {
     assert_eq!(made_anew(&shop, &before), of_january, "January got a budget");
 }
 
+#[test]
+fn later_months_are_made_again_only_if_something_else_was_left_for_them() {
+    let shop = Shop::new();
+    shop.succeed(&["run"]);
+    let first = inodes(&shop);
+    let january = fs::read_to_string(shop.0.path("cur/cur-2026-01.csv")).expect("a readable file");
+    shop.0.write("cur/cur-2026-01.csv", &january);
+    shop.succeed(&["run"]);
+    assert_eq!(made_anew(&shop, &first), all_tables_of(&["2026-01"]), "as much is left of credit A");
+
+    let before = inodes(&shop);
+    let late_line = shop.second_delivery().lines().nth_back(1).expect("a line of usage").replace("2026-03", "2026-01");
+    shop.0.write("cur/cur-2026-01.csv", format!("{january}{late_line}\n"));
+    shop.succeed(&["run"]);
+    let since_january = all_tables_of(&["2026-01", "2026-02", "2026-03"]);
+    assert_eq!(made_anew(&shop, &before), since_january, "credit A drew more in January");
+    let taken_over = shop.0.published();
+    remove(&shop, "lake/cache");
+    shop.succeed(&["run"]);
+    assert_same("nothing kept", &shop.0.published(), &taken_over);
+}
+
 fn remove(shop: &Shop, kept: &str) {
     let path = shop.0.path(kept);
     if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.expect("something to remove");

@@ -19,8 +19,11 @@ use crate::{Lake, LakeError};
 pub struct MadeFrom {
     /// Of `cells`.
     pub cells: BTreeMap<BillingPeriod, String>,
-    /// Of `credit_consumption`, `credit_balances` and `net_cost`: also of all periods before.
+    /// Of `credit_consumption`, `credit_balances` and `net_cost`, what was left before the period among it.
     pub credits: BTreeMap<BillingPeriod, String>,
+    /// Of what was left of each lot after the period.
+    #[serde(default)]
+    pub left: BTreeMap<BillingPeriod, String>,
     /// Of all tables that are partitioned.
     pub tables: BTreeMap<BillingPeriod, String>,
     /// Of the register.

@@ -10,7 +10,7 @@ pub(crate) mod publish;
 pub(crate) mod register;
 mod standings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -150,12 +150,14 @@ impl JoinRecord {
 }
 
 /// What `apply-fifo` leaves beside its tables.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct FifoRecord {
-    /// What draws and balances of each period are made from.
+    /// What draws and balances of each month are made from.
     pub(crate) credits: BTreeMap<BillingPeriod, String>,
-    /// Draws and balances of the months up to this one are as they are published.
-    pub(crate) published_until: Option<BillingPeriod>,
+    /// What was left of each lot after each month.
+    pub(crate) left: BTreeMap<BillingPeriod, String>,
+    /// Months that credits were applied to anew. Draws and balances of the others are as they are published.
+    pub(crate) applied: BTreeSet<BillingPeriod>,
 }
 
 impl FifoRecord {

@@ -1,6 +1,6 @@
 //! The shell of write-net-cost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use credit_ledger::{BillingPeriod, Money};
@@ -78,7 +78,7 @@ fn removed_meanwhile() -> Failure {
 /// Stages what has changed, takes over the rest, and checks the whole. Says what it is made from.
 async fn stage(app: &App, detected: Detected, joined: JoinRecord, applied: FifoRecord) -> Result<Staged, Failure> {
     let periods: Vec<_> = joined.periods(app).collect();
-    let standings = Arc::new(Standings::read(app, &periods, applied.published_until).await?);
+    let standings = Arc::new(Standings::read(app, &periods, &applied.applied).await?);
     let context = app.session().await?;
     app.lake.begin_staging(&app.run_id).await?;
     let whole_tables = {
@@ -130,8 +130,8 @@ struct Stage {
     /// What AWS applied of credits that wait, by period and currency.
     waiting: BTreeMap<BillingPeriod, BTreeMap<String, Money>>,
     made_from: MadeFrom,
-    /// Draws and balances of the months up to this one are as they are published.
-    published_until: Option<BillingPeriod>,
+    /// Months whose draws and balances are not as they are published.
+    applied: BTreeSet<BillingPeriod>,
     /// What the published run was made from.
     published: MadeFrom,
 }
@@ -156,7 +156,8 @@ impl Stage {
         let made_from = MadeFrom {
             tables: tables.collect(),
             cells: joined.cells,
-            credits: applied.credits.clone(),
+            credits: applied.credits,
+            left: applied.left,
             register: detected.register.clone(),
             run: joined.run,
         };
@@ -171,7 +172,7 @@ impl Stage {
             export: app.lake.handed_over(&app.run_id, None).await?,
             made_from,
             detected,
-            published_until: applied.published_until,
+            applied: applied.applied,
             published: app.lake.made_from().await?,
             waiting,
             standings,
@@ -185,7 +186,7 @@ impl Stage {
 
     /// Stages one period of the partitioned tables.
     async fn period(&self, lake: &Arc<Lake>, run_id: &str, period: BillingPeriod) -> Result<TiedOut, Failure> {
-        if Some(period) > self.published_until {
+        if self.applied.contains(&period) {
             lake.stage_handed_over::<CreditConsumption>(run_id, Some(period)).await?;
             lake.stage_handed_over::<CreditBalance>(run_id, Some(period)).await?;
         } else if !lake.stage_published::<CreditConsumption>(run_id, period).await?

@@ -1,6 +1,6 @@
 //! Where credits stand, as the jobs before write-net-cost left it, and the tables that say so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use credit_ledger::BillingPeriod;
@@ -24,18 +24,18 @@ pub(super) struct Standings {
 }
 
 impl Standings {
-    /// Reads what was handed over; balances of the months up to `published_until` are as they are published.
+    /// Reads what was handed over; balances of months that are not in `applied` are as they are published.
     pub(super) async fn read(
         app: &App,
         months: &[BillingPeriod],
-        published_until: Option<BillingPeriod>,
+        applied: &BTreeSet<BillingPeriod>,
     ) -> Result<Self, Failure> {
-        let balances = for_each(app, app.periods_at_once(), months.to_vec(), |lake, run_id, month| async move {
-            let is_published = Some(month) <= published_until;
-            let rows = if is_published {
-                lake.published_rows(month).await?
-            } else {
+        let months = months.iter().map(|month| (*month, applied.contains(month)));
+        let balances = for_each(app, app.periods_at_once(), months, |lake, run_id, (month, is_applied)| async move {
+            let rows = if is_applied {
                 lake.handed_over(&run_id, Some(month)).await?
+            } else {
+                lake.published_rows(month).await?
             };
             Ok((month, rows))
         });
