@@ -61,8 +61,14 @@ fn later_months_are_made_again_only_if_something_else_was_left_for_them() {
     let first = inodes(&shop);
     let january = fs::read_to_string(shop.0.path("cur/cur-2026-01.csv")).expect("a readable file");
     shop.0.write("cur/cur-2026-01.csv", &january);
+    shop.0.write("cur/cur-2026-03.csv", shop.second_delivery());
     shop.succeed(&["run"]);
-    assert_eq!(made_anew(&shop, &first), all_tables_of(&["2026-01"]), "as much is left of credit A");
+    let delivered = all_tables_of(&["2026-01", "2026-03"]);
+    assert_eq!(made_anew(&shop, &first), delivered, "as much is left of credit A for February");
+    let taken_over = shop.0.published();
+    remove(&shop, "lake/cache");
+    shop.succeed(&["run"]);
+    assert_same("February taken over", &shop.0.published(), &taken_over);
 
     let before = inodes(&shop);
     let late_line = shop.second_delivery().lines().nth_back(1).expect("a line of usage").replace("2026-03", "2026-01");

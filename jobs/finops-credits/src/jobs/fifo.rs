@@ -63,7 +63,7 @@ impl Published {
     }
 }
 
-/// Applies the credits month by month. A month stands as it is published where its inputs are the same and as much was
+/// Applies the credits month by month. A month stands as it is published where its inputs are the same and the same was
 /// left of each lot before it. None where the published balances are not of these lots.
 async fn fold(
     app: &App,
