@@ -65,10 +65,7 @@ fn later_months_are_made_again_only_if_something_else_was_left_for_them() {
     shop.succeed(&["run"]);
     let delivered = all_tables_of(&["2026-01", "2026-03"]);
     assert_eq!(made_anew(&shop, &first), delivered, "as much is left of credit A for February");
-    let taken_over = shop.0.published();
-    remove(&shop, "lake/cache");
-    shop.succeed(&["run"]);
-    assert_same("February taken over", &shop.0.published(), &taken_over);
+    assert_shows_what_it_would_without_anything_kept(&shop, "February was taken over");
 
     let before = inodes(&shop);
     let late_line = shop.second_delivery().lines().nth_back(1).expect("a line of usage").replace("2026-03", "2026-01");
@@ -76,15 +73,19 @@ fn later_months_are_made_again_only_if_something_else_was_left_for_them() {
     shop.succeed(&["run"]);
     let since_january = all_tables_of(&["2026-01", "2026-02", "2026-03"]);
     assert_eq!(made_anew(&shop, &before), since_january, "credit A drew more in January");
-    let taken_over = shop.0.published();
-    remove(&shop, "lake/cache");
-    shop.succeed(&["run"]);
-    assert_same("nothing kept", &shop.0.published(), &taken_over);
+    assert_shows_what_it_would_without_anything_kept(&shop, "nothing was taken over");
 }
 
 fn remove(shop: &Shop, kept: &str) {
     let path = shop.0.path(kept);
     if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.expect("something to remove");
+}
+
+fn assert_shows_what_it_would_without_anything_kept(shop: &Shop, context: &str) {
+    let taken_over = shop.0.published();
+    remove(shop, "lake/cache");
+    shop.succeed(&["run"]);
+    assert_same(context, &shop.0.published(), &taken_over);
 }
 
 #[test]
