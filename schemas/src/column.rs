@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, TimeUnit};
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
-use credit_ledger::{BillingPeriod, Money};
+use credit_ledger::{BillingPeriod, Money, Text};
 
 /// One column of a table.
 #[derive(Debug, Clone, Copy)]
@@ -214,7 +214,7 @@ fn in_declared_type(array: impl Array + 'static) -> ArrayRef {
 }
 
 stored! {
-    String => Text as StringArray, String::as_str, |text: &str| Some(text.to_owned());
+    Text => Text as StringArray, Text::as_str, |text: &str| Some(Text::new(text));
     BillingPeriod => Text as StringArray, BillingPeriod::to_string, |text: &str| text.parse().ok();
     NaiveDate => Date as Date32Array, |day| Date32Type::from_naive_date(*day), Date32Type::to_naive_date_opt;
     NaiveDateTime => Instant as TimestampMicrosecondArray,

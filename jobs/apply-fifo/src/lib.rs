@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::NaiveDate;
 use credit_ledger::{
-    BillingPeriod, Breach, Cell, Ledger, LedgerError, Lot, Money, MoneyError, NodeError, Policy, Posting, check_posting,
+    BillingPeriod, Breach, Cell, Ledger, LedgerError, Lot, Money, MoneyError, NodeError, Policy, Posting, Text,
+    check_posting,
 };
 use schemas::NodeColumns;
 use schemas::tables::{AppliedByAws, CreditBalance, CreditConsumption, LotRow};
@@ -51,7 +52,7 @@ pub enum FifoError {
 pub struct CreditBook {
     ledger: Ledger,
     /// Of credits that have lots.
-    aws_applied: BTreeMap<(BillingPeriod, String), Money>,
+    aws_applied: BTreeMap<(BillingPeriod, Text), Money>,
 }
 
 /// The tables of one period.
@@ -94,7 +95,8 @@ impl CreditBook {
 
     /// What AWS applied in `period` of credits that have lots, by credit.
     pub fn aws_applied(&self, period: BillingPeriod) -> impl Iterator<Item = (&str, Money)> {
-        let of_period = self.aws_applied.range((period, String::new())..).take_while(move |((of, _), _)| *of == period);
+        let of_period =
+            self.aws_applied.range((period, Text::default())..).take_while(move |((of, _), _)| *of == period);
         of_period.map(|((_, credit_key), amount)| (credit_key.as_str(), *amount))
     }
 
@@ -142,7 +144,7 @@ impl CreditBook {
                 product,
                 used: draw.used,
                 fifo_rank: i32::try_from(draw.fifo_rank).unwrap_or(i32::MAX),
-                policy: self.ledger.policy().name().to_owned(),
+                policy: Text::new_static(self.ledger.policy().name()),
             })
         });
         let mut rows: Vec<CreditConsumption> = rows.collect();

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use arrow::array::{Array, AsArray, Decimal128Array, StringArray};
 use arrow::datatypes::Date32Type;
 use arrow::record_batch::RecordBatch;
-use credit_ledger::{BillingPeriod, Cell, CellKey, Money, Node};
+use credit_ledger::{BillingPeriod, Cell, CellKey, Money, Node, Text};
 
 use crate::{CreditBook, FifoError};
 
@@ -13,7 +13,7 @@ use crate::{CreditBook, FifoError};
 #[derive(Debug)]
 pub struct SpendReader {
     /// Currencies and nodes of the lots that may draw.
-    lots: HashSet<(String, Node)>,
+    lots: HashSet<(Text, Node)>,
     cells: Vec<Cell>,
 }
 
@@ -55,12 +55,12 @@ impl<'a> Columns<'a> {
         let day = self.batch.column_by_name("usage_date").and_then(|column| column.as_primitive_opt::<Date32Type>());
         let usage_date = day.and_then(|days| Date32Type::to_naive_date_opt(days.value(row)));
         Ok(Cell {
-            currency: self.currency.value(row).to_owned(),
+            currency: self.currency.value(row).into(),
             key: CellKey {
                 usage_date: usage_date.ok_or(FifoError::Column("usage_date"))?,
-                payer_account_id: self.payer.value(row).to_owned(),
-                account_id: self.account.value(row).to_owned(),
-                service: self.service.is_valid(row).then(|| self.service.value(row).to_owned()),
+                payer_account_id: self.payer.value(row).into(),
+                account_id: self.account.value(row).into(),
+                service: self.service.is_valid(row).then(|| self.service.value(row).into()),
                 node,
             },
             eligible: Money::from_units(self.eligible.value(row))?,
@@ -72,8 +72,8 @@ impl SpendReader {
     /// A reader of the cells that the book's lots may draw on in `period`; `None` where no lot may draw.
     #[must_use]
     pub fn new(book: &CreditBook, period: BillingPeriod) -> Option<Self> {
-        let lots: HashSet<(String, Node)> =
-            book.ledger.open_lots(period).map(|(currency, node)| (currency.to_owned(), node.clone())).collect();
+        let lots: HashSet<(Text, Node)> =
+            book.ledger.open_lots(period).map(|(currency, node)| (currency.into(), node.clone())).collect();
         (!lots.is_empty()).then(|| Self { lots, cells: Vec::new() })
     }
 
@@ -113,7 +113,7 @@ impl SpendReader {
     ) -> Result<Option<Node>, FifoError> {
         let named = |source| FifoError::Node { row: format!("cell {row} of {}", batch.num_rows()), source };
         let node = Node::from_levels(levels).map_err(named)?;
-        let has_lot = node.lineage().any(|above| self.lots.contains(&(currency.to_owned(), above)));
+        let has_lot = node.lineage().any(|above| self.lots.contains(&(currency.into(), above)));
         Ok(has_lot.then_some(node))
     }
 

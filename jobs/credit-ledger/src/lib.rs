@@ -34,3 +34,7 @@ pub use period::{BillingPeriod, PeriodError};
 pub use policy::{Policy, PolicyError};
 pub use spread::spread;
 pub use status::{CreditPosition, Status};
+
+/// A name, an id or any other text that many rows repeat. Short ones lie in the row itself, copies of long ones share
+/// their memory.
+pub type Text = smol_str::SmolStr;

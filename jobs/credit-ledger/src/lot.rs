@@ -2,23 +2,23 @@
 
 use chrono::NaiveDate;
 
-use crate::{BillingPeriod, Money, Node, Policy};
+use crate::{BillingPeriod, Money, Node, Policy, Text};
 
 /// One placed part of an allocated credit: the unit that draws.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lot {
     /// The credit.
-    pub credit_key: String,
+    pub credit_key: Text,
     /// Its number within the allocation, from 1 as recorded.
     pub lot: i32,
     /// The credit's name.
-    pub promotion_code: String,
+    pub promotion_code: Text,
     /// The credit's account.
-    pub account_id: String,
+    pub account_id: Text,
     /// Where it sits: it serves spend of this node and below.
     pub node: Node,
     /// ISO 4217 code.
-    pub currency: String,
+    pub currency: Text,
     /// Allocated amount, above zero.
     pub amount: Money,
     /// When AWS issued the credit.
@@ -64,11 +64,11 @@ pub struct CellKey {
     /// UTC day of the usage; may lie outside the billing period.
     pub usage_date: NaiveDate,
     /// Payer account.
-    pub payer_account_id: String,
+    pub payer_account_id: Text,
     /// Usage account.
-    pub account_id: String,
+    pub account_id: Text,
     /// `line_item_product_code`; none where the export has none.
-    pub service: Option<String>,
+    pub service: Option<Text>,
     /// Node the spend is mapped to.
     pub node: Node,
 }
@@ -77,7 +77,7 @@ pub struct CellKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
     /// ISO 4217 code.
-    pub currency: String,
+    pub currency: Text,
     /// The rest of its key.
     pub key: CellKey,
     /// What a credit may offset: `max(0, eligible_charges)`.

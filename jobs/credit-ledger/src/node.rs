@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use crate::Text;
+
 /// A path of one to four names. Ordered by code point, level by level, a missing level first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Node(Vec<String>);
+pub struct Node(Vec<Text>);
 
 /// Why four columns are no node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +40,7 @@ impl Node {
         for (level, name) in Self::LEVELS.into_iter().zip(&levels) {
             match (name.as_ref().map(AsRef::as_ref).filter(|name| !name.is_empty()), missing) {
                 (Some(_), Some(missing)) => return Err(NodeError::Gap { missing, below: level }),
-                (Some(name), None) => names.push(name.to_owned()),
+                (Some(name), None) => names.push(name.into()),
                 (None, _) => missing = missing.or(Some(level)),
             }
         }
@@ -48,19 +50,19 @@ impl Node {
     /// Where spend goes that no rule matches.
     #[must_use]
     pub fn unassigned() -> Self {
-        Self(vec![Self::UNASSIGNED.to_owned()])
+        Self(vec![Text::new_static(Self::UNASSIGNED)])
     }
 
     /// The four level columns.
     #[must_use]
-    pub fn levels(&self) -> [Option<String>; 4] {
+    pub fn levels(&self) -> [Option<Text>; 4] {
         std::array::from_fn(|level| self.0.get(level).cloned())
     }
 
     /// The name of its first level.
     #[must_use]
     pub fn business_unit(&self) -> &str {
-        self.0.first().map_or("", String::as_str)
+        self.0.first().map_or("", Text::as_str)
     }
 
     /// 1 for a business unit to 4 for a product.
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn parents_come_before_children_and_names_compare_by_code_point() {
         let mut nodes: Vec<Node> =
-            ["b", "a/z", "B", "é", "a"].map(|path| Node(path.split('/').map(str::to_owned).collect())).into();
+            ["b", "a/z", "B", "é", "a"].map(|path| Node(path.split('/').map(Text::new).collect())).into();
         nodes.sort();
         assert_eq!(nodes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["B", "a", "a/z", "b", "é"]);
     }

@@ -53,10 +53,10 @@ prop_compose! {
     ) -> Lot {
         let issue_date = day(issued);
         Lot {
-            credit_key: format!("key {name} {account}"),
+            credit_key: format!("key {name} {account}").into(),
             lot: number + 1,
-            promotion_code: format!("name {name}"),
-            account_id: account.to_string(),
+            promotion_code: format!("name {name}").into(),
+            account_id: account.to_string().into(),
             node: node(NODES[place]),
             currency: if euro { "EUR" } else { "USD" }.into(),
             amount: units(amount),
@@ -74,9 +74,9 @@ prop_compose! {
     ) -> (u64, Cell) {
         let key = CellKey {
             usage_date: day(0),
-            payer_account_id: payer.to_string(),
-            account_id: account.to_string(),
-            service: service.map(|service| service.to_string()),
+            payer_account_id: payer.to_string().into(),
+            account_id: account.to_string().into(),
+            service: service.map(|service| service.to_string().into()),
             node: node(NODES[place]),
         };
         (days, Cell { currency: if euro { "EUR" } else { "USD" }.into(), key, eligible: units(eligible) })

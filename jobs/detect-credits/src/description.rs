@@ -12,6 +12,7 @@
 
 use std::collections::BTreeSet;
 
+use credit_ledger::Text;
 use regex::Regex;
 use schemas::reference::{Problem, Problems};
 use schemas::settings::CreditSettings;
@@ -28,28 +29,28 @@ const DEFAULT_CLASS: &str = "promotion";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreditNames {
     /// The credit's name.
-    pub promotion_code: String,
+    pub promotion_code: Text,
     /// The stated owner.
-    pub owner_account_id: Option<String>,
+    pub owner_account_id: Option<Text>,
     /// The stated id.
-    pub credit_id: Option<String>,
+    pub credit_id: Option<Text>,
     /// Class by the name.
-    pub credit_class: String,
+    pub credit_class: Text,
 }
 
 impl CreditNames {
     /// The credit's account: the owner where stated, else the account the line is on.
     #[must_use]
-    pub fn account<'a>(&'a self, line_account: &'a str) -> &'a str {
-        self.owner_account_id.as_deref().unwrap_or(line_account)
+    pub fn account<'a>(&'a self, line_account: &'a Text) -> &'a Text {
+        self.owner_account_id.as_ref().unwrap_or(line_account)
     }
 
     /// `id:<id>`, else `code:<name>@<account>`.
     #[must_use]
-    pub fn key(&self, line_account: &str) -> String {
+    pub fn key(&self, line_account: &Text) -> Text {
         match &self.credit_id {
-            Some(id) => format!("id:{id}"),
-            None => format!("code:{}@{}", self.promotion_code, self.account(line_account)),
+            Some(id) => format!("id:{id}").into(),
+            None => format!("code:{}@{}", self.promotion_code, self.account(line_account)).into(),
         }
     }
 }
@@ -58,8 +59,8 @@ impl CreditNames {
 #[derive(Debug, Clone)]
 pub struct DescriptionParser {
     patterns: Vec<Regex>,
-    classes: Vec<(Regex, String)>,
-    refunds: BTreeSet<String>,
+    classes: Vec<(Regex, Text)>,
+    refunds: BTreeSet<Text>,
 }
 
 impl DescriptionParser {
@@ -76,9 +77,10 @@ impl DescriptionParser {
         };
         let own = settings.description_patterns.iter().map(&regex);
         let patterns = own.chain([regex(&BUILT_IN.to_owned())]).collect::<Result<_, _>>()?;
-        let classes = settings.class_patterns.iter().map(|class| Ok((regex(&class.pattern)?, class.class.clone())));
+        let classes =
+            settings.class_patterns.iter().map(|class| Ok((regex(&class.pattern)?, class.class.as_str().into())));
         let classes = classes.collect::<Result<_, Problems>>()?;
-        Ok(Self { patterns, classes, refunds: settings.treat_as_refund.iter().cloned().collect() })
+        Ok(Self { patterns, classes, refunds: settings.treat_as_refund.iter().map(Text::from).collect() })
     }
 
     /// What `description` says; `None` and blank are the credit without a description.
@@ -87,31 +89,31 @@ impl DescriptionParser {
         let folded = description.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
         let mut names = self.match_patterns(&folded);
         if names.promotion_code.is_empty() {
-            NO_DESCRIPTION.clone_into(&mut names.promotion_code);
+            names.promotion_code = Text::new_static(NO_DESCRIPTION);
         }
         let class = self.classes.iter().find(|(pattern, _)| pattern.is_match(&names.promotion_code));
-        names.credit_class = class.map_or_else(|| DEFAULT_CLASS.to_owned(), |(_, class)| class.clone());
+        names.credit_class = class.map_or(Text::new_static(DEFAULT_CLASS), |(_, class)| class.clone());
         names
     }
 
     fn match_patterns(&self, folded: &str) -> CreditNames {
         let whole = CreditNames {
-            promotion_code: folded.to_owned(),
+            promotion_code: folded.into(),
             owner_account_id: None,
             credit_id: None,
-            credit_class: String::new(),
+            credit_class: Text::default(),
         };
         let found = self.patterns.iter().find_map(|pattern| {
             let groups = pattern.captures(folded)?;
             let text = |names: [&str; 2]| {
                 let group = names.into_iter().find_map(|name| groups.name(name))?;
-                Some(group.as_str().trim().to_owned()).filter(|text| !text.is_empty())
+                Some(Text::new(group.as_str().trim())).filter(|text| !text.is_empty())
             };
             Some(CreditNames {
                 promotion_code: text(["code", "code"]).unwrap_or_default(),
                 owner_account_id: text(["account", "account2"]),
                 credit_id: text(["id", "id2"]),
-                credit_class: String::new(),
+                credit_class: Text::default(),
             })
         });
         found.unwrap_or(whole)
@@ -128,7 +130,7 @@ impl DescriptionParser {
 mod tests {
     use super::*;
 
-    fn parse(description: &str) -> (String, Option<String>, Option<String>, String) {
+    fn parse(description: &str) -> (Text, Option<Text>, Option<Text>, Text) {
         let names = DescriptionParser::new(&CreditSettings::default()).unwrap().parse(Some(description));
         (names.promotion_code, names.owner_account_id, names.credit_id, names.credit_class)
     }
@@ -198,9 +200,9 @@ mod tests {
             ("", NO_DESCRIPTION, "", "", "promotion"),
             (", credit id: 7", NO_DESCRIPTION, "", "7", "promotion"),
         ];
-        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let some = |text: &str| Some(Text::new(text)).filter(|text| !text.is_empty());
         for (description, name, owner, id, class) in cases {
-            let expected = (name.to_owned(), some(owner), some(id), class.to_owned());
+            let expected = (Text::new(name), some(owner), some(id), Text::new(class));
             assert_eq!(parse(description), expected, "{description:?}");
         }
     }
@@ -210,6 +212,6 @@ mod tests {
         let description_patterns = vec![r"^(?P<code>PO \d+) for (?P<account>\d{12})".to_owned()];
         let settings = CreditSettings { description_patterns, ..CreditSettings::default() };
         let names = DescriptionParser::new(&settings).unwrap().parse(Some("PO 12 for 111122223333, credit id: 4"));
-        assert_eq!(names.key("9"), "code:PO 12@111122223333");
+        assert_eq!(names.key(&Text::new("9")), "code:PO 12@111122223333");
     }
 }

@@ -3,24 +3,26 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use arrow::array::{Array, Date32Array, Decimal128Array, StringArray};
-use arrow::datatypes::Date32Type;
+use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Decimal128Array, Int32Array, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{Date32Type, Int32Type};
 use arrow::record_batch::RecordBatch;
 use chrono::NaiveDate;
-use credit_ledger::{BillingPeriod, Money, MoneyError};
+use credit_ledger::{BillingPeriod, Money, MoneyError, Text};
 use schemas::tables::CreditLine;
 use schemas::{RowsError, TableRow};
 
 use crate::DetectError;
+use crate::values::dictionary_of_text;
 
 /// What the credit lines of all periods up to one say, credit by credit.
 #[derive(Debug)]
 pub struct CreditHistory {
     last: BillingPeriod,
     /// In order of the key.
-    credits: Vec<(String, History)>,
+    credits: Vec<(Text, History)>,
     /// In order of the key too, and none of those.
-    new: Vec<(String, History)>,
+    new: Vec<(Text, History)>,
 }
 
 /// What the lines of one credit say.
@@ -30,7 +32,7 @@ pub(crate) struct History {
     pub(crate) first: Option<Box<FirstLine>>,
     pub(crate) last_cur_date: Option<NaiveDate>,
     /// Where there is more than one, which is an error.
-    pub(crate) currencies: BTreeSet<String>,
+    pub(crate) currencies: BTreeSet<Text>,
     /// In order of the period.
     pub(crate) applied: Vec<(BillingPeriod, Money)>,
 }
@@ -40,15 +42,15 @@ pub(crate) struct History {
 pub(crate) struct FirstLine {
     pub(crate) usage_date: NaiveDate,
     period: BillingPeriod,
-    pub(crate) payer_account_id: String,
-    account_id: String,
-    pub(crate) description: Option<String>,
-    pub(crate) currency: String,
-    pub(crate) promotion_code: String,
-    pub(crate) credit_account_id: String,
-    pub(crate) owner_account_id: Option<String>,
-    pub(crate) credit_id: Option<String>,
-    pub(crate) credit_class: String,
+    pub(crate) payer_account_id: Text,
+    account_id: Text,
+    pub(crate) description: Option<Text>,
+    pub(crate) currency: Text,
+    pub(crate) promotion_code: Text,
+    pub(crate) credit_account_id: Text,
+    pub(crate) owner_account_id: Option<Text>,
+    pub(crate) credit_id: Option<Text>,
+    pub(crate) credit_class: Text,
 }
 
 impl CreditHistory {
@@ -67,8 +69,8 @@ impl CreditHistory {
         let columns = Lines::new(lines)?;
         let (mut from, mut at) = (0, 0);
         while from < lines.num_rows() {
-            let key = columns.credit_key.value(from);
-            let others = (from..lines.num_rows()).find(|row| columns.credit_key.value(*row) != key);
+            let (key, code) = (columns.credit_key.value(from), columns.credit_key.codes.value(from));
+            let others = (from..lines.num_rows()).find(|row| columns.credit_key.codes.value(*row) != code);
             let of_key = from..others.unwrap_or(lines.num_rows());
             from = of_key.end;
             let counts = period <= self.last;
@@ -81,7 +83,7 @@ impl CreditHistory {
     }
 
     /// What is known of all credits, in order of the key.
-    pub(crate) fn into_credits(mut self) -> Vec<(String, History)> {
+    pub(crate) fn into_credits(mut self) -> Vec<(Text, History)> {
         self.merge();
         self.credits
     }
@@ -102,7 +104,7 @@ impl CreditHistory {
             return &mut self.credits[*at].1;
         }
         if self.new.last().is_none_or(|(last, _)| last != key) {
-            self.new.push((key.to_owned(), History::default()));
+            self.new.push((Text::new(key), History::default()));
         }
         let last = self.new.len() - 1;
         &mut self.new[last].1
@@ -118,47 +120,74 @@ impl CreditHistory {
 
 /// The columns of `credit_lines` that the register shows.
 struct Lines<'a> {
-    credit_key: &'a StringArray,
+    credit_key: TextColumn,
     usage_date: &'a Date32Array,
-    payer_account_id: &'a StringArray,
-    account_id: &'a StringArray,
-    description: &'a StringArray,
-    currency: &'a StringArray,
-    promotion_code: &'a StringArray,
-    credit_account_id: &'a StringArray,
-    owner_account_id: &'a StringArray,
-    credit_id: &'a StringArray,
-    credit_class: &'a StringArray,
+    payer_account_id: TextColumn,
+    account_id: TextColumn,
+    description: TextColumn,
+    currency: TextColumn,
+    promotion_code: TextColumn,
+    credit_account_id: TextColumn,
+    owner_account_id: TextColumn,
+    credit_id: TextColumn,
+    credit_class: TextColumn,
     amount: &'a Decimal128Array,
 }
 
 impl<'a> Lines<'a> {
     fn new(lines: &'a RecordBatch) -> Result<Self, DetectError> {
         Ok(Self {
-            credit_key: column(lines, "credit_key")?,
-            usage_date: column(lines, "usage_date")?,
-            payer_account_id: column(lines, "payer_account_id")?,
-            account_id: column(lines, "account_id")?,
-            description: column(lines, "description")?,
-            currency: column(lines, "currency")?,
-            promotion_code: column(lines, "promotion_code")?,
-            credit_account_id: column(lines, "credit_account_id")?,
-            owner_account_id: column(lines, "owner_account_id")?,
-            credit_id: column(lines, "credit_id")?,
-            credit_class: column(lines, "credit_class")?,
-            amount: column(lines, "amount")?,
+            credit_key: TextColumn::new(lines, "credit_key")?,
+            usage_date: typed(lines, "usage_date")?,
+            payer_account_id: TextColumn::new(lines, "payer_account_id")?,
+            account_id: TextColumn::new(lines, "account_id")?,
+            description: TextColumn::new(lines, "description")?,
+            currency: TextColumn::new(lines, "currency")?,
+            promotion_code: TextColumn::new(lines, "promotion_code")?,
+            credit_account_id: TextColumn::new(lines, "credit_account_id")?,
+            owner_account_id: TextColumn::new(lines, "owner_account_id")?,
+            credit_id: TextColumn::new(lines, "credit_id")?,
+            credit_class: TextColumn::new(lines, "credit_class")?,
+            amount: typed(lines, "amount")?,
         })
     }
 }
 
-fn text(column: &StringArray, row: usize) -> Option<&str> {
-    column.is_valid(row).then(|| column.value(row))
+/// Texts as numbers of dictionary entries.
+struct TextColumn {
+    codes: Int32Array,
+    entries: StringArray,
 }
 
-fn column<'a, T: Array + 'static>(lines: &'a RecordBatch, name: &'static str) -> Result<&'a T, DetectError> {
-    let found = lines.column_by_name(name).and_then(|column| column.as_any().downcast_ref());
-    let problem = || "is missing or of another type".to_owned();
-    Ok(found.ok_or_else(|| RowsError::Column { table: CreditLine::TABLE.name, column: name, problem: problem() })?)
+impl TextColumn {
+    fn new(lines: &RecordBatch, name: &'static str) -> Result<Self, DetectError> {
+        let coded =
+            cast(column(lines, name)?, &dictionary_of_text()).map_err(|error| misfit(name, error.to_string()))?;
+        let coded = coded.as_dictionary::<Int32Type>();
+        Ok(Self { codes: coded.keys().clone(), entries: coded.values().as_string::<i32>().clone() })
+    }
+
+    fn value(&self, row: usize) -> &str {
+        self.get(row).unwrap_or_default()
+    }
+
+    fn get(&self, row: usize) -> Option<&str> {
+        let code = usize::try_from(self.codes.value(row)).ok().filter(|_| self.codes.is_valid(row))?;
+        Some(self.entries.value(code))
+    }
+}
+
+fn typed<'a, T: Array + 'static>(lines: &'a RecordBatch, name: &'static str) -> Result<&'a T, DetectError> {
+    let found = column(lines, name)?.as_any().downcast_ref();
+    found.ok_or_else(|| misfit(name, "is of another type".to_owned()))
+}
+
+fn column<'a>(lines: &'a RecordBatch, name: &'static str) -> Result<&'a ArrayRef, DetectError> {
+    lines.column_by_name(name).ok_or_else(|| misfit(name, "is missing".to_owned()))
+}
+
+fn misfit(column: &'static str, problem: String) -> DetectError {
+    RowsError::Column { table: CreditLine::TABLE.name, column, problem }.into()
 }
 
 impl History {
@@ -167,19 +196,16 @@ impl History {
         let key = lines.credit_key.value(rows.start);
         let mut aws_applied = Money::ZERO;
         for row in rows {
-            let day = Date32Type::to_naive_date_opt(lines.usage_date.value(row)).ok_or_else(|| RowsError::Column {
-                table: CreditLine::TABLE.name,
-                column: "usage_date",
-                problem: "has a value out of range".to_owned(),
-            })?;
+            let day = Date32Type::to_naive_date_opt(lines.usage_date.value(row))
+                .ok_or_else(|| misfit("usage_date", "has a value out of range".to_owned()))?;
             self.last_cur_date = self.last_cur_date.max(Some(day));
             let is_earlier = self.first.as_ref().is_none_or(|first| {
                 let (payer, account) = (lines.payer_account_id.value(row), lines.account_id.value(row));
-                (day, period, payer, account, text(lines.description, row)) < first.place()
+                (day, period, payer, account, lines.description.get(row)) < first.place()
             });
             let currency = lines.currency.value(row);
             if let Some(first) = self.first.as_ref().filter(|first| first.currency != currency) {
-                self.currencies.extend([first.currency.clone(), currency.to_owned()]);
+                self.currencies.extend([first.currency.clone(), Text::new(currency)]);
             }
             if is_earlier {
                 self.first = Some(Box::new(FirstLine::new(day, period, lines, row)));
@@ -201,20 +227,20 @@ impl History {
 
 impl FirstLine {
     fn new(usage_date: NaiveDate, period: BillingPeriod, lines: &Lines<'_>, row: usize) -> Self {
-        let owned = |column: &StringArray| column.value(row).to_owned();
-        let some = |column: &StringArray| text(column, row).map(str::to_owned);
+        let owned = |column: &TextColumn| Text::new(column.value(row));
+        let some = |column: &TextColumn| column.get(row).map(Text::new);
         Self {
             usage_date,
             period,
-            payer_account_id: owned(lines.payer_account_id),
-            account_id: owned(lines.account_id),
-            description: some(lines.description),
-            currency: owned(lines.currency),
-            promotion_code: owned(lines.promotion_code),
-            credit_account_id: owned(lines.credit_account_id),
-            owner_account_id: some(lines.owner_account_id),
-            credit_id: some(lines.credit_id),
-            credit_class: owned(lines.credit_class),
+            payer_account_id: owned(&lines.payer_account_id),
+            account_id: owned(&lines.account_id),
+            description: some(&lines.description),
+            currency: owned(&lines.currency),
+            promotion_code: owned(&lines.promotion_code),
+            credit_account_id: owned(&lines.credit_account_id),
+            owner_account_id: some(&lines.owner_account_id),
+            credit_id: some(&lines.credit_id),
+            credit_class: owned(&lines.credit_class),
         }
     }
 

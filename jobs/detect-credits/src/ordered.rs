@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, UInt32Array};
 use arrow::datatypes::{Date32Type, Decimal128Type, SchemaRef, UInt32Type};
 use arrow::record_batch::RecordBatch;
-use credit_ledger::{BillingPeriod, Money};
+use credit_ledger::{BillingPeriod, Money, Text};
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -210,7 +210,7 @@ impl OrderedCells {
         units: [i128; Measures::COUNT],
     ) -> Result<CreditLine> {
         let text = |rank: u32| match self.names.text(rank) {
-            Some(text) => Ok(text.to_owned()),
+            Some(text) => Ok(Text::new(text)),
             None => exec_err!("a cell has no text {rank}"),
         };
         let some_text = |rank: Option<u32>| rank.map(text).transpose();
@@ -228,7 +228,7 @@ impl OrderedCells {
             payer_account_id: text(key.payer)?,
             service: some_text(key.service)?,
             currency: text(key.currency)?,
-            credit_account_id: names.account(&account_id).to_owned(),
+            credit_account_id: names.account(&account_id).clone(),
             account_id,
             description,
             promotion_code: names.promotion_code,

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use chrono::{Days, NaiveDateTime};
-use credit_ledger::{BillingPeriod, Money};
+use credit_ledger::{BillingPeriod, Money, Text};
 use schemas::reference::{Problem, Problems};
 use schemas::tables::{AllocationLogRow, AppliedByAws, CreditLogRow, RegisteredCredit};
 
@@ -71,7 +71,7 @@ pub fn register(
 }
 
 /// A credit as its first line shows it.
-fn registered(first: FirstLine, credit_key: String, logged: Option<&CreditLogRow>) -> RegisteredCredit {
+fn registered(first: FirstLine, credit_key: Text, logged: Option<&CreditLogRow>) -> RegisteredCredit {
     let manual = logged.filter(|row| row.issue_date_source == MANUAL);
     let inferred = first.usage_date.checked_sub_days(Days::new(1)).unwrap_or(first.usage_date);
     RegisteredCredit {
@@ -86,7 +86,7 @@ fn registered(first: FirstLine, credit_key: String, logged: Option<&CreditLogRow
         credit_class: first.credit_class,
         first_cur_date: first.usage_date,
         issue_date: manual.map_or(inferred, |row| row.issue_date),
-        issue_date_source: manual.map_or(CUR_INFERRED, |_| MANUAL).to_owned(),
+        issue_date_source: manual.map_or(CUR_INFERRED, |_| MANUAL).into(),
         last_cur_date: None,
         aws_applied: Money::ZERO,
     }
@@ -110,10 +110,10 @@ fn is_allocated(key: &str, allocations: &[AllocationLogRow]) -> bool {
     of_key.max_by_key(|row| (row.recorded_at, &row.allocation_id)).is_some_and(|row| row.action == "allocate")
 }
 
-fn one_currency_each(credits: &[(String, History)]) -> Result<(), Problems> {
+fn one_currency_each(credits: &[(Text, History)]) -> Result<(), Problems> {
     let mut problems = Problems::default();
     for (key, History { currencies, .. }) in credits.iter().filter(|(_, history)| !history.currencies.is_empty()) {
-        let currencies: Vec<&str> = currencies.iter().map(String::as_str).collect();
+        let currencies: Vec<&str> = currencies.iter().map(Text::as_str).collect();
         let message = format!(
             "has lines in {}, but a credit has one currency; if these are two credits, tell them apart with \
              [credits] description_patterns",
@@ -173,7 +173,7 @@ pub fn journal(
             issue_date: credit.issue_date,
             issue_date_source: credit.issue_date_source.clone(),
             detected_at,
-            run_id: run_id.to_owned(),
+            run_id: run_id.into(),
         })
     });
     rows.collect()
@@ -207,18 +207,18 @@ mod tests {
         let lines: Vec<CreditLine> = lines
             .iter()
             .map(|(key, day, currency, amount)| CreditLine {
-                credit_key: (*key).to_owned(),
+                credit_key: (*key).into(),
                 usage_date: format!("{period}-{day}").parse().unwrap(),
-                payer_account_id: "1".to_owned(),
-                account_id: "1".to_owned(),
+                payer_account_id: "1".into(),
+                account_id: "1".into(),
                 service: None,
-                currency: (*currency).to_owned(),
+                currency: (*currency).into(),
                 description: None,
-                promotion_code: format!("{key} seen on {day}"),
-                credit_account_id: "1".to_owned(),
+                promotion_code: format!("{key} seen on {day}").into(),
+                credit_account_id: "1".into(),
                 owner_account_id: None,
                 credit_id: None,
-                credit_class: "other".to_owned(),
+                credit_class: "other".into(),
                 amount: amount.parse().unwrap(),
             })
             .collect();
@@ -279,7 +279,7 @@ mod tests {
         let made = |key: &str, revision, issue_date: &str, source: &str| CreditLogRow {
             revision,
             issue_date: issue_date.parse().unwrap(),
-            issue_date_source: source.to_owned(),
+            issue_date_source: source.into(),
             ..row_of(key)
         };
         let log = [
@@ -297,21 +297,21 @@ mod tests {
 
     fn row_of(key: &str) -> CreditLogRow {
         CreditLogRow {
-            credit_key: key.to_owned(),
+            credit_key: key.into(),
             revision: 1,
-            promotion_code: format!("{key} seen on 05"),
-            account_id: "1".to_owned(),
+            promotion_code: format!("{key} seen on 05").into(),
+            account_id: "1".into(),
             owner_account_id: None,
             credit_id: None,
-            payer_account_id: "1".to_owned(),
-            currency: "USD".to_owned(),
+            payer_account_id: "1".into(),
+            currency: "USD".into(),
             description: None,
-            credit_class: "other".to_owned(),
+            credit_class: "other".into(),
             first_cur_date: "2026-01-05".parse().unwrap(),
             issue_date: "2026-01-04".parse().unwrap(),
-            issue_date_source: CUR_INFERRED.to_owned(),
+            issue_date_source: CUR_INFERRED.into(),
             detected_at: NaiveDateTime::default(),
-            run_id: "r".to_owned(),
+            run_id: "r".into(),
         }
     }
 }

@@ -34,12 +34,12 @@ fn cells(count: usize) -> Vec<Cell> {
         .map(|number| {
             let amount = money(1 + (number as i128 * 7_919_000_001) % 3_000_000_000_000);
             Cell {
-                currency: "USD".to_owned(),
+                currency: "USD".into(),
                 key: CellKey {
                     usage_date: period().first_day() + chrono::Days::new((number % DAYS) as u64),
-                    payer_account_id: "100000000001".to_owned(),
-                    account_id: format!("{:012}", number / (DAYS * 8)),
-                    service: Some(format!("service {}", number / DAYS % 8)),
+                    payer_account_id: "100000000001".into(),
+                    account_id: format!("{:012}", number / (DAYS * 8)).into(),
+                    service: Some(format!("service {}", number / DAYS % 8).into()),
                     node: node(number / (DAYS * 8)),
                 },
                 eligible: amount,
@@ -52,12 +52,12 @@ fn cells(count: usize) -> Vec<Cell> {
 
 fn lots(count: usize) -> Vec<Lot> {
     let lots = (0..count).map(|number| Lot {
-        credit_key: format!("id:{number:06}"),
+        credit_key: format!("id:{number:06}").into(),
         lot: 1,
-        promotion_code: format!("code {number}"),
-        account_id: "100000000001".to_owned(),
+        promotion_code: format!("code {number}").into(),
+        account_id: "100000000001".into(),
         node: node(number % NODES),
-        currency: "USD".to_owned(),
+        currency: "USD".into(),
         amount: money(500_000_000_000 + number as i128 * 1_000_000_007),
         issue_date: period().first_day() - chrono::Days::new((number % 200) as u64),
         first_cur_date: period().first_day(),

@@ -231,7 +231,7 @@ mod tests {
             account_id: "1".into(),
             service: None,
             currency: "USD".into(),
-            rule_id: rule_id.map(str::to_owned),
+            rule_id: rule_id.map(Into::into),
             charges: money(charges),
             tax: money("0"),
             refunds: money("-0.0000000003"),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDateTime;
-use credit_ledger::Money;
+use credit_ledger::{Money, Text};
 use schemas::reference::{Action, AllocationRow, CreditName, Hierarchy, Problem, Problems};
 use schemas::tables::{AllocationLogRow, RegisteredCredit};
 use sha2::{Digest, Sha256};
@@ -14,7 +14,7 @@ use crate::join::row_problems;
 #[derive(Debug, Clone)]
 pub struct Recording {
     /// Who.
-    pub recorded_by: Option<String>,
+    pub recorded_by: Option<Text>,
     /// When, UTC.
     pub recorded_at: NaiveDateTime,
     /// The latest instant at which anything can have been recorded.
@@ -121,7 +121,7 @@ fn revision(
                 allocation_id: entered.allocation_id.clone().unwrap_or_default(),
                 lot,
                 credit_key: credit.credit_key.clone(),
-                action: entered.action.name().to_owned(),
+                action: Text::new_static(entered.action.name()),
                 business_unit,
                 department,
                 portfolio,
@@ -145,10 +145,10 @@ fn revision(
 }
 
 /// An id that is the same for the same content, so that recording twice is seen.
-fn content_id(rows: &[AllocationLogRow]) -> String {
+fn content_id(rows: &[AllocationLogRow]) -> Text {
     let digest = Sha256::digest(format!("{rows:?}"));
     let hex: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
-    format!("alc-{hex}")
+    format!("alc-{hex}").into()
 }
 
 /// What is wrong between the rows of one revision.

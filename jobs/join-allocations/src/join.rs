@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDateTime;
-use credit_ledger::{Money, NodeError};
+use credit_ledger::{Money, NodeError, Text};
 use schemas::NodeColumns;
 use schemas::reference::{Action, Hierarchy};
 use schemas::tables::{AllocatedCredit, AllocationIssue, AllocationLogRow, LotRow, RegisteredCredit};
@@ -141,7 +141,7 @@ impl Revision<'_> {
                 credit_key: row.credit_key.clone(),
                 recorded_by: row.recorded_by.clone(),
                 recorded_at: row.recorded_at,
-                problem: problems.join("; "),
+                problem: problems.join("; ").into(),
             })
         });
         let mut issues: Vec<AllocationIssue> = rows.collect();
@@ -215,7 +215,7 @@ fn allocated(credit: &RegisteredCredit, waiting: Option<Waiting>, revision: Opti
     let amounts = revision.map(|revision| revision.rows.iter().filter_map(|row| row.amount));
     AllocatedCredit {
         credit_key: credit.credit_key.clone(),
-        waiting: waiting.map(|waiting| waiting.name().to_owned()),
+        waiting: waiting.map(|waiting| Text::new_static(waiting.name())),
         allocated_amount: amounts.and_then(|amounts| Money::total(amounts).ok()),
         end_date: first.and_then(|row| row.end_date),
         reference: first.and_then(|row| row.reference.clone()),
@@ -290,7 +290,7 @@ mod tests {
         }
     }
 
-    fn joined(log: &[AllocationLogRow]) -> (Option<String>, usize, Vec<String>) {
+    fn joined(log: &[AllocationLogRow]) -> (Option<Text>, usize, Vec<String>) {
         let hierarchy = parse_hierarchy("h", b"business_unit,department,portfolio,product\nRetail,,,\n").unwrap();
         let joined = join(&[credit("k")], log, &hierarchy, "2026-06-01T00:00:00".parse().unwrap());
         let issues =

@@ -128,6 +128,18 @@ impl Lake {
         self.store.read_stream(&table_folder(period, fingerprint, &R::TABLE)).await
     }
 
+    /// As [`generation_stream`](Self::generation_stream), with text as numbers of dictionary entries.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the store.
+    pub async fn coded_generation_stream<R: TableRow>(
+        &self,
+        period: BillingPeriod,
+        fingerprint: &str,
+    ) -> Result<SendableRecordBatchStream, LakeError> {
+        self.store.read_coded_stream(&table_folder(period, fingerprint, &R::TABLE), &R::TABLE).await
+    }
+
     /// A generation's table as a plan.
     ///
     /// # Errors

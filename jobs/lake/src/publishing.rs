@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{NaiveDate, NaiveDateTime};
-use credit_ledger::BillingPeriod;
+use credit_ledger::{BillingPeriod, Text};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, SessionContext};
 use object_store::path::Path;
@@ -336,13 +336,13 @@ impl Lake {
             return Ok(logged);
         }
         let rows = staged.periods.iter().map(|period| RunLogRow {
-            run_id: run_id.to_owned(),
+            run_id: run_id.into(),
             billing_period: period.billing_period,
             as_of: staged.as_of,
-            source_fingerprint: period.fingerprint.clone(),
+            source_fingerprint: period.fingerprint.as_str().into(),
             rows_read: i64::try_from(period.lines).unwrap_or(i64::MAX),
-            policy: staged.policy.clone(),
-            outcome: "published".to_owned(),
+            policy: staged.policy.as_str().into(),
+            outcome: Text::new_static("published"),
             started_at: staged.started_at,
             finished_at,
         });

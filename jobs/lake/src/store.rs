@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::compute::BatchCoalescer;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::error::DataFusionError;
@@ -19,12 +19,13 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::ParquetObjectReader;
 use parquet::arrow::async_writer::AsyncFileWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use schemas::{Place, Table, TableRow};
+use schemas::{ColumnType, Place, Table, TableRow};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -156,14 +157,35 @@ impl Store {
     }
 
     async fn open(&self, folder: &Path) -> Result<ParquetRecordBatchStreamBuilder<ParquetObjectReader>, LakeError> {
+        Ok(ParquetRecordBatchStreamBuilder::new(self.reader(folder)).await?)
+    }
+
+    fn reader(&self, folder: &Path) -> ParquetObjectReader {
         let reader = ParquetObjectReader::new(Arc::clone(&self.objects), folder.clone().join(PART));
-        Ok(ParquetRecordBatchStreamBuilder::new(reader.with_footer_size_hint(FOOTER_BYTES)).await?)
+        reader.with_footer_size_hint(FOOTER_BYTES)
     }
 
     /// The one file of `folder` in its order, without a plan.
     pub(crate) async fn read_stream(&self, folder: &Path) -> Result<SendableRecordBatchStream, LakeError> {
         let stream = self.open(folder).await?.with_batch_size(ROWS_PER_WRITE).build()?;
         let schema = Arc::clone(stream.schema());
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream.map_err(DataFusionError::from))))
+    }
+
+    /// As [`read_stream`](Self::read_stream), with text as the file keeps it: numbers of dictionary entries.
+    pub(crate) async fn read_coded_stream(
+        &self,
+        folder: &Path,
+        table: &Table,
+    ) -> Result<SendableRecordBatchStream, LakeError> {
+        let fields = table.columns.iter().map(|column| match column.column_type {
+            ColumnType::Text => column.field().with_data_type(coded_text()),
+            _ => column.field(),
+        });
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let options = ArrowReaderOptions::new().with_schema(Arc::clone(&schema));
+        let file = ParquetRecordBatchStreamBuilder::new_with_options(self.reader(folder), options).await?;
+        let stream = file.with_batch_size(ROWS_PER_WRITE).build()?;
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream.map_err(DataFusionError::from))))
     }
 
@@ -296,6 +318,10 @@ impl Store {
         names.sort();
         Ok(names)
     }
+}
+
+fn coded_text() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
 /// Removes the entries of a folder but those of these names.

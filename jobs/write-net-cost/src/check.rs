@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use credit_ledger::{BillingPeriod, Money, MoneyError};
+use credit_ledger::{BillingPeriod, Money, MoneyError, Text};
 use schemas::tables::{ExportTotal, NetCost, NetCostSummary, NodeCost, Reconciliation};
 
 use crate::roll_up::{Amounts, add, amounts, own_amounts, path};
@@ -22,8 +22,8 @@ pub struct PeriodTotals {
 ///
 /// # Errors
 /// [`MoneyError`] where a sum leaves the range of money.
-pub fn period_totals(costs: &[NodeCost]) -> Result<BTreeMap<String, PeriodTotals>, MoneyError> {
-    let mut totals: BTreeMap<String, PeriodTotals> = BTreeMap::new();
+pub fn period_totals(costs: &[NodeCost]) -> Result<BTreeMap<Text, PeriodTotals>, MoneyError> {
+    let mut totals: BTreeMap<Text, PeriodTotals> = BTreeMap::new();
     for row in costs {
         let sums = totals.entry(row.currency.clone()).or_default();
         sums.invoice_net = sums.invoice_net.checked_add(row.invoice_net)?;
@@ -40,19 +40,19 @@ pub fn period_totals(costs: &[NodeCost]) -> Result<BTreeMap<String, PeriodTotals
 pub fn reconcile(
     period: BillingPeriod,
     export: &[ExportTotal],
-    totals: &BTreeMap<String, PeriodTotals>,
-    waiting: Option<&BTreeMap<String, Money>>,
+    totals: &BTreeMap<Text, PeriodTotals>,
+    waiting: Option<&BTreeMap<Text, Money>>,
 ) -> Result<Vec<Reconciliation>, MoneyError> {
     let export: BTreeMap<&str, &ExportTotal> =
         export.iter().filter(|row| row.billing_period == period).map(|row| (row.currency.as_str(), row)).collect();
-    let currencies: BTreeSet<&str> = export.keys().copied().chain(totals.keys().map(String::as_str)).collect();
+    let currencies: BTreeSet<&str> = export.keys().copied().chain(totals.keys().map(Text::as_str)).collect();
     currencies
         .into_iter()
         .map(|currency| {
             let sums = totals.get(currency).copied().unwrap_or_default();
             let export_total = export.get(currency).map_or(Money::ZERO, |row| row.export_total);
             Ok(Reconciliation {
-                currency: currency.to_owned(),
+                currency: currency.into(),
                 export_total,
                 invoice_net: sums.invoice_net,
                 net_cost: sums.net_cost,
@@ -90,7 +90,7 @@ pub fn parents(
     summary: &[NetCostSummary],
     costs: &[NodeCost],
 ) -> Result<Vec<String>, MoneyError> {
-    let mut expected: BTreeMap<(String, Vec<String>), Amounts> = BTreeMap::new();
+    let mut expected: BTreeMap<(Text, Vec<Text>), Amounts> = BTreeMap::new();
     for row in costs {
         let path = path([&row.business_unit, &row.department, &row.portfolio, &row.product]);
         add(expected.entry((row.currency.clone(), path)).or_default(), own_amounts(row))?;
@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn cost(path: &str, net: &str) -> NodeCost {
-        let mut names = path.split('/').map(str::to_owned);
+        let mut names = path.split('/').map(Text::new);
         NodeCost {
             currency: "USD".into(),
             business_unit: names.next(),
@@ -187,7 +187,7 @@ mod tests {
             rows_read: 3,
         };
         let totals =
-            BTreeMap::from([("USD".to_owned(), PeriodTotals { invoice_net: money("5"), ..PeriodTotals::default() })]);
+            BTreeMap::from([(Text::new("USD"), PeriodTotals { invoice_net: money("5"), ..PeriodTotals::default() })]);
         let rows = reconcile(period, &[export], &totals, None).unwrap();
         assert_eq!(
             tie_out(period, &rows),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use credit_ledger::{Money, MoneyError, Node};
+use credit_ledger::{Money, MoneyError, Node, Text};
 use schemas::reference::Budget;
 use schemas::tables::{NetCostSummary, NodeCost};
 
@@ -10,7 +10,7 @@ use schemas::tables::{NetCostSummary, NodeCost};
 pub type Amounts = [Money; 7];
 
 /// Currency, level and path: the order of the table.
-type Place = (String, usize, Vec<String>);
+type Place = (Text, usize, Vec<Text>);
 
 /// The amounts of a node's own cost.
 #[must_use]
@@ -37,7 +37,7 @@ pub fn add(sum: &mut Amounts, amounts: Amounts) -> Result<(), MoneyError> {
 
 /// The names of a row's node from the top.
 #[must_use]
-pub fn path(levels: [&Option<String>; 4]) -> Vec<String> {
+pub fn path(levels: [&Option<Text>; 4]) -> Vec<Text> {
     levels.into_iter().flatten().cloned().collect()
 }
 
@@ -58,7 +58,7 @@ pub fn summary(costs: &[NodeCost], budgets: &[&Budget]) -> Result<Vec<NetCostSum
         }
     }
     for budget in budgets {
-        let path: Vec<String> =
+        let path: Vec<Text> =
             budget.node.as_ref().map(Node::levels).unwrap_or_default().into_iter().flatten().collect();
         let (_, amount) = nodes.entry((budget.currency.clone(), path.len(), path)).or_default();
         *amount = Some(budget.amount);

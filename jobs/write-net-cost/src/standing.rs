@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{Datelike, NaiveDate};
-use credit_ledger::{BillingPeriod, CreditPosition, Money, MoneyError, Status};
+use credit_ledger::{BillingPeriod, CreditPosition, Money, MoneyError, Status, Text};
 use hashbrown::{HashMap, HashSet};
 use schemas::tables::{
     AllocatedCredit, AppliedByAws, Credit, CreditBalance, CreditImpact, CreditQueue, RegisteredCredit,
@@ -31,8 +31,8 @@ fn days(from: NaiveDate, to: NaiveDate) -> i32 {
     i32::try_from(to.signed_duration_since(from).num_days()).unwrap_or(i32::MAX)
 }
 
-fn issue_period(credit: &RegisteredCredit) -> String {
-    BillingPeriod::of(credit.issue_date).to_string()
+fn issue_period(credit: &RegisteredCredit) -> Text {
+    BillingPeriod::of(credit.issue_date).to_string().into()
 }
 
 /// Each registered credit with what is recorded of it; both come in order of the key.
@@ -92,9 +92,9 @@ pub fn applied_credits<'a>(
 ///
 /// # Errors
 /// [`MoneyError`] where a sum leaves the range of money.
-pub fn add_month(positions: &mut HashMap<String, ToDate>, balances: &[CreditBalance]) -> Result<(), MoneyError> {
+pub fn add_month(positions: &mut HashMap<Text, ToDate>, balances: &[CreditBalance]) -> Result<(), MoneyError> {
     for row in balances {
-        let to_date = positions.entry_ref(&row.credit_key).or_default();
+        let to_date = positions.entry(row.credit_key.clone()).or_default();
         to_date.used = to_date.used.checked_add(row.used)?;
         to_date.expired = to_date.expired.checked_add(row.expired)?;
     }
@@ -108,7 +108,7 @@ pub fn add_month(positions: &mut HashMap<String, ToDate>, balances: &[CreditBala
 pub fn credits(
     register: &[RegisteredCredit],
     allocated: &[AllocatedCredit],
-    positions: &HashMap<String, ToDate>,
+    positions: &HashMap<Text, ToDate>,
     as_of: AsOf,
 ) -> Result<Vec<Credit>, MoneyError> {
     let mut credits = Vec::with_capacity(register.len());
@@ -146,7 +146,7 @@ fn row(
         issue_date: credit.issue_date,
         issue_date_source: credit.issue_date_source.clone(),
         issue_period: issue_period(credit),
-        status: status.name().to_owned(),
+        status: Text::new_static(status.name()),
         allocated_amount: amount,
         used: amount.map(|_| to_date.used),
         expired: amount.map(|_| to_date.expired),
@@ -223,18 +223,18 @@ mod tests {
 
     fn credit(key: &str, currency: &str) -> RegisteredCredit {
         RegisteredCredit {
-            credit_key: key.to_owned(),
-            promotion_code: String::new(),
-            account_id: String::new(),
+            credit_key: key.into(),
+            promotion_code: Text::default(),
+            account_id: Text::default(),
             owner_account_id: None,
             credit_id: None,
-            payer_account_id: String::new(),
-            currency: currency.to_owned(),
+            payer_account_id: Text::default(),
+            currency: currency.into(),
             description: None,
-            credit_class: String::new(),
+            credit_class: Text::default(),
             first_cur_date: NaiveDate::MIN,
             issue_date: NaiveDate::MIN,
-            issue_date_source: String::new(),
+            issue_date_source: Text::default(),
             last_cur_date: None,
             aws_applied: Money::ZERO,
         }
@@ -242,8 +242,8 @@ mod tests {
 
     fn allocated(key: &str, waiting: Option<&str>) -> AllocatedCredit {
         AllocatedCredit {
-            credit_key: key.to_owned(),
-            waiting: waiting.map(str::to_owned),
+            credit_key: key.into(),
+            waiting: waiting.map(Text::new),
             allocated_amount: None,
             end_date: None,
             reference: None,
@@ -259,7 +259,7 @@ mod tests {
         let applied = [("2026-01", "a", "1"), ("2026-01", "b", "2"), ("2026-01", "d", "3"), ("2026-02", "d", "-4")];
         let applied = applied.map(|(period, key, amount)| AppliedByAws {
             billing_period: period.parse().unwrap(),
-            credit_key: key.to_owned(),
+            credit_key: key.into(),
             aws_applied: amount.parse().unwrap(),
         });
         let found = applied_credits(&register, &recorded, &applied).unwrap();

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use chrono::{NaiveDate, NaiveDateTime};
-use credit_ledger::{Money, Node};
+use credit_ledger::{Money, Node, Text};
 
 use super::csv_file::{CsvFile, Problem, Problems, Row};
 
@@ -44,13 +44,13 @@ impl FromStr for Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CreditName {
     /// By key.
-    Key(String),
+    Key(Text),
     /// By promotion code and account.
     Code {
         /// The credit's name.
-        promotion_code: String,
+        promotion_code: Text,
         /// The credit's account.
-        account_id: String,
+        account_id: Text,
     },
 }
 
@@ -66,21 +66,21 @@ pub struct AllocationRow {
     /// Amount; `None` on revoke.
     pub amount: Option<Money>,
     /// ISO 4217 code; `None` on revoke.
-    pub currency: Option<String>,
+    pub currency: Option<Text>,
     /// Last day; `None`: open-ended.
     pub end_date: Option<NaiveDate>,
     /// As recorded.
-    pub reference: Option<String>,
+    pub reference: Option<Text>,
     /// Node; `None` on revoke.
     pub node: Option<Node>,
     /// Id carried over, if any.
-    pub allocation_id: Option<String>,
+    pub allocation_id: Option<Text>,
     /// Instant carried over, UTC, if any.
     pub recorded_at: Option<NaiveDateTime>,
     /// Person carried over, if any.
-    pub recorded_by: Option<String>,
+    pub recorded_by: Option<Text>,
     /// Free text.
-    pub note: Option<String>,
+    pub note: Option<Text>,
 }
 
 /// Reads `allocations.csv`. Whether the credits and nodes exist is checked where they are known.
@@ -119,7 +119,7 @@ pub fn read_allocations(file: &str, bytes: &[u8]) -> (Vec<AllocationRow>, Proble
 }
 
 fn allocation_row(row: &Row<'_>) -> Result<AllocationRow, Problem> {
-    let text = |column| row.get(column).map(str::to_owned);
+    let text = |column| row.get(column).map(Text::new);
     let action: Action = row.parse("action")?.unwrap_or_default();
     let mut parsed = AllocationRow {
         at: row.problem("", ""),
@@ -149,7 +149,7 @@ fn allocation_row(row: &Row<'_>) -> Result<AllocationRow, Problem> {
 }
 
 fn credit_name(row: &Row<'_>) -> Result<CreditName, Problem> {
-    let text = |column| row.get(column).map(str::to_owned);
+    let text = |column| row.get(column).map(Text::new);
     match (text("credit_key"), text("promotion_code"), text("account_id")) {
         (Some(key), _, _) => Ok(CreditName::Key(key)),
         (None, Some(promotion_code), Some(account_id)) => Ok(CreditName::Code { promotion_code, account_id }),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use credit_ledger::{BillingPeriod, Money, Node};
+use credit_ledger::{BillingPeriod, Money, Node, Text};
 
 use super::csv_file::{CsvFile, Problem, Problems, Row};
 use super::hierarchy::Hierarchy;
@@ -15,7 +15,7 @@ pub struct Budget {
     /// Node; `None`: everything.
     pub node: Option<Node>,
     /// ISO 4217 code.
-    pub currency: String,
+    pub currency: Text,
     /// Zero or more.
     pub amount: Money,
 }

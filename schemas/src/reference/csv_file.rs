@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use credit_ledger::{Money, MoneyError, Node};
+use credit_ledger::{Money, MoneyError, Node, Text};
 
 /// One thing wrong in one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,8 +221,8 @@ impl<'a> Row<'a> {
     }
 
     /// A currency code that must be there.
-    pub(crate) fn currency(&self) -> Result<String, Problem> {
-        let code: String = self.require("currency")?;
+    pub(crate) fn currency(&self) -> Result<Text, Problem> {
+        let code: Text = self.require("currency")?;
         let shaped = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
         if shaped { Ok(code) } else { Err(self.problem("currency", format!("{code:?} is no currency code (USD)"))) }
     }

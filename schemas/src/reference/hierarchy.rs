@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use credit_ledger::Node;
+use credit_ledger::{Node, Text};
 
 use super::csv_file::{CsvFile, Problems};
 
@@ -10,9 +10,9 @@ use super::csv_file::{CsvFile, Problems};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Owner {
     /// Whom to ask.
-    pub owner_email: Option<String>,
+    pub owner_email: Option<Text>,
     /// Cost centre.
-    pub cost_center: Option<String>,
+    pub cost_center: Option<Text>,
 }
 
 /// All nodes, ancestors included, with their owners.
@@ -62,7 +62,7 @@ pub fn parse_hierarchy(file: &str, bytes: &[u8]) -> Result<Hierarchy, Problems> 
         for ancestor in node.lineage() {
             nodes.entry(ancestor).or_default();
         }
-        let text = |column| row.get(column).map(str::to_owned);
+        let text = |column| row.get(column).map(Text::new);
         nodes.insert(node, Owner { owner_email: text("owner_email"), cost_center: text("cost_center") });
     }
     csv.or(problems, Hierarchy(nodes))
@@ -80,7 +80,7 @@ mod tests {
             hierarchy.nodes().map(|(node, owner)| (node.to_string(), owner.owner_email.clone())).collect();
         let expected =
             [("Retail", Some("b@example.com")), ("Retail/Online", None), ("Retail/Online/Shop", Some("a@example.com"))];
-        assert_eq!(found, expected.map(|(node, owner)| (node.to_owned(), owner.map(str::to_owned))));
+        assert_eq!(found, expected.map(|(node, owner)| (node.to_owned(), owner.map(Text::new))));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What one scan of the export leaves per billing period.
 
 use chrono::NaiveDate;
-use credit_ledger::Money;
+use credit_ledger::{Money, Text};
 
 table! {
     /// The lines of one billing period, summed by day, payer, account, service, currency and cost rule.
@@ -10,15 +10,15 @@ table! {
         /// UTC date of the lines' start
         usage_date: NaiveDate,
         /// Payer account
-        payer_account_id: String,
+        payer_account_id: Text,
         /// Usage account; the payer where the export leaves it blank
-        account_id: String,
+        account_id: Text,
         /// `line_item_product_code`, in FOCUS `x_ServiceCode` or else `ServiceName`
-        service: Option<String>,
+        service: Option<Text>,
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// The rule that took the lines; null: none did
-        rule_id: Option<String>,
+        rule_id: Option<Text>,
         /// Everything but tax, refunds and credits, in the configured cost column
         charges: Money,
         /// `Tax` lines, unblended
@@ -39,29 +39,29 @@ table! {
     Generation "credit_lines" by ["billing_period", "credit_key", "usage_date", "payer_account_id", "account_id", "service", "currency", "description"] partitioned;
     pub struct CreditLine {
         /// The credit
-        credit_key: String,
+        credit_key: Text,
         /// UTC date of the lines' start
         usage_date: NaiveDate,
         /// Payer account
-        payer_account_id: String,
+        payer_account_id: Text,
         /// Account the lines are on: the recipient
-        account_id: String,
+        account_id: Text,
         /// Service whose charge was offset
-        service: Option<String>,
+        service: Option<Text>,
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// Untouched; null where blank
-        description: Option<String>,
+        description: Option<Text>,
         /// The credit's name
-        promotion_code: String,
+        promotion_code: Text,
         /// The credit's account: the stated owner, else the account of the line
-        credit_account_id: String,
+        credit_account_id: Text,
         /// Account after `credit from account:`
-        owner_account_id: Option<String>,
+        owner_account_id: Option<Text>,
         /// Digits after `credit id:`
-        credit_id: Option<String>,
+        credit_id: Option<Text>,
         /// Class by the configured patterns
-        credit_class: String,
+        credit_class: Text,
         /// Unblended, negative where AWS gave, positive where it took back
         amount: Money,
     }

@@ -1,36 +1,36 @@
 //! What the jobs of one run hand each other.
 
 use chrono::{NaiveDate, NaiveDateTime};
-use credit_ledger::{BillingPeriod, Money};
+use credit_ledger::{BillingPeriod, Money, Text};
 
 table! {
     /// The credit register as of the run.
     Handoff "credit_register" by ["credit_key"];
     pub struct RegisteredCredit {
         /// The credit
-        credit_key: String,
+        credit_key: Text,
         /// Its name
-        promotion_code: String,
+        promotion_code: Text,
         /// Its account
-        account_id: String,
+        account_id: Text,
         /// Stated owner
-        owner_account_id: Option<String>,
+        owner_account_id: Option<Text>,
         /// Stated id
-        credit_id: Option<String>,
+        credit_id: Option<Text>,
         /// Payer of its earliest line
-        payer_account_id: String,
+        payer_account_id: Text,
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// Description of its earliest line
-        description: Option<String>,
+        description: Option<Text>,
         /// Class
-        credit_class: String,
+        credit_class: Text,
         /// Earliest usage date among its lines
         first_cur_date: NaiveDate,
         /// Inferred or set by hand
         issue_date: NaiveDate,
         /// `cur_inferred` or `manual`
-        issue_date_source: String,
+        issue_date_source: Text,
         /// Latest usage date among its lines; null where all have gone
         last_cur_date: Option<NaiveDate>,
         /// Taken off the invoice to date
@@ -45,7 +45,7 @@ table! {
         /// Period of the bill
         billing_period: BillingPeriod,
         /// The credit
-        credit_key: String,
+        credit_key: Text,
         /// Taken off the invoice in the period
         aws_applied: Money,
     }
@@ -58,7 +58,7 @@ table! {
         /// Period of the bill
         billing_period: BillingPeriod,
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// Sum of the unblended cost of every line
         export_total: Money,
         /// Lines
@@ -71,17 +71,17 @@ table! {
     Handoff "allocated_credits" by ["credit_key"];
     pub struct AllocatedCredit {
         /// The credit
-        credit_key: String,
+        credit_key: Text,
         /// Why it waits: `never_allocated`, `revoked`, `allocation_invalid`; null where it is allocated
-        waiting: Option<String>,
+        waiting: Option<Text>,
         /// Sum of its lots
         allocated_amount: Option<Money>,
         /// Last day; null: open-ended
         end_date: Option<NaiveDate>,
         /// As recorded
-        reference: Option<String>,
+        reference: Option<Text>,
         /// Who
-        recorded_by: Option<String>,
+        recorded_by: Option<Text>,
         /// When
         recorded_at: Option<NaiveDateTime>,
     }
@@ -92,23 +92,23 @@ table! {
     Handoff "lots" by ["credit_key", "lot"];
     pub struct LotRow {
         /// The credit
-        credit_key: String,
+        credit_key: Text,
         /// From 1
         lot: i32,
         /// The credit's name
-        promotion_code: String,
+        promotion_code: Text,
         /// The credit's account
-        account_id: String,
+        account_id: Text,
         /// Node, level 1
-        business_unit: Option<String>,
+        business_unit: Option<Text>,
         /// Node, level 2
-        department: Option<String>,
+        department: Option<Text>,
         /// Node, level 3
-        portfolio: Option<String>,
+        portfolio: Option<Text>,
         /// Node, level 4
-        product: Option<String>,
+        product: Option<Text>,
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// Above zero
         amount: Money,
         /// Of the credit
@@ -127,21 +127,21 @@ table! {
         /// UTC day
         usage_date: NaiveDate,
         /// Payer account
-        payer_account_id: String,
+        payer_account_id: Text,
         /// Usage account
-        account_id: String,
+        account_id: Text,
         /// Service
-        service: Option<String>,
+        service: Option<Text>,
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// Node, level 1
-        business_unit: Option<String>,
+        business_unit: Option<Text>,
         /// Node, level 2
-        department: Option<String>,
+        department: Option<Text>,
         /// Node, level 3
-        portfolio: Option<String>,
+        portfolio: Option<Text>,
         /// Node, level 4
-        product: Option<String>,
+        product: Option<Text>,
         /// As in cost_lines
         charges: Money,
         /// As in cost_lines
@@ -162,15 +162,15 @@ table! {
     Handoff "node_costs" by ["billing_period", "currency", "business_unit", "department", "portfolio", "product"] partitioned;
     pub struct NodeCost {
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// Node, level 1
-        business_unit: Option<String>,
+        business_unit: Option<Text>,
         /// Node, level 2
-        department: Option<String>,
+        department: Option<Text>,
         /// Node, level 3
-        portfolio: Option<String>,
+        portfolio: Option<Text>,
         /// Node, level 4
-        product: Option<String>,
+        product: Option<Text>,
         /// As in net_cost
         gross_cost: Money,
         /// As in net_cost

@@ -1,42 +1,42 @@
 //! The Iceberg logs.
 
 use chrono::{NaiveDate, NaiveDateTime};
-use credit_ledger::{BillingPeriod, Money};
+use credit_ledger::{BillingPeriod, Money, Text};
 
 table! {
     /// The journal of the credit register: one row where a credit is new or changed.
     Log "credits_log" by ["credit_key", "revision"];
     pub struct CreditLogRow {
         /// `id:<credit id>`, or `code:<promotion code>@<account>` where the export states no id
-        credit_key: String,
+        credit_key: Text,
         /// From 1, one more with each change
         revision: i32,
         /// The credit's name: its description without suffixes
-        promotion_code: String,
+        promotion_code: Text,
         /// The owner account where stated, else the account of its earliest line
-        account_id: String,
+        account_id: Text,
         /// Account after `credit from account:`
-        owner_account_id: Option<String>,
+        owner_account_id: Option<Text>,
         /// Digits after `credit id:`
-        credit_id: Option<String>,
+        credit_id: Option<Text>,
         /// Payer of its earliest line
-        payer_account_id: String,
+        payer_account_id: Text,
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// Description of its earliest line, untouched
-        description: Option<String>,
+        description: Option<Text>,
         /// `promotion`, `goodwill`, `contractual`, or as configured
-        credit_class: String,
+        credit_class: Text,
         /// Earliest usage date among its lines
         first_cur_date: NaiveDate,
         /// `first_cur_date` minus one day, or as set by hand
         issue_date: NaiveDate,
         /// `cur_inferred` or `manual`
-        issue_date_source: String,
+        issue_date_source: Text,
         /// Start of the run that found it so, UTC
         detected_at: NaiveDateTime,
         /// That run
-        run_id: String,
+        run_id: Text,
     }
 }
 
@@ -46,35 +46,35 @@ table! {
     Log "allocations_log" by ["allocation_id", "lot"];
     pub struct AllocationLogRow {
         /// The revision
-        allocation_id: String,
+        allocation_id: Text,
         /// From 1 as recorded
         lot: i32,
         /// The credit
-        credit_key: String,
+        credit_key: Text,
         /// `allocate` (also replaces) or `revoke`
-        action: String,
+        action: Text,
         /// Node, level 1
-        business_unit: Option<String>,
+        business_unit: Option<Text>,
         /// Node, level 2
-        department: Option<String>,
+        department: Option<Text>,
         /// Node, level 3
-        portfolio: Option<String>,
+        portfolio: Option<Text>,
         /// Node, level 4
-        product: Option<String>,
+        product: Option<Text>,
         /// Amount of the lot, above zero; null on `revoke`
         amount: Option<Money>,
         /// ISO 4217 code, the credit's
-        currency: Option<String>,
+        currency: Option<Text>,
         /// Last day on which the credit may be used; null: open-ended
         end_date: Option<NaiveDate>,
         /// Contract, ticket or programme, as recorded
-        reference: Option<String>,
+        reference: Option<Text>,
         /// Who recorded it
-        recorded_by: Option<String>,
+        recorded_by: Option<Text>,
         /// When, UTC; the newest revision of a credit counts
         recorded_at: NaiveDateTime,
         /// Free text
-        note: Option<String>,
+        note: Option<Text>,
     }
 }
 
@@ -83,19 +83,19 @@ table! {
     Log "runs_log" by ["run_id", "billing_period"];
     pub struct RunLogRow {
         /// The run
-        run_id: String,
+        run_id: Text,
         /// `YYYY-MM`
         billing_period: BillingPeriod,
         /// The run's as-of date
         as_of: NaiveDate,
         /// Digest of the export files and settings the period was read with
-        source_fingerprint: String,
+        source_fingerprint: Text,
         /// Lines of the export in the period
         rows_read: i64,
         /// FIFO policy
-        policy: String,
+        policy: Text,
         /// `published`
-        outcome: String,
+        outcome: Text,
         /// UTC
         started_at: NaiveDateTime,
         /// UTC

@@ -1,7 +1,7 @@
 //! Published: costs.
 
 use chrono::NaiveDate;
-use credit_ledger::Money;
+use credit_ledger::{Money, Text};
 
 table! {
     /// Both books per cell: what AWS invoiced and what the node pays net of its credits. A row for every cell with a
@@ -11,21 +11,21 @@ table! {
         /// UTC day of the usage
         usage_date: NaiveDate,
         /// Payer account
-        payer_account_id: String,
+        payer_account_id: Text,
         /// Usage account
-        account_id: String,
+        account_id: Text,
         /// Service code
-        service: Option<String>,
+        service: Option<Text>,
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// Node, level 1
-        business_unit: Option<String>,
+        business_unit: Option<Text>,
         /// Node, level 2
-        department: Option<String>,
+        department: Option<Text>,
         /// Node, level 3
-        portfolio: Option<String>,
+        portfolio: Option<Text>,
         /// Node, level 4
-        product: Option<String>,
+        product: Option<Text>,
         /// Everything but tax, refunds and credits, in the configured cost column
         charges: Money,
         /// Tax
@@ -56,15 +56,15 @@ table! {
         /// 1 business unit to 4 product; 0: everything
         level: i32,
         /// Node, level 1
-        business_unit: Option<String>,
+        business_unit: Option<Text>,
         /// Node, level 2
-        department: Option<String>,
+        department: Option<Text>,
         /// Node, level 3
-        portfolio: Option<String>,
+        portfolio: Option<Text>,
         /// Node, level 4
-        product: Option<String>,
+        product: Option<Text>,
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// Charges and tax
         gross_cost: Money,
         /// Negative
@@ -91,7 +91,7 @@ table! {
     Published "reconciliation" by ["billing_period", "currency"] partitioned;
     pub struct Reconciliation {
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// Sum of the unblended cost of every line, straight from the export
         export_total: Money,
         /// Sum over net_cost
@@ -114,19 +114,19 @@ table! {
     Published "hierarchy" by ["business_unit", "department", "portfolio", "product"];
     pub struct HierarchyRow {
         /// Node, level 1
-        business_unit: Option<String>,
+        business_unit: Option<Text>,
         /// Node, level 2
-        department: Option<String>,
+        department: Option<Text>,
         /// Node, level 3
-        portfolio: Option<String>,
+        portfolio: Option<Text>,
         /// Node, level 4
-        product: Option<String>,
+        product: Option<Text>,
         /// 1 business unit to 4 product
         level: i32,
         /// Whom to ask
-        owner_email: Option<String>,
+        owner_email: Option<Text>,
         /// Cost centre
-        cost_center: Option<String>,
+        cost_center: Option<Text>,
     }
 }
 node_columns!(NetCost);

@@ -1,48 +1,48 @@
 //! Published: credits.
 
 use chrono::{NaiveDate, NaiveDateTime};
-use credit_ledger::Money;
+use credit_ledger::{Money, Text};
 
 table! {
     /// What each lot took of each cell.
     Published "credit_consumption" by ["billing_period", "credit_key", "lot", "usage_date", "payer_account_id", "account_id", "service", "currency", "business_unit", "department", "portfolio", "product"] partitioned;
     pub struct CreditConsumption {
         /// The credit
-        credit_key: String,
+        credit_key: Text,
         /// The lot
         lot: i32,
         /// Node of the lot, level 1
-        credit_business_unit: Option<String>,
+        credit_business_unit: Option<Text>,
         /// Node of the lot, level 2
-        credit_department: Option<String>,
+        credit_department: Option<Text>,
         /// Node of the lot, level 3
-        credit_portfolio: Option<String>,
+        credit_portfolio: Option<Text>,
         /// Node of the lot, level 4
-        credit_product: Option<String>,
+        credit_product: Option<Text>,
         /// UTC day of the usage
         usage_date: NaiveDate,
         /// Payer account
-        payer_account_id: String,
+        payer_account_id: Text,
         /// Usage account
-        account_id: String,
+        account_id: Text,
         /// Service code
-        service: Option<String>,
+        service: Option<Text>,
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// Node of the spend, level 1
-        business_unit: Option<String>,
+        business_unit: Option<Text>,
         /// Node of the spend, level 2
-        department: Option<String>,
+        department: Option<Text>,
         /// Node of the spend, level 3
-        portfolio: Option<String>,
+        portfolio: Option<Text>,
         /// Node of the spend, level 4
-        product: Option<String>,
+        product: Option<Text>,
         /// Above zero
         used: Money,
         /// From 1: position, in FIFO order, among the lots that drew in this period
         fifo_rank: i32,
         /// FIFO policy
-        policy: String,
+        policy: Text,
     }
 }
 
@@ -52,23 +52,23 @@ table! {
     Published "credit_balances" by ["billing_period", "credit_key", "lot"] partitioned;
     pub struct CreditBalance {
         /// The credit
-        credit_key: String,
+        credit_key: Text,
         /// The lot
         lot: i32,
         /// The credit's name
-        promotion_code: String,
+        promotion_code: Text,
         /// The credit's account
-        account_id: String,
+        account_id: Text,
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// Node, level 1
-        business_unit: Option<String>,
+        business_unit: Option<Text>,
         /// Node, level 2
-        department: Option<String>,
+        department: Option<Text>,
         /// Node, level 3
-        portfolio: Option<String>,
+        portfolio: Option<Text>,
         /// Node, level 4
-        product: Option<String>,
+        product: Option<Text>,
         /// Issue date of the credit
         issue_date: NaiveDate,
         /// Last day; null: open-ended
@@ -93,33 +93,33 @@ table! {
     Published "credits" by ["credit_key"];
     pub struct Credit {
         /// `id:<credit id>`, or `code:<promotion code>@<account>`
-        credit_key: String,
+        credit_key: Text,
         /// The credit's name
-        promotion_code: String,
+        promotion_code: Text,
         /// The owner account where stated, else the account of its earliest line
-        account_id: String,
+        account_id: Text,
         /// Stated owner
-        owner_account_id: Option<String>,
+        owner_account_id: Option<Text>,
         /// Stated id
-        credit_id: Option<String>,
+        credit_id: Option<Text>,
         /// Payer of its earliest line
-        payer_account_id: String,
+        payer_account_id: Text,
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// Description of its earliest line
-        description: Option<String>,
+        description: Option<Text>,
         /// Class by the configured patterns
-        credit_class: String,
+        credit_class: Text,
         /// Earliest usage date among its lines
         first_cur_date: NaiveDate,
         /// The day before, or as set by hand
         issue_date: NaiveDate,
         /// `cur_inferred` or `manual`
-        issue_date_source: String,
+        issue_date_source: Text,
         /// Month of the issue date, `YYYY-MM`
-        issue_period: String,
+        issue_period: Text,
         /// `unallocated`, `active`, `expiring_soon`, `exhausted` or `expired`
-        status: String,
+        status: Text,
         /// Sum of its lots; null where unallocated
         allocated_amount: Option<Money>,
         /// Drawn to date
@@ -131,9 +131,9 @@ table! {
         /// Last day; null: open-ended or unallocated
         end_date: Option<NaiveDate>,
         /// As recorded
-        reference: Option<String>,
+        reference: Option<Text>,
         /// Who recorded the allocation
-        recorded_by: Option<String>,
+        recorded_by: Option<Text>,
         /// When, UTC
         recorded_at: Option<NaiveDateTime>,
         /// Taken off the invoice to date
@@ -150,27 +150,27 @@ table! {
     Published "credit_queue" by ["credit_key"];
     pub struct CreditQueue {
         /// The credit
-        credit_key: String,
+        credit_key: Text,
         /// Its name
-        promotion_code: String,
+        promotion_code: Text,
         /// Its account
-        account_id: String,
+        account_id: Text,
         /// Class by the configured patterns
-        credit_class: String,
+        credit_class: Text,
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// Earliest usage date among its lines
         first_cur_date: NaiveDate,
         /// The day before, or as set by hand
         issue_date: NaiveDate,
         /// Month of the issue date, `YYYY-MM`
-        issue_period: String,
+        issue_period: Text,
         /// Taken off the invoice to date
         aws_applied: Money,
         /// As-of date minus `first_cur_date`
         days_waiting: i32,
         /// `never_allocated`, `revoked` or `allocation_invalid`
-        reason: String,
+        reason: Text,
     }
 }
 
@@ -179,11 +179,11 @@ table! {
     Published "credit_impact" by ["billing_period", "credit_key"] partitioned;
     pub struct CreditImpact {
         /// The credit
-        credit_key: String,
+        credit_key: Text,
         /// ISO 4217 code
-        currency: String,
+        currency: Text,
         /// Month of the issue date, `YYYY-MM`
-        issue_period: String,
+        issue_period: Text,
         /// AWS book: taken off the invoice in the period
         aws_applied: Money,
         /// Internal book: drawn in the period
@@ -196,16 +196,16 @@ table! {
     Published "allocation_issues" by ["allocation_id", "lot"];
     pub struct AllocationIssue {
         /// The revision
-        allocation_id: String,
+        allocation_id: Text,
         /// The lot
         lot: i32,
         /// The credit it names
-        credit_key: String,
+        credit_key: Text,
         /// Who recorded it
-        recorded_by: Option<String>,
+        recorded_by: Option<Text>,
         /// When, UTC
         recorded_at: NaiveDateTime,
         /// What is wrong
-        problem: String,
+        problem: Text,
     }
 }

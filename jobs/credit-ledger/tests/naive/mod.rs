@@ -27,13 +27,13 @@ impl Lot {
             name: format!("{} {}", lot.credit_key, lot.lot),
             left: lot.amount.units(),
             place: format!("{}/", lot.node),
-            currency: lot.currency.clone(),
+            currency: lot.currency.to_string(),
             issued: lot.issue_date,
             first_line: lot.first_cur_date,
             end: lot.end_date,
-            code: lot.promotion_code.clone(),
-            account: lot.account_id.clone(),
-            key: lot.credit_key.clone(),
+            code: lot.promotion_code.to_string(),
+            account: lot.account_id.to_string(),
+            key: lot.credit_key.to_string(),
             number: lot.lot,
         }
     }
@@ -65,12 +65,12 @@ impl Spend {
         let place = format!("{}/", key.node);
         let tie = (
             key.usage_date,
-            key.payer_account_id.clone(),
-            key.account_id.clone(),
-            key.service.clone(),
+            key.payer_account_id.to_string(),
+            key.account_id.to_string(),
+            key.service.as_ref().map(ToString::to_string),
             place.replace('/', "\u{0}"),
         );
-        Self { undrawn: cell.eligible.units(), place, currency: cell.currency.clone(), counts_as, tie }
+        Self { undrawn: cell.eligible.units(), place, currency: cell.currency.to_string(), counts_as, tie }
     }
 }
 

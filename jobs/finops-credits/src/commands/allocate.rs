@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use credit_ledger::Money;
+use credit_ledger::{Money, Text};
 use dialoguer::{Input, Select};
 use join_allocations::entry::{Recording, find, revisions};
 use schemas::reference::{Action, AllocationRow, CreditName, Problem};
@@ -42,9 +42,9 @@ pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), F
         amount: Some(amount),
         currency: Some(credit.currency.clone()),
         end_date: arguments.end_date,
-        reference: arguments.reference.clone(),
+        reference: arguments.reference.as_ref().map(Text::from),
         node: arguments.to.clone(),
-        note: arguments.note.clone(),
+        note: arguments.note.as_ref().map(Text::from),
         ..revision_row("allocate", name, Action::Allocate)
     };
     record(app, &standing, row, &arguments.record).await?;
@@ -70,7 +70,8 @@ pub(crate) async fn revoke(app: &App, arguments: Revoke) -> Result<(), Failure> 
         let message = format!("revoke: credit {} is not allocated ({reason})", credit.credit_key);
         return Err(Failure::new(Kind::BadInput, message));
     }
-    let row = AllocationRow { note: arguments.note.clone(), ..revision_row("revoke", name, Action::Revoke) };
+    let row =
+        AllocationRow { note: arguments.note.as_ref().map(Text::from), ..revision_row("revoke", name, Action::Revoke) };
     record(app, &standing, row, &arguments.record).await?;
     write_stdout(&format!(
         "Revoked the allocation of {}. It waits in the queue from the next run.\n",
@@ -80,9 +81,9 @@ pub(crate) async fn revoke(app: &App, arguments: Revoke) -> Result<(), Failure> 
 
 fn credit_name(credit: &CreditArgs) -> Result<CreditName, Failure> {
     match (&credit.key, &credit.code, &credit.account) {
-        (Some(key), _, _) => Ok(CreditName::Key(key.clone())),
+        (Some(key), _, _) => Ok(CreditName::Key(key.into())),
         (None, Some(code), Some(account)) => {
-            Ok(CreditName::Code { promotion_code: code.clone(), account_id: account.clone() })
+            Ok(CreditName::Code { promotion_code: code.into(), account_id: account.into() })
         }
         _ => Err(Failure::new(Kind::Usage, "name the credit: --key, or --code and --account")),
     }
@@ -126,7 +127,7 @@ pub(crate) fn recording(app: &App, stamp: &RecordArgs) -> Recording {
     #[expect(clippy::disallowed_methods, reason = "the login name says who recorded it")]
     let login = || ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     Recording {
-        recorded_by: stamp.by.clone().or_else(login),
+        recorded_by: stamp.by.clone().or_else(login).map(Text::from),
         recorded_at: stamp.recorded_at.unwrap_or(app.now),
         now: app.latest_instant(),
     }
@@ -151,7 +152,7 @@ fn ask(app: &App, standing: &Standing, arguments: &mut Allocate) -> Result<(), F
             })
             .collect();
         let chosen = Select::new().with_prompt("Credit").items(&choices).default(0).interact().map_err(no_answer)?;
-        arguments.credit.key = waiting.get(chosen).map(|row| row.credit_key.clone());
+        arguments.credit.key = waiting.get(chosen).map(|row| row.credit_key.to_string());
     }
     if arguments.amount.is_none() {
         let amount: Money = Input::new().with_prompt("Amount").interact_text().map_err(no_answer)?;

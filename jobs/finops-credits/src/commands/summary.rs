@@ -7,7 +7,7 @@ use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use bytesize::ByteSize;
-use credit_ledger::{BillingPeriod, Money};
+use credit_ledger::{BillingPeriod, Money, Text};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 use hashbrown::HashSet;
@@ -66,8 +66,8 @@ pub(crate) struct CreditsPart {
 /// A credit and the amount that matters: applied by AWS so far (new, waiting), left (expiring soon), lost (expired).
 #[derive(Debug, Serialize)]
 pub(super) struct CreditAmount {
-    pub(super) credit_key: String,
-    pub(super) currency: String,
+    pub(super) credit_key: Text,
+    pub(super) currency: Text,
     pub(super) amount: Money,
     pub(super) end_date: Option<chrono::NaiveDate>,
 }
@@ -84,7 +84,7 @@ pub(super) struct TieOut {
 }
 
 /// Keys of the credits of the published run.
-pub(crate) async fn published_keys(lake: &Lake, context: &SessionContext) -> Result<HashSet<String>, Failure> {
+pub(crate) async fn published_keys(lake: &Lake, context: &SessionContext) -> Result<HashSet<Text>, Failure> {
     if lake.published().await?.is_none() {
         return Ok(HashSet::new());
     }
@@ -92,7 +92,7 @@ pub(crate) async fn published_keys(lake: &Lake, context: &SessionContext) -> Res
     let mut known = HashSet::new();
     for batch in keys.collect().await? {
         let keys = cast(batch.column(0), &DataType::Utf8).map_err(DataFusionError::from)?;
-        known.extend(keys.as_string::<i32>().iter().flatten().map(str::to_owned));
+        known.extend(keys.as_string::<i32>().iter().flatten().map(Text::new));
     }
     Ok(known)
 }
@@ -268,7 +268,7 @@ impl ExportPart {
 
 impl CreditsPart {
     /// What there is to say of credits; all but those of `known` are new.
-    pub(crate) fn of(credits: &[Credit], queue: &[CreditQueue], known: &HashSet<String>) -> Self {
+    pub(crate) fn of(credits: &[Credit], queue: &[CreditQueue], known: &HashSet<Text>) -> Self {
         let waiting: HashSet<&str> = queue.iter().map(|row| row.credit_key.as_str()).collect();
         let amounts = |keep: &dyn Fn(&Credit) -> bool, amount: fn(&Credit) -> Option<Money>| {
             let kept = credits.iter().filter(|credit| keep(credit));

@@ -443,7 +443,7 @@ fn export_totals(generations: &BTreeMap<&BillingPeriod, &Generation>) -> Vec<Exp
     let rows = generations.iter().flat_map(|(period, generation)| {
         generation.totals.iter().map(|total| ExportTotal {
             billing_period: **period,
-            currency: total.currency.clone(),
+            currency: total.currency.as_str().into(),
             export_total: total.export_total,
             rows_read: i64::try_from(total.lines).unwrap_or(i64::MAX),
         })

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use credit_ledger::{BillingPeriod, Money};
+use credit_ledger::{BillingPeriod, Money, Text};
 use datafusion::physical_plan::EmptyRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use lake::{Lake, LakeLock, MadeFrom, ReferenceFiles, StagedPeriod, StagedRun};
@@ -128,7 +128,7 @@ struct Stage {
     standings: Arc<Standings>,
     export: Vec<ExportTotal>,
     /// What AWS applied of credits that wait, by period and currency.
-    waiting: BTreeMap<BillingPeriod, BTreeMap<String, Money>>,
+    waiting: BTreeMap<BillingPeriod, BTreeMap<Text, Money>>,
     made_from: MadeFrom,
     /// Months whose draws and balances are not as they are published.
     applied: BTreeSet<BillingPeriod>,
@@ -161,7 +161,7 @@ impl Stage {
             register: detected.register.clone(),
             run: joined.run,
         };
-        let owned = |(currency, amount): (&str, Money)| (currency.to_owned(), amount);
+        let owned = |(currency, amount): (&str, Money)| (currency.into(), amount);
         let waiting = applied_credits
             .into_iter()
             .map(|(period, credits)| (period, credits.waiting.into_iter().map(owned).collect()))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use chrono::NaiveTime;
-use credit_ledger::BillingPeriod;
+use credit_ledger::{BillingPeriod, Text};
 use datafusion::physical_plan::common::spawn_buffered;
 use detect_credits::history::CreditHistory;
 use detect_credits::register::{Register, journal, register};
@@ -155,7 +155,7 @@ impl Known {
         let opened = generations.into_iter().map(|(period, fingerprint)| {
             let lake = Arc::clone(&app.lake);
             apart(async move {
-                let lines = lake.generation_stream::<CreditLine>(period, &fingerprint).await?;
+                let lines = lake.coded_generation_stream::<CreditLine>(period, &fingerprint).await?;
                 Ok::<_, Failure>((period, fingerprint, spawn_buffered(lines, 1)))
             })
         });
@@ -209,7 +209,7 @@ pub(crate) async fn credit_history(
 /// when they were recorded count as recorded at the start of the as-of date: the same on every lake. Says how many.
 async fn take_over(app: &App, reference: &ReferenceFiles, register: &Register) -> Result<usize, Failure> {
     let recording = Recording {
-        recorded_by: Some("allocations.csv".to_owned()),
+        recorded_by: Some(Text::new_static("allocations.csv")),
         recorded_at: app.as_of.and_time(NaiveTime::MIN),
         now: app.latest_instant(),
     };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use credit_ledger::BillingPeriod;
+use credit_ledger::{BillingPeriod, Text};
 use datafusion::prelude::SessionContext;
 use hashbrown::HashMap;
 use lake::Lake;
@@ -69,7 +69,7 @@ impl Standings {
         run_id: &str,
         near: AsOf,
     ) -> Result<CreditsPart, Failure> {
-        let mut positions: HashMap<String, ToDate> = HashMap::new();
+        let mut positions: HashMap<Text, ToDate> = HashMap::new();
         for month in self.balances.values() {
             standing::add_month(&mut positions, month)?;
         }
