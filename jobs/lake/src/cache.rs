@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 use credit_ledger::BillingPeriod;
 use object_store::path::Path;
-use schemas::tables::{ALL, AppliedByAws, Cell, RegisteredCredit};
-use schemas::{Place, TableRow};
+use schemas::tables::{ALL, AllocationLogRow, AppliedByAws, Cell, CreditLogRow, RegisteredCredit};
+use schemas::{Place, Table, TableRow};
 use serde::{Deserialize, Serialize};
 
 use crate::publishing::run_folder;
 use crate::work::{self, partition};
-use crate::{Lake, LakeError};
+use crate::{Lake, LakeError, LogSnapshot};
 
 /// Digests of all that the tables of each period are made from: equal digests, equal bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,7 @@ struct Published {
 
 const CELLS: &str = "cache/cells";
 const REGISTERS: &str = "cache/register";
+const LOGS: &str = "cache/logs";
 
 fn published() -> Path {
     Path::from("cache/published.json")
@@ -56,7 +57,51 @@ fn register<R: TableRow>(digest: &str) -> Path {
     Path::from(REGISTERS).join(digest).join(R::TABLE.name)
 }
 
+/// All rows of a log in one state, as one file: each append to the log itself leaves two more.
+fn log(table: &Table, snapshot: i64) -> Path {
+    Path::from(LOGS).join(table.name).join(snapshot.to_string())
+}
+
 impl Lake {
+    /// All rows of a log at its newest state, in no particular order.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the catalogue or storage; [`LakeError::Rows`] for rows another client wrote that do not fit.
+    pub async fn log_rows<R: TableRow>(&self) -> Result<Vec<R>, LakeError> {
+        let newest = self.logs().snapshot::<R>().await?;
+        match self.kept_log(newest).await? {
+            Some(rows) => Ok(rows),
+            None => self.logs().read().await,
+        }
+    }
+
+    /// The rows of a log in this state, if they are kept.
+    pub(crate) async fn kept_log<R: TableRow>(&self, state: LogSnapshot) -> Result<Option<Vec<R>>, LakeError> {
+        match state.id {
+            Some(id) => self.store.read_kept_rows(&log(&R::TABLE, id)).await,
+            None => Ok(Some(Vec::new())),
+        }
+    }
+
+    /// Keeps the rows that a log has in this state, and no others of it.
+    pub(crate) async fn keep_log<R: TableRow>(&self, state: LogSnapshot, rows: &[R]) -> Result<(), LakeError> {
+        let Some(id) = state.id else { return Ok(()) };
+        let kept = Table { place: Place::Handoff, ..R::TABLE };
+        self.store.write_rows_as(&log(&R::TABLE, id), &kept, rows).await?;
+        let is_newest = |name: &str| name == id.to_string();
+        self.store.remove_all_but(&Path::from(LOGS).join(R::TABLE.name), is_newest).await
+    }
+
+    /// Keeps a log as it is now, where it is not kept yet.
+    async fn keep_newest_log<R: TableRow + Sync>(&self) -> Result<(), LakeError> {
+        let Some(id) = self.logs().snapshot::<R>().await?.id else { return Ok(()) };
+        if self.store.has_files(&log(&R::TABLE, id)).await? {
+            return Ok(());
+        }
+        let (state, rows) = self.logs().read_newest::<R>().await?;
+        self.keep_log(state, &rows).await
+    }
+
     /// What the published run was made from; nothing where that is not known.
     ///
     /// # Errors
@@ -160,7 +205,9 @@ impl Lake {
             let of_period = Path::from(CELLS).join(period.to_string());
             self.store.remove_all_but(&of_period, |name| name == digest).await?;
         }
-        self.store.remove_all_but(&Path::from(REGISTERS), |name| name == made_from.register).await
+        self.store.remove_all_but(&Path::from(REGISTERS), |name| name == made_from.register).await?;
+        self.keep_newest_log::<CreditLogRow>().await?;
+        self.keep_newest_log::<AllocationLogRow>().await
     }
 }
 

@@ -3,13 +3,15 @@
 //! Any Iceberg client that knows the catalogue can read them and append: `PyIceberg` opens `catalog.db` as SQL
 //! catalogue `finops_credits`. Iceberg 0.10 commits appends only, which is all that a log needs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
+use backon::{ExponentialBuilder, Retryable};
 use futures::TryStreamExt;
 use iceberg::arrow::{arrow_schema_to_schema_auto_assign_ids, schema_to_arrow_schema};
-use iceberg::spec::DataFileFormat;
+use iceberg::spec::{DataFile, DataFileFormat, TableProperties};
 use iceberg::table::Table as IcebergTable;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use iceberg::writer::base_writer::data_file_writer::DataFileWriterBuilder;
@@ -17,7 +19,7 @@ use iceberg::writer::file_writer::ParquetWriterBuilder;
 use iceberg::writer::file_writer::location_generator::{DefaultFileNameGenerator, DefaultLocationGenerator};
 use iceberg::writer::file_writer::rolling_writer::RollingFileWriterBuilder;
 use iceberg::writer::{IcebergWriter, IcebergWriterBuilder};
-use iceberg::{Catalog, NamespaceIdent, TableCreation, TableIdent};
+use iceberg::{Catalog, NamespaceIdent, Runtime, TableCreation, TableIdent};
 use parquet::file::properties::WriterProperties;
 use schemas::{Table, TableRow, tables};
 use uuid::Uuid;
@@ -47,6 +49,19 @@ impl LogSnapshot {
         if appended { self.id != before.id && self.parent == before.id } else { self.id == before.id }
     }
 }
+
+impl From<&IcebergTable> for LogSnapshot {
+    fn from(log: &IcebergTable) -> Self {
+        let newest = log.metadata().current_snapshot();
+        Self {
+            id: newest.map(|snapshot| snapshot.snapshot_id()),
+            parent: newest.and_then(|snapshot| snapshot.parent_snapshot_id()),
+        }
+    }
+}
+
+/// What a snapshot says of the append that made it.
+const APPEND: &str = "finops-credits.append";
 
 /// Name of the catalogue: a key in its tables, so other clients must use it too.
 pub(crate) const CATALOG: &str = "finops_credits";
@@ -92,7 +107,14 @@ impl Logs {
     /// # Errors
     /// [`LakeError`] from the catalogue or storage; [`LakeError::Rows`] for rows another client wrote that do not fit.
     pub async fn read<R: TableRow>(&self) -> Result<Vec<R>, LakeError> {
-        Ok(schemas::from_batches(&self.batches(&R::TABLE).await?)?)
+        let (_, rows) = self.read_newest().await?;
+        Ok(rows)
+    }
+
+    /// As [`read`](Self::read), with the state that has these rows.
+    pub(crate) async fn read_newest<R: TableRow>(&self) -> Result<(LogSnapshot, Vec<R>), LakeError> {
+        let log = self.catalog.load_table(&self.ident(&R::TABLE)).await?;
+        Ok((LogSnapshot::from(&log), schemas::from_batches(&batches(&log, &R::TABLE).await?)?))
     }
 
     /// All rows of a log as Arrow batches.
@@ -100,9 +122,7 @@ impl Logs {
     /// # Errors
     /// [`LakeError`] from the catalogue or storage.
     pub async fn batches(&self, table: &Table) -> Result<Vec<RecordBatch>, LakeError> {
-        let log = self.catalog.load_table(&self.ident(table)).await?;
-        let scan = log.scan().select(table.column_names()).build()?;
-        Ok(scan.to_arrow().await?.try_collect().await?)
+        batches(&self.catalog.load_table(&self.ident(table)).await?, table).await
     }
 
     /// The newest snapshot of a log.
@@ -110,44 +130,83 @@ impl Logs {
     /// # Errors
     /// [`LakeError`] from the catalogue or storage.
     pub async fn snapshot<R: TableRow>(&self) -> Result<LogSnapshot, LakeError> {
-        let log = self.catalog.load_table(&self.ident(&R::TABLE)).await?;
-        let newest = log.metadata().current_snapshot();
-        Ok(LogSnapshot {
-            id: newest.map(|snapshot| snapshot.snapshot_id()),
-            parent: newest.and_then(|snapshot| snapshot.parent_snapshot_id()),
-        })
+        Ok(LogSnapshot::from(&self.catalog.load_table(&self.ident(&R::TABLE)).await?))
     }
 
-    /// Appends rows in one commit: all of them or none.
+    /// Appends rows in one commit, all of them or none, and once, even where the answer to the commit is lost. Says in
+    /// which state the log is then; of no rows that is none.
     ///
     /// # Errors
     /// [`LakeError`] from the catalogue or storage.
-    pub async fn append<R: TableRow>(&self, rows: &[R]) -> Result<(), LakeError> {
+    pub async fn append<R: TableRow>(&self, rows: &[R]) -> Result<Option<LogSnapshot>, LakeError> {
         if rows.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        let log = self.catalog.load_table(&self.ident(&R::TABLE)).await?;
-        let batch = schemas::to_batch(rows)?;
-        let files = write_data_files(&log, &batch).await?;
-        let transaction = Transaction::new(&log);
-        let written: HashSet<String> = files.iter().map(|file| file.file_path().to_owned()).collect();
-        // That it looks for the new files among the old ones makes the retry of a commit whose answer was lost harmless.
-        let transaction = transaction.fast_append().add_data_files(files).apply(transaction)?;
-        match transaction.commit(self.catalog.as_ref()).await {
-            Ok(_) => Ok(()),
+        let ident = self.ident(&R::TABLE);
+        let files = write_data_files(&self.catalog.load_table(&ident).await?, &schemas::to_batch(rows)?).await?;
+        let append = Append { catalog: self.catalog.as_ref(), ident, files, id: Uuid::now_v7().to_string() };
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(20))
+            .with_max_delay(Duration::from_secs(2));
+        let backoff = backoff.with_jitter().with_max_times(20);
+        let committed = (async || append.commit().await).retry(backoff).when(iceberg::Error::retryable);
+        Ok(Some(LogSnapshot::from(&committed.await?)))
+    }
+}
+
+/// Files on their way into a log.
+struct Append<'a> {
+    catalog: &'a dyn Catalog,
+    ident: TableIdent,
+    files: Vec<DataFile>,
+    /// Stands in the snapshot that the append makes, so that it is known again. Iceberg would look for the files among
+    /// all that the log has: for one that grows every night that takes longer every night.
+    id: String,
+}
+
+impl Append<'_> {
+    /// One try. Gives the log with the files in it.
+    async fn commit(&self) -> iceberg::Result<IcebergTable> {
+        let log = self.catalog.load_table(&self.ident).await?;
+        if self.is_in(&log) {
+            return Ok(log);
+        }
+        let transaction = Transaction::new(&tried_once(&log)?);
+        let said = HashMap::from([(APPEND.to_owned(), self.id.clone())]);
+        let append = transaction.fast_append().with_check_duplicate(false).set_snapshot_properties(said);
+        let mut transaction = append.add_data_files(self.files.clone()).apply(transaction)?;
+        // No row of a log ever goes, so its old states have nothing that the newest has not.
+        if log.metadata().table_properties()?.gc_enabled {
+            transaction = transaction.expire_snapshots().apply(transaction)?;
+        }
+        match transaction.commit(self.catalog).await {
             // The answer to a commit that succeeded may have been lost.
-            Err(_) if self.has_files(&R::TABLE, &written).await.unwrap_or(false) => Ok(()),
-            Err(error) => Err(error.into()),
+            Err(error) if !error.retryable() => match self.catalog.load_table(&self.ident).await {
+                Ok(log) if self.is_in(&log) => Ok(log),
+                _ => Err(error),
+            },
+            committed => committed,
         }
     }
 
-    /// True if all of these data files are in the log now.
-    async fn has_files(&self, table: &Table, files: &HashSet<String>) -> Result<bool, LakeError> {
-        let log = self.catalog.load_table(&self.ident(table)).await?;
-        let tasks: Vec<_> = log.scan().build()?.plan_files().await?.try_collect().await?;
-        let held: HashSet<&str> = tasks.iter().map(|task| task.data_file_path.as_str()).collect();
-        Ok(files.iter().all(|file| held.contains(file.as_str())))
+    fn is_in(&self, log: &IcebergTable) -> bool {
+        log.metadata()
+            .snapshots()
+            .any(|snapshot| snapshot.summary().additional_properties.get(APPEND) == Some(&self.id))
     }
+}
+
+/// The log, for a transaction that does not try again by itself: it would not see that it succeeded before.
+fn tried_once(log: &IcebergTable) -> iceberg::Result<IcebergTable> {
+    let no_retries = (TableProperties::PROPERTY_COMMIT_NUM_RETRIES.to_owned(), "0".to_owned());
+    let metadata = log.metadata().clone().into_builder(None).set_properties(HashMap::from([no_retries]))?.build()?;
+    let log = IcebergTable::builder().identifier(log.identifier().clone()).file_io(log.file_io().clone());
+    log.metadata(metadata.metadata).runtime(Runtime::try_current()?).build()
+}
+
+async fn batches(log: &IcebergTable, table: &Table) -> Result<Vec<RecordBatch>, LakeError> {
+    let scan = log.scan().select(table.column_names()).build()?;
+    Ok(scan.to_arrow().await?.try_collect().await?)
 }
 
 fn creation(table: &Table, root: &str) -> Result<TableCreation, LakeError> {
@@ -163,7 +222,7 @@ fn creation(table: &Table, root: &str) -> Result<TableCreation, LakeError> {
 }
 
 /// The writer matches columns by the field ids of the log's own schema.
-async fn write_data_files(log: &IcebergTable, batch: &RecordBatch) -> Result<Vec<iceberg::spec::DataFile>, LakeError> {
+async fn write_data_files(log: &IcebergTable, batch: &RecordBatch) -> Result<Vec<DataFile>, LakeError> {
     let metadata = log.metadata();
     let schema = Arc::new(schema_to_arrow_schema(metadata.current_schema())?);
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
@@ -187,7 +246,14 @@ async fn write_data_files(log: &IcebergTable, batch: &RecordBatch) -> Result<Vec
 
 #[cfg(test)]
 mod tests {
-    use super::LogSnapshot;
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use iceberg::memory::{MEMORY_CATALOG_WAREHOUSE, MemoryCatalogBuilder};
+    use iceberg::{CatalogBuilder, Error, ErrorKind, Namespace, TableCommit};
+    use schemas::tables::RunLogRow;
+
+    use super::*;
 
     #[test]
     fn only_our_own_append_lies_between_two_states_that_follow() {
@@ -198,5 +264,132 @@ mod tests {
         assert!(!first.follows(first, true), "ours is not there");
         assert!(!first.follows(none, false) && !second.follows(first, false), "somebody else appended");
         assert!(!second.follows(none, true), "somebody else appended too");
+    }
+
+    /// What happens to the next commits, last one first.
+    #[derive(Debug, Clone, Copy)]
+    enum Fate {
+        /// It succeeds, but its answer is lost.
+        Unanswered { retryable: bool },
+        /// Somebody else was faster.
+        Refused,
+    }
+
+    /// A catalogue that is not always heard.
+    #[derive(Debug)]
+    struct BadLine {
+        catalog: iceberg::MemoryCatalog,
+        fates: Mutex<Vec<Fate>>,
+    }
+
+    #[async_trait]
+    impl Catalog for BadLine {
+        async fn update_table(&self, commit: TableCommit) -> iceberg::Result<IcebergTable> {
+            let fate = self.fates.lock().unwrap().pop();
+            let lost = |retryable| Error::new(ErrorKind::Unexpected, "lost").with_retryable(retryable);
+            match fate {
+                Some(Fate::Refused) => Err(lost(true)),
+                Some(Fate::Unanswered { retryable }) => {
+                    self.catalog.update_table(commit).await?;
+                    Err(lost(retryable))
+                }
+                None => self.catalog.update_table(commit).await,
+            }
+        }
+
+        async fn load_table(&self, table: &TableIdent) -> iceberg::Result<IcebergTable> {
+            self.catalog.load_table(table).await
+        }
+
+        async fn create_table(&self, of: &NamespaceIdent, table: TableCreation) -> iceberg::Result<IcebergTable> {
+            self.catalog.create_table(of, table).await
+        }
+
+        async fn create_namespace(
+            &self,
+            name: &NamespaceIdent,
+            properties: HashMap<String, String>,
+        ) -> iceberg::Result<Namespace> {
+            self.catalog.create_namespace(name, properties).await
+        }
+
+        async fn namespace_exists(&self, name: &NamespaceIdent) -> iceberg::Result<bool> {
+            self.catalog.namespace_exists(name).await
+        }
+
+        async fn table_exists(&self, table: &TableIdent) -> iceberg::Result<bool> {
+            self.catalog.table_exists(table).await
+        }
+
+        async fn list_namespaces(&self, _: Option<&NamespaceIdent>) -> iceberg::Result<Vec<NamespaceIdent>> {
+            unreachable!()
+        }
+
+        async fn get_namespace(&self, _: &NamespaceIdent) -> iceberg::Result<Namespace> {
+            unreachable!()
+        }
+
+        async fn update_namespace(&self, _: &NamespaceIdent, _: HashMap<String, String>) -> iceberg::Result<()> {
+            unreachable!()
+        }
+
+        async fn drop_namespace(&self, _: &NamespaceIdent) -> iceberg::Result<()> {
+            unreachable!()
+        }
+
+        async fn list_tables(&self, _: &NamespaceIdent) -> iceberg::Result<Vec<TableIdent>> {
+            unreachable!()
+        }
+
+        async fn drop_table(&self, _: &TableIdent) -> iceberg::Result<()> {
+            unreachable!()
+        }
+
+        async fn purge_table(&self, _: &TableIdent) -> iceberg::Result<()> {
+            unreachable!()
+        }
+
+        async fn rename_table(&self, _: &TableIdent, _: &TableIdent) -> iceberg::Result<()> {
+            unreachable!()
+        }
+
+        async fn register_table(&self, _: &TableIdent, _: String) -> iceberg::Result<IcebergTable> {
+            unreachable!()
+        }
+    }
+
+    fn run(run_id: &str) -> RunLogRow {
+        RunLogRow {
+            run_id: run_id.into(),
+            billing_period: "2026-01".parse().unwrap(),
+            as_of: "2026-01-31".parse().unwrap(),
+            source_fingerprint: "f".into(),
+            rows_read: 1,
+            policy: "p".into(),
+            outcome: "published".into(),
+            started_at: "2026-02-01T00:00:00".parse().unwrap(),
+            finished_at: "2026-02-01T00:00:00".parse().unwrap(),
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_are_appended_once_whatever_becomes_of_the_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let warehouse = folder.path().to_string_lossy().into_owned();
+        let properties = HashMap::from([(MEMORY_CATALOG_WAREHOUSE.to_owned(), warehouse.clone())]);
+        let catalog = MemoryCatalogBuilder::default().load("memory", properties).await.unwrap();
+        let line = Arc::new(BadLine { catalog, fates: Mutex::default() });
+        let logs = Logs::open(Arc::clone(&line) as _, "finops", &warehouse).await.unwrap();
+        let mut before = logs.snapshot::<RunLogRow>().await.unwrap();
+        let (lost, unsure) = (Fate::Unanswered { retryable: true }, Fate::Unanswered { retryable: false });
+        for (number, fates) in [vec![], vec![lost], vec![unsure], vec![unsure, Fate::Refused]].into_iter().enumerate() {
+            *line.fates.lock().unwrap() = fates;
+            let state = logs.append(&[run(&format!("r{number}"))]).await.unwrap().unwrap();
+            assert!(state.follows(before, true), "one append lies between");
+            before = state;
+        }
+        let mut found: Vec<RunLogRow> = logs.read().await.unwrap();
+        found.sort_by(|left, right| left.run_id.cmp(&right.run_id));
+        assert_eq!(found, ["r0", "r1", "r2", "r3"].map(run));
     }
 }

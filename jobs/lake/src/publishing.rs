@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::at;
 use crate::work::{self, partition};
-use crate::{Lake, LakeError, MadeFrom};
+use crate::{Lake, LakeError, LogSnapshot, MadeFrom};
 
 /// Says which run is published. The embedded lake has a symbolic link; a cloud adapter brings its own.
 #[async_trait]
@@ -307,21 +307,24 @@ impl Lake {
     }
 
     async fn is_logged(&self, run_id: &str) -> Result<bool, LakeError> {
-        Ok(self.run_log().await?.iter().any(|row| row.run_id == run_id))
+        let (_, logged) = self.run_log().await?;
+        Ok(logged.iter().any(|row| row.run_id == run_id))
     }
 
-    /// The log of published runs; read again only where it has changed.
-    async fn run_log(&self) -> Result<Arc<Vec<RunLogRow>>, LakeError> {
+    /// The log of published runs and the state that has these rows; read again only where it has changed.
+    async fn run_log(&self) -> Result<(LogSnapshot, Arc<Vec<RunLogRow>>), LakeError> {
         let mut known = self.run_log.lock().await;
         let newest = self.logs().snapshot::<RunLogRow>().await?;
-        match &*known {
-            Some((snapshot, rows)) if *snapshot == newest => Ok(Arc::clone(rows)),
-            _ => {
-                let rows = Arc::new(self.logs().read().await?);
-                *known = Some((newest, Arc::clone(&rows)));
-                Ok(rows)
-            }
+        if let Some((state, rows)) = known.as_ref().filter(|(state, _)| *state == newest) {
+            return Ok((*state, Arc::clone(rows)));
         }
+        let (state, rows) = match self.kept_log(newest).await? {
+            Some(rows) => (newest, rows),
+            None => self.logs().read_newest().await?,
+        };
+        let rows = Arc::new(rows);
+        *known = Some((state, Arc::clone(&rows)));
+        Ok((state, rows))
     }
 
     /// Logs a published run, once. Says what is logged then.
@@ -331,7 +334,8 @@ impl Lake {
         staged: &StagedRun,
         finished_at: NaiveDateTime,
     ) -> Result<Vec<RunLogRow>, LakeError> {
-        let mut logged = self.run_log().await?.to_vec();
+        let (before, logged) = self.run_log().await?;
+        let mut logged = logged.to_vec();
         if logged.iter().any(|row| row.run_id == run_id) {
             return Ok(logged);
         }
@@ -347,8 +351,12 @@ impl Lake {
             finished_at,
         });
         let rows: Vec<RunLogRow> = rows.collect();
-        self.logs().append(&rows).await?;
+        let state = self.logs().append(&rows).await?;
         logged.extend(rows);
+        // Where somebody else appended meanwhile, the log has more than is known here.
+        if let Some(state) = state.filter(|state| state.follows(before, true)) {
+            self.keep_log(state, &logged).await?;
+        }
         Ok(logged)
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::compute::BatchCoalescer;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
 use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -19,7 +20,7 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
-use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::async_reader::ParquetObjectReader;
 use parquet::arrow::async_writer::AsyncFileWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -137,9 +138,19 @@ impl Store {
 
     /// Writes rows as the one file of `folder`.
     pub(crate) async fn write_rows<R: TableRow>(&self, folder: &Path, rows: &[R]) -> Result<u64, LakeError> {
+        self.write_rows_as(folder, &R::TABLE, rows).await
+    }
+
+    /// As [`write_rows`](Self::write_rows), as if the table had another place.
+    pub(crate) async fn write_rows_as<R: TableRow>(
+        &self,
+        folder: &Path,
+        table: &Table,
+        rows: &[R],
+    ) -> Result<u64, LakeError> {
         let batch = schemas::to_batch(rows)?;
         let stream = RecordBatchStreamAdapter::new(batch.schema(), futures::stream::iter([Ok(batch)]));
-        self.write_stream(folder, &R::TABLE, Box::pin(stream)).await
+        self.write_stream(folder, table, Box::pin(stream)).await
     }
 
     /// A table's folder as a plan.
@@ -191,9 +202,17 @@ impl Store {
 
     /// The rows of the one file of `folder`, without a plan.
     pub(crate) async fn read_rows<R: TableRow>(&self, folder: &Path) -> Result<Vec<R>, LakeError> {
-        let stream = self.open(folder).await?.build()?;
-        let batches: Vec<RecordBatch> = stream.try_collect().await?;
-        Ok(schemas::from_batches(&batches)?)
+        let path = folder.clone().join(PART);
+        let bytes = self.read_small(&path).await?;
+        rows_of(
+            bytes.ok_or_else(|| object_store::Error::NotFound { path: path.to_string(), source: "no file".into() })?,
+        )
+    }
+
+    /// The rows of the one file of `folder`, of which nothing depends: none where it is not there or is damaged.
+    pub(crate) async fn read_kept_rows<R: TableRow>(&self, folder: &Path) -> Result<Option<Vec<R>>, LakeError> {
+        let bytes = self.read_small(&folder.clone().join(PART)).await?;
+        Ok(bytes.and_then(|bytes| rows_of(bytes).ok()))
     }
 
     /// The file of one folder in another, linked where the store can.
@@ -214,12 +233,11 @@ impl Store {
     }
 
     async fn link(&self, from: &Path, to: &Path) -> object_store::Result<()> {
-        // In a file system what is not there yet takes a step less.
-        if self.folder.is_some() {
-            match self.objects.copy_if_not_exists(from, to).await {
-                Err(object_store::Error::AlreadyExists { .. }) => {}
-                linked => return linked,
-            }
+        // In a file system a file is linked before another thread would wake up to do it.
+        if let Some(root) = &self.folder
+            && hard_link(&root.join(from.as_ref()), &root.join(to.as_ref())).is_ok()
+        {
+            return Ok(());
         }
         self.objects.copy(from, to).await
     }
@@ -320,8 +338,25 @@ impl Store {
     }
 }
 
+/// The rows of a file.
+fn rows_of<R: TableRow>(bytes: Vec<u8>) -> Result<Vec<R>, LakeError> {
+    let file = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
+    Ok(schemas::from_batches(&file.with_batch_size(ROWS_PER_WRITE).build()?.collect::<Result<Vec<_>, _>>()?)?)
+}
+
 fn coded_text() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// Links a file where there is none yet.
+fn hard_link(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
+    match std::fs::hard_link(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && from.exists() => {
+            to.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+            std::fs::hard_link(from, to)
+        }
+        linked => linked,
+    }
 }
 
 /// Removes the entries of a folder but those of these names.

@@ -27,7 +27,7 @@ pub(crate) async fn join_beside(
 ) -> Result<JoinRecord, Failure> {
     let detected = Detected::of(app).await?;
     let reference = app.places.reference_files(&app.settings).await?;
-    let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
+    let log: Vec<AllocationLogRow> = app.lake.log_rows().await?;
     let run = inputs(app, &detected, &reference, &log);
     if let Some(record) = as_published(app, &run).await? {
         app.lake.finish_job(&app.run_id, JOIN, &record).await?;

@@ -84,15 +84,15 @@ struct Logs {
 impl Logs {
     async fn read(app: &App) -> Result<Self, Failure> {
         let (for_credits, for_allocations) = (Arc::clone(&app.lake), Arc::clone(&app.lake));
-        let credits = apart(async move { for_credits.logs().read().await });
-        let allocations = apart(async move { for_allocations.logs().read().await });
+        let credits = apart(async move { for_credits.log_rows().await });
+        let allocations = apart(async move { for_allocations.log_rows().await });
         Ok(Self { credits: credits.await?, allocations: allocations.await? })
     }
 }
 
 /// True where the lake is to take allocations over from the reference folder.
 async fn takes_over(app: &App, reference: &ReferenceFiles) -> Result<bool, Failure> {
-    Ok(!reference.allocations.is_empty() && app.lake.logs().read::<AllocationLogRow>().await?.is_empty())
+    Ok(!reference.allocations.is_empty() && app.lake.log_rows::<AllocationLogRow>().await?.is_empty())
 }
 
 async fn make(app: &App, reference: &ReferenceFiles, history: CreditHistory, logs: Logs) -> Result<Appended, Failure> {
