@@ -94,6 +94,7 @@ fn what_is_kept_to_be_taken_over_may_be_removed_at_any_time() {
     let lost = [
         "lake/cache",
         "lake/cache/cells",
+        "lake/cache/logs",
         "lake/cache/published.json",
         "lake/cache/register",
         "lake/published/credit_balances/billing_period=2026-01",
@@ -128,6 +129,47 @@ fn record_of_what_was_made_that_nobody_can_read_counts_as_none() {
         shop.succeed(&["run"]);
         assert_same("an unreadable record", &shop.0.published(), &published);
     }
+}
+
+#[test]
+fn a_log_is_read_from_what_is_kept_of_it_unless_that_is_damaged_or_old() {
+    let shop = Shop::new();
+    shop.succeed(&["run"]);
+    let kept = files(&shop.0.path("lake/cache/logs"));
+    let logs: Vec<&str> = kept.iter().filter_map(|file| file.split('/').next()).collect();
+    assert_eq!(logs, ["allocations_log", "credits_log", "runs_log"], "one state of each log");
+
+    let (warehouse, away) = (shop.0.path("lake/warehouse"), shop.0.path("warehouse-away"));
+    fs::rename(warehouse.join("finops_credits"), &away).expect("the logs");
+    for log in logs {
+        // Its states stay, its rows go.
+        let metadata = format!("finops_credits/{log}/metadata");
+        fs::create_dir_all(warehouse.join(&metadata)).expect("a folder");
+        for file in files(&away.join(log).join("metadata")) {
+            let from = away.join(log).join("metadata").join(&file);
+            fs::copy(from, warehouse.join(&metadata).join(file)).expect("a state of a log");
+        }
+    }
+    shop.0.write("cur/cur-2026-03.csv", shop.second_delivery());
+    shop.succeed(&["run"]);
+    let delivered = shop.0.published();
+    for file in files(&away).iter().filter(|file| file.contains("/data/")) {
+        let to = warehouse.join("finops_credits").join(file);
+        fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+        fs::copy(away.join(file), to).expect("rows of a log");
+    }
+
+    shop.succeed(&ALLOCATE_B);
+    shop.succeed(&["run"]);
+    assert_ne!(shop.0.published(), delivered, "what was recorded since the log was kept counts");
+    assert_shows_what_it_would_without_anything_kept(&shop, "a log that grew");
+
+    let published = shop.0.published();
+    for file in files(&shop.0.path("lake/cache/logs")) {
+        shop.0.write(&format!("lake/cache/logs/{file}"), "damaged");
+    }
+    shop.succeed(&["run"]);
+    assert_same("what is kept is damaged", &shop.0.published(), &published);
 }
 
 #[test]

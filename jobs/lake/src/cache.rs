@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use credit_ledger::BillingPeriod;
 use object_store::path::Path;
-use schemas::tables::{ALL, AllocationLogRow, AppliedByAws, Cell, CreditLogRow, RegisteredCredit};
+use schemas::tables::{ALL, AppliedByAws, Cell, RegisteredCredit};
 use schemas::{Place, Table, TableRow};
 use serde::{Deserialize, Serialize};
 
@@ -83,23 +83,46 @@ impl Lake {
         }
     }
 
-    /// Keeps the rows that a log has in this state, and no others of it.
-    pub(crate) async fn keep_log<R: TableRow>(&self, state: LogSnapshot, rows: &[R]) -> Result<(), LakeError> {
-        let Some(id) = state.id else { return Ok(()) };
-        let kept = Table { place: Place::Handoff, ..R::TABLE };
-        self.store.write_rows_as(&log(&R::TABLE, id), &kept, rows).await?;
-        let is_newest = |name: &str| name == id.to_string();
-        self.store.remove_all_but(&Path::from(LOGS).join(R::TABLE.name), is_newest).await
+    /// Appends rows to a log that had the rows `known` in the state `before`, and keeps what it has then.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the catalogue or storage.
+    pub async fn append_to_log<R: TableRow + Clone>(
+        &self,
+        before: LogSnapshot,
+        known: &[R],
+        rows: &[R],
+    ) -> Result<(), LakeError> {
+        let state = self.logs().append(rows).await?;
+        // Where somebody else appended meanwhile, the log has more than is known here.
+        match state.filter(|state| state.follows(before, true)) {
+            Some(state) => self.keep_log(state, &[known, rows].concat()).await,
+            None => Ok(()),
+        }
     }
 
-    /// Keeps a log as it is now, where it is not kept yet.
-    async fn keep_newest_log<R: TableRow + Sync>(&self) -> Result<(), LakeError> {
-        let Some(id) = self.logs().snapshot::<R>().await?.id else { return Ok(()) };
-        if self.store.has_files(&log(&R::TABLE, id)).await? {
-            return Ok(());
+    /// Keeps the rows that a log has in this state.
+    async fn keep_log<R: TableRow>(&self, state: LogSnapshot, rows: &[R]) -> Result<(), LakeError> {
+        let Some(id) = state.id else { return Ok(()) };
+        let kept = Table { place: Place::Handoff, ..R::TABLE };
+        self.store.write_rows_as(&log(&R::TABLE, id), &kept, rows).await.map(drop)
+    }
+
+    /// Keeps a log as it is now and drops what is kept of its older states.
+    pub(crate) async fn keep_newest_log<R: TableRow>(&self) -> Result<(), LakeError> {
+        let mut newest = self.logs().snapshot::<R>().await?;
+        let is_kept = match newest.id {
+            Some(id) => self.store.has_files(&log(&R::TABLE, id)).await?,
+            None => true,
+        };
+        if !is_kept {
+            let (state, rows) = self.logs().read_newest::<R>().await?;
+            self.keep_log(state, &rows).await?;
+            newest = state;
         }
-        let (state, rows) = self.logs().read_newest::<R>().await?;
-        self.keep_log(state, &rows).await
+        let newest = newest.id.map(|id| id.to_string());
+        let is_newest = |name: &str| newest.as_deref() == Some(name);
+        self.store.remove_all_but(&Path::from(LOGS).join(R::TABLE.name), is_newest).await
     }
 
     /// What the published run was made from; nothing where that is not known.
@@ -205,9 +228,7 @@ impl Lake {
             let of_period = Path::from(CELLS).join(period.to_string());
             self.store.remove_all_but(&of_period, |name| name == digest).await?;
         }
-        self.store.remove_all_but(&Path::from(REGISTERS), |name| name == made_from.register).await?;
-        self.keep_newest_log::<CreditLogRow>().await?;
-        self.keep_newest_log::<AllocationLogRow>().await
+        self.store.remove_all_but(&Path::from(REGISTERS), |name| name == made_from.register).await
     }
 }
 

@@ -11,7 +11,7 @@ use credit_ledger::{BillingPeriod, Text};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, SessionContext};
 use object_store::path::Path;
-use schemas::tables::RunLogRow;
+use schemas::tables::{AllocationLogRow, CreditLogRow, RunLogRow};
 use schemas::{Table, TableRow};
 use serde::{Deserialize, Serialize};
 
@@ -287,13 +287,17 @@ impl Lake {
             }
             self.pointer.switch(run_id, published.as_deref(), staged.months()).await?;
         }
-        let (logged, remembered, dropped) = futures::join!(
+        let (logged, remembered, dropped, credits, allocations) = futures::join!(
             self.log_run(run_id, staged, finished_at),
             self.remember(run_id, &staged.made_from),
             self.drop_old_generations(),
+            self.keep_newest_log::<CreditLogRow>(),
+            self.keep_newest_log::<AllocationLogRow>(),
         );
-        remembered.and(dropped)?;
-        self.drop_old_runs(run_id, &logged?).await?;
+        remembered.and(dropped).and(credits).and(allocations)?;
+        let logged = logged?;
+        let (kept, dropped) = futures::join!(self.keep_newest_log::<RunLogRow>(), self.drop_old_runs(run_id, &logged));
+        kept.and(dropped)?;
         self.drop_work(run_id).await
     }
 
@@ -351,12 +355,8 @@ impl Lake {
             finished_at,
         });
         let rows: Vec<RunLogRow> = rows.collect();
-        let state = self.logs().append(&rows).await?;
+        self.append_to_log(before, &logged, &rows).await?;
         logged.extend(rows);
-        // Where somebody else appended meanwhile, the log has more than is known here.
-        if let Some(state) = state.filter(|state| state.follows(before, true)) {
-            self.keep_log(state, &logged).await?;
-        }
         Ok(logged)
     }
 

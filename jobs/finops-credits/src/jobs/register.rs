@@ -35,7 +35,7 @@ pub(crate) async fn hand_over(
         return Ok(wanted);
     }
     let (logs, history) = futures::join!(known.logs(app, &before), credit_history(app, generations, known));
-    let appended = make(app, reference, history?, logs?).await?;
+    let appended = make(app, reference, history?, &before, logs?).await?;
     let after = LogStates::of(app).await?;
     if !after.follow(&before, appended) {
         // Somebody recorded something meanwhile: who knows whether the register has it.
@@ -95,10 +95,16 @@ async fn takes_over(app: &App, reference: &ReferenceFiles) -> Result<bool, Failu
     Ok(!reference.allocations.is_empty() && app.lake.log_rows::<AllocationLogRow>().await?.is_empty())
 }
 
-async fn make(app: &App, reference: &ReferenceFiles, history: CreditHistory, logs: Logs) -> Result<Appended, Failure> {
+async fn make(
+    app: &App,
+    reference: &ReferenceFiles,
+    history: CreditHistory,
+    before: &LogStates,
+    logs: Logs,
+) -> Result<Appended, Failure> {
     let register = register(history, &logs.credits, &logs.allocations)?;
     let changes = journal(&register, &logs.credits, &app.run_id, app.now);
-    app.lake.logs().append(&changes).await?;
+    app.lake.append_to_log(before.credits, &logs.credits, &changes).await?;
     let taken = if logs.allocations.is_empty() { take_over(app, reference, &register).await? } else { 0 };
     let Register { credits, applied } = register;
     let (lake, run_id, handed) = (Arc::clone(&app.lake), app.run_id.clone(), app.handed_over);
