@@ -1,7 +1,8 @@
 //! The append-only Iceberg logs.
 //!
 //! Any Iceberg client that knows the catalogue can read them and append: `PyIceberg` opens `catalog.db` as SQL
-//! catalogue `finops_credits`. Iceberg 0.10 commits appends only, which is all that a log needs.
+//! catalogue `finops_credits`. Iceberg 0.10 commits appends only, which is all that a log needs; it cannot merge the files
+//! they leave, so the lake keeps the rows of each log beside it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -372,14 +373,26 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn rows_are_appended_once_whatever_becomes_of_the_answer() {
+    /// Logs on a catalogue in memory, and the folder that goes with them.
+    async fn opened() -> (Arc<BadLine>, Logs, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let warehouse = folder.path().to_string_lossy().into_owned();
         let properties = HashMap::from([(MEMORY_CATALOG_WAREHOUSE.to_owned(), warehouse.clone())]);
         let catalog = MemoryCatalogBuilder::default().load("memory", properties).await.unwrap();
         let line = Arc::new(BadLine { catalog, fates: Mutex::default() });
         let logs = Logs::open(Arc::clone(&line) as _, "finops", &warehouse).await.unwrap();
+        (line, logs, folder)
+    }
+
+    async fn runs(logs: &Logs) -> Vec<RunLogRow> {
+        let mut found: Vec<RunLogRow> = logs.read().await.unwrap();
+        found.sort_by(|left, right| left.run_id.cmp(&right.run_id));
+        found
+    }
+
+    #[tokio::test]
+    async fn rows_are_appended_once_whatever_becomes_of_the_answer() {
+        let (line, logs, _folder) = opened().await;
         let mut before = logs.snapshot::<RunLogRow>().await.unwrap();
         let (lost, unsure) = (Fate::Unanswered { retryable: true }, Fate::Unanswered { retryable: false });
         for (number, fates) in [vec![], vec![lost], vec![unsure], vec![unsure, Fate::Refused]].into_iter().enumerate() {
@@ -388,8 +401,22 @@ mod tests {
             assert!(state.follows(before, true), "one append lies between");
             before = state;
         }
-        let mut found: Vec<RunLogRow> = logs.read().await.unwrap();
-        found.sort_by(|left, right| left.run_id.cmp(&right.run_id));
-        assert_eq!(found, ["r0", "r1", "r2", "r3"].map(run));
+        assert_eq!(runs(&logs).await, ["r0", "r1", "r2", "r3"].map(run));
+    }
+
+    #[tokio::test]
+    async fn old_states_of_a_log_expire_and_its_rows_stay() {
+        let (line, logs, _folder) = opened().await;
+        let load = || async { line.load_table(&logs.ident(&RunLogRow::TABLE)).await.unwrap() };
+        let transaction = Transaction::new(&load().await);
+        let at_once =
+            transaction.update_table_properties().set("history.expire.max-snapshot-age-ms".into(), "0".into());
+        at_once.apply(transaction).unwrap().commit(line.as_ref()).await.unwrap();
+        for run_id in ["r0", "r1", "r2"] {
+            logs.append(&[run(run_id)]).await.unwrap();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert_eq!(load().await.metadata().snapshots().count(), 1);
+        assert_eq!(runs(&logs).await, ["r0", "r1", "r2"].map(run));
     }
 }
