@@ -9,7 +9,6 @@ use arrow::datatypes::{Date32Type, Int32Type};
 use arrow::record_batch::RecordBatch;
 use chrono::NaiveDate;
 use credit_ledger::{BillingPeriod, Money, MoneyError, Text};
-use hashbrown::HashMap;
 use schemas::tables::CreditLine;
 use schemas::{RowsError, TableRow};
 
@@ -20,7 +19,10 @@ use crate::values::dictionary_of_text;
 #[derive(Debug)]
 pub struct CreditHistory {
     last: BillingPeriod,
-    credits: HashMap<Text, History>,
+    /// In order of the key.
+    credits: Vec<(Text, History)>,
+    /// In order of the key too, and none of those.
+    new: Vec<(Text, History)>,
 }
 
 /// What the lines of one credit say.
@@ -55,24 +57,24 @@ impl CreditHistory {
     /// No lines yet; those of periods after `last` will count as seen only.
     #[must_use]
     pub fn until(last: BillingPeriod) -> Self {
-        Self { last, credits: HashMap::new() }
+        Self { last, credits: Vec::new(), new: Vec::new() }
     }
 
-    /// Adds lines of a period. Of lines that are equally early, the one added before counts.
+    /// Adds lines of a period, best in order of the key. Of lines that are equally early, the one added before counts.
     ///
     /// # Errors
     /// [`DetectError::Rows`] for a batch that is none of `credit_lines`, [`DetectError::Money`] where a sum leaves the
     /// range of money.
     pub fn add(&mut self, period: BillingPeriod, lines: &RecordBatch) -> Result<(), DetectError> {
         let columns = Lines::new(lines)?;
-        let mut from = 0;
+        let (mut from, mut at) = (0, 0);
         while from < lines.num_rows() {
             let (key, code) = (columns.credit_key.value(from), columns.credit_key.codes.value(from));
             let others = (from..lines.num_rows()).find(|row| columns.credit_key.codes.value(*row) != code);
             let of_key = from..others.unwrap_or(lines.num_rows());
             from = of_key.end;
             let counts = period <= self.last;
-            let history = self.credits.entry_ref(key).or_default();
+            let history = self.entry(key, &mut at);
             if counts {
                 history.add(period, &columns, of_key)?;
             }
@@ -81,10 +83,38 @@ impl CreditHistory {
     }
 
     /// What is known of all credits, in order of the key.
-    pub(crate) fn into_credits(self) -> Vec<(Text, History)> {
-        let mut credits: Vec<_> = self.credits.into_iter().collect();
-        credits.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
-        credits
+    pub(crate) fn into_credits(mut self) -> Vec<(Text, History)> {
+        self.merge();
+        self.credits
+    }
+
+    /// The history of a credit; `at` is where the one before was looked for.
+    fn entry(&mut self, key: &str, at: &mut usize) -> &mut History {
+        if self.new.last().is_some_and(|(last, _)| last.as_str() > key) {
+            self.merge();
+            *at = 0;
+        }
+        if *at == 0 || self.credits.get(*at - 1).is_some_and(|(other, _)| other.as_str() >= key) {
+            *at = self.credits.partition_point(|(other, _)| other.as_str() < key);
+        }
+        while self.credits.get(*at).is_some_and(|(other, _)| other.as_str() < key) {
+            *at += 1;
+        }
+        if self.credits.get(*at).is_some_and(|(other, _)| other == key) {
+            return &mut self.credits[*at].1;
+        }
+        if self.new.last().is_none_or(|(last, _)| last != key) {
+            self.new.push((Text::new(key), History::default()));
+        }
+        let last = self.new.len() - 1;
+        &mut self.new[last].1
+    }
+
+    /// Puts the new credits among the others.
+    fn merge(&mut self) {
+        self.credits.append(&mut self.new);
+        // Two parts in order are merged in one pass.
+        self.credits.sort_by(|(left, _), (right, _)| left.cmp(right));
     }
 }
 
