@@ -47,6 +47,12 @@ pub const fn money_type() -> DataType {
     DataType::Decimal128(Money::PRECISION, Money::SCALE)
 }
 
+/// Text as numbers of dictionary entries.
+#[must_use]
+pub fn coded_text_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
 impl ColumnType {
     /// The Arrow type.
     #[must_use]

@@ -20,7 +20,7 @@ pub mod settings;
 mod table;
 pub mod tables;
 
-pub use column::{Column, ColumnType, ColumnValue, money_type};
+pub use column::{Column, ColumnType, ColumnValue, coded_text_type, money_type};
 pub use docs::reference_page;
 pub use rows::{RowsError, from_batches, to_batch};
 pub use table::{NodeColumns, Place, Table, TableRow};

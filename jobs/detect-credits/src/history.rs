@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Decimal128Array, Int32Array, StringArray};
-use arrow::compute::cast;
-use arrow::datatypes::{Date32Type, Int32Type};
+use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array};
+use arrow::datatypes::Date32Type;
 use arrow::record_batch::RecordBatch;
 use chrono::NaiveDate;
 use credit_ledger::{BillingPeriod, Money, MoneyError, Text};
@@ -13,7 +12,7 @@ use schemas::tables::CreditLine;
 use schemas::{RowsError, TableRow};
 
 use crate::DetectError;
-use crate::values::dictionary_of_text;
+use crate::values::TextColumn;
 
 /// What the credit lines of all periods up to one say, credit by credit.
 #[derive(Debug)]
@@ -69,8 +68,8 @@ impl CreditHistory {
         let columns = Lines::new(lines)?;
         let (mut from, mut at) = (0, 0);
         while from < lines.num_rows() {
-            let (key, code) = (columns.credit_key.value(from), columns.credit_key.codes.value(from));
-            let others = (from..lines.num_rows()).find(|row| columns.credit_key.codes.value(*row) != code);
+            let (key, codes) = (value(&columns.credit_key, from), columns.credit_key.codes());
+            let others = (from..lines.num_rows()).find(|row| codes[*row] != codes[from]);
             let of_key = from..others.unwrap_or(lines.num_rows());
             from = of_key.end;
             let counts = period <= self.last;
@@ -137,44 +136,29 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn new(lines: &'a RecordBatch) -> Result<Self, DetectError> {
         Ok(Self {
-            credit_key: TextColumn::new(lines, "credit_key")?,
+            credit_key: text(lines, "credit_key")?,
             usage_date: typed(lines, "usage_date")?,
-            payer_account_id: TextColumn::new(lines, "payer_account_id")?,
-            account_id: TextColumn::new(lines, "account_id")?,
-            description: TextColumn::new(lines, "description")?,
-            currency: TextColumn::new(lines, "currency")?,
-            promotion_code: TextColumn::new(lines, "promotion_code")?,
-            credit_account_id: TextColumn::new(lines, "credit_account_id")?,
-            owner_account_id: TextColumn::new(lines, "owner_account_id")?,
-            credit_id: TextColumn::new(lines, "credit_id")?,
-            credit_class: TextColumn::new(lines, "credit_class")?,
+            payer_account_id: text(lines, "payer_account_id")?,
+            account_id: text(lines, "account_id")?,
+            description: text(lines, "description")?,
+            currency: text(lines, "currency")?,
+            promotion_code: text(lines, "promotion_code")?,
+            credit_account_id: text(lines, "credit_account_id")?,
+            owner_account_id: text(lines, "owner_account_id")?,
+            credit_id: text(lines, "credit_id")?,
+            credit_class: text(lines, "credit_class")?,
             amount: typed(lines, "amount")?,
         })
     }
 }
 
-/// Texts as numbers of dictionary entries.
-struct TextColumn {
-    codes: Int32Array,
-    entries: StringArray,
+fn text(lines: &RecordBatch, name: &'static str) -> Result<TextColumn, DetectError> {
+    TextColumn::new(column(lines, name)?).map_err(|problem| misfit(name, problem))
 }
 
-impl TextColumn {
-    fn new(lines: &RecordBatch, name: &'static str) -> Result<Self, DetectError> {
-        let coded =
-            cast(column(lines, name)?, &dictionary_of_text()).map_err(|error| misfit(name, error.to_string()))?;
-        let coded = coded.as_dictionary::<Int32Type>();
-        Ok(Self { codes: coded.keys().clone(), entries: coded.values().as_string::<i32>().clone() })
-    }
-
-    fn value(&self, row: usize) -> &str {
-        self.get(row).unwrap_or_default()
-    }
-
-    fn get(&self, row: usize) -> Option<&str> {
-        let code = usize::try_from(self.codes.value(row)).ok().filter(|_| self.codes.is_valid(row))?;
-        Some(self.entries.value(code))
-    }
+/// Where no value may be missing.
+fn value(column: &TextColumn, row: usize) -> &str {
+    column.get(row).unwrap_or_default()
 }
 
 fn typed<'a, T: Array + 'static>(lines: &'a RecordBatch, name: &'static str) -> Result<&'a T, DetectError> {
@@ -193,17 +177,17 @@ fn misfit(column: &'static str, problem: String) -> DetectError {
 impl History {
     /// Adds lines of the credit.
     fn add(&mut self, period: BillingPeriod, lines: &Lines<'_>, rows: Range<usize>) -> Result<(), DetectError> {
-        let key = lines.credit_key.value(rows.start);
+        let key = value(&lines.credit_key, rows.start);
         let mut aws_applied = Money::ZERO;
         for row in rows {
             let day = Date32Type::to_naive_date_opt(lines.usage_date.value(row))
                 .ok_or_else(|| misfit("usage_date", "has a value out of range".to_owned()))?;
             self.last_cur_date = self.last_cur_date.max(Some(day));
             let is_earlier = self.first.as_ref().is_none_or(|first| {
-                let (payer, account) = (lines.payer_account_id.value(row), lines.account_id.value(row));
+                let (payer, account) = (value(&lines.payer_account_id, row), value(&lines.account_id, row));
                 (day, period, payer, account, lines.description.get(row)) < first.place()
             });
-            let currency = lines.currency.value(row);
+            let currency = value(&lines.currency, row);
             if let Some(first) = self.first.as_ref().filter(|first| first.currency != currency) {
                 self.currencies.extend([first.currency.clone(), Text::new(currency)]);
             }
@@ -227,7 +211,7 @@ impl History {
 
 impl FirstLine {
     fn new(usage_date: NaiveDate, period: BillingPeriod, lines: &Lines<'_>, row: usize) -> Self {
-        let owned = |column: &TextColumn| Text::new(column.value(row));
+        let owned = |column: &TextColumn| Text::new(value(column, row));
         let some = |column: &TextColumn| column.get(row).map(Text::new);
         Self {
             usage_date,

@@ -26,7 +26,7 @@ use parquet::arrow::async_writer::AsyncFileWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use schemas::{ColumnType, Place, Table, TableRow};
+use schemas::{ColumnType, Place, Table, TableRow, coded_text_type};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -190,7 +190,7 @@ impl Store {
         table: &Table,
     ) -> Result<SendableRecordBatchStream, LakeError> {
         let fields = table.columns.iter().map(|column| match column.column_type {
-            ColumnType::Text => column.field().with_data_type(coded_text()),
+            ColumnType::Text => column.field().with_data_type(coded_text_type()),
             _ => column.field(),
         });
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
@@ -342,10 +342,6 @@ impl Store {
 fn rows_of<R: TableRow>(bytes: Vec<u8>) -> Result<Vec<R>, LakeError> {
     let file = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
     Ok(schemas::from_batches(&file.with_batch_size(ROWS_PER_WRITE).build()?.collect::<Result<Vec<_>, _>>()?)?)
-}
-
-fn coded_text() -> DataType {
-    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
 /// Links a file where there is none yet.

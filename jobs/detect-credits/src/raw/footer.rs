@@ -8,8 +8,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::Result;
 use parquet::file::metadata::{FileMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::schema::types::{SchemaDescriptor, Type};
-
-use crate::values::dictionary_of_text;
+use schemas::coded_text_type;
 
 /// The footer as it lies in the file, with text as dictionary indexes.
 pub(super) fn coded(whole: Arc<ParquetMetaData>) -> Result<ArrowReaderMetadata> {
@@ -49,8 +48,8 @@ pub(super) fn of_columns(whole: &ArrowReaderMetadata, roots: &BTreeSet<usize>) -
 /// The column with text as it lies in the file: numbers of dictionary entries, inside maps too.
 fn with_coded_text(field: &Field) -> Field {
     let coded = match field.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => dictionary_of_text(),
-        DataType::Dictionary(_, entries) if entries.is_string() => dictionary_of_text(),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => coded_text_type(),
+        DataType::Dictionary(_, entries) if entries.is_string() => coded_text_type(),
         DataType::Map(entries, sorted) => match entries.data_type() {
             DataType::Struct(pair) => {
                 let pair: Fields = pair.iter().map(|field| Arc::new(with_coded_text(field))).collect();

@@ -10,10 +10,11 @@ use parquet::basic::{Encoding, EncodingMask};
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::serialized_reader::SerializedPageReader;
+use schemas::coded_text_type;
 
 use super::chunks::Chunks;
 use super::hybrid::Hybrid;
-use crate::values::{NO_CODE, TextColumn, dictionary_of_text};
+use crate::values::{NO_CODE, TextColumn};
 
 /// How pages of dictionary indexes are encoded, by two names.
 const INDEXES: [Encoding; 2] = [Encoding::RLE_DICTIONARY, Encoding::PLAIN_DICTIONARY];
@@ -32,7 +33,7 @@ pub(super) fn holds_indexes(metadata: &ArrowReaderMetadata, part: usize, leaf: u
 
 /// The leaf column of a text column of which all data pages hold dictionary indexes.
 pub(super) fn coded_text(metadata: &ArrowReaderMetadata, part: usize, root: usize) -> Option<usize> {
-    let is_text = *metadata.schema().fields().get(root)?.data_type() == dictionary_of_text();
+    let is_text = *metadata.schema().fields().get(root)?.data_type() == coded_text_type();
     let schema = metadata.parquet_schema();
     let leaf = (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == root)?;
     (is_text && schema.column(leaf).max_rep_level() == 0 && holds_indexes(metadata, part, leaf)).then_some(leaf)

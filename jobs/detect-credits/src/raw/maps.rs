@@ -5,10 +5,11 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::DataType;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::errors::{ParquetError, Result};
+use schemas::coded_text_type;
 
 use super::chunks::Chunks;
 use super::leaf::{Leaf, count, holds_indexes};
-use crate::values::{RealMap, TextColumn, dictionary_of_text};
+use crate::values::{RealMap, TextColumn};
 
 /// Levels decoded at once.
 const LEVELS_AT_ONCE: usize = 8192;
@@ -22,7 +23,7 @@ pub(super) fn coded_map(metadata: &ArrowReaderMetadata, part: usize, root: usize
     let leaves: Vec<usize> =
         (0..schema.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == root).collect();
     let [key, value] = leaves[..] else { return None };
-    let are_texts = pair.len() == 2 && pair.iter().all(|field| *field.data_type() == dictionary_of_text());
+    let are_texts = pair.len() == 2 && pair.iter().all(|field| *field.data_type() == coded_text_type());
     let are_coded = [key, value]
         .into_iter()
         .all(|leaf| schema.column(leaf).max_rep_level() == 1 && holds_indexes(metadata, part, leaf));

@@ -8,7 +8,7 @@ mod text;
 pub(crate) use amounts::{AmountColumn, NoAmount};
 pub(crate) use days::{DayColumn, PeriodMemo, no_date};
 pub(crate) use maps::{MapColumn, RealMap, json_entries};
-pub(crate) use text::{Dictionary, NO_CODE, PerEntry, TextColumn, dictionary_of_text};
+pub(crate) use text::{Dictionary, NO_CODE, PerEntry, TextColumn};
 
 /// What is wrong with a blank where every line has a value.
 pub(crate) const BLANK: &str = "is blank; every line needs a value here";

@@ -4,6 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type};
+use schemas::coded_text_type;
 
 use super::TypeMismatch;
 
@@ -24,7 +25,7 @@ impl TextColumn {
         if nested {
             return Err(format!("has type {}, not text", array.data_type()));
         }
-        let coded = cast(array, &dictionary_of_text()).map_err(|error| error.to_string())?;
+        let coded = cast(array, &coded_text_type()).map_err(|error| error.to_string())?;
         let coded = coded.as_dictionary::<Int32Type>();
         let (codes, entries) = (coded.keys(), coded.values().as_string::<i32>().clone());
         let codes = match codes.null_count() {
@@ -74,11 +75,6 @@ impl TextColumn {
             && self.entries.value_data().as_ptr() == other.value_data().as_ptr()
             && self.entries.value_offsets().as_ptr() == other.value_offsets().as_ptr()
     }
-}
-
-/// The type in which text is read: numbers of dictionary entries.
-pub(crate) fn dictionary_of_text() -> DataType {
-    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
 /// The dictionary of a column, from batch to batch.
