@@ -45,10 +45,14 @@ pub fn to_batch<R: TableRow>(rows: &[R]) -> Result<RecordBatch, RowsError> {
 /// [`RowsError`] where a column is missing, has another type, or is null and must not be.
 pub fn from_batches<R: TableRow>(batches: &[RecordBatch]) -> Result<Vec<R>, RowsError> {
     let Table { name: table, .. } = R::TABLE;
-    let mut rows = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
-    for batch in batches.iter().filter(|batch| batch.num_rows() > 0) {
+    let of_batch = |batch: &RecordBatch| {
         let found = R::from_columns(|name| batch.column_by_name(name));
-        rows.extend(found.map_err(|(column, problem)| RowsError::Column { table, column, problem })?);
+        found.map_err(|(column, problem)| RowsError::Column { table, column, problem })
+    };
+    let mut batches = batches.iter().filter(|batch| batch.num_rows() > 0);
+    let mut rows = batches.next().map(of_batch).transpose()?.unwrap_or_default();
+    for batch in batches {
+        rows.extend(of_batch(batch)?);
     }
     Ok(rows)
 }

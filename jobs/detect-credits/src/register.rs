@@ -37,30 +37,32 @@ pub struct Register {
 /// [`DetectError::BadExport`] for one key in two currencies, [`DetectError::Money`] where a sum leaves the range of
 /// money.
 pub fn register(
-    history: CreditHistory,
+    history: &CreditHistory,
     log: &[CreditLogRow],
     allocations: &[AllocationLogRow],
 ) -> Result<Register, DetectError> {
-    let credits = history.into_credits();
+    let credits = history.credits()?;
     one_currency_each(&credits)?;
     let newest = newest_revisions(log);
     let mut newest = newest.into_iter().peekable();
     let mut gone = Vec::new();
     let mut register = Register { credits: Vec::with_capacity(credits.len()), applied: Vec::new() };
     let mut periods: BTreeMap<BillingPeriod, Vec<AppliedByAws>> = BTreeMap::new();
-    for (key, History { first, last_cur_date, applied, .. }) in credits {
-        while let Some(row) = newest.next_if(|row| row.credit_key < key) {
+    for History { credit_key: key, first, last_cur_date, applied, .. } in credits {
+        while let Some(row) = newest.next_if(|row| row.credit_key.as_str() < key) {
             gone.push(row);
         }
         let logged = newest.next_if(|row| row.credit_key == key);
         let Some(first) = first else { continue };
+        let credit_key = Text::new(key);
         let aws_applied =
-            Money::total(applied.iter().map(|(_, amount)| *amount)).map_err(|source| money_error(&key, source))?;
+            Money::total(applied.iter().map(|(_, amount)| *amount)).map_err(|source| money_error(key, source))?;
         for (billing_period, aws_applied) in applied {
-            let applied = AppliedByAws { billing_period, credit_key: key.clone(), aws_applied };
+            let applied = AppliedByAws { billing_period, credit_key: credit_key.clone(), aws_applied };
             periods.entry(billing_period).or_default().push(applied);
         }
-        register.credits.push(RegisteredCredit { last_cur_date, aws_applied, ..registered(*first, key, logged) });
+        let credit = registered(first, credit_key, logged);
+        register.credits.push(RegisteredCredit { last_cur_date, aws_applied, ..credit });
     }
     gone.extend(newest);
     let kept = gone.into_iter().filter(|row| is_allocated(&row.credit_key, allocations));
@@ -71,20 +73,20 @@ pub fn register(
 }
 
 /// A credit as its first line shows it.
-fn registered(first: FirstLine, credit_key: Text, logged: Option<&CreditLogRow>) -> RegisteredCredit {
+fn registered(first: FirstLine<'_>, credit_key: Text, logged: Option<&CreditLogRow>) -> RegisteredCredit {
     let manual = logged.filter(|row| row.issue_date_source == MANUAL);
-    let inferred = first.usage_date.checked_sub_days(Days::new(1)).unwrap_or(first.usage_date);
+    let inferred = first.usage_date().checked_sub_days(Days::new(1)).unwrap_or(first.usage_date());
     RegisteredCredit {
         credit_key,
-        promotion_code: first.promotion_code,
-        account_id: first.credit_account_id,
-        owner_account_id: first.owner_account_id,
-        credit_id: first.credit_id,
-        payer_account_id: first.payer_account_id,
-        currency: first.currency,
-        description: first.description,
-        credit_class: first.credit_class,
-        first_cur_date: first.usage_date,
+        promotion_code: first.promotion_code().into(),
+        account_id: first.credit_account_id().into(),
+        owner_account_id: first.owner_account_id().map(Text::new),
+        credit_id: first.credit_id().map(Text::new),
+        payer_account_id: first.payer_account_id().into(),
+        currency: first.currency().into(),
+        description: first.description().map(Text::new),
+        credit_class: first.credit_class().into(),
+        first_cur_date: first.usage_date(),
         issue_date: manual.map_or(inferred, |row| row.issue_date),
         issue_date_source: manual.map_or(CUR_INFERRED, |_| MANUAL).into(),
         last_cur_date: None,
@@ -110,10 +112,10 @@ fn is_allocated(key: &str, allocations: &[AllocationLogRow]) -> bool {
     of_key.max_by_key(|row| (row.recorded_at, &row.allocation_id)).is_some_and(|row| row.action == "allocate")
 }
 
-fn one_currency_each(credits: &[(Text, History)]) -> Result<(), Problems> {
+fn one_currency_each(credits: &[History<'_>]) -> Result<(), Problems> {
     let mut problems = Problems::default();
-    for (key, History { currencies, .. }) in credits.iter().filter(|(_, history)| !history.currencies.is_empty()) {
-        let currencies: Vec<&str> = currencies.iter().map(Text::as_str).collect();
+    for History { credit_key: key, currencies, .. } in credits.iter().filter(|credit| !credit.currencies.is_empty()) {
+        let currencies: Vec<&str> = currencies.iter().copied().collect();
         let message = format!(
             "has lines in {}, but a credit has one currency; if these are two credits, tell them apart with \
              [credits] description_patterns",
@@ -246,7 +248,7 @@ mod tests {
                 }
             }
             add(&mut history, "2026-03", &[("c", "01", "USD", "-64"), ("b", "01", "USD", "-64")]);
-            shown(&register(history, &[], &[]).unwrap())
+            shown(&register(&history, &[], &[]).unwrap())
         });
         for (credits, applied) in registers {
             let amounts = ["a seen on 03 8.0000000000", "b seen on 07 19.0000000000", "d seen on 01 36.0000000000"];
@@ -266,9 +268,10 @@ mod tests {
     fn one_credit_in_two_currencies_is_an_error_that_names_both() {
         let mut history = CreditHistory::until("2026-02".parse().unwrap());
         add(&mut history, "2026-02", &[("a", "02", "USD", "-1"), ("b", "01", "EUR", "-1")]);
-        add(&mut history, "2026-01", &[("b", "05", "USD", "-1")]);
-        let error = register(history, &[], &[]).unwrap_err().to_string();
-        assert!(error.starts_with("credit b: has lines in EUR and USD, but a credit has one currency"), "{error}");
+        add(&mut history, "2026-01", &[("b", "05", "USD", "-1"), ("c", "05", "USD", "-1"), ("c", "05", "GBP", "-1")]);
+        let error = register(&history, &[], &[]).unwrap_err().to_string();
+        assert!(error.contains("credit b: has lines in EUR and USD, but a credit has one currency"), "{error}");
+        assert!(error.contains("credit c: has lines in GBP and USD, but a credit has one currency"), "{error}");
         assert!(!error.contains("credit a"), "{error}");
     }
 
@@ -287,7 +290,7 @@ mod tests {
             made("a", 1, "2026-01-01", CUR_INFERRED),
             made("b", 1, "2026-01-02", MANUAL),
         ];
-        let register = register(history, &log, &[]).unwrap();
+        let register = register(&history, &log, &[]).unwrap();
         let dates = register.credits.iter().map(|credit| format!("{} {}", credit.credit_key, credit.issue_date));
         assert_eq!(dates.collect::<Vec<_>>(), ["b 2026-01-03", "c 2026-01-04"], "what is gone and not allocated goes");
         let new = journal(&register, &log, "r", NaiveDateTime::default());

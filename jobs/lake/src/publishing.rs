@@ -158,6 +158,17 @@ impl Lake {
         self.staged(&self.published_run().await?, Some(period)).await
     }
 
+    /// A column of text of a table that is published and not partitioned; empty before the first run.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the store.
+    pub async fn published_texts(&self, table: &Table, column: &str) -> Result<Vec<Text>, LakeError> {
+        match self.published().await? {
+            Some(run_id) => self.store.read_texts(&run_folder(&run_id).join(table.name), column).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     async fn published_run(&self) -> Result<String, LakeError> {
         self.published().await?.ok_or_else(|| {
             LakeError::NotYet(format!("nothing is published in the lake {} yet; `run` first", self.location))

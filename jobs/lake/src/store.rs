@@ -5,10 +5,12 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow::array::AsArray;
 use arrow::compute::BatchCoalescer;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
+use credit_ledger::Text;
 use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -19,13 +21,14 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
-use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::async_reader::ParquetObjectReader;
 use parquet::arrow::async_writer::AsyncFileWriter;
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 use schemas::{ColumnType, Place, Table, TableRow, coded_text_type};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,13 +57,18 @@ pub(crate) struct Store {
     folder: Option<PathBuf>,
 }
 
-fn writer_properties(place: Place) -> Result<WriterProperties, LakeError> {
+fn writer_properties(table: &Table) -> Result<WriterProperties, LakeError> {
     // Our own state is read as a whole, by us, and soon.
-    let (statistics, compression) = match place {
+    let (statistics, compression) = match table.place {
         Place::Published | Place::Log => (EnabledStatistics::Page, Compression::ZSTD(ZstdLevel::try_new(1)?)),
         Place::Generation | Place::Handoff => (EnabledStatistics::None, Compression::LZ4_RAW),
     };
-    Ok(WriterProperties::builder()
+    let mut properties = WriterProperties::builder();
+    // No value of it comes twice.
+    if let [key] = table.keys() {
+        properties = properties.set_column_dictionary_enabled(ColumnPath::from(*key), false);
+    }
+    Ok(properties
         .set_created_by("finops-credits".to_owned())
         .set_compression(compression)
         .set_statistics_enabled(statistics)
@@ -99,7 +107,7 @@ impl Store {
         let path = folder.clone().join(PART);
         let refused = |error: ParquetError| self.refused(&path, &error).unwrap_or_else(|| error.into());
         let mut sink = BufWriter::new(Arc::clone(&self.objects), path.clone());
-        let mut file = Encoder::new(Arc::clone(&schema), writer_properties(table.place)?, ROWS_PER_GROUP)?;
+        let mut file = Encoder::new(Arc::clone(&schema), writer_properties(table)?, ROWS_PER_GROUP)?;
         let mut coalescer = BatchCoalescer::new(Arc::clone(&schema), ROWS_PER_WRITE);
         let mut count = 0;
         // Rows are made on one thread while those before are encoded on others.
@@ -213,6 +221,20 @@ impl Store {
     pub(crate) async fn read_kept_rows<R: TableRow>(&self, folder: &Path) -> Result<Option<Vec<R>>, LakeError> {
         let bytes = self.read_small(&folder.clone().join(PART)).await?;
         Ok(bytes.and_then(|bytes| rows_of(bytes).ok()))
+    }
+
+    /// A column of text of the one file of `folder`; empty where there is none.
+    pub(crate) async fn read_texts(&self, folder: &Path, column: &str) -> Result<Vec<Text>, LakeError> {
+        let Some(bytes) = self.read_small(&folder.clone().join(PART)).await? else { return Ok(Vec::new()) };
+        let file = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
+        let only = ProjectionMask::columns(file.parquet_schema(), [column]);
+        let mut texts = Vec::new();
+        for batch in file.with_projection(only).build()? {
+            let batch = batch?;
+            let column = batch.columns().first().and_then(|column| column.as_string_opt::<i32>());
+            texts.extend(column.into_iter().flatten().flatten().map(Text::new));
+        }
+        Ok(texts)
     }
 
     /// The file of one folder in another, linked where the store can.
@@ -341,7 +363,10 @@ impl Store {
 /// The rows of a file.
 fn rows_of<R: TableRow>(bytes: Vec<u8>) -> Result<Vec<R>, LakeError> {
     let file = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
-    Ok(schemas::from_batches(&file.with_batch_size(ROWS_PER_WRITE).build()?.collect::<Result<Vec<_>, _>>()?)?)
+    let count = usize::try_from(file.metadata().file_metadata().num_rows()).unwrap_or(ROWS_PER_GROUP);
+    // One batch where one holds them all: its rows need not be put together with others.
+    let batches = file.with_batch_size(count.clamp(1, ROWS_PER_GROUP)).build()?;
+    Ok(schemas::from_batches(&batches.collect::<Result<Vec<_>, _>>()?)?)
 }
 
 /// Links a file where there is none yet.

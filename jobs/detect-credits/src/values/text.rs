@@ -40,6 +40,12 @@ impl TextColumn {
         Self { codes: codes.into(), entries }
     }
 
+    /// Some rows of it, in this order.
+    pub(crate) fn of_rows(&self, rows: &[usize]) -> Self {
+        let codes = rows.iter().map(|row| self.codes.get(*row).copied().unwrap_or(NO_CODE));
+        Self { codes: codes.collect(), entries: self.entries.clone() }
+    }
+
     /// The value; `None` where it is null or blank.
     pub(crate) fn get(&self, row: usize) -> Option<&str> {
         self.entry(self.code(row)?)

@@ -42,7 +42,7 @@ impl Standing {
         let history = credit_history(app, &generations, &Known::nothing(last)).await?;
         let credits_log: Vec<CreditLogRow> = app.lake.logs().read().await?;
         let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
-        let register = register(history, &credits_log, &log)?;
+        let register = register(&history, &credits_log, &log)?;
         Ok(Self { register, log, reference: app.places.reference_files(&app.settings).await? })
     }
 

@@ -3,16 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use arrow::array::AsArray;
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
 use bytesize::ByteSize;
 use credit_ledger::{BillingPeriod, Money, Text};
-use datafusion::error::DataFusionError;
-use datafusion::prelude::SessionContext;
 use hashbrown::HashSet;
-use lake::Lake;
-use schemas::TableRow;
 use schemas::tables::{AllocationIssue, Credit, CreditQueue, NetCostSummary, Reconciliation};
 use serde::Serialize;
 
@@ -81,20 +74,6 @@ pub(super) struct TieOut {
     difference: Money,
     net_cost: Money,
     clearing: Money,
-}
-
-/// Keys of the credits of the published run.
-pub(crate) async fn published_keys(lake: &Lake, context: &SessionContext) -> Result<HashSet<Text>, Failure> {
-    if lake.published().await?.is_none() {
-        return Ok(HashSet::new());
-    }
-    let keys = lake.published_frame(context, &Credit::TABLE).await?.select_columns(&["credit_key"])?;
-    let mut known = HashSet::new();
-    for batch in keys.collect().await? {
-        let keys = cast(batch.column(0), &DataType::Utf8).map_err(DataFusionError::from)?;
-        known.extend(keys.as_string::<i32>().iter().flatten().map(Text::new));
-    }
-    Ok(known)
 }
 
 impl Summary {

@@ -82,10 +82,10 @@ async fn stage(app: &App, detected: Detected, joined: JoinRecord, applied: FifoR
     let context = app.session().await?;
     app.lake.begin_staging(&app.run_id).await?;
     let whole_tables = {
-        let (standings, lake, context) = (Arc::clone(&standings), Arc::clone(&app.lake), context.clone());
+        let (standings, lake) = (Arc::clone(&standings), Arc::clone(&app.lake));
         let run_id = app.run_id.clone();
         let near = AsOf { date: app.as_of, expiring_soon_days: app.settings.credits.expiring_soon_days };
-        apart(async move { standings.stage_whole_tables(&lake, &context, &run_id, near).await })
+        apart(async move { standings.stage_whole_tables(&lake, &run_id, near).await })
     };
     let stage = Arc::new(Stage::open(app, context, detected, joined, applied, standings).await?);
     let (standing, changed): (Vec<_>, Vec<_>) = periods.into_iter().partition(|period| stage.costs_stand(*period));

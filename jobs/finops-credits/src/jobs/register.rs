@@ -102,7 +102,7 @@ async fn make(
     before: &LogStates,
     logs: Logs,
 ) -> Result<Appended, Failure> {
-    let register = register(history, &logs.credits, &logs.allocations)?;
+    let register = register(&history, &logs.credits, &logs.allocations)?;
     let changes = journal(&register, &logs.credits, &app.run_id, app.now);
     app.lake.append_to_log(before.credits, &logs.credits, &changes).await?;
     let taken = if logs.allocations.is_empty() { take_over(app, reference, &register).await? } else { 0 };

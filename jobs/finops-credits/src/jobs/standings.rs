@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use credit_ledger::{BillingPeriod, Text};
-use datafusion::prelude::SessionContext;
 use hashbrown::HashMap;
 use lake::Lake;
-use schemas::tables::{AllocatedCredit, AllocationIssue, AppliedByAws, CreditBalance, HierarchyRow, RegisteredCredit};
+use schemas::TableRow;
+use schemas::tables::{
+    AllocatedCredit, AllocationIssue, AppliedByAws, Credit, CreditBalance, HierarchyRow, RegisteredCredit,
+};
 use write_net_cost::standing::{self, AppliedCredits, AsOf, ToDate};
 
 use super::for_each;
 use crate::Failure;
-use crate::commands::summary::{CreditsPart, published_keys};
+use crate::commands::summary::CreditsPart;
 use crate::run::App;
 
 /// What the tables of credits are made of.
@@ -65,7 +67,6 @@ impl Standings {
     pub(super) async fn stage_whole_tables(
         &self,
         lake: &Lake,
-        context: &SessionContext,
         run_id: &str,
         near: AsOf,
     ) -> Result<CreditsPart, Failure> {
@@ -79,6 +80,7 @@ impl Standings {
         lake.stage(run_id, None, &queue).await?;
         lake.stage_handed_over::<AllocationIssue>(run_id, None).await?;
         lake.stage_handed_over::<HierarchyRow>(run_id, None).await?;
-        Ok(CreditsPart::of(&credits, &queue, &published_keys(lake, context).await?))
+        let known = lake.published_texts(&Credit::TABLE, "credit_key").await?.into_iter().collect();
+        Ok(CreditsPart::of(&credits, &queue, &known))
     }
 }
