@@ -7,7 +7,7 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, TimeUnit};
+use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, Int32Type, TimeUnit};
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use credit_ledger::{BillingPeriod, Money, Text};
 
@@ -138,7 +138,14 @@ fn declared<T: Stored>(array: &ArrayRef) -> Result<ArrayRef, String> {
 }
 
 /// The values of a column, each as `of` takes what may be null.
-fn load_all<T: Stored, V>(array: &ArrayRef, of: fn(Option<T>) -> Result<V, String>) -> Result<Vec<V>, String> {
+fn load_all<T: Stored + Clone, V>(array: &ArrayRef, of: fn(Option<T>) -> Result<V, String>) -> Result<Vec<V>, String> {
+    // An entry of a dictionary is loaded once for all its rows; where one does not fit, the row is found below.
+    if let Some(coded) = array.as_dictionary_opt::<Int32Type>()
+        && let Ok(entries) = load_all::<T, Option<T>>(coded.values(), Ok)
+    {
+        let entry = |code: i32| entries.get(usize::try_from(code).ok()?).cloned().flatten();
+        return coded.keys().iter().map(|code| of(code.and_then(entry))).collect();
+    }
     let array = declared::<T>(array)?;
     let Some(typed) = array.as_any().downcast_ref::<T::Array>() else {
         return Err(format!("has type {}, not {}", array.data_type(), T::TYPE.arrow()));
@@ -154,7 +161,7 @@ fn load_all<T: Stored, V>(array: &ArrayRef, of: fn(Option<T>) -> Result<V, Strin
     Ok(values)
 }
 
-impl<T: Stored> ColumnValue for Option<T> {
+impl<T: Stored + Clone> ColumnValue for Option<T> {
     const TYPE: ColumnType = T::TYPE;
     const NULLABLE: bool = true;
 

@@ -69,6 +69,15 @@ impl Table {
         if self.partitioned { self.grain.get(1..).unwrap_or_default() } else { self.grain }
     }
 
+    /// The column that identifies a row of a file by itself.
+    #[must_use]
+    pub fn sole_key(&self) -> Option<&'static str> {
+        match self.keys() {
+            [key] => Some(key),
+            _ => None,
+        }
+    }
+
     /// The names of its columns in order.
     pub fn column_names(&self) -> impl Iterator<Item = &'static str> {
         self.columns.iter().map(|column| column.name)

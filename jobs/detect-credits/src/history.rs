@@ -42,6 +42,14 @@ struct Sum {
     aws_applied: Money,
 }
 
+/// All credits.
+#[derive(Debug)]
+pub(crate) struct Credits<'a> {
+    last: BillingPeriod,
+    /// In order of the key, then of the period.
+    firsts: Vec<(&'a str, FirstLine<'a>)>,
+}
+
 /// What all lines of one credit say.
 #[derive(Debug)]
 pub(crate) struct History<'a> {
@@ -79,11 +87,8 @@ impl CreditHistory {
         Ok(())
     }
 
-    /// What is known of all credits, in order of the key.
-    ///
-    /// # Errors
-    /// [`DetectError::Money`] where a sum leaves the range of money.
-    pub(crate) fn credits(&self) -> Result<Vec<History<'_>>, DetectError> {
+    /// What is known of all credits.
+    pub(crate) fn credits(&self) -> Credits<'_> {
         let mut parts: Vec<&Part> = self.parts.iter().collect();
         parts.sort_by_key(|part| part.period);
         let mut firsts: Vec<(&str, FirstLine<'_>)> = Vec::with_capacity(parts.iter().map(|part| part.sums.len()).sum());
@@ -92,9 +97,16 @@ impl CreditHistory {
             firsts.extend(of_part.map(|first| (first.of(|texts| &texts.credit_key), first)));
         }
         // Parts in order are merged.
-        firsts.sort_by(|(left, _), (right, _)| left.cmp(right));
-        let by_credit = firsts.chunk_by(|(left, _), (right, _)| left == right);
-        by_credit.map(|firsts| History::of(firsts, self.last)).collect()
+        firsts.sort_by_key(|(key, _)| *key);
+        Credits { firsts, last: self.last }
+    }
+}
+
+impl<'a> Credits<'a> {
+    /// One after the other, in order of the key; an error where a sum leaves the range of money.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Result<History<'a>, DetectError>> {
+        let by_credit = self.firsts.chunk_by(|(left, _), (right, _)| left == right);
+        by_credit.map(|firsts| History::of(firsts, self.last))
     }
 }
 

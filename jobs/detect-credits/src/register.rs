@@ -5,7 +5,7 @@
 //! the earliest line, by usage date, billing period, payer, account, description.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Days, NaiveDateTime};
 use credit_ledger::{BillingPeriod, Money, Text};
@@ -41,14 +41,18 @@ pub fn register(
     log: &[CreditLogRow],
     allocations: &[AllocationLogRow],
 ) -> Result<Register, DetectError> {
-    let credits = history.credits()?;
-    one_currency_each(&credits)?;
+    let credits = history.credits();
+    let mut problems = Problems::default();
     let newest = newest_revisions(log);
     let mut newest = newest.into_iter().peekable();
     let mut gone = Vec::new();
-    let mut register = Register { credits: Vec::with_capacity(credits.len()), applied: Vec::new() };
+    let mut register = Register::default();
     let mut periods: BTreeMap<BillingPeriod, Vec<AppliedByAws>> = BTreeMap::new();
-    for History { credit_key: key, first, last_cur_date, applied, .. } in credits {
+    for history in credits.iter() {
+        let History { credit_key: key, first, last_cur_date, currencies, applied } = history?;
+        if !currencies.is_empty() {
+            problems.0.push(several_currencies(key, &currencies));
+        }
         while let Some(row) = newest.next_if(|row| row.credit_key.as_str() < key) {
             gone.push(row);
         }
@@ -64,6 +68,7 @@ pub fn register(
         let credit = registered(first, credit_key, logged);
         register.credits.push(RegisteredCredit { last_cur_date, aws_applied, ..credit });
     }
+    problems.or(())?;
     gone.extend(newest);
     let kept = gone.into_iter().filter(|row| is_allocated(&row.credit_key, allocations));
     register.credits.extend(kept.map(last_known));
@@ -112,18 +117,14 @@ fn is_allocated(key: &str, allocations: &[AllocationLogRow]) -> bool {
     of_key.max_by_key(|row| (row.recorded_at, &row.allocation_id)).is_some_and(|row| row.action == "allocate")
 }
 
-fn one_currency_each(credits: &[History<'_>]) -> Result<(), Problems> {
-    let mut problems = Problems::default();
-    for History { credit_key: key, currencies, .. } in credits.iter().filter(|credit| !credit.currencies.is_empty()) {
-        let currencies: Vec<&str> = currencies.iter().copied().collect();
-        let message = format!(
-            "has lines in {}, but a credit has one currency; if these are two credits, tell them apart with \
-             [credits] description_patterns",
-            currencies.join(" and ")
-        );
-        problems.0.push(Problem { file: format!("credit {key}"), row: None, column: None, message });
-    }
-    problems.or(())
+fn several_currencies(key: &str, currencies: &BTreeSet<&str>) -> Problem {
+    let currencies: Vec<&str> = currencies.iter().copied().collect();
+    let message = format!(
+        "has lines in {}, but a credit has one currency; if these are two credits, tell them apart with \
+         [credits] description_patterns",
+        currencies.join(" and ")
+    );
+    Problem { file: format!("credit {key}"), row: None, column: None, message }
 }
 
 fn last_known(row: &CreditLogRow) -> RegisteredCredit {

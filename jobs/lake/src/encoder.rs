@@ -9,6 +9,9 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
+/// So few are encoded before another thread would wake up to do it.
+const FEW_ROWS: usize = 500;
+
 /// A file in the making. Each column is encoded by whichever thread is free; the bytes are the same whichever that is.
 pub(crate) struct Encoder {
     schema: SchemaRef,
@@ -41,12 +44,13 @@ impl Encoder {
             values.extend(compute_leaves(field, column)?);
         }
         let columns = std::mem::take(&mut self.columns).into_iter().zip(values).collect();
-        self.columns = side_by_side(columns, |(mut column, values): (ArrowColumnWriter, ArrowLeafColumn)| {
-            column.write(&values)?;
-            Ok(column)
-        })
-        .await?;
         self.rows += batch.num_rows();
+        self.columns =
+            side_by_side(self.rows, columns, |(mut column, values): (ArrowColumnWriter, ArrowLeafColumn)| {
+                column.write(&values)?;
+                Ok(column)
+            })
+            .await?;
         if self.rows >= self.rows_per_group {
             self.end_group().await?;
         }
@@ -54,7 +58,8 @@ impl Encoder {
     }
 
     async fn end_group(&mut self) -> Result<(), ParquetError> {
-        let columns = side_by_side(std::mem::take(&mut self.columns), ArrowColumnWriter::close).await?;
+        let columns = std::mem::take(&mut self.columns);
+        let columns = side_by_side(self.rows, columns, ArrowColumnWriter::close).await?;
         let mut group = self.file.next_row_group()?;
         for column in columns {
             column.append_to_row_group(&mut group)?;
@@ -73,11 +78,15 @@ impl Encoder {
     }
 }
 
-/// Works on items on all threads. Results come in order.
+/// Works on columns on all threads, but those of a few rows on this one. Results come in order.
 async fn side_by_side<T: Send + 'static, R: Send + 'static>(
+    rows: usize,
     items: Vec<T>,
     work: fn(T) -> Result<R, ParquetError>,
 ) -> Result<Vec<R>, ParquetError> {
+    if rows <= FEW_ROWS {
+        return items.into_iter().map(work).collect();
+    }
     let started: Vec<_> = items.into_iter().map(|item| SpawnedTask::spawn(async move { work(item) })).collect();
     let mut done = Vec::with_capacity(started.len());
     for task in started {

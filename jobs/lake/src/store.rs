@@ -21,7 +21,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::async_reader::ParquetObjectReader;
 use parquet::arrow::async_writer::AsyncFileWriter;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
@@ -29,7 +29,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
-use schemas::{ColumnType, Place, Table, TableRow, coded_text_type};
+use schemas::{Place, Table, TableRow, coded_text_type};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -65,8 +65,8 @@ fn writer_properties(table: &Table) -> Result<WriterProperties, LakeError> {
     };
     let mut properties = WriterProperties::builder();
     // No value of it comes twice.
-    if let [key] = table.keys() {
-        properties = properties.set_column_dictionary_enabled(ColumnPath::from(*key), false);
+    if let Some(key) = table.sole_key() {
+        properties = properties.set_column_dictionary_enabled(ColumnPath::from(key), false);
     }
     Ok(properties
         .set_created_by("finops-credits".to_owned())
@@ -197,14 +197,11 @@ impl Store {
         folder: &Path,
         table: &Table,
     ) -> Result<SendableRecordBatchStream, LakeError> {
-        let fields = table.columns.iter().map(|column| match column.column_type {
-            ColumnType::Text => column.field().with_data_type(coded_text_type()),
-            _ => column.field(),
-        });
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let options = ArrowReaderOptions::new().with_schema(Arc::clone(&schema));
-        let file = ParquetRecordBatchStreamBuilder::new_with_options(self.reader(folder), options).await?;
+        let mut reader = self.reader(folder);
+        let file = coded(ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await?, table)?;
+        let file = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, file);
         let stream = file.with_batch_size(ROWS_PER_WRITE).build()?;
+        let schema = Arc::clone(stream.schema());
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream.map_err(DataFusionError::from))))
     }
 
@@ -360,9 +357,23 @@ impl Store {
     }
 }
 
+/// A file whose text is to be read as numbers of dictionary entries, where it has any.
+fn coded(file: ArrowReaderMetadata, table: &Table) -> Result<ArrowReaderMetadata, ParquetError> {
+    let fields = file.schema().fields().iter().map(|field| match field.data_type() {
+        DataType::Utf8 if table.sole_key() != Some(field.name()) => {
+            field.as_ref().clone().with_data_type(coded_text_type())
+        }
+        _ => field.as_ref().clone(),
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    ArrowReaderMetadata::try_new(Arc::clone(file.metadata()), ArrowReaderOptions::new().with_schema(schema))
+}
+
 /// The rows of a file.
 fn rows_of<R: TableRow>(bytes: Vec<u8>) -> Result<Vec<R>, LakeError> {
-    let file = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
+    let bytes = Bytes::from(bytes);
+    let file = coded(ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new())?, &R::TABLE)?;
+    let file = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, file);
     let count = usize::try_from(file.metadata().file_metadata().num_rows()).unwrap_or(ROWS_PER_GROUP);
     // One batch where one holds them all: its rows need not be put together with others.
     let batches = file.with_batch_size(count.clamp(1, ROWS_PER_GROUP)).build()?;
