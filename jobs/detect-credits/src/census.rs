@@ -7,14 +7,13 @@ use credit_ledger::BillingPeriod;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 use schemas::reference::{Problem, Problems};
-use schemas::settings::CostColumn;
 
 use crate::DetectError;
 use crate::columns::{Layout, layout};
 use crate::error::bad_file;
+use crate::lines::LineReader;
 use crate::listing::ExportFile;
 use crate::raw::OpenFile;
-use crate::rules::RuleMatcher;
 use crate::values::{BLANK, PeriodMemo, no_date};
 
 /// Lines per billing period.
@@ -56,12 +55,10 @@ impl CountedFile {
         store: &Arc<dyn ObjectStore>,
         file: &ExportFile,
         census: Census,
-        rules: &RuleMatcher,
-        cost: CostColumn,
-        currency_is_set: bool,
+        reader: &LineReader,
     ) -> Result<Self, DetectError> {
         let open = OpenFile::open(store, file).await?;
-        let layout = layout(&file.path, &open.names, rules, cost, currency_is_set)?;
+        let layout = layout(&file.path, &open.names, &reader.rules, reader.cost, reader.currency.is_some())?;
         let open = open.of_columns(&layout.projection)?;
         Ok(Self { open, layout: Arc::new(layout), census })
     }
@@ -75,11 +72,9 @@ impl CountedFile {
 pub async fn count(
     store: &Arc<dyn ObjectStore>,
     file: &ExportFile,
-    rules: &RuleMatcher,
-    cost: CostColumn,
-    currency_is_set: bool,
+    reader: &LineReader,
 ) -> Result<CountedFile, DetectError> {
-    let mut counted = CountedFile::open(store, file, Census::new(), rules, cost, currency_is_set).await?;
+    let mut counted = CountedFile::open(store, file, Census::new(), reader).await?;
     let name = counted.layout.projection.get(counted.layout.period).cloned().unwrap_or_default();
     for part in counted.open.parts() {
         if let Some((period, lines)) = counted.open.one_period(part, &name)? {

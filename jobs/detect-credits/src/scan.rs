@@ -67,7 +67,7 @@ struct Part {
 /// What all partitions of a scan share.
 struct Shared {
     store: Arc<dyn ObjectStore>,
-    reader: LineReader,
+    reader: Arc<LineReader>,
     names: Arc<Names>,
     periods: Vec<BillingPeriod>,
     parts: Mutex<VecDeque<Part>>,
@@ -83,7 +83,7 @@ struct Shared {
 pub async fn scan(
     context: &SessionContext,
     store: &Arc<dyn ObjectStore>,
-    reader: &LineReader,
+    reader: &Arc<LineReader>,
     unit: &ScanUnit,
     threads: usize,
     progress: &Arc<Progress>,
@@ -100,7 +100,7 @@ pub async fn scan(
     let names = Arc::new(Names::default());
     let shared = Arc::new(Shared {
         store: Arc::clone(store),
-        reader: reader.clone(),
+        reader: Arc::clone(reader),
         names: Arc::clone(&names),
         periods: unit.periods.clone(),
         parts: Mutex::new(parts.into()),

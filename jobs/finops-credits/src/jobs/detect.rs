@@ -125,7 +125,7 @@ fn fetched(app: &App) -> Option<Fetched> {
 /// The export as it lies there now.
 struct Export {
     store: Arc<dyn ObjectStore>,
-    reader: LineReader,
+    reader: Arc<LineReader>,
     /// Digest of everything but the files that lines depend on.
     settings_digest: String,
     manifests: Manifests,
@@ -154,13 +154,14 @@ impl Export {
         });
         let reference = app.places.reference_files(settings).await?;
         let rules = &reference.cost_rules;
-        let reader = LineReader {
+        let reader = Arc::new(LineReader {
             currency: settings.source.currency.clone(),
             cost: settings.source.cost,
             credits: settings.credits.clone(),
             descriptions: DescriptionParser::new(&settings.credits)?,
             rules: RuleMatcher::new(rules),
-        };
+        });
+        let settings_digest = settings_digest(app, rules);
         let ((listed, manifests), known, store) = listed?.await?;
         let before: BTreeMap<(&str, u64, &str), &Census> = known
             .values()
@@ -171,8 +172,12 @@ impl Export {
         let mut problems = schemas::reference::Problems::default();
         let is_known = |file: &ExportFile| before.get(&(file.path.as_str(), file.size, file.version.as_str())).copied();
         let counting = listed.iter().filter(|file| is_known(file).is_none());
-        let counting = counting.map(|file| count(&store, file, &reader.rules, reader.cost, reader.currency.is_some()));
-        let mut counted = futures::stream::iter(counting).buffered(app.fetched_at_once());
+        let counting = counting.map(|file| {
+            let (store, file, reader) = (Arc::clone(&store), file.clone(), Arc::clone(&reader));
+            apart(async move { count(&store, &file, &reader).await })
+        });
+        let at_once = app.fetched_at_once().max(app.settings.threads());
+        let mut counted = futures::stream::iter(counting).buffered(at_once);
         for file in &listed {
             if let Some(census) = is_known(file) {
                 files.push((file.clone(), census.clone()));
@@ -193,7 +198,6 @@ impl Export {
         }
         drop(counted);
         problems.or(())?;
-        let settings_digest = settings_digest(app, rules);
         Ok(Self { store, reader, settings_digest, manifests, files, opened, known })
     }
 
@@ -258,11 +262,7 @@ impl Export {
         for (file, census) in files {
             counted.push(match self.opened.get(&file.path) {
                 Some(opened) => opened.clone(),
-                None => {
-                    let (rules, cost) = (&self.reader.rules, self.reader.cost);
-                    let currency_is_set = self.reader.currency.is_some();
-                    CountedFile::open(&self.store, file, census.clone(), rules, cost, currency_is_set).await?
-                }
+                None => CountedFile::open(&self.store, file, census.clone(), &self.reader).await?,
             });
         }
         Ok(counted)

@@ -81,26 +81,29 @@ async fn stage(app: &App, detected: Detected, joined: JoinRecord, applied: FifoR
     let standings = Arc::new(Standings::read(app, &periods, &applied.applied).await?);
     let context = app.session().await?;
     app.lake.begin_staging(&app.run_id).await?;
-    let whole_tables = {
-        let (standings, lake) = (Arc::clone(&standings), Arc::clone(&app.lake));
-        let run_id = app.run_id.clone();
-        let near = AsOf { date: app.as_of, expiring_soon_days: app.settings.credits.expiring_soon_days };
-        apart(async move { standings.stage_whole_tables(&lake, &run_id, near).await })
-    };
+    let near = AsOf { date: app.as_of, expiring_soon_days: app.settings.credits.expiring_soon_days };
     let stage = Arc::new(Stage::open(app, context, detected, joined, applied, standings).await?);
     let (standing, changed): (Vec<_>, Vec<_>) = periods.into_iter().partition(|period| stage.costs_stand(*period));
-    // Files that stand are put in place while the others are made.
-    let months = |periods: Vec<BillingPeriod>| {
+    // Net cost comes first, as more is made from it; files that stand are put in place meanwhile.
+    let costs = |periods: Vec<BillingPeriod>| {
         for_each(app, app.periods_at_once(), periods, |lake, run_id, period| {
             let stage = Arc::clone(&stage);
-            async move { Ok((period, stage.period(&lake, &run_id, period).await?)) }
+            async move { Ok((period, stage.costs(&lake, &run_id, period).await?)) }
         })
     };
-    let (changed, standing) = (months(changed), months(standing));
-    let (changed, standing, credits) = futures::join!(changed, standing, whole_tables);
-    let months: BTreeMap<BillingPeriod, TiedOut> = changed?.into_iter().chain(standing?).collect();
+    let (changed, standing) = futures::join!(costs(changed), costs(standing));
+    let months: BTreeMap<BillingPeriod, Costs> = changed?.into_iter().chain(standing?).collect();
+    let whole_tables = {
+        let (stage, lake, run_id) = (Arc::clone(&stage), Arc::clone(&app.lake), app.run_id.clone());
+        apart(async move { stage.standings.stage_whole_tables(&lake, &run_id, near).await })
+    };
+    let months = for_each(app, app.periods_at_once(), months, |lake, run_id, (period, costs)| {
+        let stage = Arc::clone(&stage);
+        async move { stage.rest(&lake, &run_id, period, costs).await }
+    });
+    let (months, credits) = futures::join!(months, whole_tables);
     let (reconciliation, breaches): (Vec<_>, Vec<_>) =
-        months.into_values().map(|month| (month.reconciliation, month.breaches)).unzip();
+        months?.into_iter().map(|month| (month.reconciliation, month.breaches)).unzip();
     let (reconciliation, breaches, credits) = (reconciliation.concat(), breaches.concat(), credits?);
     if !breaches.is_empty() {
         let message = format!("the run does not tie out, nothing is published:\n{}", breaches.join("\n"));
@@ -111,6 +114,15 @@ async fn stage(app: &App, detected: Detected, joined: JoinRecord, applied: FifoR
 
 fn staged_period(detected: &super::DetectedPeriod) -> StagedPeriod {
     StagedPeriod { billing_period: detected.period, fingerprint: detected.fingerprint.clone(), lines: detected.lines }
+}
+
+/// Net cost of a month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Costs {
+    /// As it is published.
+    Stand,
+    /// Anew.
+    Made,
 }
 
 /// How a month ties out.
@@ -184,8 +196,8 @@ impl Stage {
         self.published.credits.get(&period) == self.made_from.credits.get(&period)
     }
 
-    /// Stages one period of the partitioned tables.
-    async fn period(&self, lake: &Arc<Lake>, run_id: &str, period: BillingPeriod) -> Result<TiedOut, Failure> {
+    /// Stages draws, balances and net cost of one period.
+    async fn costs(&self, lake: &Lake, run_id: &str, period: BillingPeriod) -> Result<Costs, Failure> {
         if self.applied.contains(&period) {
             lake.stage_handed_over::<CreditConsumption>(run_id, Some(period)).await?;
             lake.stage_handed_over::<CreditBalance>(run_id, Some(period)).await?;
@@ -194,8 +206,22 @@ impl Stage {
         {
             return Err(removed_meanwhile());
         }
-        let net_cost_stands = self.costs_stand(period) && lake.stage_published::<NetCost>(run_id, period).await?;
-        if net_cost_stands
+        if self.costs_stand(period) && lake.stage_published::<NetCost>(run_id, period).await? {
+            return Ok(Costs::Stand);
+        }
+        self.net_cost(lake, run_id, period).await?;
+        Ok(Costs::Made)
+    }
+
+    /// Stages the other tables of one period, after its [`costs`](Self::costs).
+    async fn rest(
+        &self,
+        lake: &Arc<Lake>,
+        run_id: &str,
+        period: BillingPeriod,
+        costs: Costs,
+    ) -> Result<TiedOut, Failure> {
+        if costs == Costs::Stand
             && self.published.tables.get(&period) == self.made_from.tables.get(&period)
             && lake.stage_published::<CreditImpact>(run_id, period).await?
             && lake.stage_published::<NetCostSummary>(run_id, period).await?
@@ -208,11 +234,9 @@ impl Stage {
             let (standings, lake, run_id) = (Arc::clone(&self.standings), Arc::clone(lake), run_id.to_owned());
             apart(async move { standings.stage_impact(&lake, &run_id, period).await })
         };
-        if !net_cost_stands {
-            self.net_cost(lake, run_id, period).await?;
-        }
+        let tied_out = self.roll_up_and_tie_out(lake, run_id, period).await;
         impact.await?;
-        self.roll_up_and_tie_out(lake, run_id, period).await
+        tied_out
     }
 
     async fn net_cost(&self, lake: &Lake, run_id: &str, period: BillingPeriod) -> Result<(), Failure> {
