@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::faults::shop::{Shop, assert_same, files};
 use crate::support::Workspace;
 
-const JOBS: [&str; 5] = ["detect-credits", "join-allocations", "apply-fifo", "write-net-cost", "publish"];
+pub(crate) const JOBS: [&str; 5] = ["detect-credits", "join-allocations", "apply-fifo", "write-net-cost", "publish"];
 const SURROUNDINGS: [&str; 3] = ["elsewhere/home", "elsewhere/tmp", "elsewhere/cwd"];
 
 /// A workspace of the committed sample organisation with `threads` of its settings.

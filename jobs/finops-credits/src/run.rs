@@ -115,7 +115,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         format: cli.format,
         watched: std::io::stderr().is_terminal(),
         lake: Arc::new(lake?),
-        handed_over: Box::leak(Box::default()),
+        handed_over: Box::leak(Box::new(HandedOver::new(matches!(cli.command, Command::Run)))),
         session: OnceCell::new(),
         places,
         settings,

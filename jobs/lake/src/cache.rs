@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use credit_ledger::BillingPeriod;
 use object_store::path::Path;
-use schemas::tables::{ALL, AppliedByAws, Cell, RegisteredCredit};
+use schemas::tables::{ALL, Cell};
 use schemas::{Place, Table, TableRow};
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,6 @@ struct Published {
 }
 
 const CELLS: &str = "cache/cells";
-const REGISTERS: &str = "cache/register";
 const LOGS: &str = "cache/logs";
 
 fn published() -> Path {
@@ -51,10 +50,6 @@ fn published() -> Path {
 
 fn cells(period: BillingPeriod, digest: &str) -> Path {
     Path::from(CELLS).join(period.to_string()).join(digest)
-}
-
-fn register<R: TableRow>(digest: &str) -> Path {
-    Path::from(REGISTERS).join(digest).join(R::TABLE.name)
 }
 
 /// All rows of a log in one state, as one file: each append to the log itself leaves two more.
@@ -160,28 +155,6 @@ impl Lake {
         self.store.copy(&handed_over::<Cell>(run_id, period), &cells(period, digest)).await
     }
 
-    /// Hands the register and the AWS book over if they are kept.
-    ///
-    /// # Errors
-    /// [`LakeError`] where the store refuses.
-    pub async fn hand_over_kept_register(&self, run_id: &str, digest: &str) -> Result<bool, LakeError> {
-        let to = work::folder(run_id);
-        let (credits, applied) = (RegisteredCredit::TABLE.name, AppliedByAws::TABLE.name);
-        Ok(self.store.copy_if_there(&register::<RegisteredCredit>(digest), &to.clone().join(credits)).await?
-            && self.store.copy_if_there(&register::<AppliedByAws>(digest), &to.join(applied)).await?)
-    }
-
-    /// Keeps the register and the AWS book that were handed over.
-    ///
-    /// # Errors
-    /// [`LakeError`] where the store refuses.
-    pub async fn keep_register(&self, run_id: &str, digest: &str) -> Result<(), LakeError> {
-        let from = work::folder(run_id);
-        let (credits, applied) = (RegisteredCredit::TABLE.name, AppliedByAws::TABLE.name);
-        self.store.copy(&from.clone().join(credits), &register::<RegisteredCredit>(digest)).await?;
-        self.store.copy(&from.join(applied), &register::<AppliedByAws>(digest)).await
-    }
-
     /// True if every file of the published run is there, of all these periods.
     ///
     /// # Errors
@@ -228,7 +201,7 @@ impl Lake {
             let of_period = Path::from(CELLS).join(period.to_string());
             self.store.remove_all_but(&of_period, |name| name == digest).await?;
         }
-        self.store.remove_all_but(&Path::from(REGISTERS), |name| name == made_from.register).await
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use join_allocations::join::join;
 use lake::{LakeLock, MadeFrom, ReferenceFiles};
 use schemas::tables::{AllocationLogRow, Cell, CostLine, HierarchyRow, LotRow};
 
-use super::{Detected, JOIN, JoinRecord, apart, for_each, made_from};
+use super::{Detected, JOIN, JoinRecord, apart, for_each, made_from, register};
 use crate::Failure;
 use crate::run::App;
 
@@ -33,6 +33,7 @@ pub(crate) async fn join_beside(
         app.lake.finish_job(&app.run_id, JOIN, &record).await?;
         return Ok(record);
     }
+    register::hand_over_awaited(app, &reference, &detected).await?;
     let periods = detected.periods.iter().map(|of| (of.period, of.fingerprint.clone())).collect();
     // Cells are made on other threads, lots on this one.
     let cells = async {
@@ -82,7 +83,7 @@ fn inputs(app: &App, detected: &Detected, reference: &ReferenceFiles, log: &[All
     log.sort_by_key(|(_, row)| (&row.allocation_id, row.recorded_at, row.lot));
     let ReferenceFiles { hierarchy, cost_rules, budgets, allocations: _ } = reference;
     let rules: Vec<_> = cost_rules.iter().map(|rule| (&rule.rule_id, &rule.targets)).collect();
-    made_from(&(app.as_of, &app.settings.credits, &detected.register, log, hierarchy, rules, budgets))
+    made_from(&(app.as_of, &app.settings.credits, &detected.register.made_from, log, hierarchy, rules, budgets))
 }
 
 /// Nothing is to be made where the published run is made from the same.

@@ -93,10 +93,18 @@ pub(crate) struct Detected {
     pub(crate) as_of: NaiveDate,
     pub(crate) format: String,
     pub(crate) periods: Vec<DetectedPeriod>,
-    /// What the register is made from.
-    pub(crate) register: String,
+    pub(crate) register: RegisterRecord,
     /// What was fetched of an export on S3.
     pub(crate) fetched: Option<Fetched>,
+}
+
+/// The register of a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RegisterRecord {
+    /// What it is made from.
+    pub(crate) made_from: String,
+    /// False where that has not changed since the published run: then it is made once anything is made from it.
+    pub(crate) is_made: bool,
 }
 
 /// What went over the wire.

@@ -170,7 +170,7 @@ impl Stage {
             cells: joined.cells,
             credits: applied.credits,
             left: applied.left,
-            register: detected.register.clone(),
+            register: detected.register.made_from.clone(),
             run: joined.run,
         };
         let owned = |(currency, amount): (&str, Money)| (currency.into(), amount);

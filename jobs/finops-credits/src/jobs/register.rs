@@ -1,4 +1,4 @@
-//! The register of credits: made from the credit lines of all periods, or taken over where nothing it is made from changed.
+//! The register of credits: made from the credit lines of all periods.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,35 +15,51 @@ use lake::{Generation, LogSnapshot, ReferenceFiles};
 use schemas::tables::{AllocationLogRow, CreditLine, CreditLogRow};
 use tokio::sync::Mutex;
 
-use super::{apart, made_from};
+use super::{Detected, RegisterRecord, apart, made_from};
 use crate::Failure;
 use crate::run::App;
 
-/// Hands the register and the AWS book over. Says what they are made from.
+/// Hands the register and the AWS book over, but where they are made from the same as those of the published run: mostly
+/// nobody wants them then.
 pub(crate) async fn hand_over(
     app: &App,
     reference: &ReferenceFiles,
     generations: &BTreeMap<BillingPeriod, Generation>,
     known: &Known,
     last: BillingPeriod,
-) -> Result<String, Failure> {
+) -> Result<RegisterRecord, Failure> {
     let lines: Vec<_> = generations.iter().map(|(period, generation)| (period, &generation.fingerprint)).collect();
     let inputs = |logs: &LogStates| made_from(&(last, &lines, logs.credits.id, logs.allocations.id));
     let before = LogStates::of(app).await?;
     let wanted = inputs(&before);
-    if !takes_over(app, reference).await? && app.lake.hand_over_kept_register(&app.run_id, &wanted).await? {
-        return Ok(wanted);
+    if app.lake.made_from().await?.register == wanted && !takes_over(app, reference).await? {
+        return Ok(RegisterRecord { made_from: wanted, is_made: false });
     }
     let (logs, history) = futures::join!(known.logs(app, &before), credit_history(app, generations, known));
     let appended = make(app, reference, history?, &before, logs?).await?;
     let after = LogStates::of(app).await?;
-    if !after.follow(&before, appended) {
-        // Somebody recorded something meanwhile: who knows whether the register has it.
-        return Ok(wanted);
+    // Where somebody recorded something meanwhile, who knows whether the register has it.
+    let made_from = if after.follow(&before, appended) { inputs(&after) } else { wanted };
+    Ok(RegisterRecord { made_from, is_made: true })
+}
+
+/// Hands the register and the AWS book over after all.
+pub(crate) async fn hand_over_awaited(
+    app: &App,
+    reference: &ReferenceFiles,
+    detected: &Detected,
+) -> Result<(), Failure> {
+    if detected.register.is_made {
+        return Ok(());
     }
-    let made = inputs(&after);
-    app.lake.keep_register(&app.run_id, &made).await?;
-    Ok(made)
+    let before = LogStates::of(app).await?;
+    let current = app.lake.generations().await?;
+    let current = current.into_iter().map(|(period, generation)| (period, generation.fingerprint));
+    let of_run = detected.periods.iter().map(|of| (of.period, of.fingerprint.clone()));
+    let known = Known::nothing(BillingPeriod::of(app.as_of));
+    let (logs, read) = futures::join!(Logs::read(app), known.add_all(app, current.chain(of_run).collect()));
+    read?;
+    make(app, reference, known.into_history(), &before, logs?).await.map(drop)
 }
 
 /// The logs that the register depends on.
@@ -172,6 +188,10 @@ impl Known {
             }
         }
         Ok(())
+    }
+
+    fn into_history(self) -> CreditHistory {
+        self.history.into_inner().history
     }
 
     /// Reads what was recorded of credits so far.
