@@ -144,7 +144,11 @@ fn load_all<T: Stored + Clone, V>(array: &ArrayRef, of: fn(Option<T>) -> Result<
         && let Ok(entries) = load_all::<T, Option<T>>(coded.values(), Ok)
     {
         let entry = |code: i32| entries.get(usize::try_from(code).ok()?).cloned().flatten();
-        return coded.keys().iter().map(|code| of(code.and_then(entry))).collect();
+        let mut values = Vec::with_capacity(coded.len());
+        for code in coded.keys() {
+            values.push(of(code.and_then(entry))?);
+        }
+        return Ok(values);
     }
     let array = declared::<T>(array)?;
     let Some(typed) = array.as_any().downcast_ref::<T::Array>() else {

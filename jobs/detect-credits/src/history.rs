@@ -103,6 +103,10 @@ impl CreditHistory {
 }
 
 impl<'a> Credits<'a> {
+    pub(crate) fn len_at_most(&self) -> usize {
+        self.firsts.len()
+    }
+
     /// One after the other, in order of the key; an error where a sum leaves the range of money.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Result<History<'a>, DetectError>> {
         let by_credit = self.firsts.chunk_by(|(left, _), (right, _)| left == right);

@@ -46,7 +46,7 @@ pub fn register(
     let newest = newest_revisions(log);
     let mut newest = newest.into_iter().peekable();
     let mut gone = Vec::new();
-    let mut register = Register::default();
+    let mut register = Register { credits: Vec::with_capacity(credits.len_at_most()), applied: Vec::new() };
     let mut periods: BTreeMap<BillingPeriod, Vec<AppliedByAws>> = BTreeMap::new();
     for history in credits.iter() {
         let History { credit_key: key, first, last_cur_date, currencies, applied } = history?;
@@ -73,7 +73,8 @@ pub fn register(
     let kept = gone.into_iter().filter(|row| is_allocated(&row.credit_key, allocations));
     register.credits.extend(kept.map(last_known));
     register.credits.sort_by(|left, right| left.credit_key.cmp(&right.credit_key));
-    register.applied = periods.into_values().flatten().collect();
+    register.applied.reserve_exact(periods.values().map(Vec::len).sum());
+    register.applied.extend(periods.into_values().flatten());
     Ok(register)
 }
 

@@ -164,7 +164,8 @@ fn row(
 /// `credit_queue`: the credits that wait, by key.
 #[must_use]
 pub fn queue(register: &[RegisteredCredit], allocated: &[AllocatedCredit], as_of: NaiveDate) -> Vec<CreditQueue> {
-    let rows = with_allocations(register, allocated).filter_map(|(credit, allocation)| {
+    let mut queue = Vec::with_capacity(register.len());
+    queue.extend(with_allocations(register, allocated).filter_map(|(credit, allocation)| {
         let reason = allocation?.waiting.as_ref()?;
         Some(CreditQueue {
             credit_key: credit.credit_key.clone(),
@@ -179,8 +180,8 @@ pub fn queue(register: &[RegisteredCredit], allocated: &[AllocatedCredit], as_of
             days_waiting: days(credit.first_cur_date, as_of),
             reason: reason.clone(),
         })
-    });
-    rows.collect()
+    }));
+    queue
 }
 
 /// `credit_impact` of one period: each credit with a line or a draw in it, by key.

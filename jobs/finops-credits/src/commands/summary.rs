@@ -5,7 +5,6 @@ use std::fmt::Write;
 
 use bytesize::ByteSize;
 use credit_ledger::{BillingPeriod, Money, Text};
-use hashbrown::HashSet;
 use schemas::tables::{AllocationIssue, Credit, CreditQueue, NetCostSummary, Reconciliation};
 use serde::Serialize;
 
@@ -246,25 +245,32 @@ impl ExportPart {
 }
 
 impl CreditsPart {
-    /// What there is to say of credits; all but those of `known` are new.
-    pub(crate) fn of(credits: &[Credit], queue: &[CreditQueue], known: &HashSet<Text>) -> Self {
-        let waiting: HashSet<&str> = queue.iter().map(|row| row.credit_key.as_str()).collect();
-        let amounts = |keep: &dyn Fn(&Credit) -> bool, amount: fn(&Credit) -> Option<Money>| {
-            let kept = credits.iter().filter(|credit| keep(credit));
-            let amounts = kept.map(|credit| CreditAmount {
-                credit_key: credit.credit_key.clone(),
-                currency: credit.currency.clone(),
-                amount: amount(credit).unwrap_or_default(),
-                end_date: credit.end_date,
-            });
-            amounts.collect::<Vec<_>>()
+    /// What there is to say of credits; all but those of `known` are new. All in order of the key.
+    pub(crate) fn of(credits: &[Credit], queue: &[CreditQueue], known: &[Text]) -> Self {
+        let mut known = known.iter().peekable();
+        let is_new = |credit: &&Credit| {
+            while known.next_if(|key| **key < credit.credit_key).is_some() {}
+            known.next_if(|key| **key == credit.credit_key).is_none()
         };
+        let of_credit = |credit: &Credit, amount: Option<Money>| CreditAmount {
+            credit_key: credit.credit_key.clone(),
+            currency: credit.currency.clone(),
+            amount: amount.unwrap_or_default(),
+            end_date: credit.end_date,
+        };
+        let waiting = queue.iter().map(|row| CreditAmount {
+            credit_key: row.credit_key.clone(),
+            currency: row.currency.clone(),
+            amount: row.aws_applied,
+            end_date: None,
+        });
+        let of_status = |status: &'static str| credits.iter().filter(move |credit| credit.status == status);
         Self {
             registered: credits.len(),
-            new: amounts(&|credit| !known.contains(&credit.credit_key), |credit| Some(credit.aws_applied)),
-            waiting: amounts(&|credit| waiting.contains(credit.credit_key.as_str()), |credit| Some(credit.aws_applied)),
-            expiring_soon: amounts(&|credit| credit.status == "expiring_soon", |credit| credit.remaining),
-            expired: amounts(&|credit| credit.status == "expired", |credit| credit.expired),
+            new: credits.iter().filter(is_new).map(|credit| of_credit(credit, Some(credit.aws_applied))).collect(),
+            waiting: waiting.collect(),
+            expiring_soon: of_status("expiring_soon").map(|credit| of_credit(credit, credit.remaining)).collect(),
+            expired: of_status("expired").map(|credit| of_credit(credit, credit.expired)).collect(),
             oldest_waiting_days: queue.iter().map(|row| row.days_waiting).max().unwrap_or(0),
         }
     }

@@ -65,7 +65,7 @@ async fn take_over(app: &App) -> Result<Staged, Failure> {
     let reconciliation = staged.await?.concat();
     let (credits, queue) = (app.lake.staged::<Credit>(&app.run_id, None), app.lake.staged(&app.run_id, None));
     let credits = credits.await?;
-    let known = credits.iter().map(|credit| credit.credit_key.clone()).collect();
+    let known: Vec<Text> = credits.iter().map(|credit| credit.credit_key.clone()).collect();
     let credits = CreditsPart::of(&credits, &queue.await?, &known);
     Ok(Staged { made_from: published, credits, reconciliation })
 }

@@ -80,7 +80,7 @@ impl Standings {
         lake.stage(run_id, None, &queue).await?;
         lake.stage_handed_over::<AllocationIssue>(run_id, None).await?;
         lake.stage_handed_over::<HierarchyRow>(run_id, None).await?;
-        let known = lake.published_texts(&Credit::TABLE, "credit_key").await?.into_iter().collect();
+        let known = lake.published_texts(&Credit::TABLE, "credit_key").await?;
         Ok(CreditsPart::of(&credits, &queue, &known))
     }
 }
