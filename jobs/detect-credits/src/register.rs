@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{Days, NaiveDateTime};
+use chrono::{Days, NaiveDate, NaiveDateTime};
 use credit_ledger::{BillingPeriod, Money, Text};
 use schemas::reference::{Problem, Problems};
 use schemas::tables::{AllocationLogRow, AppliedByAws, CreditLogRow, RegisteredCredit};
@@ -65,8 +65,7 @@ pub fn register(
             let applied = AppliedByAws { billing_period, credit_key: credit_key.clone(), aws_applied };
             periods.entry(billing_period).or_default().push(applied);
         }
-        let credit = registered(first, credit_key, logged);
-        register.credits.push(RegisteredCredit { last_cur_date, aws_applied, ..credit });
+        register.credits.push(registered(first, credit_key, logged, last_cur_date, aws_applied));
     }
     problems.or(())?;
     gone.extend(newest);
@@ -79,7 +78,13 @@ pub fn register(
 }
 
 /// A credit as its first line shows it.
-fn registered(first: FirstLine<'_>, credit_key: Text, logged: Option<&CreditLogRow>) -> RegisteredCredit {
+fn registered(
+    first: FirstLine<'_>,
+    credit_key: Text,
+    logged: Option<&CreditLogRow>,
+    last_cur_date: Option<NaiveDate>,
+    aws_applied: Money,
+) -> RegisteredCredit {
     let manual = logged.filter(|row| row.issue_date_source == MANUAL);
     let inferred = first.usage_date().checked_sub_days(Days::new(1)).unwrap_or(first.usage_date());
     RegisteredCredit {
@@ -95,8 +100,8 @@ fn registered(first: FirstLine<'_>, credit_key: Text, logged: Option<&CreditLogR
         first_cur_date: first.usage_date(),
         issue_date: manual.map_or(inferred, |row| row.issue_date),
         issue_date_source: manual.map_or(CUR_INFERRED, |_| MANUAL).into(),
-        last_cur_date: None,
-        aws_applied: Money::ZERO,
+        last_cur_date,
+        aws_applied,
     }
 }
 

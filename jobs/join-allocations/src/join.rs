@@ -56,7 +56,7 @@ pub fn join(
     now: NaiveDateTime,
 ) -> Joined {
     let current = current_revisions(log);
-    let mut joined = Joined::default();
+    let mut joined = Joined { credits: Vec::with_capacity(register.len()), ..Joined::default() };
     for (key, revision) in &current {
         let place = register.binary_search_by(|credit| credit.credit_key.as_str().cmp(key));
         let credit = place.ok().and_then(|place| register.get(place));
