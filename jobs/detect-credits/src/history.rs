@@ -103,14 +103,17 @@ impl CreditHistory {
 }
 
 impl<'a> Credits<'a> {
-    pub(crate) fn len_at_most(&self) -> usize {
-        self.firsts.len()
+    pub(crate) fn len(&self) -> usize {
+        self.by_credit().count()
+    }
+
+    fn by_credit(&self) -> impl Iterator<Item = &[(&'a str, FirstLine<'a>)]> {
+        self.firsts.chunk_by(|(left, _), (right, _)| left == right)
     }
 
     /// One after the other, in order of the key; an error where a sum leaves the range of money.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Result<History<'a>, DetectError>> {
-        let by_credit = self.firsts.chunk_by(|(left, _), (right, _)| left == right);
-        by_credit.map(|firsts| History::of(firsts, self.last))
+        self.by_credit().map(|firsts| History::of(firsts, self.last))
     }
 }
 
@@ -275,7 +278,8 @@ impl<'a> Lines<'a> {
     fn several_currencies(&self, rows: Range<usize>) -> Option<BTreeSet<Text>> {
         let currency = &self.texts.currency;
         let is_one = rows.clone().all(|row| currency.code(row) == currency.code(rows.start));
-        (!is_one).then(|| rows.map(|row| Text::new(value(currency, row))).collect())
+        let all = (!is_one).then(|| rows.map(|row| Text::new(value(currency, row))).collect::<BTreeSet<_>>());
+        all.filter(|currencies| currencies.len() > 1)
     }
 }
 

@@ -46,7 +46,7 @@ pub fn register(
     let newest = newest_revisions(log);
     let mut newest = newest.into_iter().peekable();
     let mut gone = Vec::new();
-    let mut register = Register { credits: Vec::with_capacity(credits.len_at_most()), applied: Vec::new() };
+    let mut register = Register { credits: Vec::with_capacity(credits.len()), applied: Vec::new() };
     let mut periods: BTreeMap<BillingPeriod, Vec<AppliedByAws>> = BTreeMap::new();
     for history in credits.iter() {
         let History { credit_key: key, first, last_cur_date, currencies, applied } = history?;

@@ -162,9 +162,9 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError`] from the store.
-    pub async fn published_texts(&self, table: &Table, column: &str) -> Result<Vec<Text>, LakeError> {
+    pub async fn published_texts(&self, table: &Table, column: &'static str) -> Result<Vec<Text>, LakeError> {
         match self.published().await? {
-            Some(run_id) => self.store.read_texts(&run_folder(&run_id).join(table.name), column).await,
+            Some(run_id) => self.store.read_texts(&run_folder(&run_id).join(table.name), table, column).await,
             None => Ok(Vec::new()),
         }
     }

@@ -5,7 +5,6 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
 use arrow::compute::BatchCoalescer;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -29,7 +28,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
-use schemas::{Place, Table, TableRow, coded_text_type};
+use schemas::{ColumnValue, Place, RowsError, Table, TableRow, coded_text_type};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -220,16 +219,23 @@ impl Store {
         Ok(bytes.and_then(|bytes| rows_of(bytes).ok()))
     }
 
-    /// A column of text of the one file of `folder`; empty where there is none.
-    pub(crate) async fn read_texts(&self, folder: &Path, column: &str) -> Result<Vec<Text>, LakeError> {
+    /// A column of text of the one file of `folder`, a table's; empty where there is none.
+    pub(crate) async fn read_texts(
+        &self,
+        folder: &Path,
+        table: &Table,
+        column: &'static str,
+    ) -> Result<Vec<Text>, LakeError> {
         let Some(bytes) = self.read_small(&folder.clone().join(PART)).await? else { return Ok(Vec::new()) };
         let file = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
         let only = ProjectionMask::columns(file.parquet_schema(), [column]);
         let mut texts = Vec::new();
         for batch in file.with_projection(only).build()? {
-            let batch = batch?;
-            let column = batch.columns().first().and_then(|column| column.as_string_opt::<i32>());
-            texts.extend(column.into_iter().flatten().flatten().map(Text::new));
+            let found = match batch?.columns() {
+                [found] => Text::from_array(found),
+                _ => Err("is missing".to_owned()),
+            };
+            texts.extend(found.map_err(|problem| RowsError::Column { table: table.name, column, problem })?);
         }
         Ok(texts)
     }

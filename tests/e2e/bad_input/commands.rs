@@ -70,6 +70,18 @@ fn job_whose_predecessor_has_not_been_done_says_which() {
 }
 
 #[test]
+fn run_that_broke_off_is_not_continued_job_by_job() {
+    let workspace = good_input();
+    workspace.write("lake/runs", "a file where staged runs belong");
+    workspace.try_run(AS_OF, &["run", "--run-id", "night-42"]).expect_err("nothing can be staged");
+    let message =
+        "run night-42 was begun by `run`, which keeps what its jobs hand each other in memory; start a new run";
+    for job in ["join-allocations", "apply-fifo", "write-net-cost"] {
+        refuses(&workspace, &[job, "--run-id", "night-42"], 2, message);
+    }
+}
+
+#[test]
 fn job_with_another_as_of_date_is_a_usage_error() {
     let workspace = good_input();
     workspace.try_run(AS_OF, &["detect-credits", "--run-id", "night-42"]).expect("a done job");

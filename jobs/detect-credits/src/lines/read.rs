@@ -22,7 +22,7 @@ use crate::rules::{NO_CLAIM, RuleMatcher, attribute};
 use crate::values::{AmountColumn, BLANK, NoAmount, no_date};
 
 /// Everything that turns raw rows into lines, for all files of a scan.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct LineReader {
     /// Currency of exports without one.
     pub currency: Option<String>,

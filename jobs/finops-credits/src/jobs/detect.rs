@@ -435,6 +435,7 @@ async fn hand_over(
         format: formats.into_iter().collect::<Vec<_>>().join(", "),
         periods: periods.collect(),
         register,
+        in_memory: app.handed_over.in_memory,
         fetched: fetched(app),
     })
 }

@@ -13,6 +13,7 @@ use crate::Failure;
 /// The tables of the run, as far as they were made or read by now.
 #[derive(Debug)]
 pub(crate) struct HandedOver {
+    pub(crate) in_memory: bool,
     pub(crate) register: Handed<RegisteredCredit>,
     pub(crate) applied: Handed<AppliedByAws>,
     pub(crate) allocated: Handed<AllocatedCredit>,
@@ -21,7 +22,12 @@ pub(crate) struct HandedOver {
 impl HandedOver {
     /// Nothing yet; `in_memory` where this process does all of the run.
     pub(crate) fn new(in_memory: bool) -> Self {
-        Self { register: Handed::new(in_memory), applied: Handed::new(in_memory), allocated: Handed::new(in_memory) }
+        Self {
+            in_memory,
+            register: Handed::new(in_memory),
+            applied: Handed::new(in_memory),
+            allocated: Handed::new(in_memory),
+        }
     }
 }
 

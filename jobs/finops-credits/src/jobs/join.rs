@@ -33,7 +33,7 @@ pub(crate) async fn join_beside(
         app.lake.finish_job(&app.run_id, JOIN, &record).await?;
         return Ok(record);
     }
-    register::hand_over_awaited(app, &reference, &detected).await?;
+    register::hand_over_awaited(app, &detected).await?;
     let periods = detected.periods.iter().map(|of| (of.period, of.fingerprint.clone())).collect();
     // Cells are made on other threads, lots on this one.
     let cells = async {

@@ -1,4 +1,4 @@
-//! The jobs' shells: read, plan, check, write. Each finds everything it needs in the lake.
+//! The jobs' shells: read, plan, check, write. Each finds what it needs in the lake, or in memory where `run` does them all.
 
 pub(crate) mod athena_check;
 pub(crate) mod detect;
@@ -94,6 +94,8 @@ pub(crate) struct Detected {
     pub(crate) format: String,
     pub(crate) periods: Vec<DetectedPeriod>,
     pub(crate) register: RegisterRecord,
+    /// Tables of credits are handed over in memory: no other process has them.
+    pub(crate) in_memory: bool,
     /// What was fetched of an export on S3.
     pub(crate) fetched: Option<Fetched>,
 }
@@ -122,6 +124,13 @@ impl Detected {
             let message = format!(
                 "run {} was started with --as-of {}, not {}; give all jobs of a run the same",
                 app.run_id, detected.as_of, app.as_of
+            );
+            return Err(Failure::new(Kind::Usage, message));
+        }
+        if detected.in_memory && !app.handed_over.in_memory {
+            let message = format!(
+                "run {} was begun by `run`, which keeps what its jobs hand each other in memory; start a new run",
+                app.run_id
             );
             return Err(Failure::new(Kind::Usage, message));
         }

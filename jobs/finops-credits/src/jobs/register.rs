@@ -43,23 +43,21 @@ pub(crate) async fn hand_over(
     Ok(RegisterRecord { made_from, is_made: true })
 }
 
-/// Hands the register and the AWS book over after all.
-pub(crate) async fn hand_over_awaited(
-    app: &App,
-    reference: &ReferenceFiles,
-    detected: &Detected,
-) -> Result<(), Failure> {
+/// Hands the register and the AWS book over after all. There is nothing to record of them: they are as they were.
+pub(crate) async fn hand_over_awaited(app: &App, detected: &Detected) -> Result<(), Failure> {
     if detected.register.is_made {
         return Ok(());
     }
-    let before = LogStates::of(app).await?;
-    let current = app.lake.generations().await?;
-    let current = current.into_iter().map(|(period, generation)| (period, generation.fingerprint));
+    let last = BillingPeriod::of(app.as_of);
     let of_run = detected.periods.iter().map(|of| (of.period, of.fingerprint.clone()));
-    let known = Known::nothing(BillingPeriod::of(app.as_of));
-    let (logs, read) = futures::join!(Logs::read(app), known.add_all(app, current.chain(of_run).collect()));
+    // A credit of later periods only is not gone.
+    let later = app.lake.generations().await?.into_iter().filter(|(period, _)| *period > last);
+    let later = later.map(|(period, generation)| (period, generation.fingerprint));
+    let known = Known::nothing(last);
+    let (logs, read) = futures::join!(Logs::read(app), known.add_all(app, of_run.chain(later).collect()));
     read?;
-    make(app, reference, known.into_history(), &before, logs?).await.map(drop)
+    let logs = logs?;
+    write(app, register(&known.into_history(), &logs.credits, &logs.allocations)?).await
 }
 
 /// The logs that the register depends on.
@@ -122,12 +120,15 @@ async fn make(
     let changes = journal(&register, &logs.credits, &app.run_id, app.now);
     app.lake.append_to_log(before.credits, &logs.credits, &changes).await?;
     let taken = if logs.allocations.is_empty() { take_over(app, reference, &register).await? } else { 0 };
-    let Register { credits, applied } = register;
+    write(app, register).await?;
+    Ok(Appended { credits: !changes.is_empty(), allocations: taken > 0 })
+}
+
+async fn write(app: &App, Register { credits, applied }: Register) -> Result<(), Failure> {
     let (lake, run_id, handed) = (Arc::clone(&app.lake), app.run_id.clone(), app.handed_over);
     let credits = apart(async move { handed.register.write(&lake, &run_id, credits).await });
     app.handed_over.applied.write(&app.lake, &app.run_id, applied).await?;
-    credits.await?;
-    Ok(Appended { credits: !changes.is_empty(), allocations: taken > 0 })
+    credits.await
 }
 
 /// What is known of credits before they are registered. Those who read the export add to it.
