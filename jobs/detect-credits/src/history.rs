@@ -96,7 +96,7 @@ impl CreditHistory {
             let of_part = (0..part.sums.len()).map(|row| FirstLine { part, row });
             firsts.extend(of_part.map(|first| (first.of(|texts| &texts.credit_key), first)));
         }
-        // Parts in order are merged.
+        // Stable, so that of one credit periods stay in order; parts that are in order are merged.
         firsts.sort_by_key(|(key, _)| *key);
         Credits { firsts, last: self.last }
     }
@@ -221,6 +221,7 @@ struct Lines<'a> {
     amount: &'a Decimal128Array,
 }
 
+/// Those of text.
 #[derive(Debug)]
 struct Texts {
     credit_key: TextColumn,
@@ -257,7 +258,7 @@ impl<'a> Lines<'a> {
         let mut first = rows.start;
         let (mut first_day, mut last_day) = (self.day(first)?, self.day(first)?);
         let mut aws_applied = Money::ZERO;
-        for row in rows.clone() {
+        for row in rows {
             let day = self.day(row)?;
             if day < first_day || (day == first_day && self.texts.place(row) < self.texts.place(first)) {
                 (first, first_day) = (row, day);
