@@ -2,6 +2,7 @@
 //! start it, and each asks the same question: what does somebody who reads the published tables see?
 
 mod kills;
+mod logs;
 mod races;
 mod retries;
 pub(crate) mod shop;

@@ -8,8 +8,8 @@ use credit_ledger::{BillingPeriod, Money, Node};
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 2 usage; 3 bad input (settings, reference data, export); 4 input not there yet; 5 an invariant or \
-the tie-out failed, nothing published; 6 storage or service unavailable (a retry may help); 7 lost a race with another \
-run (retry)
+the tie-out failed or the lake is damaged, nothing published; 6 storage or service unavailable (a retry may help); 7 lost \
+a race with another run (retry)
 
 Examples:
   finops-credits run                                the whole nightly pipeline, as of today
@@ -132,6 +132,9 @@ Examples:
   finops-credits credits
   finops-credits credits --format json")]
     Credits,
+    /// The lake itself
+    #[command(subcommand)]
+    Lake(LakeCommand),
     /// SQL over every table: published ones, logs, cost_lines and credit_lines
     #[command(after_help = "\
 Sums of money are exact or an error. `SHOW TABLES` lists the tables, `DESCRIBE net_cost` their columns.
@@ -266,6 +269,24 @@ Example:
     History {
         /// The credit's key
         key: String,
+    },
+}
+
+/// `lake …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum LakeCommand {
+    /// Register the logs again where the catalogue was lost or a log cannot be read
+    #[command(after_help = "\
+Recorded allocations are in the lake's folder warehouse/. The catalogue (catalog.db, or the Glue database) says which of its
+files count. Where it was lost, each log is registered again from its newest metadata that can be read.
+
+Examples:
+  finops-credits lake repair
+  finops-credits lake repair --accept-loss          where nothing better is left: says what is lost")]
+    Repair {
+        /// Go back to the newest state that can be read, or begin a log anew, where that loses what was recorded later
+        #[arg(long)]
+        accept_loss: bool,
     },
 }
 

@@ -53,7 +53,7 @@ impl Kind {
             Self::Usage => "usage",
             Self::BadInput => "bad input (settings, reference data, export)",
             Self::NotYet => "input not there yet",
-            Self::CheckFailed => "an invariant or the tie-out failed, nothing published",
+            Self::CheckFailed => "an invariant or the tie-out failed or the lake is damaged, nothing published",
             Self::Storage => "storage or service unavailable (a retry may help)",
             Self::LostRace => "lost a race with another run (retry)",
         }
@@ -92,7 +92,7 @@ impl From<LakeError> for Failure {
             LakeError::Iceberg(error) if error.kind() == iceberg_conflict() => Kind::LostRace,
             LakeError::Iceberg(_) => Kind::Storage,
             LakeError::Engine(error) => engine_kind(error),
-            LakeError::Rows(_) | LakeError::Record { .. } => Kind::CheckFailed,
+            LakeError::Rows(_) | LakeError::Record { .. } | LakeError::Damaged(_) => Kind::CheckFailed,
         };
         Self::new(kind, error.to_string())
     }

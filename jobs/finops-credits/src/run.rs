@@ -7,10 +7,10 @@ use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionContext;
-use lake::{Lake, LakeLock, Settings, is_s3};
+use lake::{Lake, LakeLock, LogSnapshot, Settings, is_s3};
 use tokio::sync::OnceCell;
 
-use crate::cli::{Cli, Command, Detect, Format};
+use crate::cli::{Cli, Command, Detect, Format, LakeCommand};
 use crate::jobs::handed_over::HandedOver;
 use crate::jobs::{athena_check, detect, fifo, join, net_cost, publish};
 use crate::places::{self, Places};
@@ -72,11 +72,17 @@ impl App {
         Ok(context)
     }
 
-    /// The latest instant at which anything can have been recorded: now, or the end of a later as-of date.
-    pub(crate) fn latest_instant(&self) -> NaiveDateTime {
-        let end_of_day = self.as_of.and_time(NaiveTime::from_hms_micro_opt(23, 59, 59, 999_999).unwrap_or_default());
-        self.now.max(end_of_day)
+    /// The latest instant at which anything in a log of this state can have been recorded.
+    pub(crate) fn latest_instant(&self, log: LogSnapshot) -> NaiveDateTime {
+        latest_instant(self.now, self.as_of, log)
     }
+}
+
+/// Now, or the end of a later as-of date, or the log's newest commit: somebody may record while a run is on its way, or on
+/// a machine whose clock is ahead.
+fn latest_instant(now: NaiveDateTime, as_of: NaiveDate, log: LogSnapshot) -> NaiveDateTime {
+    let end_of_day = as_of.and_time(NaiveTime::from_hms_micro_opt(23, 59, 59, 999_999).unwrap_or_default());
+    now.max(end_of_day).max(log.committed_at.unwrap_or_default())
 }
 
 /// Runs a command.
@@ -101,6 +107,9 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
     // Microseconds, as the tables keep them.
     let now = chrono::DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now).naive_utc();
     let places = Places::of(&settings).await;
+    if let Command::Lake(LakeCommand::Repair { accept_loss }) = cli.command {
+        return commands::repair::repair(&places, &settings, accept_loss).await;
+    }
     // Where they cannot be read, the job that needs them says so.
     let reference = async {
         if matches!(cli.command, Command::Run | Command::DetectCredits(_)) {
@@ -145,6 +154,8 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         Command::Revoke(arguments) => commands::allocate::revoke(&app, arguments).await,
         Command::Allocations(command) => commands::allocations::allocations(&app, command).await,
         Command::Credits => commands::credits::credits(&app).await,
+        // Works on a lake that does not open.
+        Command::Lake(LakeCommand::Repair { .. }) => Ok(()),
         Command::Query { sql } => commands::query::query(&app, &sql).await,
     }
 }
@@ -172,4 +183,20 @@ fn job(app: &App, result: Result<(), Failure>) -> Result<(), Failure> {
         tracing::info!(run_id = %app.run_id, as_of = %app.as_of, "done");
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn revision_that_was_recorded_while_the_run_was_on_its_way_is_not_of_the_future() {
+        let instant = |text: &str| text.parse::<NaiveDateTime>().unwrap();
+        let (now, as_of) = (instant("2026-11-01T02:00:00"), "2026-10-31".parse().unwrap());
+        let log = |committed_at| LogSnapshot { id: Some(1), parent: None, committed_at };
+        let recorded = instant("2026-11-01T02:00:07.5");
+        assert!(recorded > latest_instant(now, as_of, log(None)));
+        assert!(recorded <= latest_instant(now, as_of, log(Some(instant("2026-11-01T02:00:07.6")))));
+        assert_eq!(latest_instant(now, now.date(), log(None)), instant("2026-11-01T23:59:59.999999"));
+    }
 }

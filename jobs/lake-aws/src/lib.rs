@@ -28,7 +28,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use iceberg::CatalogBuilder;
 use iceberg_catalog_glue::GlueCatalogBuilder;
-use lake::{EngineStore, Lake, LakeError, LakeParts, PeriodRange, Settings};
+use lake::{EngineStore, Lake, LakeError, LakeParts, PeriodRange, RepairedLog, Settings};
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -87,11 +87,23 @@ impl Aws {
         String::from_utf8(bytes).map_err(|_error| LakeError::BadInput(format!("{location} is not UTF-8")))
     }
 
-    /// Opens the lake of the settings, making the logs where they are not there yet.
+    /// Opens the lake of the settings, making the logs of a new one.
     ///
     /// # Errors
-    /// [`LakeError`] where S3 or Glue refuse.
+    /// [`LakeError`] where S3 or Glue refuse; [`LakeError::Damaged`] where Glue has lost the logs.
     pub async fn open_lake(&self, settings: &Settings) -> Result<Lake, LakeError> {
+        Lake::of_parts(self.lake_parts(settings).await?, settings).await
+    }
+
+    /// Registers the logs of the lake again; see [`Lake::repair`].
+    ///
+    /// # Errors
+    /// Those of [`Lake::repair`].
+    pub async fn repair_lake(&self, settings: &Settings, accept_loss: bool) -> Result<Vec<RepairedLog>, LakeError> {
+        Lake::repair(self.lake_parts(settings).await?, settings, accept_loss).await
+    }
+
+    async fn lake_parts(&self, settings: &Settings) -> Result<LakeParts, LakeError> {
         let location = S3Location::parse(&settings.lake.location)?;
         let bucket = s3::bucket(&self.sdk, &location.bucket, &Arc::default())?;
         let objects: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(&bucket), location.prefix.clone()));
@@ -101,7 +113,7 @@ impl Aws {
             .with_storage_factory(Arc::new(storage::BucketStorageFactory(files)))
             .load("glue", HashMap::from([("warehouse".to_owned(), warehouse.clone())]))
             .await?;
-        let parts = LakeParts {
+        Ok(LakeParts {
             location: location.url(),
             objects: Arc::clone(&objects),
             engine: EngineStore { url: format!("{}/", location.url()), host: Some(bucket) },
@@ -109,9 +121,9 @@ impl Aws {
             pointer: Box::new(pointer::GluePointer::new(self.tables(settings, &location))),
             locks: Box::new(lease::Leases { objects, location: location.url() }),
             catalog: Arc::new(catalog),
+            catalog_name: format!("the Glue database {}", settings.lake.database),
             warehouse,
-        };
-        Lake::of_parts(parts, settings).await
+        })
     }
 
     /// Asks all checks over a staged run in Athena; nothing found: nothing is off.

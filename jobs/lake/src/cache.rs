@@ -58,15 +58,15 @@ fn log(table: &Table, snapshot: i64) -> Path {
 }
 
 impl Lake {
-    /// All rows of a log at its newest state, in no particular order.
+    /// All rows of a log at its newest state, in no particular order, and that state.
     ///
     /// # Errors
     /// [`LakeError`] from the catalogue or storage; [`LakeError::Rows`] for rows another client wrote that do not fit.
-    pub async fn log_rows<R: TableRow>(&self) -> Result<Vec<R>, LakeError> {
+    pub async fn log_rows<R: TableRow>(&self) -> Result<(LogSnapshot, Vec<R>), LakeError> {
         let newest = self.logs().snapshot::<R>().await?;
         match self.kept_log(newest).await? {
-            Some(rows) => Ok(rows),
-            None => self.logs().read().await,
+            Some(rows) => Ok((newest, rows)),
+            None => self.logs().read_newest().await,
         }
     }
 

@@ -35,6 +35,9 @@ pub enum LakeError {
     /// A service did not answer, or not as it should.
     #[error("{0}")]
     Service(String),
+    /// Something that the lake had is lost or cannot be read; nothing was changed.
+    #[error("{0}")]
+    Damaged(String),
     /// Storage or a service does not allow it.
     #[error("{0}")]
     Denied(String),

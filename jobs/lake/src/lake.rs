@@ -10,9 +10,10 @@ use iceberg::Catalog;
 use object_store::ObjectStore;
 use schemas::tables::RunLogRow;
 
+use crate::logs::LogPlaces;
 use crate::publishing::Pointer;
 use crate::store::Store;
-use crate::{LakeError, LogSnapshot, Logs, Settings};
+use crate::{LakeError, LogSnapshot, Logs, RepairedLog, Settings};
 
 /// An open lake.
 pub struct Lake {
@@ -42,6 +43,8 @@ pub struct LakeParts {
     pub locks: Box<dyn Locks>,
     /// Catalogue of the Iceberg logs.
     pub catalog: Arc<dyn Catalog>,
+    /// What people call the catalogue.
+    pub catalog_name: String,
     /// Root of the logs' files, without a closing `/`.
     pub warehouse: String,
 }
@@ -86,21 +89,49 @@ impl LakeLock {
 }
 
 impl Lake {
-    /// Opens a lake of these parts, making the logs where they are not there yet.
+    /// Opens a lake of these parts, making the logs of a new one.
     ///
     /// # Errors
-    /// [`LakeError::Iceberg`] where the catalogue refuses.
+    /// [`LakeError::Iceberg`] where the catalogue refuses, [`LakeError::Damaged`] where it has lost logs.
     pub async fn of_parts(parts: LakeParts, settings: &Settings) -> Result<Self, LakeError> {
-        let logs = Logs::open(parts.catalog, &settings.lake.database, &parts.warehouse).await?;
-        Ok(Self {
+        let lake = Self::unchecked(parts, settings);
+        lake.logs.create_missing().await?;
+        Ok(lake)
+    }
+
+    /// Registers the logs again that the catalogue of a lake has lost; see [`Logs::repair`].
+    ///
+    /// # Errors
+    /// [`LakeError::Damaged`] where something recorded would be lost and that is not accepted;
+    /// [`LakeError::LostRace`] while a run holds the lake.
+    pub async fn repair(
+        parts: LakeParts,
+        settings: &Settings,
+        accept_loss: bool,
+    ) -> Result<Vec<RepairedLog>, LakeError> {
+        let lake = Self::unchecked(parts, settings);
+        let lock = lake.lock("lake-repair").await?;
+        let repaired = lake.logs.repair(accept_loss).await;
+        lock.release().await?;
+        repaired
+    }
+
+    fn unchecked(parts: LakeParts, settings: &Settings) -> Self {
+        let store = Store::new(parts.objects, parts.engine, parts.folder);
+        let places = LogPlaces {
+            catalog_name: parts.catalog_name,
+            database: &settings.lake.database,
+            warehouse: parts.warehouse,
+        };
+        Self {
             location: parts.location,
-            store: Store::new(parts.objects, parts.engine, parts.folder),
+            logs: Logs::new(parts.catalog, places, store.clone()),
+            store,
             pointer: parts.pointer,
             keep_runs: settings.run.keep_runs,
             locks: parts.locks,
-            logs,
             run_log: Mutex::default(),
-        })
+        }
     }
 
     /// The Iceberg logs.

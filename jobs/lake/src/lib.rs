@@ -26,6 +26,7 @@ mod publishing;
 mod settings;
 mod sources;
 mod store;
+mod synced;
 mod work;
 
 pub use cache::MadeFrom;
@@ -33,6 +34,7 @@ pub use error::LakeError;
 pub use generations::{CurrencyTotal, Generation, SourceFile};
 pub use iceberg::ErrorKind as IcebergErrorKind;
 pub use lake::{EngineStore, Held, Lake, LakeLock, LakeParts, Locks};
+pub use logs::repair::{Newer, Repair, RepairedLog};
 pub use logs::{LogSnapshot, Logs};
 pub use publishing::{PeriodRange, Pointer, StagedPeriod, StagedRun};
 pub use settings::{

@@ -7,50 +7,111 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use iceberg::CatalogBuilder;
-use iceberg::io::LocalFsStorageFactory;
 use iceberg_catalog_sql::{SqlCatalog, SqlCatalogBuilder};
 use object_store::local::LocalFileSystem;
 
 use crate::error::at;
 use crate::lake::{EngineStore, Held, Lake, LakeParts, Locks};
 use crate::logs::CATALOG;
+use crate::logs::damage::{damaged_catalog, is_damaged_database};
 use crate::publishing::SymlinkPointer;
-use crate::{LakeError, Settings};
+use crate::synced::SyncedFilesFactory;
+use crate::{LakeError, RepairedLog, Settings};
+
+const CATALOG_FILE: &str = "catalog.db";
 
 impl Lake {
     /// Opens the local lake of the settings, making it where it is not there yet.
     ///
     /// # Errors
-    /// [`LakeError::Io`] or [`LakeError::Iceberg`] where storage refuses.
+    /// [`LakeError::Io`] or [`LakeError::Iceberg`] where storage refuses; [`LakeError::Damaged`] where the catalogue is
+    /// gone or cannot be read.
     pub async fn open_local(settings: &Settings) -> Result<Self, LakeError> {
         let location = Path::new(&settings.lake.location);
         std::fs::create_dir_all(location).map_err(at(location))?;
         let root = location.canonicalize().map_err(at(location))?;
-        let parts = LakeParts {
-            location: root.display().to_string(),
-            objects: Arc::new(LocalFileSystem::new_with_prefix(&root)?.with_automatic_cleanup(true)),
-            engine: EngineStore { url: format!("{}/", root.display()), host: None },
-            folder: Some(root.clone()),
-            pointer: Box::new(SymlinkPointer::new(root.clone())),
-            locks: Box::new(LockFile { root: root.clone() }),
-            catalog: Arc::new(sqlite_catalog(&root).await?),
-            warehouse: format!("file://{}/warehouse", root.display()),
-        };
-        Self::of_parts(parts, settings).await
+        refuse_lost_catalog(&root)?;
+        Self::of_parts(local_parts(root).await?, settings).await
     }
+
+    /// Registers the logs of the local lake again; see [`Lake::repair`]. A catalogue that is no database any more is kept
+    /// beside the new one.
+    ///
+    /// # Errors
+    /// [`LakeError::BadInput`] where there is no lake, else those of [`Lake::repair`].
+    pub async fn repair_local(settings: &Settings, accept_loss: bool) -> Result<Vec<RepairedLog>, LakeError> {
+        let location = Path::new(&settings.lake.location);
+        let root = location.canonicalize().ok().filter(|root| root.is_dir());
+        let root = root.ok_or_else(|| {
+            LakeError::BadInput(format!(
+                "no lake at {}: the folder does not exist; see [lake] location",
+                location.display()
+            ))
+        })?;
+        let parts = match local_parts(root.clone()).await {
+            Err(LakeError::Damaged(_)) => {
+                set_aside(&root.join(CATALOG_FILE))?;
+                local_parts(root).await?
+            }
+            parts => parts?,
+        };
+        Self::repair(parts, settings, accept_loss).await
+    }
+}
+
+async fn local_parts(root: PathBuf) -> Result<LakeParts, LakeError> {
+    Ok(LakeParts {
+        location: root.display().to_string(),
+        objects: Arc::new(LocalFileSystem::new_with_prefix(&root)?.with_automatic_cleanup(true)),
+        engine: EngineStore { url: format!("{}/", root.display()), host: None },
+        folder: Some(root.clone()),
+        pointer: Box::new(SymlinkPointer::new(root.clone())),
+        locks: Box::new(LockFile { root: root.clone() }),
+        catalog: Arc::new(sqlite_catalog(&root).await?),
+        catalog_name: root.join(CATALOG_FILE).display().to_string(),
+        warehouse: format!("file://{}/warehouse", root.display()),
+    })
+}
+
+/// A lake that has anything has a catalogue: one that lost it must not begin anew.
+fn refuse_lost_catalog(root: &Path) -> Result<(), LakeError> {
+    let catalog = root.join(CATALOG_FILE);
+    let is_there = std::fs::metadata(&catalog).is_ok_and(|file| file.len() > 0);
+    let holds = |folder: &&str| std::fs::read_dir(root.join(folder)).is_ok_and(|mut entries| entries.next().is_some());
+    let traces: Vec<&str> = ["runs", "generations", "warehouse"].into_iter().filter(holds).collect();
+    if is_there || traces.is_empty() {
+        return Ok(());
+    }
+    let what = if catalog.exists() { "is empty" } else { "is missing" };
+    Err(LakeError::Damaged(format!(
+        "{} {what}, but this lake is not new: {}/ is there; bring the catalogue back from a backup, or run `finops-credits lake \
+         repair`, which registers the logs again from their newest metadata in warehouse/",
+        catalog.display(),
+        traces.join("/, ")
+    )))
+}
+
+/// Gives a file another name: `catalog.db.damaged-1`, or the next one that is free.
+fn set_aside(file: &Path) -> Result<(), LakeError> {
+    let names = (1..).map(|number: u32| PathBuf::from(format!("{}.damaged-{number}", file.display())));
+    let free = names.into_iter().find(|name| !name.exists()).unwrap_or_default();
+    std::fs::rename(file, free).map_err(at(file))
 }
 
 /// `catalog.db` in the lake, made where it is not there yet.
 async fn sqlite_catalog(root: &Path) -> Result<SqlCatalog, LakeError> {
-    let file = root.join("catalog.db").display().to_string();
+    let file = root.join(CATALOG_FILE).display().to_string();
     let encoded = file.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
     let properties = HashMap::from([
         ("uri".to_owned(), format!("sqlite://{encoded}?mode=rwc")),
         ("warehouse".to_owned(), format!("file://{}/warehouse", root.display())),
         ("sql_bind_style".to_owned(), "QMark".to_owned()),
     ]);
-    let builder = SqlCatalogBuilder::default().with_storage_factory(Arc::new(LocalFsStorageFactory));
-    Ok(builder.load(CATALOG, properties).await?)
+    let builder = SqlCatalogBuilder::default().with_storage_factory(Arc::new(SyncedFilesFactory));
+    builder.load(CATALOG, properties).await.map_err(|error| match is_damaged_database(&error) {
+        true => damaged_catalog(&file, &error),
+        false => error.into(),
+    })
 }
 
 /// `.lock` in the lake: released when the job's process ends, also by a kill.

@@ -333,10 +333,7 @@ impl Lake {
         if let Some((state, rows)) = known.as_ref().filter(|(state, _)| *state == newest) {
             return Ok((*state, Arc::clone(rows)));
         }
-        let (state, rows) = match self.kept_log(newest).await? {
-            Some(rows) => (newest, rows),
-            None => self.logs().read_newest().await?,
-        };
+        let (state, rows) = self.log_rows().await?;
         let rows = Arc::new(rows);
         *known = Some((state, Arc::clone(&rows)));
         Ok((state, rows))

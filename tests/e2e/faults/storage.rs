@@ -13,7 +13,7 @@ use super::shop::{AS_OF, Published, Shop, assert_same, binary, files};
 use crate::support::Outcome;
 
 /// How this machine makes a mount namespace, if it does.
-fn namespace() -> Option<&'static [&'static str]> {
+pub(super) fn namespace() -> Option<&'static [&'static str]> {
     let ways: [&[&str]; 2] = [&["-m"], &["-Urm"]];
     ways.into_iter().find(|way| {
         let mount = "mount -t tmpfs -o size=64k tmpfs /mnt && mount -o remount,size=128k tmpfs /mnt";
@@ -23,7 +23,7 @@ fn namespace() -> Option<&'static [&'static str]> {
 }
 
 /// Runs a shell script with `$LAKE`, `$SHOP` and the function `finops`, which is the binary with its settings.
-fn script(shop: &Shop, wrapper: &[&str], text: &str) -> Outcome {
+pub(super) fn script(shop: &Shop, wrapper: &[&str], text: &str) -> Outcome {
     let function = "finops() { (cd \"$SHOP/elsewhere/cwd\" && env -i HOME=\"$SHOP/elsewhere/home\" \
                     TMPDIR=\"$SHOP/elsewhere/tmp\" \"$BINARY\" --config \"$SHOP/credits.toml\" --as-of \"$AS_OF\" \"$@\"); }";
     let whole = format!("set -eu\n{function}\n{text}");

@@ -62,7 +62,7 @@ pub(crate) async fn revoke(app: &App, arguments: Revoke) -> Result<(), Failure> 
     let standing = Standing::of(app).await?;
     let name = credit_name(&arguments.credit)?;
     let credit = found(&name, &standing)?;
-    let joined = standing.joined(app);
+    let joined = standing.joined();
     let waiting = joined.credits.iter().find(|row| row.credit_key == credit.credit_key);
     if let Some(reason) =
         waiting.and_then(|row| row.waiting.as_deref()).filter(|reason| *reason != "allocation_invalid")
@@ -112,7 +112,7 @@ fn revision_row(command: &str, credit: CreditName, action: Action) -> Allocation
 }
 
 async fn record(app: &App, standing: &Standing, row: AllocationRow, stamp: &RecordArgs) -> Result<(), Failure> {
-    let recording = recording(app, stamp);
+    let recording = recording(app, standing, stamp);
     let (register, hierarchy) = (&standing.register.credits, &standing.reference.hierarchy);
     let new = revisions(&[row], register, hierarchy, &standing.log, &recording)?;
     app.lake.logs().append(&new.rows).await?;
@@ -123,13 +123,13 @@ async fn record(app: &App, standing: &Standing, row: AllocationRow, stamp: &Reco
 }
 
 /// Who and when: as stated, else the login name and now.
-pub(crate) fn recording(app: &App, stamp: &RecordArgs) -> Recording {
+pub(crate) fn recording(app: &App, standing: &Standing, stamp: &RecordArgs) -> Recording {
     #[expect(clippy::disallowed_methods, reason = "the login name says who recorded it")]
     let login = || ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     Recording {
         recorded_by: stamp.by.clone().or_else(login).map(Text::from),
         recorded_at: stamp.recorded_at.unwrap_or(app.now),
-        now: app.latest_instant(),
+        now: standing.latest,
     }
 }
 
@@ -137,7 +137,7 @@ pub(crate) fn recording(app: &App, stamp: &RecordArgs) -> Recording {
 fn ask(app: &App, standing: &Standing, arguments: &mut Allocate) -> Result<(), Failure> {
     let asked = arguments.amount.is_none() || arguments.to.is_none();
     if arguments.credit.key.is_none() && arguments.credit.code.is_none() {
-        let waiting = queue_rows(&standing.register.credits, &standing.joined(app).credits, app.as_of);
+        let waiting = queue_rows(&standing.register.credits, &standing.joined().credits, app.as_of);
         if waiting.is_empty() {
             return Err(Failure::new(Kind::BadInput, "no credit waits for allocation; name one with --key"));
         }

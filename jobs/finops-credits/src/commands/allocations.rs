@@ -30,7 +30,7 @@ async fn import(app: &App, file: &Path, record: &RecordArgs) -> Result<(), Failu
     let (entered, mut problems) = read_allocations(&name, &bytes);
     let standing = Standing::of(app).await?;
     let (register, hierarchy) = (&standing.register.credits, &standing.reference.hierarchy);
-    let checked = revisions(&entered, register, hierarchy, &standing.log, &recording(app, record));
+    let checked = revisions(&entered, register, hierarchy, &standing.log, &recording(app, &standing, record));
     let new = checked.unwrap_or_else(|found| {
         problems.0.extend(found.0);
         Revisions::default()

@@ -6,11 +6,13 @@ pub(crate) mod credits;
 mod digest;
 pub(crate) mod query;
 pub(crate) mod queue;
+pub(crate) mod repair;
 pub(crate) mod run;
 pub(crate) mod summary;
 
 use std::sync::Arc;
 
+use chrono::NaiveDateTime;
 use credit_ledger::BillingPeriod;
 use detect_credits::register::{Register, register};
 use join_allocations::join::{Joined, join};
@@ -25,6 +27,8 @@ use crate::{Failure, Kind};
 pub(crate) struct Standing {
     pub(crate) register: Register,
     pub(crate) log: Vec<AllocationLogRow>,
+    /// What is said to be recorded later counts as wrong.
+    pub(crate) latest: NaiveDateTime,
     pub(crate) reference: Arc<ReferenceFiles>,
 }
 
@@ -41,14 +45,19 @@ impl Standing {
         let last = BillingPeriod::of(app.as_of);
         let history = credit_history(app, &generations, &Known::nothing(last)).await?;
         let credits_log: Vec<CreditLogRow> = app.lake.logs().read().await?;
-        let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
+        let (state, log): (_, Vec<AllocationLogRow>) = app.lake.logs().read_newest().await?;
         let register = register(&history, &credits_log, &log)?;
-        Ok(Self { register, log, reference: app.places.reference_files(&app.settings).await? })
+        Ok(Self {
+            register,
+            log,
+            latest: app.latest_instant(state),
+            reference: app.places.reference_files(&app.settings).await?,
+        })
     }
 
     /// How each credit stands with the log.
-    pub(crate) fn joined(&self, app: &App) -> Joined {
-        join(&self.register.credits, &self.log, &self.reference.hierarchy, app.latest_instant())
+    pub(crate) fn joined(&self) -> Joined {
+        join(&self.register.credits, &self.log, &self.reference.hierarchy, self.latest)
     }
 }
 

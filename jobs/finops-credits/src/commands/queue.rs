@@ -10,7 +10,7 @@ use crate::run::App;
 
 pub(crate) async fn queue(app: &App) -> Result<(), Failure> {
     let standing = Standing::of(app).await?;
-    let joined = standing.joined(app);
+    let joined = standing.joined();
     let mut rows: Vec<CreditQueue> = queue_rows(&standing.register.credits, &joined.credits, app.as_of);
     rows.sort_by(|left, right| (left.first_cur_date, &left.credit_key).cmp(&(right.first_cur_date, &right.credit_key)));
     print(&[schemas::to_batch(&rows)?], app.format, Shown::Cents, "No credit waits for allocation.")?;

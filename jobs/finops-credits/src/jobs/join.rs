@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::ready;
 use std::sync::{Arc, OnceLock};
 
+use chrono::NaiveDateTime;
 use credit_ledger::BillingPeriod;
 use join_allocations::cells::{RuleTargets, cells};
 use join_allocations::join::join;
@@ -27,7 +28,7 @@ pub(crate) async fn join_beside(
 ) -> Result<JoinRecord, Failure> {
     let detected = Detected::of(app).await?;
     let reference = app.places.reference_files(&app.settings).await?;
-    let log: Vec<AllocationLogRow> = app.lake.log_rows().await?;
+    let log = AllocationLog::read(app).await?;
     let run = inputs(app, &detected, &reference, &log);
     if let Some(record) = as_published(app, &run).await? {
         app.lake.finish_job(&app.run_id, JOIN, &record).await?;
@@ -57,11 +58,25 @@ pub(crate) async fn cells_ahead(
     write_cells(app, periods, &reference).await.map(drop)
 }
 
+/// What was recorded of credits.
+struct AllocationLog {
+    rows: Vec<AllocationLogRow>,
+    /// What is said to be recorded later counts as wrong.
+    latest: NaiveDateTime,
+}
+
+impl AllocationLog {
+    async fn read(app: &App) -> Result<Self, Failure> {
+        let (state, rows) = app.lake.log_rows().await?;
+        Ok(Self { rows, latest: app.latest_instant(state) })
+    }
+}
+
 /// Hands over what was recorded of each credit: the allocated amounts, the lots, what is wrong, the hierarchy.
-async fn write_lots(app: &App, reference: &ReferenceFiles, log: &[AllocationLogRow]) -> Result<Vec<LotRow>, Failure> {
+async fn write_lots(app: &App, reference: &ReferenceFiles, log: &AllocationLog) -> Result<Vec<LotRow>, Failure> {
     let (lake, run_id, handed) = (&app.lake, &app.run_id, app.handed_over);
     let register = handed.register.rows(lake, run_id).await?;
-    let joined = join(&register, log, &reference.hierarchy, app.latest_instant());
+    let joined = join(&register, &log.rows, &reference.hierarchy, log.latest);
     for issue in &joined.issues {
         tracing::warn!(allocation = %issue.allocation_id, lot = issue.lot, "{}", issue.problem);
     }
@@ -77,9 +92,8 @@ async fn write_lots(app: &App, reference: &ReferenceFiles, log: &[AllocationLogR
 }
 
 /// All that the tables of the run depend on.
-fn inputs(app: &App, detected: &Detected, reference: &ReferenceFiles, log: &[AllocationLogRow]) -> String {
-    let latest = app.latest_instant();
-    let mut log: Vec<_> = log.iter().map(|row| (row.recorded_at > latest, row)).collect();
+fn inputs(app: &App, detected: &Detected, reference: &ReferenceFiles, log: &AllocationLog) -> String {
+    let mut log: Vec<_> = log.rows.iter().map(|row| (row.recorded_at > log.latest, row)).collect();
     log.sort_by_key(|(_, row)| (&row.allocation_id, row.recorded_at, row.lot));
     let ReferenceFiles { hierarchy, cost_rules, budgets, allocations: _ } = reference;
     let rules: Vec<_> = cost_rules.iter().map(|rule| (&rule.rule_id, &rule.targets)).collect();

@@ -100,13 +100,18 @@ impl Logs {
         let (for_credits, for_allocations) = (Arc::clone(&app.lake), Arc::clone(&app.lake));
         let credits = apart(async move { for_credits.log_rows().await });
         let allocations = apart(async move { for_allocations.log_rows().await });
-        Ok(Self { credits: credits.await?, allocations: allocations.await? })
+        let ((_, credits), (_, allocations)) = (credits.await?, allocations.await?);
+        Ok(Self { credits, allocations })
     }
 }
 
 /// True where the lake is to take allocations over from the reference folder.
 async fn takes_over(app: &App, reference: &ReferenceFiles) -> Result<bool, Failure> {
-    Ok(!reference.allocations.is_empty() && app.lake.log_rows::<AllocationLogRow>().await?.is_empty())
+    if reference.allocations.is_empty() {
+        return Ok(false);
+    }
+    let (_, recorded) = app.lake.log_rows::<AllocationLogRow>().await?;
+    Ok(recorded.is_empty())
 }
 
 async fn make(
@@ -119,7 +124,8 @@ async fn make(
     let register = register(&history, &logs.credits, &logs.allocations)?;
     let changes = journal(&register, &logs.credits, &app.run_id, app.now);
     app.lake.append_to_log(before.credits, &logs.credits, &changes).await?;
-    let taken = if logs.allocations.is_empty() { take_over(app, reference, &register).await? } else { 0 };
+    let taken =
+        if logs.allocations.is_empty() { take_over(app, reference, &register, before.allocations).await? } else { 0 };
     write(app, register).await?;
     Ok(Appended { credits: !changes.is_empty(), allocations: taken > 0 })
 }
@@ -234,11 +240,16 @@ pub(crate) async fn credit_history(
 
 /// A lake whose log is still empty takes over `allocations.csv` of the reference folder, once. Rows that do not say
 /// when they were recorded count as recorded at the start of the as-of date: the same on every lake. Says how many.
-async fn take_over(app: &App, reference: &ReferenceFiles, register: &Register) -> Result<usize, Failure> {
+async fn take_over(
+    app: &App,
+    reference: &ReferenceFiles,
+    register: &Register,
+    log: LogSnapshot,
+) -> Result<usize, Failure> {
     let recording = Recording {
         recorded_by: Some(Text::new_static("allocations.csv")),
         recorded_at: app.as_of.and_time(NaiveTime::MIN),
-        now: app.latest_instant(),
+        now: app.latest_instant(log),
     };
     let taken = revisions(&reference.allocations, &register.credits, &reference.hierarchy, &[], &recording)?;
     for warning in &taken.warnings {

@@ -1,8 +1,4 @@
-//! The append-only Iceberg logs.
-//!
-//! Any Iceberg client that knows the catalogue can read them and append: `PyIceberg` opens `catalog.db` as SQL
-//! catalogue `finops_credits`. Iceberg 0.10 commits appends only, which is all that a log needs; it cannot merge the files
-//! they leave, so the lake keeps the rows of each log beside it.
+//! Appends to a log: all rows or none, once, and said to be in only when the log, loaded anew, has them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,8 +6,7 @@ use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 use backon::{ExponentialBuilder, Retryable};
-use futures::TryStreamExt;
-use iceberg::arrow::{arrow_schema_to_schema_auto_assign_ids, schema_to_arrow_schema};
+use iceberg::arrow::schema_to_arrow_schema;
 use iceberg::spec::{DataFile, DataFileFormat, TableProperties};
 use iceberg::table::Table as IcebergTable;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
@@ -20,46 +15,13 @@ use iceberg::writer::file_writer::ParquetWriterBuilder;
 use iceberg::writer::file_writer::location_generator::{DefaultFileNameGenerator, DefaultLocationGenerator};
 use iceberg::writer::file_writer::rolling_writer::RollingFileWriterBuilder;
 use iceberg::writer::{IcebergWriter, IcebergWriterBuilder};
-use iceberg::{Catalog, NamespaceIdent, Runtime, TableCreation, TableIdent};
+use iceberg::{Catalog, Error, ErrorKind, Runtime, TableIdent};
 use parquet::file::properties::WriterProperties;
-use schemas::{Table, TableRow, tables};
+use schemas::{Table, TableRow};
 use uuid::Uuid;
 
+use super::{LogSnapshot, Logs};
 use crate::LakeError;
-
-/// The logs of one lake.
-#[derive(Debug)]
-pub struct Logs {
-    catalog: Arc<dyn Catalog>,
-    namespace: NamespaceIdent,
-}
-
-/// A state of a log: each append makes another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogSnapshot {
-    /// None of a log without any append yet.
-    pub id: Option<i64>,
-    /// The state before the last append.
-    pub parent: Option<i64>,
-}
-
-impl LogSnapshot {
-    /// True if nobody else appended since `before`, where `appended` says whether we did, once.
-    #[must_use]
-    pub fn follows(self, before: Self, appended: bool) -> bool {
-        if appended { self.id != before.id && self.parent == before.id } else { self.id == before.id }
-    }
-}
-
-impl From<&IcebergTable> for LogSnapshot {
-    fn from(log: &IcebergTable) -> Self {
-        let newest = log.metadata().current_snapshot();
-        Self {
-            id: newest.map(|snapshot| snapshot.snapshot_id()),
-            parent: newest.and_then(|snapshot| snapshot.parent_snapshot_id()),
-        }
-    }
-}
 
 /// States of a log from which old ones are dropped.
 const STATES: usize = 32;
@@ -67,97 +29,61 @@ const STATES: usize = 32;
 /// What a snapshot says of the append that made it.
 const APPEND: &str = "finops-credits.append";
 
-/// Name of the catalogue: a key in its tables, so other clients must use it too.
-pub(crate) const CATALOG: &str = "finops_credits";
+/// Commits that the catalogue may claim and not keep before the append is given up: a backup of `catalog.db` may end
+/// meanwhile.
+const UNKEPT_COMMITS: u32 = 2;
+
+/// The error of a commit that the catalogue claimed and did not keep.
+const NOT_KEPT: &str = "the catalogue did not keep the commit";
 
 impl Logs {
-    /// Opens the logs of a catalogue, making them below `warehouse` where they are not there yet.
-    pub(crate) async fn open(catalog: Arc<dyn Catalog>, database: &str, warehouse: &str) -> Result<Self, LakeError> {
-        let logs = Self { catalog, namespace: NamespaceIdent::new(database.to_owned()) };
-        logs.create_missing(&format!("{warehouse}/{database}")).await?;
-        Ok(logs)
-    }
-
-    /// Another process may do the same at the same time: who comes second fails, with one error or another, and finds
-    /// everything there.
-    async fn create_missing(&self, root: &str) -> Result<(), LakeError> {
-        if !self.catalog.namespace_exists(&self.namespace).await? {
-            let made = self.catalog.create_namespace(&self.namespace, HashMap::new()).await;
-            if let Err(error) = made
-                && !self.catalog.namespace_exists(&self.namespace).await?
-            {
-                return Err(error.into());
-            }
-        }
-        for table in [tables::CreditLogRow::TABLE, tables::AllocationLogRow::TABLE, tables::RunLogRow::TABLE] {
-            if !self.catalog.table_exists(&self.ident(&table)).await? {
-                let made = self.catalog.create_table(&self.namespace, creation(&table, root)?).await;
-                if let Err(error) = made
-                    && !self.catalog.table_exists(&self.ident(&table)).await?
-                {
-                    return Err(error.into());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn ident(&self, table: &Table) -> TableIdent {
-        TableIdent::new(self.namespace.clone(), table.name.to_owned())
-    }
-
-    /// All rows of a log at its newest snapshot, in no particular order.
-    ///
-    /// # Errors
-    /// [`LakeError`] from the catalogue or storage; [`LakeError::Rows`] for rows another client wrote that do not fit.
-    pub async fn read<R: TableRow>(&self) -> Result<Vec<R>, LakeError> {
-        let (_, rows) = self.read_newest().await?;
-        Ok(rows)
-    }
-
-    /// As [`read`](Self::read), with the state that has these rows.
-    pub(crate) async fn read_newest<R: TableRow>(&self) -> Result<(LogSnapshot, Vec<R>), LakeError> {
-        let log = self.catalog.load_table(&self.ident(&R::TABLE)).await?;
-        Ok((LogSnapshot::from(&log), schemas::from_batches(&batches(&log, &R::TABLE).await?)?))
-    }
-
-    /// All rows of a log as Arrow batches.
-    ///
-    /// # Errors
-    /// [`LakeError`] from the catalogue or storage.
-    pub async fn batches(&self, table: &Table) -> Result<Vec<RecordBatch>, LakeError> {
-        batches(&self.catalog.load_table(&self.ident(table)).await?, table).await
-    }
-
-    /// The newest snapshot of a log.
-    ///
-    /// # Errors
-    /// [`LakeError`] from the catalogue or storage.
-    pub async fn snapshot<R: TableRow>(&self) -> Result<LogSnapshot, LakeError> {
-        Ok(LogSnapshot::from(&self.catalog.load_table(&self.ident(&R::TABLE)).await?))
-    }
-
     /// Appends rows in one commit, all of them or none, and once, even where the answer to the commit is lost. Says in
     /// which state the log is then; of no rows that is none.
     ///
+    /// The rows are in where this succeeds: the log was loaded anew and has them. An answer of the catalogue alone is not
+    /// enough (docs/adr/0003).
+    ///
     /// # Errors
-    /// [`LakeError`] from the catalogue or storage.
+    /// [`LakeError`] from the catalogue or storage; [`LakeError::Service`] where the catalogue claims commits that it
+    /// does not keep.
     pub async fn append<R: TableRow>(&self, rows: &[R]) -> Result<Option<LogSnapshot>, LakeError> {
         if rows.is_empty() {
             return Ok(None);
         }
-        let ident = self.ident(&R::TABLE);
-        let files = write_data_files(&self.catalog.load_table(&ident).await?, &schemas::to_batch(rows)?).await?;
-        let append = Append { catalog: self.catalog.as_ref(), ident, files, id: Uuid::now_v7().to_string() };
+        let files = write_data_files(&self.load(&R::TABLE).await?, &schemas::to_batch(rows)?).await?;
+        let log = self.append_files(&R::TABLE, files).await?;
+        // The rows are in: states that stay now go with a later append.
+        let _stays = self.expire(&log).await;
+        Ok(Some(LogSnapshot::from(&log)))
+    }
+
+    /// Appends files whose rows are a log's. Gives the log, loaded anew, with the files in it.
+    pub(super) async fn append_files(&self, table: &Table, files: Vec<DataFile>) -> Result<IcebergTable, LakeError> {
+        let id = Uuid::now_v7().to_string();
+        let append = Append { catalog: self.catalog.as_ref(), ident: self.ident(table), files, id };
         let backoff = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(20))
             .with_max_delay(Duration::from_secs(2));
         let backoff = backoff.with_jitter().with_max_times(20);
-        let committed = (async || append.commit().await).retry(backoff).when(iceberg::Error::retryable);
-        let log = committed.await?;
-        // The rows are in: states that stay now go with a later append.
-        let _stays = self.expire(&log).await;
-        Ok(Some(LogSnapshot::from(&log)))
+        let mut unkept = 0;
+        let try_again = |error: &Error| {
+            unkept += u32::from(error.message() == NOT_KEPT);
+            error.retryable() && unkept < UNKEPT_COMMITS
+        };
+        let committed = (async || append.commit().await).retry(backoff).when(try_again).await;
+        committed.map_err(|error| match error.message() {
+            NOT_KEPT => self.not_kept(table),
+            _ => error.into(),
+        })
+    }
+
+    /// What to say where the catalogue claims a change that it does not have.
+    pub(super) fn not_kept(&self, table: &Table) -> LakeError {
+        LakeError::Service(format!(
+            "{}: nothing was recorded: {} does not keep what is written to it; another program may hold it open (a backup, a \
+             database browser), or its disk is full; try again after that",
+            table.name, self.catalog_name
+        ))
     }
 
     /// Drops old states of a log that has many: no row of a log ever goes, so they have nothing that the newest has not.
@@ -187,7 +113,7 @@ struct Append<'a> {
 }
 
 impl Append<'_> {
-    /// One try. Gives the log with the files in it.
+    /// One try. Gives the log, loaded anew, with the files in it.
     async fn commit(&self) -> iceberg::Result<IcebergTable> {
         let log = self.catalog.load_table(&self.ident).await?;
         if self.is_in(&log) {
@@ -197,13 +123,12 @@ impl Append<'_> {
         let said = HashMap::from([(APPEND.to_owned(), self.id.clone())]);
         let append = transaction.fast_append().with_check_duplicate(false).set_snapshot_properties(said);
         let transaction = append.add_data_files(self.files.clone()).apply(transaction)?;
-        match transaction.commit(self.catalog).await {
-            // The answer to a commit that succeeded may have been lost.
-            Err(error) if !error.retryable() => match self.catalog.load_table(&self.ident).await {
-                Ok(log) if self.is_in(&log) => Ok(log),
-                _ => Err(error),
-            },
-            committed => committed,
+        let answer = transaction.commit(self.catalog).await;
+        // The answer to a commit that succeeded may be lost, and SQL catalogues claim commits that their database refused.
+        match (answer, self.catalog.load_table(&self.ident).await) {
+            (_, Ok(log)) if self.is_in(&log) => Ok(log),
+            (Ok(_), Ok(_)) => Err(Error::new(ErrorKind::Unexpected, NOT_KEPT).with_retryable(true)),
+            (Err(error), _) | (Ok(_), Err(error)) => Err(error),
         }
     }
 
@@ -220,23 +145,6 @@ fn tried_once(log: &IcebergTable) -> iceberg::Result<IcebergTable> {
     let metadata = log.metadata().clone().into_builder(None).set_properties(HashMap::from([no_retries]))?.build()?;
     let log = IcebergTable::builder().identifier(log.identifier().clone()).file_io(log.file_io().clone());
     log.metadata(metadata.metadata).runtime(Runtime::try_current()?).build()
-}
-
-async fn batches(log: &IcebergTable, table: &Table) -> Result<Vec<RecordBatch>, LakeError> {
-    let scan = log.scan().select(table.column_names()).build()?;
-    Ok(scan.to_arrow().await?.try_collect().await?)
-}
-
-fn creation(table: &Table, root: &str) -> Result<TableCreation, LakeError> {
-    let retries = [("commit.retry.num-retries", "20"), ("commit.retry.min-wait-ms", "20")];
-    Ok(TableCreation::builder()
-        .name(table.name.to_owned())
-        .location(format!("{root}/{}", table.name))
-        .schema(arrow_schema_to_schema_auto_assign_ids(&table.schema())?)
-        .properties(
-            retries.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect::<HashMap<_, _>>(),
-        )
-        .build())
 }
 
 /// The writer matches columns by the field ids of the log's own schema.
@@ -268,14 +176,18 @@ mod tests {
 
     use async_trait::async_trait;
     use iceberg::memory::{MEMORY_CATALOG_WAREHOUSE, MemoryCatalogBuilder};
-    use iceberg::{CatalogBuilder, Error, ErrorKind, Namespace, TableCommit};
+    use iceberg::{CatalogBuilder, Namespace, NamespaceIdent, TableCommit, TableCreation};
+    use object_store::local::LocalFileSystem;
     use schemas::tables::RunLogRow;
 
+    use super::super::LogPlaces;
     use super::*;
+    use crate::lake::EngineStore;
+    use crate::store::Store;
 
     #[test]
     fn only_our_own_append_lies_between_two_states_that_follow() {
-        let state = |id, parent| LogSnapshot { id, parent };
+        let state = |id, parent| LogSnapshot { id, parent, committed_at: None };
         let (none, first, second) = (state(None, None), state(Some(1), None), state(Some(2), Some(1)));
         assert!(none.follows(none, false) && first.follows(first, false));
         assert!(first.follows(none, true) && second.follows(first, true));
@@ -291,6 +203,8 @@ mod tests {
         Unanswered { retryable: bool },
         /// Somebody else was faster.
         Refused,
+        /// It is claimed and not kept, as by a SQL catalogue whose database refuses the commit.
+        Claimed,
     }
 
     /// A catalogue that is not always heard.
@@ -307,6 +221,10 @@ mod tests {
             let lost = |retryable| Error::new(ErrorKind::Unexpected, "lost").with_retryable(retryable);
             match fate {
                 Some(Fate::Refused) => Err(lost(true)),
+                Some(Fate::Claimed) => {
+                    let table = self.catalog.load_table(commit.identifier()).await?;
+                    commit.apply(table)
+                }
                 Some(Fate::Unanswered { retryable }) => {
                     self.catalog.update_table(commit).await?;
                     Err(lost(retryable))
@@ -397,7 +315,12 @@ mod tests {
         let properties = HashMap::from([(MEMORY_CATALOG_WAREHOUSE.to_owned(), warehouse.clone())]);
         let catalog = MemoryCatalogBuilder::default().load("memory", properties).await.unwrap();
         let line = Arc::new(BadLine { catalog, fates: Mutex::default() });
-        let logs = Logs::open(Arc::clone(&line) as _, "finops", &warehouse).await.unwrap();
+        let objects = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap());
+        let engine = EngineStore { url: format!("{warehouse}/"), host: None };
+        let store = Store::new(objects, engine, Some(folder.path().to_path_buf()));
+        let places = LogPlaces { catalog_name: "the catalogue".to_owned(), database: "finops", warehouse };
+        let logs = Logs::new(Arc::clone(&line) as _, places, store);
+        logs.create_missing().await.unwrap();
         (line, logs, folder)
     }
 
@@ -419,6 +342,21 @@ mod tests {
             before = state;
         }
         assert_eq!(runs(&logs).await, ["r0", "r1", "r2", "r3"].map(run));
+    }
+
+    #[tokio::test]
+    async fn an_append_that_the_catalogue_claims_and_does_not_keep_is_an_error() {
+        let (line, logs, _folder) = opened().await;
+        *line.fates.lock().unwrap() = vec![Fate::Claimed; 2];
+        assert_eq!(
+            logs.append(&[run("r0")]).await.unwrap_err().to_string(),
+            "runs_log: nothing was recorded: the catalogue does not keep what is written to it; another program may hold it \
+             open (a backup, a database browser), or its disk is full; try again after that"
+        );
+        assert_eq!(runs(&logs).await, []);
+        *line.fates.lock().unwrap() = vec![Fate::Claimed];
+        logs.append(&[run("r1")]).await.unwrap();
+        assert_eq!(runs(&logs).await, [run("r1")], "kept in the end, once");
     }
 
     #[tokio::test]
