@@ -40,6 +40,11 @@ fn sync(path: &Path) -> Result<()> {
     synced.map_err(|error| Error::new(ErrorKind::Unexpected, format!("{}: {error}", path.display())))
 }
 
+/// Iceberg's own errors do not say which file they are of.
+fn named(path: &Path, error: &Error) -> Error {
+    Error::new(error.kind(), format!("{}: {}", path.display(), error.message()))
+}
+
 /// Writes the entry of a file through, and those of the folders that were made for it.
 fn sync_folders(path: &Path, first_made: Option<&Path>) -> Result<()> {
     for folder in path.ancestors().skip(1) {
@@ -126,11 +131,11 @@ struct SyncedFile {
 #[async_trait]
 impl FileWrite for SyncedFile {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        self.file.write(bytes).await
+        self.file.write(bytes).await.map_err(|error| named(&self.place, &error))
     }
 
     async fn close(&mut self) -> Result<()> {
-        self.file.close().await?;
+        self.file.close().await.map_err(|error| named(&self.place, &error))?;
         sync_folders(&self.place, self.first_made.as_deref())
     }
 }

@@ -73,7 +73,7 @@ impl Logs {
         let committed = (async || append.commit().await).retry(backoff).when(try_again).await;
         committed.map_err(|error| match error.message() {
             NOT_KEPT => self.not_kept(table),
-            _ => error.into(),
+            _ => self.refused(error),
         })
     }
 

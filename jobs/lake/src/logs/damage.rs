@@ -95,13 +95,21 @@ impl Logs {
         ))
     }
 
+    /// Why the catalogue did not do as asked, with its name where its database says so.
+    pub(super) fn refused(&self, error: Error) -> LakeError {
+        match sql_error(&error) {
+            Some(cause) => LakeError::Service(format!("{}: {cause}", self.catalog_name)),
+            None => error.into(),
+        }
+    }
+
     /// Why a log cannot be loaded.
     pub(super) async fn unreadable_metadata(&self, table: &Table, error: Error) -> LakeError {
         if is_damaged_database(&error) {
             return damaged_catalog(&self.catalog_name, &error);
         }
         if error.kind() != ErrorKind::DataInvalid && !is_not_found(&error) {
-            return error.into();
+            return self.refused(error);
         }
         let names = match self.metadata_files(table).await {
             Ok(found) if !found.unreadable.is_empty() => found.unreadable.join(", "),
@@ -140,9 +148,12 @@ pub(crate) fn damaged_catalog(name: &str, error: &Error) -> LakeError {
 
 /// True where SQLite says that its file is damaged.
 pub(crate) fn is_damaged_database(error: &Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<sqlx::Error>());
-    let code = cause.and_then(sqlx::Error::as_database_error).and_then(|error| error.code());
+    let code = sql_error(error).and_then(sqlx::Error::as_database_error).and_then(|error| error.code());
     code.is_some_and(|code| DAMAGED_DATABASE.contains(&code.as_ref()))
+}
+
+fn sql_error(error: &Error) -> Option<&sqlx::Error> {
+    error.source()?.downcast_ref()
 }
 
 fn is_not_found(error: &Error) -> bool {

@@ -113,7 +113,7 @@ impl Logs {
     async fn exists(&self, table: &Table) -> Result<bool, LakeError> {
         match self.catalog.table_exists(&self.ident(table)).await {
             Err(error) if error.kind() == ErrorKind::NamespaceNotFound => Ok(false),
-            known => Ok(known?),
+            known => known.map_err(|error| self.refused(error)),
         }
     }
 
@@ -125,21 +125,22 @@ impl Logs {
         match made {
             _ if self.exists(table).await? => Ok(()),
             Ok(_) => Err(self.not_kept(table)),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.refused(error)),
         }
     }
 
     async fn create_namespace(&self) -> Result<(), LakeError> {
-        if self.catalog.namespace_exists(&self.namespace).await? {
+        let exists = async || {
+            let known = self.catalog.namespace_exists(&self.namespace).await;
+            known.map_err(|error| self.refused(error))
+        };
+        if exists().await? {
             return Ok(());
         }
-        let made = self.catalog.create_namespace(&self.namespace, HashMap::new()).await;
-        if let Err(error) = made
-            && !self.catalog.namespace_exists(&self.namespace).await?
-        {
-            return Err(error.into());
+        match self.catalog.create_namespace(&self.namespace, HashMap::new()).await {
+            Err(error) if !exists().await? => Err(self.refused(error)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn ident(&self, table: &Table) -> TableIdent {
