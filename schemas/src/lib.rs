@@ -12,6 +12,7 @@
 pub mod athena;
 mod column;
 mod docs;
+mod foreign;
 pub mod reference;
 
 mod rows;
@@ -22,5 +23,6 @@ pub mod tables;
 
 pub use column::{Column, ColumnType, ColumnValue, coded_text_type, money_type};
 pub use docs::reference_page;
+pub use foreign::{LONGEST_TEXT, excerpt, misread, too_long};
 pub use rows::{RowsError, from_batches, to_batch};
 pub use table::{NodeColumns, Place, Table, TableRow};

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use schemas::excerpt;
 use schemas::reference::{Problem, Problems, foreign_separator};
 use schemas::settings::CostColumn;
 
@@ -262,6 +263,7 @@ fn unknown_format(names: &[String]) -> String {
         return format!("the columns are separated by {separator}; deliver the file with commas");
     }
     let more = if names.len() > SHOWN { ", …" } else { "" };
+    let shown: Vec<_> = shown.into_iter().map(excerpt).collect();
     format!("unknown format: the columns ({}{more}) are not those of CUR 2.0, CUR 1.0 or FOCUS", shown.join(", "))
 }
 

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use credit_ledger::{Money, MoneyError, Node, Text};
 
+use crate::{excerpt, misread};
+
 /// One thing wrong in one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -76,7 +78,12 @@ impl CsvFile {
         file.read_header(&header, required, optional)?;
         for (row, record) in (2_u64..).zip(reader.records()) {
             match record {
-                Ok(record) => file.records.push((row, record)),
+                Ok(record) => match misread(&record, header.len()) {
+                    Some((place, message)) => {
+                        file.unreadable.push(file.problem(Some(row), header.get(place), message));
+                    }
+                    None => file.records.push((row, record)),
+                },
                 Err(error) => file.unreadable.push(file.unreadable(row, &error)),
             }
         }
@@ -107,7 +114,7 @@ impl CsvFile {
         if !unknown.is_empty() {
             let known = [required, optional].concat().join(", ");
             let message = format!("unknown in this file; known are {known}");
-            problems.0.push(self.problem(Some(1), Some(&unknown.join(", ")), message));
+            problems.0.push(self.problem(Some(1), Some(&excerpt(&unknown.join(", "))), message));
         }
         let missing: Vec<&str> = required.iter().copied().filter(|name| !self.columns.contains_key(*name)).collect();
         if !missing.is_empty() {
@@ -185,8 +192,9 @@ impl<'a> Row<'a> {
     where
         T::Err: fmt::Display,
     {
-        let parsed = self.get(column).map(|text| text.trim().parse());
-        parsed.transpose().map_err(|error: T::Err| self.problem(column, error.to_string()))
+        let Some(text) = self.get(column).map(str::trim) else { return Ok(None) };
+        let parsed = text.parse().map(Some);
+        parsed.map_err(|error: T::Err| self.problem(column, error.to_string().replace(text, &excerpt(text))))
     }
 
     /// The parsed value of a column that must have one.
@@ -201,15 +209,19 @@ impl<'a> Row<'a> {
     pub(crate) fn number<T: FromStr>(&self, column: &str, kind: &str) -> Result<Option<T>, Problem> {
         let Some(text) = self.get(column) else { return Ok(None) };
         let number = text.trim().parse().ok();
-        number.map(Some).ok_or_else(|| self.problem(column, format!("{text:?} is not {kind}")))
+        number.map(Some).ok_or_else(|| self.problem(column, format!("{:?} is not {kind}", excerpt(text))))
     }
 
     /// An amount that must be there.
     pub(crate) fn money(&self, column: &str) -> Result<Money, Problem> {
         let text = self.get(column).ok_or_else(|| self.problem(column, "is empty"))?;
         text.trim().parse().map_err(|error| match error {
-            MoneyError::NotANumber(_) => self.problem(column, format!("{text:?} is not an amount (1234.56)")),
-            MoneyError::Overflow => self.problem(column, format!("{text:?} is too large: more than 38 digits")),
+            MoneyError::NotANumber(_) => {
+                self.problem(column, format!("{:?} is not an amount (1234.56)", excerpt(text)))
+            }
+            MoneyError::Overflow => {
+                self.problem(column, format!("{:?} is too large: more than 38 digits", excerpt(text)))
+            }
         })
     }
 
@@ -217,14 +229,18 @@ impl<'a> Row<'a> {
     pub(crate) fn date(&self, column: &str) -> Result<Option<chrono::NaiveDate>, Problem> {
         let Some(text) = self.get(column) else { return Ok(None) };
         let date = chrono::NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d").ok();
-        date.map(Some).ok_or_else(|| self.problem(column, format!("{text:?} is not a date (YYYY-MM-DD)")))
+        date.map(Some).ok_or_else(|| self.problem(column, format!("{:?} is not a date (YYYY-MM-DD)", excerpt(text))))
     }
 
     /// A currency code that must be there.
     pub(crate) fn currency(&self) -> Result<Text, Problem> {
         let code: Text = self.require("currency")?;
         let shaped = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
-        if shaped { Ok(code) } else { Err(self.problem("currency", format!("{code:?} is no currency code (USD)"))) }
+        if shaped {
+            Ok(code)
+        } else {
+            Err(self.problem("currency", format!("{:?} is no currency code (USD)", excerpt(&code))))
+        }
     }
 
     /// The node of the four level columns; `None` where all are empty.

@@ -4,6 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float32Array, Floa
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type};
 use credit_ledger::{Money, MoneyError};
+use schemas::excerpt;
 
 use super::{TextColumn, TypeMismatch};
 
@@ -16,7 +17,7 @@ pub(crate) enum AmountColumn {
     Text(TextColumn),
 }
 
-/// A value that is no amount.
+/// A value that is no amount, as far as a message repeats it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NoAmount {
     pub(crate) text: String,
@@ -70,7 +71,7 @@ impl AmountColumn {
                 (units.to_string(), money)
             }
             Self::Text(values) => match values.get(row) {
-                Some(text) => (text.to_owned(), text.trim().parse()),
+                Some(text) => (excerpt(text).into_owned(), text.trim().parse()),
                 None => return Ok(None),
             },
             _ => return Ok(None),
