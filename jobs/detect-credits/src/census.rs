@@ -13,7 +13,7 @@ use crate::columns::{Layout, layout};
 use crate::error::bad_file;
 use crate::lines::LineReader;
 use crate::listing::ExportFile;
-use crate::raw::OpenFile;
+use crate::raw::{OpenFile, RawBatch, decoding};
 use crate::values::{BLANK, PeriodMemo, no_date};
 
 /// Lines per billing period.
@@ -84,19 +84,7 @@ pub async fn count(
         let mut known = PeriodMemo::default();
         let mut batches = counted.open.read(store, part, std::slice::from_ref(&name));
         while let Some(batch) = batches.try_next().await? {
-            let problem = |row: Option<u64>, message: String| {
-                let (file, column) = (file.path.clone(), Some(name.clone()));
-                Problems(vec![Problem { file, row, column, message }])
-            };
-            let Some(column) = batch.columns.first() else { continue };
-            let days = column.day().map_err(|message| problem(None, message))?;
-            days.follow(&mut known.entries);
-            for index in 0..batch.rows {
-                let row = Some(batch.first_row + index as u64);
-                let period = days.period(index, &mut known).map_err(|text| problem(row, no_date(&text)))?;
-                let period = period.ok_or_else(|| problem(row, BLANK.to_owned()))?;
-                *counted.census.entry(period).or_default() += 1;
-            }
+            decoding(&file.path, || count_batch((&file.path, &name), &batch, &mut known, &mut counted.census))?;
         }
     }
     let lines: u64 = counted.census.values().sum();
@@ -104,4 +92,26 @@ pub async fn count(
         return Err(bad_file(&file.path, format!("holds {lines} rows where its footer says {footer}")));
     }
     Ok(counted)
+}
+
+/// Counts the lines of a batch of the column that says their period.
+fn count_batch(
+    (file, name): (&str, &str),
+    batch: &RawBatch,
+    known: &mut PeriodMemo,
+    census: &mut Census,
+) -> Result<(), DetectError> {
+    let problem = |row: Option<u64>, message: String| {
+        Problems(vec![Problem { file: file.to_owned(), row, column: Some(name.to_owned()), message }])
+    };
+    let Some(column) = batch.columns.first() else { return Ok(()) };
+    let days = column.day().map_err(|message| problem(None, message))?;
+    days.follow(&mut known.entries);
+    for index in 0..batch.rows {
+        let row = Some(batch.first_row + index as u64);
+        let period = days.period(index, known).map_err(|text| problem(row, no_date(&text)))?;
+        let period = period.ok_or_else(|| problem(row, BLANK.to_owned()))?;
+        *census.entry(period).or_default() += 1;
+    }
+    Ok(())
 }

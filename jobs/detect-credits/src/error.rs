@@ -54,6 +54,12 @@ pub(crate) fn bad_row(file: &str, row: u64, message: String) -> DetectError {
     DetectError::BadExport(Problems(vec![Problem { file: file.to_owned(), row: Some(row), column: None, message }]))
 }
 
+/// One problem with a column.
+pub(crate) fn bad_column(file: &str, column: &str, message: String) -> DetectError {
+    let column = Some(column.to_owned());
+    DetectError::BadExport(Problems(vec![Problem { file: file.to_owned(), row: None, column, message }]))
+}
+
 /// One problem with a file as a whole.
 pub(crate) fn bad_file(file: &str, message: impl Into<String>) -> DetectError {
     DetectError::BadExport(Problems(vec![Problem {

@@ -156,7 +156,7 @@ impl Manifests {
         let fetched = listed.collect::<Vec<_>>().into_iter().map(async |place| {
             let manifest = match known.0.get(&place) {
                 Some(known) => known.clone(),
-                None => Manifest::parse(&place.0, &store.get(&object_path(&place.0)).await?.bytes().await?)?,
+                None => Manifest::fetch(store, &place.0).await?,
             };
             Ok::<_, DetectError>((place, manifest))
         });
@@ -279,7 +279,21 @@ struct Manifest {
     files: Vec<String>,
 }
 
+/// Bytes of a manifest. One that names 10,000 files has about 2 MB.
+const LARGEST_MANIFEST: u64 = 16 << 20;
+/// Bytes of a name in it. Keys of S3 have at most 1,024.
+const LONGEST_NAME: usize = 2_048;
+
 impl Manifest {
+    async fn fetch(store: &Arc<dyn ObjectStore>, path: &str) -> Result<Self, DetectError> {
+        let object = store.get(&object_path(path)).await?;
+        if object.meta.size > LARGEST_MANIFEST {
+            let message = format!("is no manifest: it has {} bytes, at most {LARGEST_MANIFEST}", object.meta.size);
+            return Err(bad_file(path, message));
+        }
+        Self::parse(path, &object.bytes().await?)
+    }
+
     /// Reads a manifest of Data Exports (`dataFiles`) or of CUR 1.0 (`reportKeys`), tolerantly: entries are texts, or
     /// objects with a key, url or path.
     fn parse(path: &str, bytes: &[u8]) -> Result<Self, DetectError> {
@@ -290,7 +304,7 @@ impl Manifest {
         let named = |entry: &serde_json::Value| {
             let keys = ["key", "url", "relativePath", "path", "filePath", "s3Uri"];
             let text = entry.as_str().or_else(|| keys.into_iter().find_map(|key| entry.get(key)?.as_str()));
-            text.map(str::to_owned)
+            text.filter(|name| name.len() <= LONGEST_NAME).map(str::to_owned)
         };
         let files: Option<Vec<String>> = list.iter().map(named).collect();
         let files = files.ok_or_else(|| bad_file(path, "manifest with an entry that names no file"))?;

@@ -22,7 +22,7 @@ use crate::census::CountedFile;
 use crate::lines::{LineReader, LineState, PartReader, Tally, schema};
 use crate::names::{Names, lock};
 use crate::ordered::{CreditLines, OrderedCells};
-use crate::raw::RawStream;
+use crate::raw::{RawStream, decoding};
 use crate::{DetectError, plan};
 
 /// How far a scan is, for whoever watches.
@@ -152,8 +152,11 @@ fn check_counts(unit: &ScanUnit, tally: &Tally) -> Result<(), DetectError> {
         let counted: u64 = unit.files.iter().filter_map(|file| file.census.get(period)).sum();
         let read: u64 = tally.totals.iter().filter(|((of, _), _)| of == period).map(|(_, (lines, _))| lines).sum();
         if counted != read {
+            let files = unit.files.iter().filter(|file| file.census.contains_key(period));
+            let files: Vec<&str> = files.map(|file| file.file().path.as_str()).collect();
             return Err(DetectError::CountMismatch(format!(
-                "billing period {period}: {read} lines were read but {counted} were counted"
+                "billing period {period}: {read} lines were read but {counted} were counted in {}",
+                files.join(", ")
             )));
         }
     }
@@ -231,7 +234,7 @@ impl Shared {
         state: &mut LineState,
     ) -> Result<bool, DetectError> {
         let Some(batch) = batches.try_next().await? else { return Ok(false) };
-        lines.read(&batch, state)?;
+        decoding(lines.file(), || lines.read(&batch, state))?;
         self.progress.lines.fetch_add(batch.rows as u64, Ordering::Relaxed);
         Ok(true)
     }

@@ -1,11 +1,10 @@
 //! The columns of one batch, typed, and what is known about the dictionaries of a part's columns.
 
-use schemas::reference::{Problem, Problems};
-
 use super::claims::{KeyedClaims, KeyedColumns};
 use super::measure::LineType;
 use crate::DetectError;
 use crate::columns::{KeyedSources, Layout, Role};
+use crate::error::bad_column;
 use crate::raw::{RawBatch, RawColumn};
 use crate::rules::{RuleMatcher, attribute, snake, tag_key};
 use crate::values::{AmountColumn, DayColumn, PerEntry, PeriodMemo, TextColumn};
@@ -32,11 +31,6 @@ pub(super) struct Columns {
     pub(super) amounts: Vec<(Role, usize, AmountColumn)>,
     pub(super) tags: KeyedColumns,
     pub(super) categories: KeyedColumns,
-}
-
-fn bad_column(file: &str, column: &str, message: String) -> DetectError {
-    let column = Some(column.to_owned());
-    Problems(vec![Problem { file: file.to_owned(), row: None, column, message }]).into()
 }
 
 impl Columns {

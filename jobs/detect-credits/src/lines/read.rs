@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use arrow::datatypes::Date32Type;
 use credit_ledger::{BillingPeriod, Money};
+use schemas::excerpt;
 use schemas::reference::{Problem, Problems};
 use schemas::settings::{CostColumn, CreditSettings};
 
@@ -61,6 +62,10 @@ impl<'a> PartReader<'a> {
         let currency = reader.currency.as_deref().map(|currency| names.number(currency));
         let first_days = periods.iter().map(|period| Date32Type::from_naive_date(period.first_day())).collect();
         Self { reader, names, layout, file, periods, first_days, currency, known: Known::new(layout, &reader.rules) }
+    }
+
+    pub(crate) const fn file(&self) -> &'a str {
+        self.file
     }
 
     /// Reads a batch: lines of the wanted periods are summed in `state`, others are left alone.
@@ -172,7 +177,7 @@ impl<'a> PartReader<'a> {
         }
         let line_type = self.line_type(columns, index);
         if line_type.is_unknown {
-            let name = columns.line_type.get(index).unwrap_or("(blank)").to_owned();
+            let name = excerpt(columns.line_type.get(index).unwrap_or("(blank)")).into_owned();
             *state.unknown_line_types.entry(period).or_default().entry(name).or_default() += lines;
         }
         let description = (line_type.kind == Kind::Credit).then(|| self.description(columns, index));
@@ -351,7 +356,7 @@ impl<'a> PartReader<'a> {
     /// A text of one of the maps that should be a JSON object and is none.
     fn no_object(&self, batch: &Batch, index: usize, maps: &[&KeyedColumns]) -> DetectError {
         let (at, text) = maps.iter().find_map(|maps| maps.no_object(index)).unwrap_or((usize::MAX, ""));
-        self.problem(batch.row(index), at, format!("{text:?} is not a JSON object"))
+        self.problem(batch.row(index), at, format!("{:?} is not a JSON object", excerpt(text)))
     }
 }
 

@@ -159,7 +159,7 @@ impl Hybrid {
 
 /// Eight bytes, or what is left.
 #[inline]
-fn word(data: &[u8], at: usize) -> u64 {
+pub(super) fn word(data: &[u8], at: usize) -> u64 {
     let rest = data.get(at..).unwrap_or_default();
     match rest.first_chunk() {
         Some(bytes) => u64::from_le_bytes(*bytes),

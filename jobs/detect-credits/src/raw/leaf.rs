@@ -9,9 +9,11 @@ use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::basic::{Encoding, EncodingMask};
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
-use schemas::coded_text_type;
+use schemas::{LONGEST_TEXT, coded_text_type, too_long};
 
+use super::BadColumn;
 use super::chunks::Chunks;
 use super::hybrid::Hybrid;
 use crate::values::{NO_CODE, TextColumn};
@@ -41,6 +43,7 @@ pub(super) fn coded_text(metadata: &ArrowReaderMetadata, part: usize, root: usiz
 
 /// One leaf column of one row group.
 pub(super) struct Leaf {
+    column: ColumnChunkMetaData,
     pages: SerializedPageReader<Chunks>,
     dictionary: StringArray,
     most_repetition: i32,
@@ -64,7 +67,19 @@ impl Leaf {
         let pages = SerializedPageReader::new(Arc::new(chunks.clone()), column, rows, None)?;
         let (left, repetitions, definitions, codes, defined) = Default::default();
         let dictionary = StringArray::new_null(0);
-        Ok(Self { pages, dictionary, most_repetition, most_definition, left, repetitions, definitions, codes, defined })
+        let column = column.clone();
+        Ok(Self {
+            column,
+            pages,
+            dictionary,
+            most_repetition,
+            most_definition,
+            left,
+            repetitions,
+            definitions,
+            codes,
+            defined,
+        })
     }
 
     /// Levels of the page that are still to be read; none at the end.
@@ -100,7 +115,7 @@ impl Leaf {
     fn open_page(&mut self, page: Page) -> Result<()> {
         let (mut rest, levels, encoding, lengths) = match page {
             Page::DictionaryPage { buf, num_values, .. } => {
-                self.dictionary = dictionary(&buf, num_values)?;
+                self.dictionary = dictionary(&buf, num_values, &self.column)?;
                 return Ok(());
             }
             Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, .. } => {
@@ -144,6 +159,11 @@ impl Leaf {
         self.dictionary.clone()
     }
 
+    /// What is wrong with the column.
+    pub(super) fn refuse(&self, message: String) -> ParquetError {
+        BadColumn::new(&self.column, message).into()
+    }
+
     /// Calls `found` with the places of the next levels that start a row.
     pub(super) fn starts(&mut self, levels: usize, found: impl FnMut(usize)) -> Result<()> {
         self.repetitions.zeros(levels, found)
@@ -154,7 +174,7 @@ fn not_as_in_footer(encoding: Encoding) -> ParquetError {
     ParquetError::General(format!("a page is encoded as {encoding}, which the footer does not say"))
 }
 
-fn take(rest: &mut Bytes, length: usize) -> Result<Bytes> {
+pub(super) fn take(rest: &mut Bytes, length: usize) -> Result<Bytes> {
     if rest.len() < length {
         return Err(ParquetError::EOF("a page ends within a value".to_owned()));
     }
@@ -162,7 +182,7 @@ fn take(rest: &mut Bytes, length: usize) -> Result<Bytes> {
 }
 
 /// Four bytes that say how many follow.
-fn take_length(rest: &mut Bytes) -> Result<usize> {
+pub(super) fn take_length(rest: &mut Bytes) -> Result<usize> {
     let length = take(rest, 4)?.iter().rev().fold(0, |length, byte| length << 8 | u32::from(*byte));
     Ok(usize::try_from(length).unwrap_or(usize::MAX))
 }
@@ -178,7 +198,7 @@ fn levels_of(rest: &mut Bytes, most: i32, length: Option<u32>) -> Result<Hybrid>
     Hybrid::new(take(rest, length)?, width)
 }
 
-fn dictionary(page: &Bytes, values: u32) -> Result<StringArray> {
+fn dictionary(page: &Bytes, values: u32, column: &ColumnChunkMetaData) -> Result<StringArray> {
     // Each entry says its length in four bytes: a damaged page names no more of them than it can hold.
     let most = page.len() / 4;
     let mut bounds = Vec::with_capacity(most.min(usize::try_from(values).unwrap_or(most)) + 1);
@@ -186,6 +206,9 @@ fn dictionary(page: &Bytes, values: u32) -> Result<StringArray> {
     let (mut rest, mut texts) = (page.clone(), Vec::with_capacity(page.len()));
     for _ in 0..values {
         let length = take_length(&mut rest)?;
+        if length > LONGEST_TEXT {
+            return Err(BadColumn::new(column, too_long(length)).into());
+        }
         texts.extend_from_slice(&take(&mut rest, length)?);
         bounds.push(count(texts.len())?);
     }

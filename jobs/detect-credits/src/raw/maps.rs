@@ -9,6 +9,7 @@ use schemas::coded_text_type;
 
 use super::chunks::Chunks;
 use super::leaf::{Leaf, count, holds_indexes};
+use super::pages::{MOST_ENTRIES, too_many_entries};
 use crate::values::{RealMap, TextColumn};
 
 /// Levels decoded at once.
@@ -79,8 +80,9 @@ impl MapReader {
     fn decode(&mut self) -> Result<bool> {
         let first = self.keys.len();
         let levels = self.key.open()?.min(LEVELS_AT_ONCE);
-        // So that all entries can be counted.
-        count(first + levels)?;
+        if first + levels > MOST_ENTRIES + LEVELS_AT_ONCE {
+            return Err(self.key.refuse(too_many_entries()));
+        }
         let starts = &mut self.starts;
         self.key.starts(levels, |at| starts.extend(i32::try_from(first + at)))?;
         self.key.read(levels, &mut self.keys)?;

@@ -1,12 +1,19 @@
 //! Files of the export as batches of the wanted columns.
 
+mod boundary;
 mod chunks;
+mod contents;
+mod deltas;
 mod footer;
 mod hybrid;
 mod leaf;
 mod maps;
+mod pages;
+mod records;
 mod row_group;
+mod shapes;
 mod text;
+mod thrift;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,13 +26,15 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
-use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
+use schemas::excerpt;
 
 use crate::DetectError;
-use crate::error::bad_file;
-use crate::listing::{ExportFile, FileKind, object_path};
+use crate::error::{bad_column, bad_file};
+use crate::listing::{ExportFile, FileKind};
 use crate::values::{AmountColumn, DayColumn, MapColumn, PeriodMemo, RealMap, TextColumn, TypeMismatch};
+pub(crate) use boundary::decoding;
 use row_group::RowGroup;
 
 const ROWS_PER_BATCH: usize = 8192;
@@ -100,9 +109,10 @@ impl OpenFile {
             return Err(bad_file(&file.path, "is empty (0 bytes); copy the file again"));
         }
         if file.kind == FileKind::Parquet {
-            let mut reader = parquet_reader(store, file);
-            let metadata = reader.get_metadata(None).await.map_err(|error| parquet_error(&file.path, error))?;
-            let metadata = footer::coded(metadata).map_err(|error| parquet_error(&file.path, error))?;
+            let footer = footer::fetch(store, file).await?;
+            let metadata = decoding(&file.path, || {
+                footer::decode(&footer, file.size).map_err(|error| parquet_error(&file.path, error))
+            })?;
             let names = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
             let groups = metadata.metadata().row_groups().iter();
             let part_bytes = groups.map(|group| group.compressed_size().unsigned_abs()).collect();
@@ -116,7 +126,9 @@ impl OpenFile {
     pub(crate) fn of_columns(mut self, wanted: &[String]) -> Result<Self, DetectError> {
         if let Some(whole) = &self.parquet {
             let roots = self.roots(wanted).collect();
-            let kept = footer::of_columns(whole, &roots).map_err(|error| parquet_error(&self.file.path, error))?;
+            let kept = decoding(&self.file.path, || {
+                footer::of_columns(whole, &roots).map_err(|error| parquet_error(&self.file.path, error))
+            })?;
             self.names = kept.schema().fields().iter().map(|field| field.name().clone()).collect();
             self.parquet = Some(kept);
         }
@@ -148,17 +160,18 @@ impl OpenFile {
             .field_with_name(column)
             .is_ok_and(|field| matches!(field.data_type(), DataType::Date32 | DataType::Timestamp(..)));
         let Some(group) = groups.get(part).filter(|_| is_day) else { return Ok(None) };
-        let refused = |error| parquet_error(&self.file.path, error);
-        let bounds = StatisticsConverter::try_new(column, schema, metadata.parquet_schema()).map_err(refused)?;
-        let no_nulls = bounds.row_group_null_counts([group]).map_err(refused)?.iter().all(|nulls| nulls == Some(0));
         let period = |bound: ArrayRef| {
             let days = DayColumn::new(&bound).ok()?;
             days.period(0, &mut PeriodMemo::default()).ok().flatten()
         };
-        let first = period(bounds.row_group_mins([group]).map_err(refused)?);
-        let last = period(bounds.row_group_maxes([group]).map_err(refused)?);
-        let one = first.filter(|first| no_nulls && last == Some(*first));
-        Ok(one.map(|period| (period, group.num_rows().unsigned_abs())))
+        let one_period = || {
+            let bounds = StatisticsConverter::try_new(column, schema, metadata.parquet_schema())?;
+            let no_nulls = bounds.row_group_null_counts([group])?.iter().all(|nulls| nulls == Some(0));
+            let (first, last) = (period(bounds.row_group_mins([group])?), period(bounds.row_group_maxes([group])?));
+            let one = first.filter(|first| no_nulls && last == Some(*first));
+            Ok(one.map(|period| (period, group.num_rows().unsigned_abs())))
+        };
+        decoding(&self.file.path, || one_period().map_err(|error| parquet_error(&self.file.path, error)))
     }
 
     /// Bytes of one part.
@@ -175,27 +188,47 @@ impl OpenFile {
         let group = RowGroup { metadata, part, roots: self.roots(wanted).collect() };
         let (store, file) = (Arc::clone(store), self.file.clone());
         let batches = async move {
-            let batches = group.open(&store, &file).await?;
-            Ok::<_, DetectError>(stream::iter(batches).map_err(move |error| parquet_error(&file.path, error)))
+            let mut batches = group.open(&store, &file).await?;
+            let next = move || {
+                let batch = decoding(&file.path, || {
+                    batches.next().transpose().map_err(|error| parquet_error(&file.path, error))
+                });
+                batch.transpose()
+            };
+            Ok::<_, DetectError>(stream::iter(std::iter::from_fn(next)))
         };
         stream::once(batches).try_flatten().boxed()
     }
 }
 
-fn parquet_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> ParquetObjectReader {
-    // A footer is some thousandths of its file: with what is fetched first, mostly all of it.
-    let footer = usize::try_from(file.size / 100).unwrap_or(usize::MAX).clamp(8 << 10, 512 << 10);
-    ParquetObjectReader::new(Arc::clone(store), object_path(&file.path))
-        .with_file_size(file.size)
-        .with_footer_size_hint(footer)
+/// A column that a library would decode, but that holds what no export does.
+#[derive(Debug, thiserror::Error)]
+#[error("column {column} {message}")]
+struct BadColumn {
+    column: String,
+    message: String,
+}
+
+impl BadColumn {
+    fn new(column: &ColumnChunkMetaData, message: String) -> Self {
+        Self { column: column.column_path().parts().first().cloned().unwrap_or_default(), message }
+    }
+}
+
+impl From<BadColumn> for ParquetError {
+    fn from(error: BadColumn) -> Self {
+        Self::External(Box::new(error))
+    }
 }
 
 fn parquet_error(path: &str, error: ParquetError) -> DetectError {
-    match error {
-        ParquetError::External(source) => match source.downcast::<object_store::Error>() {
-            Ok(source) => DetectError::Store(*source),
-            Err(source) => bad_file(path, format!("cannot be read: {source}")),
+    let said = match error {
+        ParquetError::External(source) => match source.downcast::<BadColumn>() {
+            Ok(bad) => return bad_column(path, &bad.column, bad.message),
+            Err(source) => source.to_string(),
         },
-        error => bad_file(path, format!("is not a complete Parquet file ({error}); copy the file again")),
-    }
+        error => error.to_string(),
+    };
+    let said = excerpt(said.trim_start_matches("Parquet argument error: "));
+    bad_file(path, format!("is not a complete Parquet file ({said}); copy the file again"))
 }

@@ -4,7 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type};
-use schemas::coded_text_type;
+use schemas::{LONGEST_TEXT, coded_text_type, too_long};
 
 use super::TypeMismatch;
 
@@ -28,6 +28,12 @@ impl TextColumn {
         let coded = cast(array, &coded_text_type()).map_err(|error| error.to_string())?;
         let coded = coded.as_dictionary::<Int32Type>();
         let (codes, entries) = (coded.keys(), coded.values().as_string::<i32>().clone());
+        if entries.value_data().len() > LONGEST_TEXT {
+            let longest = (0..entries.len()).map(|entry| entries.value(entry).len()).max().unwrap_or_default();
+            if longest > LONGEST_TEXT {
+                return Err(too_long(longest));
+            }
+        }
         let codes = match codes.null_count() {
             0 => codes.values().clone(),
             _ => codes.iter().map(|code| code.unwrap_or(NO_CODE)).collect(),
