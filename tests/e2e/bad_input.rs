@@ -2,6 +2,7 @@
 
 mod allocations;
 mod commands;
+mod damage;
 mod export;
 mod reference;
 mod settings;
