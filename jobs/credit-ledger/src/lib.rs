@@ -21,6 +21,7 @@ mod money;
 mod node;
 mod period;
 mod policy;
+mod quoted;
 mod spend;
 mod spread;
 mod status;
@@ -32,6 +33,7 @@ pub use money::{Money, MoneyError};
 pub use node::{Node, NodeError};
 pub use period::{BillingPeriod, PeriodError};
 pub use policy::{Policy, PolicyError};
+pub use quoted::Quoted;
 pub use spread::spread;
 pub use status::{CreditPosition, Status};
 

@@ -13,6 +13,8 @@ use std::str::FromStr;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::Quoted;
+
 /// An amount of one currency: an integer count of 1e-10 units, at most 38 digits.
 ///
 /// The currency stands beside the amount in every table and key; amounts of two currencies are never added.
@@ -23,7 +25,7 @@ pub struct Money(i128);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
     /// The text is not a decimal number.
-    #[error("{0:?} is not a number")]
+    #[error("{} is not a number", Quoted(.0))]
     NotANumber(String),
     /// The amount needs more than 38 digits at 10 decimals.
     #[error("amount out of range: more than 38 digits at 10 decimals")]

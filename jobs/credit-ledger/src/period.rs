@@ -6,6 +6,8 @@ use std::str::FromStr;
 use chrono::{Datelike, Days, NaiveDate};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::Quoted;
+
 /// A calendar month, written `YYYY-MM`; ordered by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BillingPeriod {
@@ -14,7 +16,7 @@ pub struct BillingPeriod {
 
 /// A text that is no billing period.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a billing period (YYYY-MM)")]
+#[error("{} is not a billing period (YYYY-MM)", Quoted(.0))]
 pub struct PeriodError(pub String);
 
 impl BillingPeriod {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use chrono::NaiveDate;
 
-use crate::{BillingPeriod, Lot};
+use crate::{BillingPeriod, Lot, Quoted};
 
 /// The rule that orders lots and opens their windows. All three share one order and differ in the first day of the
 /// window.
@@ -24,7 +24,7 @@ pub enum Policy {
 
 /// A name that is no policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a policy; one of fifo_issue_date/v1, fifo_issue_day/v1, fifo_applied_month/v1")]
+#[error("{} is not a policy; one of fifo_issue_date/v1, fifo_issue_day/v1, fifo_applied_month/v1", Quoted(.0))]
 pub struct PolicyError(pub String);
 
 impl Policy {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDateTime;
-use credit_ledger::{Money, Text};
+use credit_ledger::{Money, Quoted, Text};
 use schemas::reference::{Action, AllocationRow, CreditName, Hierarchy, Problem, Problems};
 use schemas::tables::{AllocationLogRow, RegisteredCredit};
 use sha2::{Digest, Sha256};
@@ -85,6 +85,7 @@ pub fn find<'a>(name: &CreditName, register: &'a [RegisteredCredit]) -> Result<&
             .find(|credit| credit.credit_key == *key)
             .ok_or_else(|| format!("credit {key} is not registered; `queue` and `credits` list those that are")),
         CreditName::Code { promotion_code, account_id } => {
+            let quoted = Quoted(promotion_code);
             let matches: Vec<&RegisteredCredit> = register
                 .iter()
                 .filter(|credit| credit.promotion_code == *promotion_code && credit.account_id == *account_id)
@@ -92,12 +93,12 @@ pub fn find<'a>(name: &CreditName, register: &'a [RegisteredCredit]) -> Result<&
             match matches.as_slice() {
                 [credit] => Ok(credit),
                 [] => Err(format!(
-                    "no credit {promotion_code:?} of account {account_id} is registered; `queue` and `credits` list those that are"
+                    "no credit {quoted} of account {account_id} is registered; `queue` and `credits` list those that are"
                 )),
                 several => {
                     let keys: Vec<&str> = several.iter().map(|credit| credit.credit_key.as_str()).collect();
                     Err(format!(
-                        "{promotion_code:?} of account {account_id} stands for {} credits: {}; name one by its key",
+                        "{quoted} of account {account_id} stands for {} credits: {}; name one by its key",
                         several.len(),
                         keys.join(", ")
                     ))

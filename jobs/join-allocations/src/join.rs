@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDateTime;
-use credit_ledger::{Money, NodeError, Text};
+use credit_ledger::{Money, NodeError, Quoted, Text};
 use schemas::NodeColumns;
 use schemas::reference::{Action, Hierarchy};
 use schemas::tables::{AllocatedCredit, AllocationIssue, AllocationLogRow, LotRow, RegisteredCredit};
@@ -186,7 +186,7 @@ pub(crate) fn row_problems(row: &AllocationLogRow, credit: &RegisteredCredit, hi
     }
     let mut problems = Vec::new();
     if row.action != Action::Allocate.name() {
-        problems.push(format!("action {:?} is neither allocate nor revoke", row.action));
+        problems.push(format!("action {} is neither allocate nor revoke", Quoted(&row.action)));
     }
     match row.amount {
         None => problems.push("amount is missing".to_owned()),

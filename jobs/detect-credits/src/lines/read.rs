@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use arrow::datatypes::Date32Type;
-use credit_ledger::{BillingPeriod, Money};
-use schemas::excerpt;
+use credit_ledger::{BillingPeriod, Money, Quoted};
 use schemas::reference::{Problem, Problems};
 use schemas::settings::{CostColumn, CreditSettings};
 
@@ -125,7 +124,7 @@ impl<'a> PartReader<'a> {
             }
             let amount = column.get(index).map_err(|NoAmount { text, overflow }| {
                 let message = if overflow { "is too large: more than 38 digits" } else { "is not an amount (1234.56)" };
-                self.problem(batch.row(index), at, format!("{text:?} {message}"))
+                self.problem(batch.row(index), at, format!("{} {message}", Quoted(&text)))
             })?;
             match amount {
                 Some(amount) => sum = sum.checked_add(amount).map_err(|_| self.overflow(batch, index))?,
@@ -356,7 +355,7 @@ impl<'a> PartReader<'a> {
     /// A text of one of the maps that should be a JSON object and is none.
     fn no_object(&self, batch: &Batch, index: usize, maps: &[&KeyedColumns]) -> DetectError {
         let (at, text) = maps.iter().find_map(|maps| maps.no_object(index)).unwrap_or((usize::MAX, ""));
-        self.problem(batch.row(index), at, format!("{:?} is not a JSON object", excerpt(text)))
+        self.problem(batch.row(index), at, format!("{} is not a JSON object", Quoted(text)))
     }
 }
 

@@ -10,13 +10,13 @@ use arrow::datatypes::{
     TimestampSecondType,
 };
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
-use credit_ledger::BillingPeriod;
+use credit_ledger::{BillingPeriod, Quoted};
 
 use super::{PerEntry, TextColumn, TypeMismatch};
 
 /// What is wrong with a text that is no date.
 pub(crate) fn no_date(text: &str) -> String {
-    format!("{text:?} is not a date (2026-01-31, with or without a time)")
+    format!("{} is not a date (2026-01-31, with or without a time)", Quoted(text))
 }
 
 /// UTC days: dates, timestamps of any unit, or text.
