@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 use chrono::NaiveDate;
+use credit_ledger::Quoted;
 use regex::Regex;
 use schemas::settings::{CostColumn, CreditSettings};
 use serde::Deserialize;
@@ -143,6 +144,26 @@ fn date<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Naiv
     date.map(Some).map_err(|_error| serde::de::Error::custom(format!("as_of {text:?} is not a date (YYYY-MM-DD)")))
 }
 
+/// What is wrong with a TOML text and where: `, line 11, column 1: unknown field …`.
+fn located(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let place = before.map(|before| {
+        let (line, column) = (before.split('\n').count(), before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+        format!(", line {line}, column {column}")
+    });
+    format!("{}: {}", place.unwrap_or_default(), error.message())
+}
+
+/// A regular expression of the settings.
+fn regex(key: &str, pattern: &str) -> Result<Regex, String> {
+    Regex::new(pattern).map_err(|error| {
+        // The last line says why; those before it point at the place.
+        let text = error.to_string();
+        let why = text.lines().last().unwrap_or_default();
+        format!("[credits] {key}: {}: {}", Quoted(pattern), why.trim_start_matches("error: "))
+    })
+}
+
 fn default_database() -> String {
     "finops_credits".to_owned()
 }
@@ -176,8 +197,8 @@ impl Settings {
     /// # Errors
     /// [`LakeError::BadInput`] that names the settings and the key.
     pub fn parse(text: &str, name: &str, base: &str) -> Result<Self, LakeError> {
-        let mut settings: Self = toml::from_str(text)
-            .map_err(|error| LakeError::BadInput(format!("{name}: {}", error.to_string().trim())))?;
+        let mut settings: Self =
+            toml::from_str(text).map_err(|error| LakeError::BadInput(format!("{name}{}", located(text, &error))))?;
         settings.check().map_err(|message| LakeError::BadInput(format!("{name}: {message}")))?;
         for location in [&mut settings.source.location, &mut settings.reference.location, &mut settings.lake.location] {
             if !is_s3(location) {
@@ -232,7 +253,7 @@ impl Settings {
 
     fn check_patterns(&self) -> Result<(), String> {
         for pattern in &self.credits.description_patterns {
-            let regex = Regex::new(pattern).map_err(|error| format!("[credits] description_patterns: {error}"))?;
+            let regex = regex("description_patterns", pattern)?;
             let names: Vec<&str> = regex.capture_names().flatten().collect();
             if !names.contains(&"code") {
                 return Err(format!("[credits] description_patterns: {pattern:?} has no group named code"));
@@ -244,7 +265,7 @@ impl Settings {
             }
         }
         for class in &self.credits.class_patterns {
-            Regex::new(&class.pattern).map_err(|error| format!("[credits] class_patterns: {error}"))?;
+            regex("class_patterns", &class.pattern)?;
         }
         Ok(())
     }
