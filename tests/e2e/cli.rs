@@ -8,7 +8,7 @@ use finops_credits::Kind;
 use finops_credits::cli::Cli;
 use serde_json::Value;
 
-use crate::support::{SETTINGS, Workspace};
+use crate::support::{self, SETTINGS, Workspace};
 
 const AS_OF: &str = "2026-03-31";
 const HEADER: &str = "bill_billing_period_start_date,bill_payer_account_id,bill_payer_account_name,\
@@ -46,9 +46,7 @@ fn small_lake() -> Workspace {
 
 /// The binary without [`Workspace::run`]'s options.
 fn binary() -> Command {
-    let this = std::env::current_exe().expect("the path of this test");
-    let name = format!("finops-credits{}", std::env::consts::EXE_SUFFIX);
-    let mut command = Command::new(this.parent().expect("a folder").join("..").join(name));
+    let mut command = Command::new(support::binary());
     command.env_clear();
     command
 }

@@ -12,6 +12,7 @@ mod determinism;
 mod faults;
 mod formats;
 mod incremental;
+mod injection;
 mod interop;
 mod model;
 mod organisation;

@@ -25,7 +25,7 @@ location = \"lake\"
 /// The binary next to this test's own folder, as `cargo build --workspace` leaves it; another one, say an optimised
 /// build, by `FINOPS_BINARY`.
 #[expect(clippy::disallowed_methods, reason = "how one asks for another binary")]
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("FINOPS_BINARY") {
         return PathBuf::from(path);
     }
@@ -120,7 +120,7 @@ impl Workspace {
 
     /// Rows of a query.
     pub(crate) fn query(&self, as_of: &str, sql: &str) -> Result<Vec<Row>, String> {
-        self.try_run(as_of, &["--format", "csv", "query", sql]).map(|text| csv_rows(&text))
+        self.try_run(as_of, &["--format", "csv", "--raw", "query", sql]).map(|text| csv_rows(&text))
     }
 
     /// All compared tables by one query, because starting the binary costs more than reading them.

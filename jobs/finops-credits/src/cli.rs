@@ -38,6 +38,9 @@ pub struct Cli {
     /// Output format. Tables round money to cents (`query` does not); json and csv are exact
     #[arg(long, global = true, default_value = "table", value_name = "FORMAT")]
     pub format: Format,
+    /// With --format csv: texts as they are, without the ' before those that a spreadsheet would take for formulas
+    #[arg(long, global = true)]
+    pub raw: bool,
     /// Log what is done to stderr (-vv: more)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -246,7 +249,8 @@ pub enum Allocations {
     /// Record all rows of a CSV file, or none
     #[command(after_help = "\
 The header is promotion_code,account_id,credit_key,amount,currency,end_date,reference,business_unit,department,portfolio,product
-and optionally allocation_id,recorded_at,recorded_by,action,note. Rows of one credit are its lots.
+and optionally allocation_id,lot,recorded_at,recorded_by,action,note. Rows of one credit are its lots; where credit_key
+names it, promotion_code and account_id may be missing. What `allocations list --format csv` prints can be imported.
 
 Example:
   finops-credits allocations import allocations.csv --by jane@example.com")]

@@ -11,6 +11,8 @@ use lake::LakeError;
 use schemas::RowsError;
 use schemas::reference::Problems;
 
+use crate::foreign_text::{LINE, visible};
+
 /// What the caller can do about a failure; each kind has its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -65,18 +67,27 @@ impl Kind {
 pub struct Failure {
     /// What the caller can do.
     pub kind: Kind,
-    message: String,
+    lines: Vec<String>,
 }
 
 impl Failure {
+    /// A failure told in one line, whatever stands in the message.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, lines: vec![message.into()] }
+    }
+
+    /// A failure told in several lines: what is wrong, and each place.
+    pub(crate) fn list(kind: Kind, what: &str, places: impl IntoIterator<Item = impl ToString>) -> Self {
+        let places = places.into_iter().map(|place| place.to_string());
+        Self { kind, lines: std::iter::once(what.to_owned()).chain(places).collect() }
     }
 }
 
+/// What a message quotes is made [`visible`]; it cannot break a line.
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.message)
+        let lines: Vec<String> = self.lines.iter().map(|line| visible(line, LINE)).collect();
+        formatter.write_str(&lines.join("\n"))
     }
 }
 
@@ -85,7 +96,8 @@ impl Error for Failure {}
 impl From<LakeError> for Failure {
     fn from(error: LakeError) -> Self {
         let kind = match &error {
-            LakeError::BadInput(_) | LakeError::BadRows(_) | LakeError::Denied(_) => Kind::BadInput,
+            LakeError::BadRows(problems) => return problems.into(),
+            LakeError::BadInput(_) | LakeError::Denied(_) => Kind::BadInput,
             LakeError::NotYet(_) => Kind::NotYet,
             LakeError::LostRace(_) => Kind::LostRace,
             LakeError::Io { .. } | LakeError::Store(_) | LakeError::Service(_) => Kind::Storage,
@@ -105,10 +117,10 @@ const fn iceberg_conflict() -> lake::IcebergErrorKind {
 impl From<DetectError> for Failure {
     fn from(error: DetectError) -> Self {
         let kind = match &error {
-            DetectError::BadExport(_) => Kind::BadInput,
+            DetectError::BadExport(problems) => return problems.into(),
             DetectError::NotYet(_) => Kind::NotYet,
             DetectError::CountMismatch(_) | DetectError::Rows(_) | DetectError::Money { .. } => Kind::CheckFailed,
-            DetectError::Store(error) if is_denied(error) => Kind::BadInput,
+            DetectError::Store(error) if is_lasting(error) => Kind::BadInput,
             DetectError::Store(_) | DetectError::Io { .. } => Kind::Storage,
             DetectError::Engine(error) => engine_kind(error),
         };
@@ -118,7 +130,10 @@ impl From<DetectError> for Failure {
 
 impl From<FifoError> for Failure {
     fn from(error: FifoError) -> Self {
-        Self::new(Kind::CheckFailed, error.to_string())
+        match &error {
+            FifoError::Breach(breaches) => Self::list(Kind::CheckFailed, "an invariant does not hold:", breaches),
+            _ => Self::new(Kind::CheckFailed, error.to_string()),
+        }
     }
 }
 
@@ -136,7 +151,13 @@ impl From<RowsError> for Failure {
 
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
-        Self::new(Kind::BadInput, problems.to_string())
+        Self::from(&problems)
+    }
+}
+
+impl From<&Problems> for Failure {
+    fn from(problems: &Problems) -> Self {
+        Self { kind: Kind::BadInput, lines: problems.0.iter().map(ToString::to_string).collect() }
     }
 }
 
@@ -146,9 +167,10 @@ impl From<DataFusionError> for Failure {
     }
 }
 
-/// True where storage does not allow it: that does not heal by itself.
-const fn is_denied(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. })
+/// True where storage does not allow it, or a file's name cannot be told: that does not heal by itself.
+const fn is_lasting(error: &object_store::Error) -> bool {
+    use object_store::Error::{InvalidPath, PermissionDenied, Unauthenticated};
+    matches!(error, PermissionDenied { .. } | Unauthenticated { .. } | InvalidPath { .. })
 }
 
 /// Storage where an I/O or object store error is at the bottom, else a failed check.
@@ -158,7 +180,7 @@ pub(crate) fn engine_kind(error: &DataFusionError) -> Kind {
     }
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        if error.downcast_ref::<object_store::Error>().is_some_and(is_denied) {
+        if error.downcast_ref::<object_store::Error>().is_some_and(is_lasting) {
             return Kind::BadInput;
         }
         if error.is::<std::io::Error>() || error.is::<object_store::Error>() {
@@ -171,6 +193,8 @@ pub(crate) fn engine_kind(error: &DataFusionError) -> Kind {
 
 #[cfg(test)]
 mod tests {
+    use schemas::reference::Problem;
+
     use super::*;
 
     #[test]
@@ -180,5 +204,17 @@ mod tests {
         let wrapped = DataFusionError::ObjectStore(Box::new(store)).context("writing");
         assert_eq!(engine_kind(&wrapped), Kind::Storage);
         assert_eq!(engine_kind(&DataFusionError::Execution("SUM overflows".into())), Kind::CheckFailed);
+    }
+
+    #[test]
+    fn a_foreign_line_break_makes_no_second_line_of_an_error() {
+        let problem =
+            |message: &str| Problem { file: "a\n.csv".into(), row: None, column: None, message: message.into() };
+        let problems = Problems(vec![problem("x\nerror: all is fine"), problem("\u{1b}[2J")]);
+        let said = "a\\n.csv: x\\nerror: all is fine\na\\n.csv: \\u{1b}[2J";
+        assert_eq!(Failure::from(LakeError::from(problems.clone())).to_string(), said);
+        assert_eq!(Failure::from(DetectError::from(problems)).to_string(), said);
+        assert_eq!(Failure::new(Kind::Storage, "a\nb").to_string(), "a\\nb");
+        assert_eq!(Failure::list(Kind::CheckFailed, "off:", ["a\nb", "c"]).to_string(), "off:\na\\nb\nc");
     }
 }

@@ -6,37 +6,58 @@
 pub mod cli;
 mod commands;
 mod failure;
+mod foreign_text;
 mod jobs;
 mod money_text;
 mod output;
 mod places;
 mod progress;
 mod run;
+mod stderr;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
 use tracing_subscriber::EnvFilter;
 
 pub use failure::{Failure, Kind};
 
+use foreign_text::{LINE, visible};
+use stderr::{LogLines, to_stderr};
+
 /// Parses the command line, runs the command, reports a failure in one error and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return answer(error),
+    };
     start_log(&cli);
     match run::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tracing::debug!(kind = failure.kind.meaning(), "failed");
-            #[expect(clippy::print_stderr, reason = "the one error of the command")]
-            {
-                eprintln!("error: {failure}");
-            }
+            to_stderr(&format!("error: {failure}\n"));
             ExitCode::from(failure.kind.exit_code())
         }
     }
+}
+
+/// What the command line answers by itself: help, or what is wrong with an argument, which may be somebody else's text.
+fn answer(mut error: clap::Error) -> ExitCode {
+    let quoted: Vec<(ContextKind, String)> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => Some((kind, visible(text, LINE))),
+            _ => None,
+        })
+        .collect();
+    for (kind, text) in quoted {
+        error.insert(kind, ContextValue::String(text));
+    }
+    let _gone = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code()))
 }
 
 /// Logs go to stderr: warnings, with `-v` what the jobs do, with `-vv` more, with `-vvv` the engine too.
@@ -50,10 +71,12 @@ fn start_log(cli: &cli::Cli) {
     let filter: Vec<String> = crates.iter().map(|name| format!("{name}={own}")).collect();
     let engine = if cli.verbose > 2 { "debug" } else { "error" };
     let log = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_ansi_sanitization(false)
+        .log_internal_errors(false)
         .with_env_filter(EnvFilter::new(format!("{engine},{}", filter.join(","))));
     match cli.log_format {
-        cli::LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
-        cli::LogFormat::Json => log.json().flatten_event(true).init(),
+        cli::LogFormat::Text => log.with_writer(|| LogLines).with_target(false).init(),
+        cli::LogFormat::Json => log.with_writer(std::io::stderr).json().flatten_event(true).init(),
     }
 }

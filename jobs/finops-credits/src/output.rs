@@ -1,4 +1,5 @@
-//! What commands print: an aligned table, JSON or CSV, always from Arrow batches.
+//! What commands print: an aligned table, JSON or CSV, always from Arrow batches; sentences; records as JSON. All that
+//! goes to stdout leaves from here, and what is for people through [`visible`].
 
 use std::io::{ErrorKind, Write};
 
@@ -9,8 +10,11 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use credit_ledger::Money;
 use num_format::{Locale, ToFormattedString};
+use schemas::reference::guarded;
 
 use crate::cli::Format;
+use crate::foreign_text::{CELL, LINE, visible};
+use crate::run::App;
 use crate::{Failure, Kind, money_text};
 
 /// How tables for people show money.
@@ -23,18 +27,32 @@ pub(crate) enum Shown {
 }
 
 /// Prints batches of one schema. `empty` stands for a table without rows.
-pub(crate) fn print(batches: &[RecordBatch], format: Format, shown: Shown, empty: &str) -> Result<(), Failure> {
-    let text = match format {
+pub(crate) fn print(app: &App, batches: &[RecordBatch], shown: Shown, empty: &str) -> Result<(), Failure> {
+    write_stdout(&match app.format {
         Format::Table if batches.iter().all(|batch| batch.num_rows() == 0) => format!("{empty}\n"),
         Format::Table => table(batches, shown)?,
         Format::Json => json(batches)?,
-        Format::Csv => csv_text(batches)?,
-    };
-    write_stdout(&text)
+        Format::Csv => csv_text(batches, app.raw)?,
+    })
+}
+
+/// Prints lines for people.
+pub(crate) fn print_lines<L: AsRef<str>>(lines: impl IntoIterator<Item = L>) -> Result<(), Failure> {
+    let lines = lines.into_iter().map(|line| visible(line.as_ref(), LINE) + "\n");
+    write_stdout(&lines.collect::<String>())
+}
+
+/// Prints what programs read.
+pub(crate) fn print_json(text: serde_json::Result<String>) -> Result<(), Failure> {
+    write_stdout(&json_text(text)?)
+}
+
+fn json_text(text: serde_json::Result<String>) -> Result<String, Failure> {
+    text.map(|text| text + "\n").map_err(|error| Failure::new(Kind::CheckFailed, error.to_string()))
 }
 
 /// Writes to stdout. A reader that went away (`| head`) is no failure.
-pub(crate) fn write_stdout(text: &str) -> Result<(), Failure> {
+fn write_stdout(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -66,7 +84,7 @@ fn for_people(column: &ArrayRef, row: usize, shown: Shown) -> Result<String, Fai
     }
     let text = exact(column, row)?;
     let whole = column.data_type().is_integer().then(|| text.parse::<i128>().ok()).flatten();
-    Ok(whole.map_or(text, |number| number.to_formatted_string(&Locale::en)))
+    Ok(whole.map_or_else(|| visible(&text, CELL), |number| number.to_formatted_string(&Locale::en)))
 }
 
 /// The value as text, nulls empty: dates and instants in ISO 8601, money with ten decimals.
@@ -89,7 +107,9 @@ fn table(batches: &[RecordBatch], shown: Shown) -> Result<String, Failure> {
     let align = |field: &arrow::datatypes::FieldRef| {
         if is_number(field.data_type()) { CellAlignment::Right } else { CellAlignment::Left }
     };
-    table.set_header(schema.fields().iter().map(|field| Cell::new(field.name()).set_alignment(align(field))));
+    table.set_header(
+        schema.fields().iter().map(|field| Cell::new(visible(field.name(), CELL)).set_alignment(align(field))),
+    );
     for batch in batches {
         for row in 0..batch.num_rows() {
             let cells = batch
@@ -119,8 +139,7 @@ fn json(batches: &[RecordBatch]) -> Result<String, Failure> {
             rows.push(serde_json::Value::Object(object));
         }
     }
-    let text = serde_json::to_string_pretty(&rows);
-    text.map(|text| text + "\n").map_err(|error| Failure::new(Kind::CheckFailed, error.to_string()))
+    json_text(serde_json::to_string_pretty(&rows))
 }
 
 fn json_value(column: &ArrayRef, row: usize) -> Result<serde_json::Value, Failure> {
@@ -137,18 +156,32 @@ fn json_value(column: &ArrayRef, row: usize) -> Result<serde_json::Value, Failur
     })
 }
 
-fn csv_text(batches: &[RecordBatch]) -> Result<String, Failure> {
+/// With a header. Texts, names of columns included, are guarded against being taken for formulas unless `raw`.
+fn csv_text(batches: &[RecordBatch], raw: bool) -> Result<String, Failure> {
+    let cell = |text: &str| if raw { text.to_owned() } else { guarded(text).into_owned() };
     let mut writer = csv::Writer::from_writer(Vec::new());
     let broken = |error: csv::Error| Failure::new(Kind::CheckFailed, error.to_string());
     if let Some(first) = batches.first() {
-        writer.write_record(first.schema().fields().iter().map(|field| field.name())).map_err(broken)?;
+        writer.write_record(first.schema().fields().iter().map(|field| cell(field.name()))).map_err(broken)?;
     }
     for batch in batches {
         for row in 0..batch.num_rows() {
-            let values = batch.columns().iter().map(|column| exact(column, row));
-            writer.write_record(values.collect::<Result<Vec<_>, _>>()?).map_err(broken)?;
+            let values = batch.columns().iter().map(|column| {
+                let value = exact(column, row)?;
+                Ok(if is_text(column.data_type()) { cell(&value) } else { value })
+            });
+            writer.write_record(values.collect::<Result<Vec<_>, Failure>>()?).map_err(broken)?;
         }
     }
     let bytes = writer.into_inner().map_err(|error| Failure::new(Kind::CheckFailed, error.to_string()))?;
     String::from_utf8(bytes).map_err(|error| Failure::new(Kind::CheckFailed, error.to_string()))
+}
+
+/// True where a value can be any text: numbers, dates and instants are none, whatever they begin with.
+fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, values) => is_text(values),
+        DataType::RunEndEncoded(_, values) => is_text(values.data_type()),
+        other => other.is_string(),
+    }
 }

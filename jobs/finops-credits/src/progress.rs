@@ -7,6 +7,7 @@ use std::time::Duration;
 use detect_credits::scan::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::foreign_text::{CELL, visible};
 use crate::money_text::count;
 
 /// A bar over the bytes to read, with lines and the current period. Nothing is drawn without a terminal.
@@ -36,7 +37,7 @@ impl ScanBar {
 
     /// Names what is being read.
     pub(crate) fn reading(&self, periods: &str) {
-        self.bar.set_prefix(periods.to_owned());
+        self.bar.set_prefix(visible(periods, CELL));
     }
 
     /// Waits for all reading to end, redrawing meanwhile.

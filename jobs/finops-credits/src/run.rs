@@ -29,6 +29,8 @@ pub(crate) struct App {
     /// Start of the command, UTC: the one reading of the clock.
     pub(crate) now: NaiveDateTime,
     pub(crate) format: Format,
+    /// True where cells of CSV are wanted without a guard against formulas.
+    pub(crate) raw: bool,
     /// True where a person watches stderr.
     pub(crate) watched: bool,
 }
@@ -122,6 +124,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         run_id: cli.run_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         now,
         format: cli.format,
+        raw: cli.raw,
         watched: std::io::stderr().is_terminal(),
         lake: Arc::new(lake?),
         handed_over: Box::leak(Box::new(HandedOver::new(matches!(cli.command, Command::Run)))),

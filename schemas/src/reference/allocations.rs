@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use chrono::{NaiveDate, NaiveDateTime};
-use credit_ledger::{Money, Node, Text};
+use credit_ledger::{Money, Node, Quoted, Text};
 
 use super::csv_file::{CsvFile, Problem, Problems, Row};
 
@@ -35,7 +35,7 @@ impl FromStr for Action {
         match text {
             "allocate" => Ok(Self::Allocate),
             "revoke" => Ok(Self::Revoke),
-            _ => Err(format!("{text:?} is not an action; allocate or revoke")),
+            _ => Err(format!("{} is not an action; allocate or revoke", Quoted(text))),
         }
     }
 }
@@ -96,12 +96,9 @@ pub fn parse_allocations(file: &str, bytes: &[u8]) -> Result<Vec<AllocationRow>,
 /// further reports both at once, and takes nothing if there are any.
 #[must_use]
 pub fn read_allocations(file: &str, bytes: &[u8]) -> (Vec<AllocationRow>, Problems) {
-    let required = [
-        &["promotion_code", "account_id", "credit_key", "amount", "currency", "end_date", "reference"],
-        &Node::LEVELS[..],
-    ]
-    .concat();
-    let optional = ["allocation_id", "recorded_at", "recorded_by", "action", "note"];
+    let required = [&["credit_key", "amount", "currency", "end_date", "reference"], &Node::LEVELS[..]].concat();
+    let of_log = ["allocation_id", "lot", "recorded_at", "recorded_by", "action", "note"];
+    let optional = [&["promotion_code", "account_id"], &of_log[..]].concat();
     let csv = match CsvFile::parse(file, bytes, &required, &optional) {
         Ok(csv) => csv,
         Err(problems) => return (Vec::new(), problems),
@@ -109,13 +106,16 @@ pub fn read_allocations(file: &str, bytes: &[u8]) -> (Vec<AllocationRow>, Proble
     let mut problems = Problems::default();
     let mut rows = Vec::new();
     for row in csv.rows() {
-        match allocation_row(&row) {
+        let lot = row.number::<u32>("lot", "a whole number");
+        match lot.and_then(|lot| Ok((lot, allocation_row(&row)?))) {
             Ok(parsed) => rows.push(parsed),
             Err(problem) => problems.0.push(problem),
         }
     }
+    // Lots that are not numbered are in the order of the file.
+    rows.sort_by_key(|(lot, _)| *lot);
     let problems = csv.or(problems, ()).err().unwrap_or_default();
-    (rows, problems)
+    (rows.into_iter().map(|(_, row)| row).collect(), problems)
 }
 
 fn allocation_row(row: &Row<'_>) -> Result<AllocationRow, Problem> {
@@ -165,5 +165,7 @@ fn instant(row: &Row<'_>) -> Result<Option<NaiveDateTime>, Problem> {
     // Without a zone it is UTC, as the log itself is printed.
     let instant = zoned.or_else(|_| NaiveDateTime::parse_from_str(text.trim(), "%Y-%m-%dT%H:%M:%S%.f")).ok();
     let column = "recorded_at";
-    instant.map(Some).ok_or_else(|| row.problem(column, format!("{text:?} is not an instant (2026-03-05T09:00:00Z)")))
+    instant
+        .map(Some)
+        .ok_or_else(|| row.problem(column, format!("{} is not an instant (2026-03-05T09:00:00Z)", Quoted(text))))
 }

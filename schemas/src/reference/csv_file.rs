@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use credit_ledger::{Money, MoneyError, Node, Text};
+use credit_ledger::{Money, MoneyError, Node, Quoted, Text};
+
+use super::formula_guard::unguarded;
 
 use crate::{excerpt, misread};
 
@@ -175,10 +177,10 @@ pub(crate) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// The value of a column; `None` where it is blank or the column is not there.
+    /// The value of a column, without a guard; `None` where it is blank or the column is not there.
     pub(crate) fn get(&self, column: &str) -> Option<&'a str> {
         let value = self.record.get(*self.file.columns.get(column)?)?;
-        Some(value).filter(|value| !value.trim().is_empty())
+        Some(value).filter(|value| !value.trim().is_empty()).map(unguarded)
     }
 
     /// A problem in this row.
@@ -209,19 +211,15 @@ impl<'a> Row<'a> {
     pub(crate) fn number<T: FromStr>(&self, column: &str, kind: &str) -> Result<Option<T>, Problem> {
         let Some(text) = self.get(column) else { return Ok(None) };
         let number = text.trim().parse().ok();
-        number.map(Some).ok_or_else(|| self.problem(column, format!("{:?} is not {kind}", excerpt(text))))
+        number.map(Some).ok_or_else(|| self.problem(column, format!("{} is not {kind}", Quoted(text))))
     }
 
     /// An amount that must be there.
     pub(crate) fn money(&self, column: &str) -> Result<Money, Problem> {
         let text = self.get(column).ok_or_else(|| self.problem(column, "is empty"))?;
         text.trim().parse().map_err(|error| match error {
-            MoneyError::NotANumber(_) => {
-                self.problem(column, format!("{:?} is not an amount (1234.56)", excerpt(text)))
-            }
-            MoneyError::Overflow => {
-                self.problem(column, format!("{:?} is too large: more than 38 digits", excerpt(text)))
-            }
+            MoneyError::NotANumber(_) => self.problem(column, format!("{} is not an amount (1234.56)", Quoted(text))),
+            MoneyError::Overflow => self.problem(column, format!("{} is too large: more than 38 digits", Quoted(text))),
         })
     }
 
@@ -229,7 +227,7 @@ impl<'a> Row<'a> {
     pub(crate) fn date(&self, column: &str) -> Result<Option<chrono::NaiveDate>, Problem> {
         let Some(text) = self.get(column) else { return Ok(None) };
         let date = chrono::NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d").ok();
-        date.map(Some).ok_or_else(|| self.problem(column, format!("{:?} is not a date (YYYY-MM-DD)", excerpt(text))))
+        date.map(Some).ok_or_else(|| self.problem(column, format!("{} is not a date (YYYY-MM-DD)", Quoted(text))))
     }
 
     /// A currency code that must be there.
@@ -239,7 +237,7 @@ impl<'a> Row<'a> {
         if shaped {
             Ok(code)
         } else {
-            Err(self.problem("currency", format!("{:?} is no currency code (USD)", excerpt(&code))))
+            Err(self.problem("currency", format!("{} is no currency code (USD)", Quoted(&code))))
         }
     }
 

@@ -1,16 +1,19 @@
 //! The CSV files people keep: `hierarchy.csv`, `cost_rules.csv`, `budgets.csv`, `allocations.csv`.
 //!
 //! Every file has a header, is UTF-8, and is read whole or not at all: all bad rows are reported at once, each with
-//! file, row and column. Rows are counted as a spreadsheet shows them: the header is row 1.
+//! file, row and column. Rows are counted as a spreadsheet shows them: the header is row 1. A `'` that guards a text
+//! from being taken for a formula ([`guarded`]) is no part of it.
 
 mod allocations;
 mod budgets;
 mod cost_rules;
 mod csv_file;
+mod formula_guard;
 mod hierarchy;
 
 pub use allocations::{Action, AllocationRow, CreditName, parse_allocations, read_allocations};
 pub use budgets::{Budget, parse_budgets};
 pub use cost_rules::{CostRule, CostRules, KeyedCondition, RuleConditions, parse_cost_rules};
 pub use csv_file::{Problem, Problems, foreign_separator};
+pub use formula_guard::guarded;
 pub use hierarchy::{Hierarchy, Owner, parse_hierarchy};

@@ -103,7 +103,7 @@ impl Shop {
 
     /// Rows of a query that must succeed, as lines of CSV without the header.
     pub(crate) fn rows(&self, sql: &str) -> Vec<String> {
-        let text = self.succeed(&["--format", "csv", "query", sql]);
+        let text = self.succeed(&["--format", "csv", "--raw", "query", sql]);
         text.lines().skip(1).map(str::to_owned).collect()
     }
 

@@ -11,7 +11,8 @@ use write_net_cost::standing::queue as queue_rows;
 
 use super::{Standing, note};
 use crate::cli::{Allocate, CreditArgs, RecordArgs, Revoke};
-use crate::output::write_stdout;
+use crate::foreign_text::{CELL, visible};
+use crate::output::print_lines;
 use crate::run::App;
 use crate::{Failure, Kind, money_text};
 
@@ -49,13 +50,13 @@ pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), F
     };
     record(app, &standing, row, &arguments.record).await?;
     let node = arguments.to.as_ref().map(ToString::to_string).unwrap_or_default();
-    write_stdout(&format!(
-        "Allocated {} {} of {} to {node}{}. It counts from the next run.\n",
+    print_lines([format!(
+        "Allocated {} {} of {} to {node}{}. It counts from the next run.",
         money_text::cents(amount),
         credit.currency,
         credit.credit_key,
         arguments.end_date.map(|end| format!(", until {end}")).unwrap_or_default(),
-    ))
+    )])
 }
 
 pub(crate) async fn revoke(app: &App, arguments: Revoke) -> Result<(), Failure> {
@@ -73,10 +74,7 @@ pub(crate) async fn revoke(app: &App, arguments: Revoke) -> Result<(), Failure> 
     let row =
         AllocationRow { note: arguments.note.as_ref().map(Text::from), ..revision_row("revoke", name, Action::Revoke) };
     record(app, &standing, row, &arguments.record).await?;
-    write_stdout(&format!(
-        "Revoked the allocation of {}. It waits in the queue from the next run.\n",
-        credit.credit_key
-    ))
+    print_lines([format!("Revoked the allocation of {}. It waits in the queue from the next run.", credit.credit_key)])
 }
 
 fn credit_name(credit: &CreditArgs) -> Result<CreditName, Failure> {
@@ -145,10 +143,11 @@ fn ask(app: &App, standing: &Standing, arguments: &mut Allocate) -> Result<(), F
             .iter()
             .map(|row| {
                 let applied = money_text::cents(row.aws_applied);
-                format!(
+                let choice = format!(
                     "{}  ({} {applied} applied by AWS so far, since {})",
                     row.credit_key, row.currency, row.first_cur_date
-                )
+                );
+                visible(&choice, CELL)
             })
             .collect();
         let chosen = Select::new().with_prompt("Credit").items(&choices).default(0).interact().map_err(no_answer)?;
@@ -160,7 +159,8 @@ fn ask(app: &App, standing: &Standing, arguments: &mut Allocate) -> Result<(), F
     }
     if arguments.to.is_none() {
         let nodes: Vec<_> = standing.reference.hierarchy.nodes().map(|(node, _)| node).collect();
-        let chosen = Select::new().with_prompt("Node").items(&nodes).default(0).interact().map_err(no_answer)?;
+        let choices: Vec<String> = nodes.iter().map(|node| visible(&node.to_string(), CELL)).collect();
+        let chosen = Select::new().with_prompt("Node").items(&choices).default(0).interact().map_err(no_answer)?;
         arguments.to = nodes.get(chosen).map(|node| (*node).clone());
     }
     if asked && arguments.end_date.is_none() {

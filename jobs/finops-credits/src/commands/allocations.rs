@@ -9,7 +9,7 @@ use schemas::tables::AllocationLogRow;
 use super::allocate::recording;
 use super::{Standing, note};
 use crate::cli::{Allocations, RecordArgs};
-use crate::output::{Shown, print, write_stdout};
+use crate::output::{Shown, print, print_lines};
 use crate::run::App;
 use crate::{Failure, Kind};
 
@@ -46,7 +46,7 @@ async fn import(app: &App, file: &Path, record: &RecordArgs) -> Result<(), Failu
         0 => String::new(),
         count => format!(" {count} rows stood in the log already."),
     };
-    write_stdout(&format!("Recorded {lots} rows of {name}. They count from the next run.{known}\n"))
+    print_lines([format!("Recorded {lots} rows of {name}. They count from the next run.{known}")])
 }
 
 /// The rows of the revisions that count, by credit and lot.
@@ -80,5 +80,5 @@ async fn history(app: &App, key: &str) -> Result<(), Failure> {
 }
 
 fn print_rows(app: &App, rows: &[AllocationLogRow], empty: &str) -> Result<(), Failure> {
-    print(&[schemas::to_batch(rows)?], app.format, Shown::Cents, empty)
+    print(app, &[schemas::to_batch(rows)?], Shown::Cents, empty)
 }

@@ -33,7 +33,7 @@ pub(crate) async fn credits(app: &App) -> Result<(), Failure> {
         .sort(vec![col("end_date").sort(true, false), col("credit_key").sort(true, true)])?;
     let all: Vec<Credit> = schemas::from_batches(&allocated.clone().collect().await?)?;
     let batches = allocated.select_columns(&COLUMNS)?.collect().await?;
-    print(&batches, app.format, Shown::Cents, "No credit is allocated.")?;
+    print(app, &batches, Shown::Cents, "No credit is allocated.")?;
     let newest = all.iter().filter_map(|credit| credit.recorded_at).max();
     let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
     let later = log.iter().filter(|row| row.lot == 1 && newest.is_none_or(|newest| row.recorded_at > newest)).count();

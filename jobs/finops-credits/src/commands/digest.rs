@@ -1,14 +1,19 @@
 //! `summaries/<run id>.json`: the summary for machines that pass it on, with texts for an e-mail. It stays small
-//! whatever the number of credits: lists are cut.
+//! whatever the number of credits and the length of their names: lists and entries are cut. Entries are made [`visible`],
+//! so that no name makes a line of the e-mail.
 
 use serde::Serialize;
 
 use super::summary::{CreditAmount, Summary, TieOut};
+use crate::foreign_text::visible;
 use crate::money_text::cents;
 use crate::run::App;
 
 /// Entries of a list that are told.
 const TOLD: usize = 20;
+
+/// The most characters of an entry that are told.
+const ENTRY: usize = 200;
 
 /// What a run found, in brief.
 #[derive(Debug, Serialize)]
@@ -44,7 +49,7 @@ struct Waiting {
 
 impl Told {
     fn of<T>(all: &[T], text: impl Fn(&T) -> String) -> Self {
-        Self { count: all.len(), first: all.iter().take(TOLD).map(text).collect() }
+        Self { count: all.len(), first: all.iter().take(TOLD).map(|entry| visible(&text(entry), ENTRY)).collect() }
     }
 
     fn credits(all: &[CreditAmount]) -> Self {

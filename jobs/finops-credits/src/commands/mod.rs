@@ -19,8 +19,10 @@ use join_allocations::join::{Joined, join};
 use lake::ReferenceFiles;
 use schemas::tables::{AllocationLogRow, CreditLogRow};
 
+use crate::foreign_text::{LINE, visible};
 use crate::jobs::register::{Known, credit_history};
 use crate::run::App;
+use crate::stderr::to_stderr;
 use crate::{Failure, Kind};
 
 /// The credits and what is recorded about them at this moment, also what the next run has not seen yet.
@@ -61,8 +63,7 @@ impl Standing {
     }
 }
 
-/// A note to the person, beside the output.
-#[expect(clippy::print_stderr, reason = "notes to the person stand beside the output")]
+/// A note to the person, beside the output: one line.
 pub(crate) fn note(text: &str) {
-    eprintln!("{text}");
+    to_stderr(&(visible(text, LINE) + "\n"));
 }

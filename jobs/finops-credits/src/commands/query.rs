@@ -30,7 +30,7 @@ pub(crate) async fn query(app: &App, sql: &str) -> Result<(), Failure> {
     if batches.is_empty() {
         batches.push(RecordBatch::new_empty(schema));
     }
-    print(&batches, app.format, Shown::Exact, "(no rows)")
+    print(app, &batches, Shown::Exact, "(no rows)")
 }
 
 /// Why a statement cannot be planned: mostly a slip of the person, but before the first run the tables are not there.
@@ -42,19 +42,24 @@ async fn refused(app: &App, sql: &str, error: &DataFusionError) -> Result<Failur
             format!("query: nothing is published in the lake {} yet; `run` first", app.settings.lake.location);
         return Ok(Failure::new(Kind::NotYet, message));
     }
-    let text = error.strip_backtrace().replace("datafusion.public.", "");
+    let text = one_line(error).replace("datafusion.public.", "");
     let hint = if text.contains("not found") && text.contains("table") { "; SHOW TABLES lists them" } else { "" };
     Ok(Failure::new(Kind::Usage, format!("query: {text}{hint}")))
 }
 
 /// Why a statement broke off: storage, a sum past 38 digits, or arithmetic of the statement's own.
 fn failed(error: &DataFusionError) -> Failure {
-    let text = error.strip_backtrace();
+    let text = one_line(error);
     let kind = match engine_kind(error) {
         Kind::CheckFailed if !text.contains("overflows") => Kind::Usage,
         kind => kind,
     };
     Failure::new(kind, format!("query: {text}"))
+}
+
+/// The engine lists what it knows line by line.
+fn one_line(error: &DataFusionError) -> String {
+    error.strip_backtrace().replace(['\n', '\t'], " ")
 }
 
 async fn register_tables(app: &App, context: &SessionContext) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ pub(crate) async fn queue(app: &App) -> Result<(), Failure> {
     let joined = standing.joined();
     let mut rows: Vec<CreditQueue> = queue_rows(&standing.register.credits, &joined.credits, app.as_of);
     rows.sort_by(|left, right| (left.first_cur_date, &left.credit_key).cmp(&(right.first_cur_date, &right.credit_key)));
-    print(&[schemas::to_batch(&rows)?], app.format, Shown::Cents, "No credit waits for allocation.")?;
+    print(app, &[schemas::to_batch(&rows)?], Shown::Cents, "No credit waits for allocation.")?;
     for issue in &joined.issues {
         note(&format!("note: allocation {} lot {} cannot be used: {}", issue.allocation_id, issue.lot, issue.problem));
     }

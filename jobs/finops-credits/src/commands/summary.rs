@@ -1,19 +1,18 @@
 //! What `run` ends with.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use bytesize::ByteSize;
 use credit_ledger::{BillingPeriod, Money, Text};
 use schemas::tables::{AllocationIssue, Credit, CreditQueue, NetCostSummary, Reconciliation};
 use serde::Serialize;
 
+use crate::Failure;
 use crate::cli::Format;
 use crate::jobs::{Detected, Fetched, PeriodSource};
 use crate::money_text::{cents, count, exact};
-use crate::output::{Shown, print, write_stdout};
+use crate::output::{Shown, print, print_json, print_lines};
 use crate::run::App;
-use crate::{Failure, Kind};
 
 /// Everything the summary says, as `--format json` prints it.
 #[derive(Debug, Serialize)]
@@ -109,18 +108,15 @@ impl Summary {
 
     pub(crate) fn print(&self, app: &App) -> Result<(), Failure> {
         match app.format {
-            Format::Json => {
-                let text = serde_json::to_string_pretty(self);
-                write_stdout(&(text.map_err(|error| Failure::new(Kind::CheckFailed, error.to_string()))? + "\n"))
-            }
+            Format::Json => print_json(serde_json::to_string_pretty(self)),
             Format::Csv => self.print_units(app),
             Format::Table => {
-                write_stdout(&self.head())?;
+                print_lines(self.head())?;
                 if let Some(period) = self.latest_period {
-                    write_stdout(&format!("\nNet cost of {period} by business unit\n"))?;
+                    print_lines([String::new(), format!("Net cost of {period} by business unit")])?;
                     self.print_units(app)?;
                 }
-                write_stdout(&self.tie_out_lines())
+                print_lines(self.tie_out_lines())
             }
         }
     }
@@ -131,56 +127,51 @@ impl Summary {
             ["business_unit", "currency", "gross_cost", "refunds", "credits_applied", "net_cost", "budget_remaining"];
         let indexes: Vec<usize> = columns.iter().filter_map(|name| batch.schema().index_of(name).ok()).collect();
         let batch = batch.project(&indexes).map_err(datafusion::error::DataFusionError::from)?;
-        print(&[batch], app.format, Shown::Cents, "(no cost)")
+        print(app, &[batch], Shown::Cents, "(no cost)")
     }
 
-    fn head(&self) -> String {
-        let mut text = format!("Run {} as of {}\n\n", self.run_id, self.as_of);
+    fn head(&self) -> Vec<String> {
+        let mut lines = vec![format!("Run {} as of {}", self.run_id, self.as_of), String::new()];
         let export = &self.export;
-        let _ = writeln!(
-            text,
+        lines.push(format!(
             "Export      {}: {} read ({} lines), {} unchanged ({} lines)",
             export.format,
             periods(export.periods_read.len()),
             count(export.lines_read),
             export.periods_unchanged.len(),
             count(export.lines_unchanged),
-        );
+        ));
         if !export.periods_gone.is_empty() {
             let gone: Vec<String> = export.periods_gone.iter().map(ToString::to_string).collect();
-            let _ = writeln!(text, "            no longer in the export, kept as last read: {}", gone.join(", "));
+            lines.push(format!("            no longer in the export, kept as last read: {}", gone.join(", ")));
         }
         if let Some(fetched) = export.fetched {
             let (requests, bytes) = (count(fetched.requests), ByteSize(fetched.bytes));
-            let _ = writeln!(text, "            {requests} requests to S3, {bytes} fetched");
+            lines.push(format!("            {requests} requests to S3, {bytes} fetched"));
         }
         if export.blank_costs > 0 {
-            let _ = writeln!(text, "            {} lines without a cost count as zero", count(export.blank_costs));
+            lines.push(format!("            {} lines without a cost count as zero", count(export.blank_costs)));
         }
-        for (line_type, lines) in &export.unknown_line_types {
-            let _ =
-                writeln!(text, "            unknown line type {line_type} counts as charges: {} lines", count(*lines));
+        for (line_type, number) in &export.unknown_line_types {
+            let number = count(*number);
+            lines.push(format!("            unknown line type {line_type} counts as charges: {number} lines"));
         }
         let credits = &self.credits;
-        let _ = writeln!(text, "Credits     {} registered", credits.registered);
-        list(&mut text, "new", &credits.new, "applied by AWS so far");
-        list(&mut text, "waiting for allocation", &credits.waiting, "applied by AWS so far");
-        list(&mut text, "expiring soon", &credits.expiring_soon, "left");
-        list(&mut text, "expired", &credits.expired, "lost");
+        lines.push(format!("Credits     {} registered", credits.registered));
+        list(&mut lines, "new", &credits.new, "applied by AWS so far");
+        list(&mut lines, "waiting for allocation", &credits.waiting, "applied by AWS so far");
+        list(&mut lines, "expiring soon", &credits.expiring_soon, "left");
+        list(&mut lines, "expired", &credits.expired, "lost");
         if !self.allocation_issues.is_empty() {
-            let _ = writeln!(text, "Allocations {} cannot be used:", self.allocation_issues.len());
-            for issue in &self.allocation_issues {
-                let _ = writeln!(text, "            {issue}");
-            }
+            lines.push(format!("Allocations {} cannot be used:", self.allocation_issues.len()));
+            lines.extend(self.allocation_issues.iter().map(|issue| format!("            {issue}")));
         }
-        text
+        lines
     }
 
-    fn tie_out_lines(&self) -> String {
-        let mut text = String::from("\n");
-        for row in &self.tie_out {
-            let _ = writeln!(
-                text,
+    fn tie_out_lines(&self) -> Vec<String> {
+        let of_currency = |row: &TieOut| {
+            format!(
                 "Tie-out     export {} {currency} = invoice_net {}, difference {}; net cost {}, clearing {}",
                 exact(row.export_total),
                 exact(row.invoice_net),
@@ -188,9 +179,9 @@ impl Summary {
                 exact(row.net_cost),
                 exact(row.clearing),
                 currency = row.currency,
-            );
-        }
-        text
+            )
+        };
+        std::iter::once(String::new()).chain(self.tie_out.iter().map(of_currency)).collect()
     }
 }
 
@@ -199,7 +190,7 @@ fn periods(number: usize) -> String {
 }
 
 /// `  3 waiting for allocation: 1,234.56 USD applied by AWS so far` and the keys below.
-fn list(text: &mut String, what: &str, credits: &[CreditAmount], amount: &str) {
+fn list(lines: &mut Vec<String>, what: &str, credits: &[CreditAmount], amount: &str) {
     if credits.is_empty() {
         return;
     }
@@ -209,15 +200,14 @@ fn list(text: &mut String, what: &str, credits: &[CreditAmount], amount: &str) {
         *sum = sum.checked_add(credit.amount).unwrap_or(*sum);
     }
     let sums: Vec<String> = sums.iter().map(|(currency, sum)| format!("{} {currency}", cents(*sum))).collect();
-    let _ = writeln!(text, "            {} {what}: {} {amount}", credits.len(), sums.join(", "));
+    lines.push(format!("            {} {what}: {} {amount}", credits.len(), sums.join(", ")));
     const SHOWN: usize = 10;
     for credit in credits.iter().take(SHOWN) {
         let end = credit.end_date.map(|end| format!(", ends {end}")).unwrap_or_default();
-        let _ =
-            writeln!(text, "              {}  {} {}{end}", credit.credit_key, cents(credit.amount), credit.currency);
+        lines.push(format!("              {}  {} {}{end}", credit.credit_key, cents(credit.amount), credit.currency));
     }
     if credits.len() > SHOWN {
-        let _ = writeln!(text, "              and {} more", credits.len() - SHOWN);
+        lines.push(format!("              and {} more", credits.len() - SHOWN));
     }
 }
 

@@ -14,10 +14,8 @@ pub(crate) async fn athena_check(app: &App, _lock: &LakeLock) -> Result<(), Fail
     if breaches.is_empty() {
         return Ok(());
     }
-    let found: Vec<String> = breaches
+    let found = breaches
         .iter()
-        .flat_map(|breach| breach.problems.iter().map(move |problem| format!("{}: {problem}", breach.check)))
-        .collect();
-    let message = format!("the staged run is off in Athena, nothing is published:\n{}", found.join("\n"));
-    Err(Failure::new(Kind::CheckFailed, message))
+        .flat_map(|breach| breach.problems.iter().map(move |problem| format!("{}: {problem}", breach.check)));
+    Err(Failure::list(Kind::CheckFailed, "the staged run is off in Athena, nothing is published:", found))
 }

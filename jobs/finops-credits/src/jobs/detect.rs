@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 
 use super::register::{self, Known};
 use super::{DETECT, Detected, DetectedPeriod, Fetched, PeriodSource, apart, digest, for_each, hex};
-use crate::output::write_stdout;
+use crate::output::print_json;
 use crate::progress::ScanBar;
 use crate::run::App;
 use crate::{Failure, Kind};
@@ -94,8 +94,7 @@ pub(crate) async fn plan(app: &App) -> Result<(), Failure> {
     let changed = Export::open(app).await?.changed(app)?;
     let plan = ScanPlan { periods: changed.into_keys().collect() };
     app.lake.finish_job(&app.run_id, SCAN_PLAN, &plan).await?;
-    let text = serde_json::to_string(&plan).map_err(|error| Failure::new(Kind::CheckFailed, error.to_string()))?;
-    write_stdout(&(text + "\n"))
+    print_json(serde_json::to_string(&plan))
 }
 
 /// Reads one period, if it changed. Needs no lock: a generation is written once, and its pointer switched in one step.

@@ -106,8 +106,7 @@ async fn stage(app: &App, detected: Detected, joined: JoinRecord, applied: FifoR
         months?.into_iter().map(|month| (month.reconciliation, month.breaches)).unzip();
     let (reconciliation, breaches, credits) = (reconciliation.concat(), breaches.concat(), credits?);
     if !breaches.is_empty() {
-        let message = format!("the run does not tie out, nothing is published:\n{}", breaches.join("\n"));
-        return Err(Failure::new(Kind::CheckFailed, message));
+        return Err(Failure::list(Kind::CheckFailed, "the run does not tie out, nothing is published:", breaches));
     }
     Ok(Staged { made_from: stage.made_from.clone(), credits, reconciliation })
 }
