@@ -14,6 +14,7 @@ mod formats;
 mod incremental;
 mod injection;
 mod interop;
+mod many_lots;
 mod model;
 mod organisation;
 mod properties;

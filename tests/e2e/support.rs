@@ -90,7 +90,18 @@ impl Workspace {
 
     /// Runs the binary as of a date, with an environment and a current folder that say nothing.
     pub(crate) fn run(&self, as_of: &str, arguments: &[&str]) -> Outcome {
-        let output = Command::new(binary())
+        let output = self.command(as_of, arguments).output().expect("a started binary");
+        Outcome {
+            exit_code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("UTF-8 on stdout"),
+            stderr: String::from_utf8(output.stderr).expect("UTF-8 on stderr"),
+        }
+    }
+
+    /// What [`run`](Self::run) runs.
+    pub(crate) fn command(&self, as_of: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command
             .env_clear()
             .env("HOME", self.path("elsewhere/home"))
             .env("TMPDIR", self.path("elsewhere/tmp"))
@@ -98,14 +109,8 @@ impl Workspace {
             .arg("--config")
             .arg(self.path("credits.toml"))
             .args(["--as-of", as_of])
-            .args(arguments)
-            .output()
-            .expect("a started binary");
-        Outcome {
-            exit_code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).expect("UTF-8 on stdout"),
-            stderr: String::from_utf8(output.stderr).expect("UTF-8 on stderr"),
-        }
+            .args(arguments);
+        command
     }
 
     /// Runs the binary and returns its standard output, or says what went wrong.

@@ -6,21 +6,29 @@
 //!   or currency, and no lot draws while an earlier one that may draw on the cell has something left
 //! * a re-run finds the same: lots and cells are sorted by total orders
 //!
-//! The fold itself is [`credit_ledger::Ledger`]; this crate turns tables into lots and cells and postings into tables.
+//! The fold itself is [`credit_ledger::Ledger`]; this crate turns tables into lots and cells and postings into tables. In
+//! memory it holds the lots and, of one period, the cells that they may draw on; draws go through a temporary file.
 
+mod consumption;
+mod draws;
 mod spend;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 
+use arrow::error::ArrowError;
 use chrono::NaiveDate;
 use credit_ledger::{
-    BillingPeriod, Breach, Cell, Ledger, LedgerError, Lot, Money, MoneyError, NodeError, Policy, Posting, Text,
-    check_posting,
+    BillingPeriod, Breach, Ledger, LedgerError, Lot, Money, MoneyError, NodeError, Policy, Posting, PostingCheck, Text,
 };
 use schemas::NodeColumns;
-use schemas::tables::{AppliedByAws, CreditBalance, CreditConsumption, LotRow};
+use schemas::tables::{AppliedByAws, CreditBalance, LotRow};
 
-pub use spend::SpendReader;
+use draws::DrawFile;
+
+pub use consumption::Consumption;
+pub use draws::DRAWS_IN_MEMORY;
+pub use spend::{PeriodSpend, SpendReader};
 
 /// Why credits cannot be applied.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +50,12 @@ pub enum FifoError {
         /// Why.
         source: NodeError,
     },
+    /// Draws could not be kept until they were wanted.
+    #[error("temporary file for draws: {0}")]
+    TemporaryFile(#[source] std::io::Error),
+    /// The rows make no batch.
+    #[error(transparent)]
+    Columns(#[from] ArrowError),
     /// Invariants do not hold: a fault of the program.
     #[error("an invariant does not hold:\n{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Breach(Vec<Breach>),
@@ -56,10 +70,10 @@ pub struct CreditBook {
 }
 
 /// The tables of one period.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct AppliedPeriod {
     /// In order of the table's grain.
-    pub consumption: Vec<CreditConsumption>,
+    pub consumption: Consumption,
     /// In order of the table's grain.
     pub balances: Vec<CreditBalance>,
 }
@@ -108,48 +122,30 @@ impl CreditBook {
         self.ledger.resume(posted, &remaining)
     }
 
-    /// Applies the credits to one period's spend, as [`SpendReader`] collects it. Periods come oldest first, without gaps.
+    /// Applies the credits to one period's spend. Periods come oldest first, without gaps.
     ///
     /// # Errors
     /// [`FifoError`]
-    pub fn apply(&mut self, period: BillingPeriod, cells: &[Cell]) -> Result<AppliedPeriod, FifoError> {
-        let posting = self.ledger.post(period, cells)?;
-        let breaches = check_posting(&self.ledger, cells, &posting)?;
-        if !breaches.is_empty() {
-            return Err(FifoError::Breach(breaches));
-        }
-        Ok(AppliedPeriod { consumption: self.consumption(cells, &posting), balances: self.balances(&posting) })
+    pub fn apply(&mut self, spend: PeriodSpend) -> Result<AppliedPeriod, FifoError> {
+        let draws = Mutex::new(DrawFile::new(self.ledger.lots().len(), DRAWS_IN_MEMORY));
+        let posting = self.ledger.post(&spend.spend, |lot, of_lot| {
+            let mut draws = draws.lock().unwrap_or_else(PoisonError::into_inner);
+            draws.write(lot, of_lot).map_err(FifoError::TemporaryFile)
+        })?;
+        let mut draws = draws.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.check(&spend, &posting, &mut draws)?;
+        let balances = self.balances(&posting);
+        Ok(AppliedPeriod { consumption: Consumption::new(&self.ledger, &posting, spend, draws), balances })
     }
 
-    fn consumption(&self, cells: &[Cell], posting: &Posting) -> Vec<CreditConsumption> {
-        let rows = posting.draws.iter().filter_map(|draw| {
-            let (lot, cell) = (self.ledger.lot(draw.lot)?, cells.get(draw.cell)?);
-            let [business_unit, department, portfolio, product] = cell.key.node.levels();
-            let [credit_business_unit, credit_department, credit_portfolio, credit_product] = lot.node.levels();
-            Some(CreditConsumption {
-                credit_key: lot.credit_key.clone(),
-                lot: lot.lot,
-                credit_business_unit,
-                credit_department,
-                credit_portfolio,
-                credit_product,
-                usage_date: cell.key.usage_date,
-                payer_account_id: cell.key.payer_account_id.clone(),
-                account_id: cell.key.account_id.clone(),
-                service: cell.key.service.clone(),
-                currency: cell.currency.clone(),
-                business_unit,
-                department,
-                portfolio,
-                product,
-                used: draw.used,
-                fifo_rank: i32::try_from(draw.fifo_rank).unwrap_or(i32::MAX),
-                policy: Text::new_static(self.ledger.policy().name()),
-            })
-        });
-        let mut rows: Vec<CreditConsumption> = rows.collect();
-        rows.sort_by(|left, right| consumption_grain(left).cmp(&consumption_grain(right)));
-        rows
+    /// Checks what was drawn as the table will have it.
+    fn check(&self, spend: &PeriodSpend, posting: &Posting, draws: &mut DrawFile) -> Result<(), FifoError> {
+        let mut check = PostingCheck::new(&self.ledger, &spend.spend, posting, |cell| spend.cell_name(cell));
+        for lot in (0..posting.fifo_ranks.len()).filter(|lot| consumption::drew(posting, *lot)) {
+            check.add(lot, &draws.read(lot).map_err(FifoError::TemporaryFile)?)?;
+        }
+        let breaches = check.finish()?;
+        if breaches.is_empty() { Ok(()) } else { Err(FifoError::Breach(breaches)) }
     }
 
     fn balances(&self, posting: &Posting) -> Vec<CreditBalance> {
@@ -181,12 +177,6 @@ impl CreditBook {
         rows.sort_by(|left, right| (&left.credit_key, left.lot).cmp(&(&right.credit_key, right.lot)));
         rows
     }
-}
-
-fn consumption_grain(row: &CreditConsumption) -> impl Ord + '_ {
-    let place = (&row.payer_account_id, &row.account_id, &row.service, &row.currency);
-    let node = (&row.business_unit, &row.department, &row.portfolio, &row.product);
-    (&row.credit_key, row.lot, row.usage_date, place, node)
 }
 
 fn ledger_lot(row: &LotRow) -> Result<Lot, FifoError> {

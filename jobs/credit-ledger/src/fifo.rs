@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::NaiveDate;
 use rayon::prelude::*;
 
-use crate::spend::{self, Spend};
-use crate::{BillingPeriod, Cell, Lot, Money, MoneyError, Node, Policy, spread};
+use crate::spend::Undrawn;
+use crate::{BillingPeriod, Lot, Money, MoneyError, Node, Policy, Spend};
 
 /// The internal book: all lots in FIFO order and what each has used and lost so far.
 #[derive(Debug, Clone)]
@@ -36,17 +36,13 @@ struct LotAccount {
     remaining: Money,
 }
 
-/// What one lot took of one cell.
+/// What a lot took of one cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Draw {
-    /// Position of the lot in [`Ledger::lots`].
-    pub lot: usize,
-    /// Position of the cell in the posted slice.
+    /// Position of the cell in [`Spend::cells`].
     pub cell: usize,
     /// Amount, above zero.
     pub used: Money,
-    /// From 1: position, in FIFO order, among the lots that drew in this period.
-    pub fifo_rank: u32,
 }
 
 /// One lot over one period: `opening + issued = used + expired + remaining`, all zero or more.
@@ -66,15 +62,15 @@ pub struct Balance {
     pub remaining: Money,
 }
 
-/// The result of one period.
+/// The result of one period, beside the draws.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posting {
     /// The period.
     pub period: BillingPeriod,
-    /// All draws, by lot in FIFO order, then by cell key.
-    pub draws: Vec<Draw>,
     /// One entry per lot issued in or before the period, in FIFO order.
     pub balances: Vec<Balance>,
+    /// By lot: from 1, its position, in FIFO order, among the lots that drew in this period; 0 where it did not draw.
+    pub fifo_ranks: Vec<u32>,
 }
 
 /// Why a period cannot be posted.
@@ -112,7 +108,7 @@ impl Ledger {
         self.accounts.iter().map(|account| &account.lot)
     }
 
-    /// The lot at a position that a [`Draw`] or [`Balance`] names.
+    /// The lot at a position that a [`Balance`] or a sink of draws is told.
     #[must_use]
     pub fn lot(&self, position: usize) -> Option<&Lot> {
         self.accounts.get(position).map(|account| &account.lot)
@@ -156,94 +152,105 @@ impl Ledger {
         true
     }
 
-    /// Draws, expires and balances one period. `cells` is the whole spend of the period, in any order.
+    /// Draws, expires and balances the period of `spend`. Each lot that draws goes to `sink` once, by its position in
+    /// [`Ledger::lots`], with its draws by cell key; lots that never meet come side by side, from several threads.
     ///
     /// # Errors
-    /// [`LedgerError`]; the book is then of no further use.
-    pub fn post(&mut self, period: BillingPeriod, cells: &[Cell]) -> Result<Posting, LedgerError> {
+    /// [`LedgerError`], or that of `sink`; the book is then of no further use.
+    pub fn post<E: From<LedgerError> + Send>(
+        &mut self,
+        spend: &Spend,
+        sink: impl Fn(usize, &[Draw]) -> Result<(), E> + Sync,
+    ) -> Result<Posting, E> {
+        let period = spend.period();
         if let Some(posted) = self.posted.filter(|posted| posted.next() != period) {
-            return Err(LedgerError::OutOfOrder { period, posted });
+            return Err(LedgerError::OutOfOrder { period, posted }.into());
         }
         self.posted = Some(period);
-        self.post_period(period, cells).map_err(|source| LedgerError::Money { period, source })
+        let shares = self.shares(spend);
+        let drawn = shares.into_par_iter().map(|share| share.draw(period, &sink));
+        let drawn: Vec<Vec<(usize, Money)>> = drawn.collect::<Result<_, E>>()?;
+        let of_money = |source| LedgerError::Money { period, source }.into();
+        self.balance(period, &drawn.into_iter().flatten().collect()).map_err(of_money)
     }
 
-    fn post_period(&mut self, period: BillingPeriod, cells: &[Cell]) -> Result<Posting, MoneyError> {
-        let mut posting = Posting { period, draws: Vec::new(), balances: Vec::new() };
-        let mut fifo_rank: u32 = 0;
-        let mut drawn = self.draw(period, cells)?;
+    /// The lots that may draw and what they may draw on. Lots of different business units or currencies never meet, so
+    /// each pair of them is worked out on its own.
+    fn shares(&self, spend: &Spend) -> Vec<Share<'_>> {
+        let period = spend.period();
+        let mut shares: BTreeMap<(&str, &str), Share<'_>> = BTreeMap::new();
+        for (position, account) in self.accounts.iter().enumerate() {
+            if let Some(window) = account.window(self.policy, period) {
+                let LotAccount { lot, remaining } = account;
+                let share = shares.entry((lot.currency.as_str(), lot.node.business_unit())).or_default();
+                let node = share.undrawn.node(&lot.node);
+                share.lots.push(OpenLot { position, node, remaining: *remaining, window });
+            }
+        }
+        let places = spend.places().iter().map(|(currency, node)| {
+            let share = shares.get(&(currency.as_str(), node.business_unit()));
+            share.map_or_else(Vec::new, |share| share.undrawn.reached_by(node))
+        });
+        let reached: Vec<Vec<usize>> = places.collect();
+        for (position, cell) in spend.cells().iter().enumerate().filter(|(_, cell)| cell.eligible.is_positive()) {
+            let Some(nodes) = reached.get(cell.place).filter(|nodes| !nodes.is_empty()) else { continue };
+            let Some((currency, node)) = spend.places().get(cell.place) else { continue };
+            if let Some(share) = shares.get_mut(&(currency.as_str(), node.business_unit())) {
+                share.undrawn.add(nodes, position, cell);
+            }
+        }
+        shares.into_values().collect()
+    }
+
+    /// Books what was drawn and what expires.
+    fn balance(&mut self, period: BillingPeriod, drawn: &HashMap<usize, Money>) -> Result<Posting, MoneyError> {
+        let mut posting = Posting { period, balances: Vec::new(), fifo_ranks: Vec::with_capacity(self.accounts.len()) };
+        let mut rank: u32 = 0;
         for (position, account) in self.accounts.iter_mut().enumerate() {
             let opening = account.remaining;
-            let parts = drawn.remove(&position).unwrap_or_default();
-            if !parts.is_empty() {
-                fifo_rank = fifo_rank.saturating_add(1);
-            }
-            let used = Money::total(parts.iter().map(|(_, used)| *used))?;
+            let used = drawn.get(&position).copied().unwrap_or_default();
             account.remaining = account.remaining.checked_sub(used)?;
-            posting.draws.extend(parts.into_iter().map(|(cell, used)| Draw { lot: position, cell, used, fifo_rank }));
+            rank = rank.saturating_add(u32::from(used.is_positive()));
+            posting.fifo_ranks.push(if used.is_positive() { rank } else { 0 });
             let expired = account.expire(period, self.as_of);
             posting.balances.extend(account.balance(position, period, opening, used, expired));
         }
         Ok(posting)
     }
-
-    /// What each lot draws on the period's spend. Lots of different business units or currencies never meet, so each
-    /// pair of them is worked out on its own, side by side.
-    fn draw(&self, period: BillingPeriod, cells: &[Cell]) -> Result<HashMap<usize, Drawn>, MoneyError> {
-        let mut shares: BTreeMap<(&str, &str), (Spend<'_>, Vec<OpenLot<'_>>)> = BTreeMap::new();
-        for (position, account) in self.accounts.iter().enumerate() {
-            if let Some(window) = account.window(self.policy, period) {
-                let share = (account.lot.currency.as_str(), account.lot.node.business_unit());
-                let (_, lots) = shares.entry(share).or_default();
-                lots.push(OpenLot { position, lot: &account.lot, remaining: account.remaining, window });
-            }
-        }
-        for cell in spend::by_key(cells) {
-            let Some(spent) = cells.get(cell).filter(|spent| spent.eligible.is_positive()) else { continue };
-            if let Some((spend, _)) = shares.get_mut(&(spent.currency.as_str(), spent.key.node.business_unit())) {
-                spend.add(cell, spent, period);
-            }
-        }
-        let shares: Vec<_> = shares.into_values().collect();
-        let drawn = shares.into_par_iter().map(|(mut spend, lots)| {
-            let drawn = lots.into_iter().map(|lot| Ok((lot.position, lot.draw(&mut spend)?)));
-            drawn.collect::<Result<Vec<_>, MoneyError>>()
-        });
-        let drawn: Vec<Vec<_>> = drawn.collect::<Result<_, _>>()?;
-        Ok(drawn.into_iter().flatten().collect())
-    }
 }
 
-/// Cells and what is drawn of each, by cell key.
-type Drawn = Vec<(usize, Money)>;
+/// The lots of one currency and business unit that may draw in a period, in FIFO order, and what they may draw on.
+#[derive(Debug, Default)]
+struct Share<'a> {
+    undrawn: Undrawn<'a>,
+    lots: Vec<OpenLot>,
+}
 
 /// A lot that may draw in a period.
-struct OpenLot<'a> {
+#[derive(Debug)]
+struct OpenLot {
     position: usize,
-    lot: &'a Lot,
+    /// Position of its node in the share.
+    node: usize,
     remaining: Money,
     window: (NaiveDate, NaiveDate),
 }
 
-impl<'a> OpenLot<'a> {
-    fn draw(&self, spend: &mut Spend<'a>) -> Result<Drawn, MoneyError> {
-        let open = spend.open_to(&self.lot.node, self.window);
-        let undrawn = Money::total(open.iter().map(|cell| cell.undrawn))?;
-        let draw = self.remaining.min(undrawn);
-        if draw.is_zero() {
-            return Ok(Vec::new());
-        }
-        if draw == undrawn {
-            spend.close(&self.lot.node, self.window);
-            return Ok(open.into_iter().map(|cell| (cell.cell, cell.undrawn)).collect());
-        }
-        let weights: Vec<u128> = open.iter().map(|cell| cell.undrawn.units().unsigned_abs()).collect();
-        let parts = spread(draw.units().unsigned_abs(), &weights);
-        let mut drawn = Vec::with_capacity(open.len());
-        for (cell, part) in open.into_iter().zip(parts).filter(|(_, part)| *part > 0) {
-            let part = i128::try_from(part).map_err(|_wide| MoneyError::Overflow).and_then(Money::from_units)?;
-            spend.take(&cell, part)?;
-            drawn.push((cell.cell, part));
+impl Share<'_> {
+    /// What each lot draws in all.
+    fn draw<E: From<LedgerError>>(
+        mut self,
+        period: BillingPeriod,
+        sink: impl Fn(usize, &[Draw]) -> Result<(), E>,
+    ) -> Result<Vec<(usize, Money)>, E> {
+        let mut drawn = Vec::new();
+        for lot in self.lots {
+            let drew = self.undrawn.draw(lot.node, lot.window, lot.remaining);
+            let (used, draws) = drew.map_err(|source| LedgerError::Money { period, source })?;
+            if used.is_positive() {
+                sink(lot.position, draws)?;
+                drawn.push((lot.position, used));
+            }
         }
         Ok(drawn)
     }

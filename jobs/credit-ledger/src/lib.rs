@@ -27,13 +27,14 @@ mod spread;
 mod status;
 
 pub use fifo::{Balance, Draw, Ledger, LedgerError, Posting};
-pub use invariants::{Breach, check_posting};
-pub use lot::{Cell, CellKey, Lot};
+pub use invariants::{Breach, PostingCheck};
+pub use lot::Lot;
 pub use money::{Money, MoneyError};
 pub use node::{Node, NodeError};
 pub use period::{BillingPeriod, PeriodError};
 pub use policy::{Policy, PolicyError};
 pub use quoted::Quoted;
+pub use spend::{Cell, Spend};
 pub use spread::spread;
 pub use status::{CreditPosition, Status};
 

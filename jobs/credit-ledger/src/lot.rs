@@ -1,4 +1,4 @@
-//! What draws and what is drawn from.
+//! What draws.
 
 use chrono::NaiveDate;
 
@@ -55,40 +55,5 @@ impl Lot {
     pub fn fifo_key(&self) -> impl Ord + '_ {
         let end = (self.end_date.is_none(), self.end_date);
         (self.issue_date, end, &self.promotion_code, &self.account_id, &self.credit_key, &self.node, self.lot)
-    }
-}
-
-/// Identifies spend within a billing period and currency; its order breaks ties of spreading.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CellKey {
-    /// UTC day of the usage; may lie outside the billing period.
-    pub usage_date: NaiveDate,
-    /// Payer account.
-    pub payer_account_id: Text,
-    /// Usage account.
-    pub account_id: Text,
-    /// `line_item_product_code`; none where the export has none.
-    pub service: Option<Text>,
-    /// Node the spend is mapped to.
-    pub node: Node,
-}
-
-/// Spend that lots draw from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cell {
-    /// ISO 4217 code.
-    pub currency: Text,
-    /// The rest of its key.
-    pub key: CellKey,
-    /// What a credit may offset: `max(0, eligible_charges)`.
-    pub eligible: Money,
-}
-
-impl Cell {
-    /// True if `lot`, open on the days of `window`, may draw on this cell of `period`.
-    #[must_use]
-    pub fn may_serve(&self, lot: &Lot, period: BillingPeriod, window: (NaiveDate, NaiveDate)) -> bool {
-        let day = period.clamp(self.key.usage_date);
-        self.currency == lot.currency && self.key.node.is_at_or_below(&lot.node) && window.0 <= day && day <= window.1
     }
 }

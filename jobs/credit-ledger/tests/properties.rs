@@ -5,11 +5,13 @@
 #![cfg(test)]
 
 mod naive;
+mod spent;
 
 use chrono::NaiveDate;
-use credit_ledger::{BillingPeriod, Cell, CellKey, Ledger, Lot, Money, Node, Policy, Posting, check_posting};
+use credit_ledger::{BillingPeriod, Ledger, Lot, Money, Node, Policy};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use spent::{Cell, CellKey, Posted, post};
 
 const NODES: [&str; 6] = ["A", "A/x", "A/x/p", "A/y", "B", "B/x"];
 const FIRST: &str = "2026-01";
@@ -108,18 +110,23 @@ prop_compose! {
     }
 }
 
+/// All draws of a month: lot, cell, amount.
+fn draws(month: &Posted) -> impl Iterator<Item = (usize, usize, Money)> {
+    month.draws.iter().flat_map(|(lot, draws)| draws.iter().map(|draw| (*lot, draw.cell, draw.used)))
+}
+
 impl Book {
-    fn post(&self) -> (Ledger, Vec<Posting>) {
+    fn post(&self) -> (Ledger, Vec<Posted>) {
         let mut ledger = Ledger::open(self.policy, self.as_of, self.lots.clone());
         let start: BillingPeriod = "2025-12".parse().unwrap();
-        ledger.post(start, &[]).unwrap();
-        let postings = periods().zip(&self.cells).map(|(period, cells)| {
-            let posting = ledger.post(period, cells).unwrap();
-            assert_eq!(check_posting(&ledger, cells, &posting).unwrap(), [], "invariants");
-            posting
+        post(&mut ledger, start, &[]).unwrap();
+        let posted = periods().zip(&self.cells).map(|(period, cells)| {
+            let posted = post(&mut ledger, period, cells).unwrap();
+            assert_eq!(posted.breaches(&ledger).unwrap(), [], "invariants");
+            posted
         });
-        let postings = postings.collect();
-        (ledger, postings)
+        let posted = posted.collect();
+        (ledger, posted)
     }
 
     /// True if any draw had to be rounded to whole units.
@@ -133,12 +140,13 @@ impl Book {
 
     /// Draws and balances by names, in a fixed order: `period | lot | cell | amount`.
     fn told(&self) -> Vec<String> {
-        let (ledger, postings) = self.post();
+        let (ledger, months) = self.post();
         let mut lines = Vec::new();
-        for (posting, cells) in postings.iter().zip(&self.cells) {
-            for draw in &posting.draws {
-                let (lot, cell) = (ledger.lot(draw.lot).unwrap(), &cells[draw.cell]);
-                lines.push(format!("{} | {} {} | {cell:?} | {}", posting.period, lot.credit_key, lot.lot, draw.used));
+        for month in &months {
+            let posting = &month.posting;
+            for (lot, cell, used) in draws(month) {
+                let (lot, cell) = (ledger.lot(lot).unwrap(), &month.cells[cell]);
+                lines.push(format!("{} | {} {} | {cell:?} | {used}", posting.period, lot.credit_key, lot.lot));
             }
             for balance in &posting.balances {
                 let lot = ledger.lot(balance.lot).unwrap();
@@ -167,18 +175,18 @@ proptest! {
 
     #[test]
     fn draws_and_losses_equal_a_naive_calculation(book in books()) {
-        let (ledger, postings) = book.post();
+        let (ledger, months) = book.post();
         let mut lots: Vec<naive::Lot> = book.lots.iter().map(naive::Lot::new).collect();
-        for ((period, cells), posting) in periods().zip(&book.cells).zip(&postings) {
-            let mut spend: Vec<naive::Spend> = cells.iter().map(|cell| naive::Spend::new(cell, period)).collect();
+        for (period, month) in periods().zip(&months) {
+            let mut spend: Vec<naive::Spend> = month.cells.iter().map(|cell| naive::Spend::new(cell, period)).collect();
             let expected = naive::month(book.policy.name(), book.as_of, period, &mut lots, &mut spend).draws;
-            let mut found: Vec<(String, usize, i128)> = posting.draws.iter().map(|draw| {
-                let lot = ledger.lot(draw.lot).unwrap();
-                (format!("{} {}", lot.credit_key, lot.lot), draw.cell, draw.used.units())
+            let mut found: Vec<(String, usize, i128)> = draws(month).map(|(lot, cell, used)| {
+                let lot = ledger.lot(lot).unwrap();
+                (format!("{} {}", lot.credit_key, lot.lot), cell, used.units())
             }).collect();
             found.sort();
             prop_assert_eq!(found, expected, "{}", period);
-            for balance in &posting.balances {
+            for balance in &month.posting.balances {
                 let lot = ledger.lot(balance.lot).unwrap();
                 let name = format!("{} {}", lot.credit_key, lot.lot);
                 let naive = lots.iter().find(|lot| lot.name == name).unwrap();
@@ -189,9 +197,9 @@ proptest! {
 
     #[test]
     fn every_lot_is_used_lost_or_left_to_the_last_unit(book in books()) {
-        let (ledger, postings) = book.post();
+        let (ledger, months) = book.post();
         for (position, lot) in ledger.lots().enumerate() {
-            let balances: Vec<_> = postings.iter().flat_map(|posting| &posting.balances).filter(|balance| balance.lot == position).collect();
+            let balances: Vec<_> = months.iter().flat_map(|month| &month.posting.balances).filter(|balance| balance.lot == position).collect();
             let Some(last) = balances.last() else { continue };
             let used: i128 = balances.iter().map(|balance| balance.used.units()).sum();
             let expired: i128 = balances.iter().map(|balance| balance.expired.units()).sum();
@@ -238,13 +246,13 @@ proptest! {
 
     #[test]
     fn nothing_is_drawn_after_the_end_or_beyond_the_amount(book in books()) {
-        let (ledger, postings) = book.post();
-        for (posting, cells) in postings.iter().zip(&book.cells) {
-            for draw in &posting.draws {
-                let lot = ledger.lot(draw.lot).unwrap();
-                let on = posting.period.clamp(cells[draw.cell].key.usage_date);
+        let (ledger, months) = book.post();
+        for month in &months {
+            for (lot, cell, _) in draws(month) {
+                let (lot, cell) = (ledger.lot(lot).unwrap(), &month.cells[cell]);
+                let on = month.posting.period.clamp(cell.key.usage_date);
                 prop_assert!(lot.end_date.is_none_or(|end| on <= end), "{:?} on {}", lot, on);
-                prop_assert_eq!(&cells[draw.cell].currency, &lot.currency);
+                prop_assert_eq!(&cell.currency, &lot.currency);
             }
         }
     }
@@ -257,10 +265,9 @@ proptest! {
         scaled.lots.iter_mut().for_each(|lot| lot.amount = times(lot.amount));
         scaled.cells.iter_mut().flatten().for_each(|cell| cell.eligible = times(cell.eligible));
         for (once, scaled) in book.post().1.iter().zip(&scaled.post().1) {
-            let expected: Vec<_> = once.draws.iter().map(|draw| (draw.lot, draw.cell, times(draw.used))).collect();
-            let found: Vec<_> = scaled.draws.iter().map(|draw| (draw.lot, draw.cell, draw.used)).collect();
-            prop_assert_eq!(found, expected);
-            for (once, scaled) in once.balances.iter().zip(&scaled.balances) {
+            let expected: Vec<_> = draws(once).map(|(lot, cell, used)| (lot, cell, times(used))).collect();
+            prop_assert_eq!(draws(scaled).collect::<Vec<_>>(), expected);
+            for (once, scaled) in once.posting.balances.iter().zip(&scaled.posting.balances) {
                 prop_assert_eq!((times(once.remaining), times(once.expired)), (scaled.remaining, scaled.expired));
             }
         }
@@ -271,35 +278,37 @@ proptest! {
         let (_, whole) = book.post();
         let mut ledger = Ledger::open(book.policy, book.as_of, book.lots.clone());
         let start: BillingPeriod = "2025-12".parse().unwrap();
-        ledger.post(start, &[]).unwrap();
-        let mut postings = Vec::new();
+        post(&mut ledger, start, &[]).unwrap();
+        let mut months_again = Vec::new();
         for (index, (period, cells)) in periods().zip(&book.cells).enumerate() {
             if index == months {
                 ledger = ledger.clone();
             }
-            postings.push(ledger.post(period, cells).unwrap());
+            months_again.push(post(&mut ledger, period, cells).unwrap());
         }
-        prop_assert_eq!(whole, postings);
+        let told = |months: Vec<Posted>| months.into_iter().map(|month| (month.posting, month.draws)).collect::<Vec<_>>();
+        prop_assert_eq!(told(whole), told(months_again));
     }
 
     #[test]
     fn a_posting_that_was_tampered_with_breaks_an_invariant(book in books(), which in any::<Index>(), how in 0..4_u8) {
-        let (ledger, mut postings) = book.post();
-        let Some(month) = postings.iter().position(|posting| !posting.draws.is_empty()) else { return Ok(()) };
-        let (posting, cells) = (&mut postings[month], &book.cells[month]);
-        let index = which.index(posting.draws.len());
+        let (ledger, mut months) = book.post();
+        let Some(month) = months.iter_mut().find(|month| !month.draws.is_empty()) else { return Ok(()) };
+        let all: Vec<(usize, usize)> =
+            month.draws.iter().flat_map(|(lot, draws)| (0..draws.len()).map(|draw| (*lot, draw))).collect();
+        let (lot, draw) = all[which.index(all.len())];
+        let draws = month.draws.get_mut(&lot).unwrap();
         match how {
-            0 => posting.draws[index].used = units(posting.draws[index].used.units() + 1),
-            1 => posting.draws[index].used = units(0),
+            0 => draws[draw].used = units(draws[draw].used.units() + 1),
+            1 => draws[draw].used = units(0),
             2 => {
-                let lot = posting.draws[index].lot;
-                let balance = posting.balances.iter_mut().find(|balance| balance.lot == lot).unwrap();
+                let balance = month.posting.balances.iter_mut().find(|balance| balance.lot == lot).unwrap();
                 balance.remaining = units(balance.remaining.units() + 1);
             }
             _ => {
-                posting.draws.remove(index);
+                draws.remove(draw);
             }
         }
-        prop_assert!(!check_posting(&ledger, cells, posting).unwrap().is_empty());
+        prop_assert!(!month.breaches(&ledger).unwrap().is_empty());
     }
 }

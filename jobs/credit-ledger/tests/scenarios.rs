@@ -7,8 +7,11 @@
 
 #![cfg(test)]
 
+mod spent;
+
 use chrono::NaiveDate;
-use credit_ledger::{BillingPeriod, Cell, CellKey, Draw, Ledger, Lot, Money, Node, Policy, Posting, check_posting};
+use credit_ledger::{BillingPeriod, Draw, Ledger, Lot, Money, Node, Policy};
+use spent::{Cell, CellKey, Posted, post};
 
 struct Scenario {
     ledger: Ledger,
@@ -71,13 +74,13 @@ impl Scenario {
         self.cells.iter().filter(|cell| period.contains(cell.key.usage_date)).cloned().collect()
     }
 
-    fn posting(&mut self, period: &str) -> (Vec<Cell>, Posting) {
+    fn posting(&mut self, period: &str) -> Posted {
         let wanted: BillingPeriod = period.parse().unwrap();
         for period in self.first.through(wanted) {
             let cells = self.month(period);
-            let posting = self.ledger.post(period, &cells).unwrap();
+            let posted = post(&mut self.ledger, period, &cells).unwrap();
             if period == wanted {
-                return (cells, posting);
+                return posted;
             }
         }
         panic!("{period} is before the first month");
@@ -89,10 +92,9 @@ impl Scenario {
         let mut lines = Vec::new();
         for period in self.first.through(self.last) {
             let cells = self.month(period);
-            let posting = self.ledger.post(period, &cells).unwrap();
-            assert_eq!(check_posting(&self.ledger, &cells, &posting).unwrap(), []);
-            for balance in &posting.balances {
-                let draws: Vec<&Draw> = posting.draws.iter().filter(|draw| draw.lot == balance.lot).collect();
+            let posted = post(&mut self.ledger, period, &cells).unwrap();
+            assert_eq!(posted.breaches(&self.ledger).unwrap(), []);
+            for balance in &posted.posting.balances {
                 let key = &self.ledger.lot(balance.lot).unwrap().credit_key;
                 let mut line = format!("{period} {key}");
                 if balance.issued.is_positive() {
@@ -100,9 +102,11 @@ impl Scenario {
                 } else {
                     line += &format!(" opens {}", short(balance.opening));
                 }
-                if let Some(first) = draws.first() {
+                let rank = posted.posting.fifo_ranks[balance.lot];
+                assert_eq!(rank > 0, posted.draws.contains_key(&balance.lot), "a rank for those that draw");
+                if let Some(draws) = posted.draws.get(&balance.lot) {
                     let parts: Vec<String> = draws.iter().map(|draw| short(draw.used)).collect();
-                    line += &format!(" #{} draws {}", first.fifo_rank, parts.join(" + "));
+                    line += &format!(" #{rank} draws {}", parts.join(" + "));
                 }
                 if balance.expired.is_positive() {
                     line += &format!(" loses {}", short(balance.expired));
@@ -182,10 +186,10 @@ fn rank_counts_the_lots_that_drew_and_a_credit_serves_only_its_node_and_currency
 fn months_come_oldest_first_and_once() {
     let mut ledger = scenario("2026-03-31", "credit A 5 issued 2026-01-01 ends -").ledger;
     let month = |text: &str| text.parse::<BillingPeriod>().unwrap();
-    ledger.post(month("2026-01"), &[]).unwrap();
-    let refused = ledger.clone().post(month("2026-01"), &[]).unwrap_err();
+    post(&mut ledger, month("2026-01"), &[]).unwrap();
+    let refused = post(&mut ledger.clone(), month("2026-01"), &[]).unwrap_err();
     assert_eq!(refused.to_string(), "billing period 2026-01 cannot follow 2026-01");
-    let refused = ledger.post(month("2026-03"), &[]).unwrap_err();
+    let refused = post(&mut ledger, month("2026-03"), &[]).unwrap_err();
     assert_eq!(refused.to_string(), "billing period 2026-03 cannot follow 2026-01");
 }
 
@@ -196,42 +200,46 @@ const TWO: &str = "credit A 5 issued 2026-01-01 ends -
                    spend 2026-01-20 Retail 3
                    spend 2026-01-10 Finance 3";
 
-fn breaches(change: impl Fn(&mut Posting)) -> Vec<String> {
+fn breaches(change: impl Fn(&mut Posted)) -> Vec<String> {
     let mut scenario = scenario("2026-01-31", TWO);
-    let (cells, mut posting) = scenario.posting("2026-01");
-    change(&mut posting);
-    check_posting(&scenario.ledger, &cells, &posting).unwrap().iter().map(ToString::to_string).collect()
+    let mut posted = scenario.posting("2026-01");
+    change(&mut posted);
+    posted.breaches(&scenario.ledger).unwrap().iter().map(ToString::to_string).collect()
+}
+
+fn drawn(posted: &mut Posted, lot: usize, draw: usize) -> &mut Draw {
+    &mut posted.draws.get_mut(&lot).unwrap()[draw]
 }
 
 #[test]
 fn a_draw_outside_node_or_window_is_named() {
-    let found = breaches(|posting| posting.draws[0].cell = 2);
+    let found = breaches(|posted| drawn(posted, 0, 0).cell = 0);
     assert_eq!(found, ["2026-01: credit A lot 1: may not draw 2.5000000000 on 2026-01-10 1 - USD Finance"]);
-    let found = breaches(|posting| {
-        posting.draws[2].cell = 1;
-        posting.draws[2].used = "0.5".parse().unwrap();
-        posting.balances[1].used = "0.5".parse().unwrap();
-        posting.balances[1].expired = "4.5".parse().unwrap();
+    let found = breaches(|posted| {
+        drawn(posted, 1, 0).cell = 2;
+        drawn(posted, 1, 0).used = "0.5".parse().unwrap();
+        posted.posting.balances[1].used = "0.5".parse().unwrap();
+        posted.posting.balances[1].expired = "4.5".parse().unwrap();
     });
     assert_eq!(found, ["2026-01: credit B lot 1: may not draw 0.5000000000 on 2026-01-20 1 - USD Retail"]);
 }
 
 #[test]
 fn a_later_lot_that_draws_before_an_earlier_one_is_used_up_is_named() {
-    let found = breaches(|posting| {
-        posting.draws[0].used = "2".parse().unwrap();
-        posting.balances[0].used = "4.5".parse().unwrap();
-        posting.balances[0].remaining = "0.5".parse().unwrap();
+    let found = breaches(|posted| {
+        drawn(posted, 0, 0).used = "2".parse().unwrap();
+        posted.posting.balances[0].used = "4.5".parse().unwrap();
+        posted.posting.balances[0].remaining = "0.5".parse().unwrap();
     });
     assert_eq!(found, ["2026-01: credit B lot 1: drew on 2026-01-10 1 - USD Retail before credit A lot 1"]);
 }
 
 #[test]
 fn a_cell_drawn_beyond_what_is_eligible_is_named() {
-    let found = breaches(|posting| {
-        posting.draws[2].used = "1".parse().unwrap();
-        posting.balances[1].used = "1".parse().unwrap();
-        posting.balances[1].expired = "4".parse().unwrap();
+    let found = breaches(|posted| {
+        drawn(posted, 1, 0).used = "1".parse().unwrap();
+        posted.posting.balances[1].used = "1".parse().unwrap();
+        posted.posting.balances[1].expired = "4".parse().unwrap();
     });
     assert_eq!(found, ["2026-01: 2026-01-10 1 - USD Retail: 3.5000000000 drawn of 3.0000000000 eligible"]);
 }

@@ -2,7 +2,9 @@
 //!
 //! `cargo bench --bench ledger`: time per period, and draws a second.
 
-use credit_ledger::{BillingPeriod, Cell, CellKey, Ledger, Lot, Money, Node, Policy, spread};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use credit_ledger::{BillingPeriod, Ledger, LedgerError, Lot, Money, Node, Policy, Spend, spread};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
@@ -29,25 +31,18 @@ fn node(number: usize) -> Node {
     Node::from_levels(levels).unwrap_or_else(|_| Node::unassigned())
 }
 
-fn cells(count: usize) -> Vec<Cell> {
-    let mut cells: Vec<Cell> = (0..count)
-        .map(|number| {
+fn spend(count: usize) -> Spend {
+    let mut spend = Spend::new(period());
+    let places: Vec<usize> =
+        (0..count.div_ceil(DAYS * 8)).map(|number| spend.add_place("USD".into(), node(number))).collect();
+    // By day, then account.
+    for day in 0..DAYS {
+        for number in (day..count).step_by(DAYS) {
             let amount = money(1 + (number as i128 * 7_919_000_001) % 3_000_000_000_000);
-            Cell {
-                currency: "USD".into(),
-                key: CellKey {
-                    usage_date: period().first_day() + chrono::Days::new((number % DAYS) as u64),
-                    payer_account_id: "100000000001".into(),
-                    account_id: format!("{:012}", number / (DAYS * 8)).into(),
-                    service: Some(format!("service {}", number / DAYS % 8).into()),
-                    node: node(number / (DAYS * 8)),
-                },
-                eligible: amount,
-            }
-        })
-        .collect();
-    cells.sort_by(|left, right| left.key.cmp(&right.key));
-    cells
+            spend.add(places[number / (DAYS * 8)], period().first_day() + chrono::Days::new(day as u64), amount);
+        }
+    }
+    spend
 }
 
 fn lots(count: usize) -> Vec<Lot> {
@@ -69,10 +64,18 @@ fn lots(count: usize) -> Vec<Lot> {
 /// One period from scratch: lots in order, spend drawn, balances written.
 #[divan::bench(args = [(1_000, 10), (10_000, 10), (100_000, 10), (10_000, 100), (10_000, 1_000), (10_000, 5_000), (100_000, 1_000)], sample_count = 10, sample_size = 1)]
 fn post(bencher: Bencher<'_, '_>, (cell_count, lot_count): (usize, usize)) {
-    let (cells, lots) = (cells(cell_count), lots(lot_count));
+    let (spend, lots) = (spend(cell_count), lots(lot_count));
     let open = || Ledger::open(Policy::default(), period().last_day(), lots.clone());
-    let draws = open().post(period(), &cells).map_or(0, |posting| posting.draws.len());
-    bencher.counter(ItemsCount::new(draws)).with_inputs(open).bench_values(|mut ledger| ledger.post(period(), &cells));
+    let post = |ledger: &mut Ledger| {
+        let draws = AtomicUsize::new(0);
+        let posting = ledger.post(&spend, |_lot, drawn| {
+            draws.fetch_add(drawn.len(), Ordering::Relaxed);
+            Ok::<_, LedgerError>(())
+        });
+        (posting, draws.into_inner())
+    };
+    let (_, draws) = post(&mut open());
+    bencher.counter(ItemsCount::new(draws)).with_inputs(open).bench_values(|mut ledger| post(&mut ledger));
 }
 
 /// An amount over as many weights by largest remainder.

@@ -132,6 +132,7 @@ impl From<FifoError> for Failure {
     fn from(error: FifoError) -> Self {
         match &error {
             FifoError::Breach(breaches) => Self::list(Kind::CheckFailed, "an invariant does not hold:", breaches),
+            FifoError::TemporaryFile(_) => Self::new(Kind::Storage, error.to_string()),
             _ => Self::new(Kind::CheckFailed, error.to_string()),
         }
     }

@@ -64,7 +64,7 @@ impl App {
 
     fn open_session(&self) -> Result<SessionContext, Failure> {
         let mut runtime = RuntimeEnvBuilder::new();
-        if let Some(limit) = self.settings.run.memory_limit {
+        if let Some(limit) = self.settings.memory_limit() {
             let bytes = usize::try_from(limit.as_u64()).unwrap_or(usize::MAX);
             runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(bytes)));
         }

@@ -95,10 +95,7 @@ struct Revision<'a> {
 fn current_revisions(log: &[AllocationLogRow]) -> BTreeMap<&str, Revision<'_>> {
     let mut revisions: BTreeMap<(&str, &str), Vec<&AllocationLogRow>> = BTreeMap::new();
     for row in log {
-        let rows = revisions.entry((&row.credit_key, &row.allocation_id)).or_default();
-        if !rows.contains(&row) {
-            rows.push(row);
-        }
+        revisions.entry((&row.credit_key, &row.allocation_id)).or_default().push(row);
     }
     let mut current: BTreeMap<&str, (NaiveDateTime, &str)> = BTreeMap::new();
     for ((key, id), rows) in &revisions {
@@ -111,9 +108,21 @@ fn current_revisions(log: &[AllocationLogRow]) -> BTreeMap<&str, Revision<'_>> {
         .map(|(key, (recorded_at, id))| {
             let mut rows = revisions.remove(&(key, id)).unwrap_or_default();
             rows.sort_by_key(|row| row.lot);
-            (key, Revision { rows, recorded_at })
+            (key, Revision { rows: once_each(rows), recorded_at })
         })
         .collect()
+}
+
+/// The rows, ordered by lot, without those that are there already.
+fn once_each(rows: Vec<&AllocationLogRow>) -> Vec<&AllocationLogRow> {
+    let mut once: Vec<&AllocationLogRow> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut of_lot = once.iter().rev().take_while(|known| known.lot == row.lot);
+        if !of_lot.any(|known| *known == row) {
+            once.push(row);
+        }
+    }
+    once
 }
 
 impl Revision<'_> {

@@ -102,10 +102,23 @@ pub struct RunSettings {
     pub as_of: Option<NaiveDate>,
     /// Threads of the scan and the plans; default: all cores.
     pub threads: Option<usize>,
-    /// What sums and sorts may hold in memory before they spill to temporary files; default: no limit.
+    /// What a run may hold in memory before it goes on in temporary files; default: half of what there is.
     pub memory_limit: Option<ByteSize>,
     /// Published runs kept for as-reported questions.
     pub keep_runs: usize,
+}
+
+/// The memory of the machine, or of the container where that has less.
+fn available_memory() -> Option<u64> {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let machine = read("/proc/meminfo").and_then(|text| {
+        let kibibytes = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?;
+        kibibytes.trim().parse::<u64>().ok()?.checked_mul(1024)
+    });
+    // Of cgroups v2 and v1; "max", or more than the machine has, is no limit.
+    let container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let container = container.into_iter().filter_map(read).filter_map(|text| text.trim().parse().ok());
+    machine.into_iter().chain(container).min()
 }
 
 /// Below this a sort cannot even merge what it spilled.
@@ -275,5 +288,12 @@ impl Settings {
     pub fn threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.run.threads.unwrap_or_else(cores)
+    }
+
+    /// What a run may hold in memory; `None` where nothing is set and the system does not say what there is.
+    #[must_use]
+    pub fn memory_limit(&self) -> Option<ByteSize> {
+        let half = || available_memory().map(|bytes| ByteSize(bytes / 2).max(LEAST_MEMORY));
+        self.run.memory_limit.or_else(half)
     }
 }

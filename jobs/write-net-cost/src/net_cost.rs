@@ -1,20 +1,20 @@
 //! Net cost per cell: both books in one row.
 //!
-//! Cells come in order of the table's grain; draws are summed by cell and put in that order, so that each cell meets its
-//! own: one pass, no more memory than a batch and the period's draws.
+//! Cells come in order of the table's grain, and what was drawn from each in the same: one pass, no more memory than a
+//! batch of each.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Decimal128Array, DynComparator, UInt32Array, make_comparator};
-use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, partition, take};
+use arrow::array::{ArrayRef, AsArray, Decimal128Array, DynComparator, make_comparator};
+use arrow::compute::SortOptions;
 use arrow::datatypes::Decimal128Type;
 use arrow::record_batch::RecordBatch;
 use credit_ledger::{Money, MoneyError};
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use schemas::TableRow;
 use schemas::tables::NetCost;
 
@@ -22,17 +22,19 @@ const NULLS_FIRST: SortOptions = SortOptions { descending: false, nulls_first: t
 /// Beside the keys.
 const AMOUNTS: usize = 10;
 
-/// `net_cost` of one period, in order of the table's grain, from its cells in the same order and its draws in any.
+/// `net_cost` of one period, from its cells and from what was drawn from each ([`crate::plan::drawn_from_cells`]); all in
+/// order of the table's grain.
 #[must_use]
-pub fn net_cost(mut cells: SendableRecordBatchStream, draws: SendableRecordBatchStream) -> SendableRecordBatchStream {
+pub fn net_cost(mut cells: SendableRecordBatchStream, drawn: SendableRecordBatchStream) -> SendableRecordBatchStream {
     let rows = async_stream::try_stream! {
-        let draws = Draws::collect(draws).await?;
-        let mut drawn = 0;
+        let mut drawn = Drawn { batches: drawn, batch: None, row: 0 };
         while let Some(batch) = cells.next().await.transpose()? {
-            let used = draws.of(&batch, &mut drawn)?;
+            let used = drawn.from(&batch).await?;
             yield both_books(&batch, &used)?;
         }
-        draws.all_met(drawn)?;
+        if drawn.batch().await?.is_some() {
+            drawn.from_no_cell()?;
+        }
     };
     Box::pin(RecordBatchStreamAdapter::new(NetCost::TABLE.schema(), rows))
 }
@@ -66,69 +68,54 @@ fn amount(units: i128) -> Result<Money> {
 }
 
 /// What was drawn from each cell, in order of cells.
-struct Draws {
-    keys: Vec<ArrayRef>,
-    used: Vec<Money>,
+struct Drawn {
+    batches: SendableRecordBatchStream,
+    /// The batch at work, and its rows that have met their cells.
+    batch: Option<RecordBatch>,
+    row: usize,
 }
 
-impl Draws {
-    async fn collect(draws: SendableRecordBatchStream) -> Result<Self> {
-        let schema = draws.schema();
-        let batches: Vec<RecordBatch> = draws.try_collect().await?;
-        let draws = concat_batches(&schema, &batches)?;
-        let sorted = lexsort_to_indices(&keys(&draws)?.into_iter().map(sorted_key).collect::<Vec<_>>(), None)?;
-        let ordered: Vec<ArrayRef> =
-            keys(&draws)?.iter().map(|key| take(key, &sorted, None)).collect::<Result<_, _>>()?;
-        let used = take(money(&draws, "used")?, &sorted, None)?;
-        let used = used.as_primitive::<Decimal128Type>();
-        let (mut firsts, mut sums) = (Vec::new(), Vec::new());
-        for cell in partition(&ordered)?.ranges() {
-            firsts.push(u32::try_from(cell.start).unwrap_or(u32::MAX));
-            let mut sum = Money::ZERO;
-            for row in cell {
-                sum = sum.checked_add(amount(used.value(row))?).map_err(overflow)?;
-            }
-            sums.push(sum);
+impl Drawn {
+    /// The batch that has the next row.
+    async fn batch(&mut self) -> Result<Option<RecordBatch>> {
+        while self.batch.as_ref().is_none_or(|batch| self.row >= batch.num_rows()) {
+            let Some(next) = self.batches.next().await.transpose()? else { return Ok(None) };
+            (self.batch, self.row) = (Some(next), 0);
         }
-        let firsts = UInt32Array::from(firsts);
-        let keys = ordered.iter().map(|key| take(key, &firsts, None)).collect::<Result<_, _>>()?;
-        Ok(Self { keys, used: sums })
+        Ok(self.batch.clone())
     }
 
-    /// What was drawn from each of the next cells; `drawn` counts the draws that have met theirs.
-    fn of(&self, cells: &RecordBatch, drawn: &mut usize) -> Result<Vec<Money>> {
-        let mut used = vec![Money::ZERO; cells.num_rows()];
-        let comparators: Vec<DynComparator> = keys(cells)?
-            .iter()
-            .zip(&self.keys)
-            .map(|(cell, draw)| make_comparator(cell, draw, NULLS_FIRST))
-            .collect::<Result<_, _>>()?;
-        for (row, used) in used.iter_mut().enumerate() {
-            let Some(next) = self.used.get(*drawn) else { break };
-            let order = comparators.iter().map(|compare| compare(row, *drawn)).find(|order| order.is_ne());
-            match order {
-                None => {
-                    *used = *next;
-                    *drawn += 1;
-                }
-                Some(Ordering::Less) => {}
-                Some(_) => return self.all_met(*drawn).map(|()| Vec::new()),
+    /// What was drawn from each of the next cells.
+    async fn from(&mut self, cells: &RecordBatch) -> Result<Vec<Money>> {
+        let cell_keys = keys(cells)?;
+        let mut used = Vec::with_capacity(cells.num_rows());
+        while used.len() < cells.num_rows()
+            && let Some(drawn) = self.batch().await?
+        {
+            let amounts = money(&drawn, "used")?;
+            let comparators = cell_keys.iter().zip(keys(&drawn)?);
+            let comparators: Vec<DynComparator> =
+                comparators.map(|(cell, draw)| make_comparator(cell, &draw, NULLS_FIRST)).collect::<Result<_, _>>()?;
+            while used.len() < cells.num_rows() && self.row < drawn.num_rows() {
+                let order = comparators.iter().map(|compare| compare(used.len(), self.row)).find(|order| order.is_ne());
+                used.push(match order {
+                    None => {
+                        self.row += 1;
+                        amount(amounts.value(self.row - 1))?
+                    }
+                    Some(Ordering::Less) => Money::ZERO,
+                    Some(_) => return self.from_no_cell(),
+                });
             }
         }
+        used.resize(cells.num_rows(), Money::ZERO);
         Ok(used)
     }
 
-    /// Every draw has met its cell.
-    fn all_met(&self, drawn: usize) -> Result<()> {
-        if drawn < self.used.len() {
-            return exec_err!("something is drawn from a cell that is none: draw {drawn} of {}", self.used.len());
-        }
-        Ok(())
+    /// Something is drawn that no cell has.
+    fn from_no_cell<T>(&self) -> Result<T> {
+        exec_err!("something is drawn from a cell that is none: row {} of a batch of draws", self.row)
     }
-}
-
-fn sorted_key(values: ArrayRef) -> SortColumn {
-    SortColumn { values, options: Some(NULLS_FIRST) }
 }
 
 fn both_books(cells: &RecordBatch, used: &[Money]) -> Result<RecordBatch> {

@@ -1,11 +1,11 @@
-//! Net cost per node.
+//! Sums of draws per cell, and of net cost per node.
 
 use credit_ledger::{Money, Node};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{col, lit, when};
 use datafusion::prelude::{DataFrame, Expr};
 use schemas::TableRow;
-use schemas::tables::NodeCost;
+use schemas::tables::{NetCost, NodeCost};
 
 const ROLLED_UP: [&str; 7] =
     ["gross_cost", "refunds", "aws_credits", "invoice_net", "credits_applied", "net_cost", "clearing"];
@@ -20,6 +20,16 @@ fn sums(measures: &[&str]) -> Vec<Expr> {
 
 fn cols(names: &[&str]) -> Vec<Expr> {
     names.iter().map(|name| col(*name)).collect()
+}
+
+/// What was drawn from each cell as `used`, in order of the grain of `net_cost`.
+///
+/// # Errors
+/// The plan's.
+pub fn drawn_from_cells(consumption: DataFrame) -> Result<DataFrame> {
+    let keys = NetCost::TABLE.keys();
+    let sums = consumption.aggregate(cols(keys), sums(&["used"]))?;
+    sums.sort(keys.iter().map(|key| col(*key).sort(true, true)).collect())
 }
 
 /// What each node itself costs, its descendants left out.

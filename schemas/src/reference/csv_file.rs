@@ -196,7 +196,7 @@ impl<'a> Row<'a> {
     {
         let Some(text) = self.get(column).map(str::trim) else { return Ok(None) };
         let parsed = text.parse().map(Some);
-        parsed.map_err(|error: T::Err| self.problem(column, error.to_string().replace(text, &excerpt(text))))
+        parsed.map_err(|error: T::Err| self.problem(column, error.to_string()))
     }
 
     /// The parsed value of a column that must have one.

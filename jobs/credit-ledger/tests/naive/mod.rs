@@ -3,7 +3,9 @@
 use std::cmp::Reverse;
 
 use chrono::{Datelike, NaiveDate};
-use credit_ledger::{BillingPeriod, Cell};
+use credit_ledger::BillingPeriod;
+
+use crate::spent::Cell;
 
 /// A lot and what is left of it.
 #[derive(Debug, Clone)]

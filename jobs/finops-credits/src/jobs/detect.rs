@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytesize::ByteSize;
 use credit_ledger::BillingPeriod;
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::prelude::SessionContext;
@@ -28,8 +29,9 @@ use crate::progress::ScanBar;
 use crate::run::App;
 use crate::{Failure, Kind};
 
-/// Units read at once: while the sums of one are written, the lines of the next are read. One under a memory limit.
+/// Units read at once: while the sums of one are written, the lines of the next are read. One where memory is short.
 const UNITS_AT_ONCE: usize = 2;
+const SHORT_MEMORY: ByteSize = ByteSize::gib(4);
 
 /// Of all files that were counted, so many parts stay open until they are read: what a footer says of the wanted columns
 /// takes memory. The others are opened again.
@@ -242,7 +244,8 @@ impl Export {
         let (context, known) = (context.clone(), Arc::clone(known));
         let reading =
             Arc::new(Reading { export: Arc::clone(self), context, readers: app.readers(), changed, known, bar });
-        let at_once = if app.settings.run.memory_limit.is_some() { 1 } else { UNITS_AT_ONCE };
+        let is_short = app.settings.memory_limit().is_some_and(|limit| limit < SHORT_MEMORY);
+        let at_once = if is_short { 1 } else { UNITS_AT_ONCE };
         let units = for_each(app, at_once, units, |lake, _, unit| {
             let reading = Arc::clone(&reading);
             async move { reading.unit(&lake, unit).await }

@@ -2,15 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apply_fifo::{CreditBook, SpendReader};
+use apply_fifo::{CreditBook, DRAWS_IN_MEMORY, FifoError, SpendReader};
+use bytesize::ByteSize;
 use credit_ledger::{BillingPeriod, Policy};
-use futures::TryStreamExt;
+use datafusion::common::DataFusionError;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{TryStreamExt, stream};
 use lake::{LakeLock, MadeFrom};
+use schemas::TableRow;
 use schemas::tables::{Cell, CreditBalance, CreditConsumption, LotRow};
 
 use super::{Detected, FIFO, FifoRecord, JoinRecord, digest, made_from};
-use crate::Failure;
 use crate::run::App;
+use crate::{Failure, Kind};
 
 /// Consumes the lots first in first out, period by period.
 pub(crate) async fn apply_fifo(app: &App, _lock: &LakeLock) -> Result<(), Failure> {
@@ -23,8 +28,7 @@ pub(crate) async fn apply_fifo(app: &App, _lock: &LakeLock) -> Result<(), Failur
     }
     let lots: Vec<LotRow> = app.lake.handed_over(run_id, None).await?;
     let applied = app.handed_over.applied.rows(&app.lake, run_id).await?;
-    let policy =
-        app.settings.credits.policy().map_err(|error| Failure::new(crate::Kind::BadInput, error.to_string()))?;
+    let policy = app.settings.credits.policy().map_err(|error| Failure::new(Kind::BadInput, error.to_string()))?;
     let mut published = Published::of(app).await?;
     let record = loop {
         let book = CreditBook::open(policy, app.as_of, &lots, &applied)?;
@@ -101,20 +105,44 @@ async fn apply(
     period: BillingPeriod,
 ) -> Result<String, Failure> {
     let run_id = &app.run_id;
-    let mut cells = Vec::new();
-    if let Some(mut reader) = SpendReader::new(book, period).filter(|_| detected.has(period)) {
+    let mut reader = SpendReader::new(book, period);
+    let reserved = reservation(app).await?;
+    if reader.wants_cells() && detected.has(period) {
         let mut batches = app.lake.handed_over_stream::<Cell>(run_id, period).await?;
         while let Some(batch) = batches.try_next().await? {
             reader.read(&batch)?;
+            let needed = reader.memory().saturating_add(DRAWS_IN_MEMORY);
+            reserved.try_resize(needed).map_err(|_refused| too_little_memory(period, needed))?;
         }
-        cells = reader.into_cells();
     }
-    let applied = book.apply(period, &cells)?;
-    tracing::info!(%period, draws = applied.consumption.len(), "credits applied");
-    app.lake.hand_over(run_id, Some(period), &applied.consumption).await?;
+    let applied = book.apply(reader.into_spend())?;
+    tracing::info!(%period, draws = applied.consumption.rows(), "credits applied");
+    let rows = stream::iter(applied.consumption.map(|batch| batch.map_err(of_engine)));
+    let rows = RecordBatchStreamAdapter::new(CreditConsumption::TABLE.schema(), rows);
+    app.lake.hand_over_stream::<CreditConsumption>(run_id, period, Box::pin(rows)).await?;
+    drop(reserved);
     app.lake.hand_over(run_id, Some(period), &applied.balances).await?;
     let left: Vec<_> = applied.balances.iter().map(|row| (&row.credit_key, row.lot, row.remaining)).collect();
     Ok(digest(&left))
+}
+
+/// What the book may hold in memory, out of what all of the run may.
+async fn reservation(app: &App) -> Result<MemoryReservation, Failure> {
+    Ok(MemoryConsumer::new(FIFO).register(&app.session().await?.runtime_env().memory_pool))
+}
+
+fn too_little_memory(period: BillingPeriod, needed: usize) -> Failure {
+    let needed = ByteSize(needed as u64);
+    let message =
+        format!("the spend of {period} that lots may draw on takes {needed} or more; raise [run] memory_limit");
+    Failure::new(Kind::BadInput, message)
+}
+
+fn of_engine(error: FifoError) -> DataFusionError {
+    match error {
+        FifoError::TemporaryFile(error) => DataFusionError::IoError(error),
+        error => DataFusionError::External(error.into()),
+    }
 }
 
 /// What draws and balances of each month are made from, beside what was left before it: its cells, what AWS applied, and

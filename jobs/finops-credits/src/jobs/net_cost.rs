@@ -78,12 +78,12 @@ fn removed_meanwhile() -> Failure {
 /// Stages what has changed, takes over the rest, and checks the whole. Says what it is made from.
 async fn stage(app: &App, detected: Detected, joined: JoinRecord, applied: FifoRecord) -> Result<Staged, Failure> {
     let periods: Vec<_> = joined.periods(app).collect();
-    let standings = Arc::new(Standings::read(app, &periods, &applied.applied).await?);
+    let standings = Arc::new(Standings::read(app).await?);
     let context = app.session().await?;
     app.lake.begin_staging(&app.run_id).await?;
     let near = AsOf { date: app.as_of, expiring_soon_days: app.settings.credits.expiring_soon_days };
     let stage = Arc::new(Stage::open(app, context, detected, joined, applied, standings).await?);
-    let (standing, changed): (Vec<_>, Vec<_>) = periods.into_iter().partition(|period| stage.costs_stand(*period));
+    let (standing, changed): (Vec<_>, Vec<_>) = periods.iter().partition(|period| stage.costs_stand(**period));
     // Net cost comes first, as more is made from it; files that stand are put in place meanwhile.
     let costs = |periods: Vec<BillingPeriod>| {
         for_each(app, app.periods_at_once(), periods, |lake, run_id, period| {
@@ -95,7 +95,8 @@ async fn stage(app: &App, detected: Detected, joined: JoinRecord, applied: FifoR
     let months: BTreeMap<BillingPeriod, Costs> = changed?.into_iter().chain(standing?).collect();
     let whole_tables = {
         let (stage, lake, run_id) = (Arc::clone(&stage), Arc::clone(&app.lake), app.run_id.clone());
-        apart(async move { stage.standings.stage_whole_tables(&lake, &run_id, near).await })
+        let at_once = app.periods_at_once();
+        apart(async move { stage.standings.stage_whole_tables(&lake, &run_id, periods, at_once, near).await })
     };
     let months = for_each(app, app.periods_at_once(), months, |lake, run_id, (period, costs)| {
         let stage = Arc::clone(&stage);
@@ -244,7 +245,8 @@ impl Stage {
         } else {
             Box::pin(EmptyRecordBatchStream::new(Cell::TABLE.schema()))
         };
-        let draws = lake.staged_stream::<CreditConsumption>(run_id, period).await?;
+        let draws = lake.staged_frame::<CreditConsumption>(&self.context, run_id, period).await?;
+        let draws = plan::drawn_from_cells(draws)?.execute_stream().await?;
         lake.stage_stream::<NetCost>(run_id, period, net_cost(cells, draws)).await?;
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Where credits stand, as the jobs before write-net-cost left it, and the tables that say so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use credit_ledger::{BillingPeriod, Text};
+use futures::{StreamExt, TryStreamExt, stream};
 use hashbrown::HashMap;
 use lake::Lake;
 use schemas::TableRow;
@@ -12,41 +13,26 @@ use schemas::tables::{
 };
 use write_net_cost::standing::{self, AppliedCredits, AsOf, ToDate};
 
-use super::for_each;
+use super::apart;
 use crate::Failure;
 use crate::commands::summary::CreditsPart;
 use crate::run::App;
 
-/// What the tables of credits are made of.
+/// What the tables of credits are made of, beside the balances that are staged.
 pub(super) struct Standings {
     register: Arc<Vec<RegisteredCredit>>,
     applied: Arc<Vec<AppliedByAws>>,
     allocated: Arc<Vec<AllocatedCredit>>,
-    balances: BTreeMap<BillingPeriod, Vec<CreditBalance>>,
 }
 
 impl Standings {
-    /// Reads what was handed over; balances of months that are not in `applied` are as they are published.
-    pub(super) async fn read(
-        app: &App,
-        months: &[BillingPeriod],
-        applied: &BTreeSet<BillingPeriod>,
-    ) -> Result<Self, Failure> {
-        let months = months.iter().map(|month| (*month, applied.contains(month)));
-        let balances = for_each(app, app.periods_at_once(), months, |lake, run_id, (month, is_applied)| async move {
-            let rows = if is_applied {
-                lake.handed_over(&run_id, Some(month)).await?
-            } else {
-                lake.published_rows(month).await?
-            };
-            Ok((month, rows))
-        });
+    /// Reads what was handed over.
+    pub(super) async fn read(app: &App) -> Result<Self, Failure> {
         let (lake, run_id, handed) = (&app.lake, &app.run_id, app.handed_over);
         Ok(Self {
             register: handed.register.rows(lake, run_id).await?,
             applied: handed.applied.rows(lake, run_id).await?,
             allocated: handed.allocated.rows(lake, run_id).await?,
-            balances: balances.await?.into_iter().collect(),
         })
     }
 
@@ -57,22 +43,30 @@ impl Standings {
 
     /// Stages `credit_impact` of a period.
     pub(super) async fn stage_impact(&self, lake: &Lake, run_id: &str, period: BillingPeriod) -> Result<(), Failure> {
-        let balances = self.balances.get(&period).map_or(&[][..], Vec::as_slice);
-        let impact = standing::impact(&self.register, &self.applied, balances, period)?;
+        let balances: Vec<CreditBalance> = lake.staged(run_id, Some(period)).await?;
+        let impact = standing::impact(&self.register, &self.applied, &balances, period)?;
         lake.stage(run_id, Some(period), &impact).await?;
         Ok(())
     }
 
-    /// Stages the tables that are not partitioned. Says what there is to say of credits.
+    /// Stages the tables that are not partitioned. Says what there is to say of credits. Of the balances of `months` so
+    /// many are in memory `at_once`.
     pub(super) async fn stage_whole_tables(
         &self,
-        lake: &Lake,
+        lake: &Arc<Lake>,
         run_id: &str,
+        months: Vec<BillingPeriod>,
+        at_once: usize,
         near: AsOf,
     ) -> Result<CreditsPart, Failure> {
+        let read = months.into_iter().map(|month| {
+            let (lake, run_id) = (Arc::clone(lake), run_id.to_owned());
+            apart(async move { lake.staged::<CreditBalance>(&run_id, Some(month)).await })
+        });
+        let mut months = stream::iter(read).buffered(at_once);
         let mut positions: HashMap<Text, ToDate> = HashMap::new();
-        for month in self.balances.values() {
-            standing::add_month(&mut positions, month)?;
+        while let Some(balances) = months.try_next().await? {
+            standing::add_month(&mut positions, &balances)?;
         }
         let credits = standing::credits(&self.register, &self.allocated, &positions, near)?;
         let queue = standing::queue(&self.register, &self.allocated, near.date);
