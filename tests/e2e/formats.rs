@@ -1,6 +1,6 @@
 //! One little organisation in every format of export: the same rows of `net_cost` come out.
 
-mod incremental;
+pub(crate) mod incremental;
 mod layouts;
 mod pages;
 pub(crate) mod parquet_file;

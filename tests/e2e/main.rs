@@ -11,6 +11,7 @@ mod cli;
 mod determinism;
 mod faults;
 mod formats;
+mod fuzz;
 mod incremental;
 mod injection;
 mod interop;

@@ -1,6 +1,8 @@
 //! The built binary in a workspace of its own: a settings file, an export, reference data, and nothing of this machine.
 
 pub(crate) mod compare;
+pub(crate) mod random;
+pub(crate) mod saved;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,6 +36,12 @@ pub(crate) fn binary() -> PathBuf {
     let path = this.parent().expect("a folder").join("..").join(name);
     assert!(path.exists(), "build first: cargo build --workspace ({} is missing)", path.display());
     path
+}
+
+/// How hard to test, by a variable of the environment.
+#[expect(clippy::disallowed_methods, reason = "how hard to test is no setting of the program")]
+pub(crate) fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
 }
 
 /// What a command left behind.

@@ -8,25 +8,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::shop::{Published, Shop, assert_same};
-
-/// `SplitMix64`: a fixed sequence from a seed.
-struct Random(u64);
-
-impl Random {
-    /// From 0 to 1, in 65,536 steps.
-    fn fraction(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        f64::from(u16::try_from((mixed ^ (mixed >> 31)) >> 48).unwrap_or(u16::MAX)) / f64::from(u16::MAX)
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "how hard to test is no setting of the program")]
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
-}
+use crate::support::number;
+use crate::support::random::Random;
 
 const PUBLISHED: &str = "6 publish, after the switch";
 const ENDED: &str = "8 had ended already";

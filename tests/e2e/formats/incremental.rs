@@ -14,7 +14,7 @@ fn two_months() -> Workspace {
     workspace
 }
 
-pub(super) fn june() -> String {
+pub(crate) fn june() -> String {
     let later = fixture("cur-2.0.csv").replace("2026-06-", "2026-07-").replace("2026-05-31", "2026-06-30");
     later.replace("2026-05-", "2026-06-")
 }
