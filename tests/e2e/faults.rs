@@ -7,3 +7,4 @@ mod races;
 mod retries;
 pub(crate) mod shop;
 mod storage;
+mod syscalls;

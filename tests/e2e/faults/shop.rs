@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{Outcome, Workspace};
+use crate::support::{Outcome, Workspace, binary};
 use crate::vectors::scenario;
 
 /// Every command is given this date.
@@ -171,11 +171,6 @@ impl Shop {
             files(&lake.join("runs")).into_iter().filter(|file| !file.ends_with("/part-0.parquet")).collect();
         assert!(stray.is_empty(), "no table: {stray:?}");
     }
-}
-
-/// The binary under test.
-pub(crate) fn binary() -> PathBuf {
-    assert_cmd::cargo::cargo_bin("finops-credits")
 }
 
 /// The exit code of a child that was started with [`Shop::start`], and what it wrote.

@@ -9,8 +9,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
-use super::shop::{AS_OF, Published, Shop, assert_same, binary, files};
-use crate::support::Outcome;
+use super::shop::{AS_OF, Published, Shop, assert_same, files};
+use crate::support::{Outcome, binary};
 
 /// How this machine makes a mount namespace, if it does.
 pub(super) fn namespace() -> Option<&'static [&'static str]> {
