@@ -16,6 +16,9 @@ pub mod census;
 mod columns;
 pub mod description;
 mod error;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod history;
 pub mod lines;
 pub mod listing;
