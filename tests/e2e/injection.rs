@@ -180,7 +180,7 @@ fn summary_for_an_email_is_harmless_and_small() {
 
 #[test]
 fn errors_show_what_others_wrote_in_one_line_each_and_cut_what_is_long() {
-    let huge = "9\u{1b}[2J\nerror: all is fine,".repeat(90_000);
+    let huge = "9\u{1b}[2J\nerror: all is fine;".repeat(90_000);
     let workspace = workspace(&["Spring"]);
     workspace.try_run(AS_OF, &["run"]).expect("a run");
     let error = |arguments: &[&str], exit_code: i32, shown: &str| {
@@ -194,7 +194,7 @@ fn errors_show_what_others_wrote_in_one_line_each_and_cut_what_is_long() {
         workspace.path("im\u{1b}[2Jport.csv").display().to_string()
     };
     let file = import(&format!("id:1,{},USD,,,Retail,,,,,,,", quoted(&huge)));
-    let cell = r#"im\u{1b}[2Jport.csv, row 2, column amount: "9\u{1b}[2J\nerror: all is fine,9"#;
+    let cell = r#"im\u{1b}[2Jport.csv, row 2, column amount: "9\u{1b}[2J\nerror: all is fine;9"#;
     error(&["allocations", "import", &file], 3, cell);
     error(&["allocations", "import", &file], 3, "\"… is not an amount (1234.56)");
     let file = import(&format!("{},1,USD,,,Retail,,,,,,,", quoted(&huge)));

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use arrow::datatypes::Date32Type;
 use credit_ledger::{BillingPeriod, Money, Quoted};
+use schemas::excerpt;
 use schemas::reference::{Problem, Problems};
 use schemas::settings::{CostColumn, CreditSettings};
 

@@ -16,10 +16,11 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use credit_ledger::BillingPeriod;
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 use lake::Lake;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::run::App;
@@ -63,7 +64,14 @@ where
 /// Does work on another thread, from now on.
 pub(crate) fn apart<R: Send + 'static>(work: impl Future<Output = R> + Send + 'static) -> impl Future<Output = R> {
     let working = AbortOnDropHandle::new(tokio::spawn(work));
-    working.map(|done| done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
+    async move {
+        match working.await.map_err(JoinError::try_into_panic) {
+            Ok(done) => done,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // Only where the whole command ends: nobody waits any more.
+            Err(Err(_cancelled)) => std::future::pending().await,
+        }
+    }
 }
 
 /// One period of the export in this run.
