@@ -128,7 +128,9 @@ impl CheckedPages {
                 self.count(Hybrid::new(repetitions, width)?, values)?;
             }
         }
-        if self.column.column_type() == Type::BYTE_ARRAY { self.texts(&rest, page.encoding(), values) } else { Ok(()) }
+        // A dictionary is plain under two names, of which one means indexes elsewhere.
+        let encoding = if page.is_dictionary_page() { Encoding::PLAIN } else { page.encoding() };
+        if self.column.column_type() == Type::BYTE_ARRAY { self.texts(&rest, encoding, values) } else { Ok(()) }
     }
 
     /// Takes the levels off the front of a page, and returns those of repetition and their width in bits.
@@ -192,13 +194,11 @@ impl CheckedPages {
     /// Looks at the lengths of texts.
     fn texts(&self, texts: &Bytes, encoding: Encoding, values: usize) -> Result<()> {
         match encoding {
-            Encoding::PLAIN | Encoding::PLAIN_DICTIONARY if texts.len() > LONGEST_TEXT => {
+            Encoding::PLAIN if texts.len() > LONGEST_TEXT => {
                 let mut rest = texts.clone();
-                while !rest.is_empty() {
-                    let length = take_length(&mut rest)?;
-                    take(&mut rest, length)?;
-                    if length > LONGEST_TEXT {
-                        return Err(self.refuse(too_long(length)));
+                while let Ok(text) = take_length(&mut rest).and_then(|length| take(&mut rest, length)) {
+                    if text.len() > LONGEST_TEXT {
+                        return Err(self.refuse(too_long(text.len())));
                     }
                 }
             }
