@@ -15,6 +15,8 @@ use crate::DetectError;
 use crate::error::{bad_file, bad_row};
 use crate::listing::FileKind;
 
+/// Bytes of text that are unpacked at once.
+const BYTES_AT_ONCE: usize = 64 << 10;
 /// Bytes of one record.
 const LONGEST_RECORD: u64 = 16 << 20;
 /// What a gzip file may always unpack to, and how often its own size beyond that. Exports unpack to 10 to 40 times theirs.
@@ -44,7 +46,7 @@ impl<'a> Records<'a> {
             bytes
         };
         let text = Bounded { text, bounds: Rc::clone(&bounds) };
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text);
+        let mut reader = csv::ReaderBuilder::new().flexible(true).buffer_capacity(BYTES_AT_ONCE).from_reader(text);
         let header = reader.headers().cloned().map_err(|error| csv_error(path, 1, &error))?;
         if header.len() > MOST_COLUMNS {
             let message = format!("has {} columns; at most {MOST_COLUMNS}", header.len());
