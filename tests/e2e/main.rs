@@ -16,6 +16,7 @@ mod incremental;
 mod injection;
 mod interop;
 mod many_lots;
+mod many_rules;
 mod model;
 mod organisation;
 mod properties;

@@ -10,7 +10,7 @@ use schemas::excerpt;
 use schemas::reference::{Problem, Problems, foreign_separator};
 use schemas::settings::CostColumn;
 
-use crate::rules::{RuleMatcher, snake, tag_key};
+use crate::rules::{RuleMatcher, position_of, snake, tag_key};
 
 /// A recognised format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,7 +162,7 @@ impl<'a> Picker<'a> {
         let indexes: Vec<(usize, usize)> = (0..self.folded.len())
             .filter_map(|index| {
                 let key = fold(self.folded.get(index)?.strip_prefix(prefix)?);
-                Some((wanted.iter().position(|wanted| *wanted == key)?, index))
+                Some((position_of(wanted, &key)?, index))
             })
             .collect();
         indexes.into_iter().map(|(wanted, index)| (wanted, self.project(index))).collect()

@@ -6,17 +6,23 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray, UInt32Array};
 use arrow::datatypes::{DataType, UInt32Type};
 use datafusion::common::{Result, exec_err};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
 /// The number of no text.
 pub(crate) const NO_NAME: u32 = 0;
 
-/// Every text that lines are grouped by, once. All partitions of a scan share them.
-#[derive(Debug, Default)]
+/// Every text that lines are grouped by, once. All partitions of a scan share them. What they take counts as memory of
+/// the session's plans.
+#[derive(Debug)]
 pub(crate) struct Names {
     known: Mutex<HashMap<Arc<str>, u32>>,
     ordered: OnceLock<Ordered>,
+    held: MemoryReservation,
 }
+
+/// Bytes that a text takes beside its own, here and in order.
+const BYTES_PER_NAME: usize = 80;
 
 /// The texts in order, and the place of each number in it.
 #[derive(Debug)]
@@ -32,6 +38,11 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Names {
+    pub(crate) fn new(pool: &Arc<dyn MemoryPool>) -> Self {
+        let held = MemoryConsumer::new("names").register(pool);
+        Self { known: Mutex::default(), ordered: OnceLock::new(), held }
+    }
+
     /// The number of a text, from 1. Asked once per entry of a column's dictionary, not per line.
     pub(crate) fn number(&self, text: &str) -> u32 {
         let mut known = lock(&self.known);
@@ -40,6 +51,7 @@ impl Names {
         }
         let number = u32::try_from(known.len() + 1).unwrap_or(u32::MAX);
         known.insert(Arc::from(text), number);
+        self.held.grow(BYTES_PER_NAME + 2 * text.len());
         number
     }
 

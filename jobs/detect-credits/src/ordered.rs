@@ -20,6 +20,9 @@ use crate::description::{CreditNames, DescriptionParser};
 use crate::lines::{MEASURES, Measures};
 use crate::names::{Names, lock};
 
+/// Descriptions remembered. Forgotten when they grow many: they are parsed again.
+const PARSED: usize = 65_536;
+
 /// Cells in order of period, day, payer, account, service, currency, rule; then, on credit lines, description.
 pub(crate) struct OrderedCells {
     source: tokio::sync::Mutex<Source>,
@@ -217,6 +220,9 @@ impl OrderedCells {
         let (account_id, rank) = (text(key.account)?, description);
         let description = some_text(rank)?;
         let mut parsed = lock(&self.parsed);
+        if parsed.len() >= PARSED {
+            parsed.clear();
+        }
         let names = parsed.entry(rank).or_insert_with(|| self.descriptions.parse(description.as_deref())).clone();
         let [_, _, _, aws_credits, ..] = units;
         let Some(usage_date) = Date32Type::to_naive_date_opt(key.usage_date) else {

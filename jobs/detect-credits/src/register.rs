@@ -69,7 +69,8 @@ pub fn register(
     }
     problems.or(())?;
     gone.extend(newest);
-    let kept = gone.into_iter().filter(|row| is_allocated(&row.credit_key, allocations));
+    let allocated = allocated(allocations);
+    let kept = gone.into_iter().filter(|row| allocated.contains(&row.credit_key));
     register.credits.extend(kept.map(last_known));
     register.credits.sort_by(|left, right| left.credit_key.cmp(&right.credit_key));
     register.applied.reserve_exact(periods.values().map(Vec::len).sum());
@@ -118,9 +119,16 @@ fn newest_revisions(log: &[CreditLogRow]) -> Vec<&CreditLogRow> {
     newest
 }
 
-fn is_allocated(key: &str, allocations: &[AllocationLogRow]) -> bool {
-    let of_key = allocations.iter().filter(|row| row.credit_key == key);
-    of_key.max_by_key(|row| (row.recorded_at, &row.allocation_id)).is_some_and(|row| row.action == "allocate")
+/// The credits whose newest allocation is one.
+fn allocated(allocations: &[AllocationLogRow]) -> BTreeSet<&Text> {
+    let mut newest: BTreeMap<&Text, &AllocationLogRow> = BTreeMap::new();
+    for row in allocations {
+        let known = newest.entry(&row.credit_key).or_insert(row);
+        if (row.recorded_at, &row.allocation_id) >= (known.recorded_at, &known.allocation_id) {
+            *known = row;
+        }
+    }
+    newest.into_iter().filter(|(_, row)| row.action == "allocate").map(|(key, _)| key).collect()
 }
 
 fn several_currencies(key: &str, currencies: &BTreeSet<&str>) -> Problem {

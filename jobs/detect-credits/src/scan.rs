@@ -97,7 +97,7 @@ pub async fn scan(
         .collect();
     // The largest come first: no thread is left alone with one at the end.
     parts.sort_by_key(|part| Reverse(part.file.open.part_bytes(part.part)));
-    let names = Arc::new(Names::default());
+    let names = Arc::new(Names::new(&context.runtime_env().memory_pool));
     let shared = Arc::new(Shared {
         store: Arc::clone(store),
         reader: Arc::clone(reader),

@@ -1,20 +1,15 @@
 //! Which rules the lines of a batch claim by tags, cost categories and the product map.
 
-use std::ops::Range;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use crate::columns::KeyedSources;
-use crate::rules::{NO_CLAIM, RuleFinder, RuleMatcher, snake};
+use crate::rules::{NO_CLAIM, NO_OBJECT, RuleFinder, RuleMatcher, position_of, snake};
 use crate::values::{Dictionary, MapColumn, PerEntry, RealMap, TextColumn, json_entries};
 
-/// Stands in place of the claims of a line with a text that is no JSON object.
-pub(crate) const NO_OBJECT: u32 = u32::MAX;
-
-/// The last one counts, but what is no object stays to be reported.
-fn put(slot: &mut u32, claimed: u32) {
-    if *slot != NO_OBJECT {
-        *slot = claimed;
-    }
-}
+/// Values of map entries whose claims are remembered. Forgotten when they grow many: they are looked up again.
+const ENTRIES: usize = 262_144;
 
 /// The rule attributes of one kind that come from keyed columns: tags, or cost categories.
 pub(crate) struct KeyedClaims {
@@ -23,6 +18,8 @@ pub(crate) struct KeyedClaims {
     first: usize,
     maps: Vec<MapClaims>,
     columns: Vec<PerEntry<u32>>,
+    /// Of the line at hand: wanted keys and what their values claim.
+    found: Vec<(usize, u32)>,
 }
 
 /// What is known about the dictionaries of one map column.
@@ -31,8 +28,9 @@ struct MapClaims {
     keys: Dictionary,
     /// By entry of the key dictionary: the wanted key, if it is one.
     wanted: Vec<Option<usize>>,
-    /// Claims of values by wanted key.
-    values: Vec<PerEntry<u32>>,
+    values: Dictionary,
+    /// Claims by wanted key and entry of the value dictionary.
+    claims: HashMap<(usize, usize), u32>,
     /// Claims of whole JSON texts: a range of `objects`; `None` for a text that is no object.
     texts: PerEntry<Option<(usize, usize)>>,
     objects: Vec<(usize, u32)>,
@@ -46,7 +44,7 @@ pub(crate) struct KeyedColumns {
 
 /// How a key of a file is one of the wanted ones.
 struct WantedKeys {
-    wanted: Vec<String>,
+    wanted: Arc<[String]>,
     prefixes: &'static [&'static str],
     fold: fn(&str) -> String,
 }
@@ -55,132 +53,154 @@ impl WantedKeys {
     fn position(&self, key: &str) -> Option<usize> {
         let folded = snake(key);
         let bare = self.prefixes.iter().find_map(|prefix| folded.strip_prefix(prefix)).unwrap_or(&folded);
-        let folded = (self.fold)(bare);
-        self.wanted.iter().position(|wanted| *wanted == folded)
+        position_of(&self.wanted, &(self.fold)(bare))
+    }
+}
+
+/// What claims are made of: the rules, their finder, and the attribute of the first wanted key.
+struct Claiming<'a> {
+    rules: &'a RuleMatcher,
+    finder: &'a mut RuleFinder,
+    first: usize,
+}
+
+impl Claiming<'_> {
+    fn claim(&mut self, wanted: usize, value: &str) -> u32 {
+        self.finder.claim(self.rules, self.first + wanted, value)
     }
 }
 
 impl KeyedClaims {
     pub(crate) fn new(
         sources: &KeyedSources,
-        wanted: &[String],
+        wanted: &Arc<[String]>,
         first: usize,
         prefixes: &'static [&'static str],
         fold: fn(&str) -> String,
     ) -> Self {
-        let map = || MapClaims { values: wanted.iter().map(|_| PerEntry::default()).collect(), ..MapClaims::default() };
         Self {
-            keys: WantedKeys { wanted: wanted.to_vec(), prefixes, fold },
+            keys: WantedKeys { wanted: Arc::clone(wanted), prefixes, fold },
             first,
-            maps: sources.maps.iter().map(|_| map()).collect(),
+            maps: sources.maps.iter().map(|_| MapClaims::default()).collect(),
             columns: sources.columns.iter().map(|_| PerEntry::default()).collect(),
+            found: Vec::new(),
         }
     }
 
-    /// What the lines of a batch claim, by wanted key; of two sources that fold to one key the last non-blank wins.
+    /// What each line of a batch claims by all wanted keys together; of two sources that fold to one key the last
+    /// non-blank wins. `None` without any source.
     pub(crate) fn of_batch(
         &mut self,
         columns: &KeyedColumns,
         rows: usize,
         (rules, finder): (&RuleMatcher, &mut RuleFinder),
-    ) -> Vec<Vec<u32>> {
-        let first = self.first;
-        let mut claim = |wanted, value: &str| finder.claim(rules, first + wanted, value);
-        let mut claims = vec![vec![NO_CLAIM; rows]; self.keys.wanted.len()];
+    ) -> Option<Vec<u32>> {
+        if columns.maps.is_empty() && columns.columns.is_empty() {
+            return None;
+        }
         for (known, (_, column)) in self.maps.iter_mut().zip(&columns.maps) {
-            match column {
-                MapColumn::Map(map) => known.put_map(map, &self.keys, &mut claim, &mut claims),
-                MapColumn::Json(text) => known.put_json(text, rows, &self.keys, &mut claim, &mut claims),
-            }
+            known.follow(column, &self.keys);
         }
-        for (known, (wanted, column)) in self.columns.iter_mut().zip(&columns.columns) {
+        for (known, (_, column)) in self.columns.iter_mut().zip(&columns.columns) {
             known.follow(column);
-            let Some(claims) = claims.get_mut(*wanted) else { continue };
-            for (row, slot) in claims.iter_mut().enumerate() {
-                if let Some(claimed) = known.get(column, row, |value| claim(*wanted, value)) {
-                    put(slot, claimed);
-                }
+        }
+        let mut claiming = Claiming { rules, finder, first: self.first };
+        let (mut claims, mut last) = (Vec::with_capacity(rows), NO_CLAIM);
+        for row in 0..rows {
+            // Lines of one resource come one after the other.
+            if row == 0 || !columns.are_alike(row - 1, row) {
+                self.find(columns, row, &mut claiming);
+                last = claiming.finder.together(rules, &mut self.found);
+            }
+            claims.push(last);
+        }
+        Some(claims)
+    }
+
+    /// Puts together what the wanted keys of a line claim.
+    fn find(&mut self, columns: &KeyedColumns, row: usize, claiming: &mut Claiming<'_>) {
+        let Self { keys, maps, columns: known_columns, found, .. } = self;
+        found.clear();
+        for (known, (_, column)) in maps.iter_mut().zip(&columns.maps) {
+            match column {
+                MapColumn::Map(map) => known.find_in_map(map, row, claiming, found),
+                MapColumn::Json(text) => known.find_in_json(text, row, keys, claiming, found),
             }
         }
-        claims
+        for (known, (wanted, column)) in known_columns.iter_mut().zip(&columns.columns) {
+            let claimed = known.get(column, row, |value| claiming.claim(*wanted, value));
+            found.extend(claimed.map(|claimed| (*wanted, claimed)));
+        }
     }
 }
 
 impl MapClaims {
-    fn put_map(
-        &mut self,
-        map: &RealMap,
-        keys: &WantedKeys,
-        claim: &mut impl FnMut(usize, &str) -> u32,
-        claims: &mut [Vec<u32>],
-    ) {
-        if self.keys.follow(&map.keys) {
-            self.wanted = map.keys.entries().map(|key| key.and_then(|key| keys.position(key))).collect();
-        }
-        for known in &mut self.values {
-            known.follow(&map.values);
-        }
-        let (key_codes, value_codes) = (map.keys.codes(), map.values.codes());
-        let of_entries = |range: &Range<usize>| Some((key_codes.get(range.clone())?, value_codes.get(range.clone())?));
-        let (mut last, mut found) = (None, Vec::new());
-        for (row, range) in map.rows().enumerate() {
-            let entries = of_entries(&range);
-            // Lines of one resource come one after the other.
-            if entries != last {
-                last = entries;
-                found.clear();
-                for entry in range {
-                    let wanted = map.keys.code(entry).and_then(|code| self.wanted.get(code).copied().flatten());
-                    let Some((wanted, known)) = wanted.and_then(|at| Some((at, self.values.get_mut(at)?))) else {
-                        continue;
-                    };
-                    let claimed = known.get(&map.values, entry, |value| claim(wanted, value));
-                    found.extend(claimed.map(|claimed| (wanted, claimed)));
+    fn follow(&mut self, column: &MapColumn, keys: &WantedKeys) {
+        match column {
+            MapColumn::Map(map) => {
+                if self.keys.follow(&map.keys) {
+                    self.wanted = map.keys.entries().map(|key| key.and_then(|key| keys.position(key))).collect();
+                }
+                if self.values.follow(&map.values) || self.claims.len() >= ENTRIES {
+                    self.claims.clear();
                 }
             }
-            for (wanted, claimed) in &found {
-                if let Some(slot) = claims.get_mut(*wanted).and_then(|of| of.get_mut(row)) {
-                    put(slot, *claimed);
+            MapColumn::Json(text) => {
+                if self.texts.follow(text) {
+                    self.objects.clear();
                 }
             }
         }
     }
 
-    fn put_json(
+    fn find_in_map(&mut self, map: &RealMap, row: usize, claiming: &mut Claiming<'_>, found: &mut Vec<(usize, u32)>) {
+        for entry in map.row(row) {
+            let wanted = map.keys.code(entry).and_then(|key| self.wanted.get(key).copied().flatten());
+            let Some((wanted, value)) = wanted.zip(map.values.code(entry)) else { continue };
+            let known = self.claims.get(&(wanted, value)).copied();
+            let claimed = known.or_else(|| {
+                let claimed = claiming.claim(wanted, map.values.get(entry)?);
+                self.claims.insert((wanted, value), claimed);
+                Some(claimed)
+            });
+            found.extend(claimed.map(|claimed| (wanted, claimed)));
+        }
+    }
+
+    fn find_in_json(
         &mut self,
         text: &TextColumn,
-        rows: usize,
+        row: usize,
         keys: &WantedKeys,
-        claim: &mut impl FnMut(usize, &str) -> u32,
-        claims: &mut [Vec<u32>],
+        claiming: &mut Claiming<'_>,
+        found: &mut Vec<(usize, u32)>,
     ) {
         let Self { texts, objects, .. } = self;
-        if texts.follow(text) {
-            objects.clear();
-        }
-        for row in 0..rows {
-            let range = texts.get(text, row, |text| {
-                let entries = json_entries(text)?;
-                let first = objects.len();
-                let wanted = entries.iter().filter_map(|(name, value)| Some((keys.position(name)?, value)));
-                objects.extend(wanted.map(|(wanted, value)| (wanted, claim(wanted, value))));
-                Some((first, objects.len()))
-            });
-            let found = match range {
-                None => continue,
-                Some(None) => &[(0, NO_OBJECT)][..],
-                Some(Some((first, end))) => objects.get(first..end).unwrap_or_default(),
-            };
-            for (wanted, claimed) in found {
-                if let Some(slot) = claims.get_mut(*wanted).and_then(|of| of.get_mut(row)) {
-                    put(slot, *claimed);
-                }
-            }
+        let range = texts.get(text, row, |text| {
+            let entries = json_entries(text)?;
+            let first = objects.len();
+            let wanted = entries.iter().filter_map(|(name, value)| Some((keys.position(name)?, value)));
+            objects.extend(wanted.map(|(wanted, value)| (wanted, claiming.claim(wanted, value))));
+            Some((first, objects.len()))
+        });
+        match range {
+            None => {}
+            Some(None) => found.push((0, NO_OBJECT)),
+            Some(Some((first, end))) => found.extend_from_slice(objects.get(first..end).unwrap_or_default()),
         }
     }
 }
 
 impl KeyedColumns {
+    /// True where two rows hold the same keys and values.
+    fn are_alike(&self, left: usize, right: usize) -> bool {
+        let maps = self.maps.iter().all(|(_, column)| match column {
+            MapColumn::Map(map) => map.are_alike(left, right),
+            MapColumn::Json(text) => text.code(left) == text.code(right),
+        });
+        maps && self.columns.iter().all(|(_, column)| column.code(left) == column.code(right))
+    }
+
     /// The column of a row whose text is no JSON object.
     pub(crate) fn no_object(&self, row: usize) -> Option<(usize, &str)> {
         self.maps.iter().find_map(|(at, column)| match column {

@@ -135,7 +135,7 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn new(layout: &Layout, rules: &RuleMatcher) -> Self {
-        let region = if layout.product.maps.is_empty() { Vec::new() } else { vec!["region".to_owned()] };
+        let region = ["region".to_owned()].into();
         let keys = (rules.tag_keys(), rules.category_keys());
         let tags = KeyedClaims::new(&layout.tags, keys.0, attribute::FIRST_KEYED, &["resource_tags_"], tag_key);
         let categories =

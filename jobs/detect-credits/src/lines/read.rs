@@ -9,7 +9,7 @@ use schemas::reference::{Problem, Problems};
 use schemas::settings::{CostColumn, CreditSettings};
 
 use super::cells::CellKey;
-use super::claims::{KeyedColumns, NO_OBJECT};
+use super::claims::KeyedColumns;
 use super::columns::{Columns, Description, Known, Named, Payer, Service, has};
 use super::measure::{Amounts, Kind, LineFacts, LineType, Marks, MeasureRules, is_listed};
 use super::runs::{Claims, runs};
@@ -19,7 +19,7 @@ use crate::columns::{Format, Layout};
 use crate::description::DescriptionParser;
 use crate::names::{NO_NAME, Names};
 use crate::raw::RawBatch;
-use crate::rules::{NO_CLAIM, RuleMatcher, attribute};
+use crate::rules::{NO_CLAIM, NO_OBJECT, RuleMatcher, attribute};
 use crate::values::{AmountColumn, BLANK, NoAmount, no_date};
 
 /// Everything that turns raw rows into lines, for all files of a scan.
@@ -71,6 +71,9 @@ impl<'a> PartReader<'a> {
     /// Reads a batch: lines of the wanted periods are summed in `state`, others are left alone.
     pub(crate) fn read(&mut self, batch: &RawBatch, state: &mut LineState) -> Result<(), DetectError> {
         let columns = Columns::new(self.file, self.layout, batch)?;
+        if state.forgets_claims(&self.reader.rules) {
+            self.known = Known::new(self.layout, &self.reader.rules);
+        }
         self.known.follow(&columns);
         let rules = (&self.reader.rules, &mut state.finder);
         let claims = Claims::new(&columns, batch.rows, &mut self.known, rules);
@@ -167,7 +170,8 @@ impl<'a> PartReader<'a> {
             self.problem(row, layout.currency.unwrap_or(usize::MAX), message)
         })?;
         let region = self.region(batch, index, state)?;
-        if batch.claims.keyed(index).any(|claim| claim == NO_OBJECT) {
+        let [tags, categories] = batch.claims.keyed(index);
+        if [tags, categories].contains(&NO_OBJECT) {
             return Err(self.no_object(batch, index, &[&columns.tags, &columns.categories]));
         }
         let (unblended, blanks) = self.sum(batch, run.clone(), layout.cost, &columns.cost)?;
@@ -192,8 +196,8 @@ impl<'a> PartReader<'a> {
         let (cost, credits, is_focus) = (self.reader.cost, &self.reader.credits, layout.format == Format::Focus);
         let measures = MeasureRules { cost, credits, is_focus }.measures(&facts);
         let measures = measures.map_err(|_| self.overflow(batch, index))?;
-        let fixed = [payer.claim, account.claim, service.claim, region];
-        let rule = self.rule((period, wanted), fixed, batch.claims.keyed(index), state);
+        let claims = [payer.claim, account.claim, service.claim, region, tags, categories];
+        let rule = state.rule(&self.reader.rules, period, claims);
         let credit = description.filter(|description| !description.is_refund);
         let key = CellKey {
             period: first_day,
@@ -316,27 +320,6 @@ impl<'a> PartReader<'a> {
             }
         }
         Ok(amounts)
-    }
-
-    /// The number of the first rule's id; `NO_NAME` where no rule takes the line.
-    fn rule(
-        &self,
-        (period, wanted): (BillingPeriod, usize),
-        fixed: [u32; 4],
-        keyed: impl Iterator<Item = u32>,
-        state: &mut LineState,
-    ) -> u32 {
-        let LineState { finder, line, line_before, .. } = state;
-        line.clear();
-        line.push(u32::try_from(wanted).unwrap_or(u32::MAX));
-        line.extend(fixed.into_iter().chain(keyed));
-        if line != line_before {
-            let found = finder.first_match(&self.reader.rules, period, line);
-            let name = found.and_then(|rule| state.rule_names.get(rule as usize)).copied();
-            state.rule_before = name.unwrap_or(NO_NAME);
-            line_before.clone_from(line);
-        }
-        state.rule_before
     }
 
     /// What the region claims: of its own column, else of the product map.

@@ -9,8 +9,8 @@ use crate::rules::{NO_CLAIM, RuleFinder, RuleMatcher};
 pub(super) struct Claims {
     /// Of the product map.
     region: Option<Vec<u32>>,
-    /// By wanted tag key, then by wanted cost category key.
-    keyed: Vec<Vec<u32>>,
+    tags: Option<Vec<u32>>,
+    categories: Option<Vec<u32>>,
 }
 
 impl Claims {
@@ -20,21 +20,26 @@ impl Claims {
         known: &mut Known,
         (rules, finder): (&RuleMatcher, &mut RuleFinder),
     ) -> Self {
-        let region = known.product.of_batch(&columns.product, rows, (rules, finder)).pop();
-        let mut keyed = known.tags.of_batch(&columns.tags, rows, (rules, finder));
-        keyed.extend(known.categories.of_batch(&columns.categories, rows, (rules, finder)));
-        Self { region, keyed }
+        Self {
+            region: known.product.of_batch(&columns.product, rows, (rules, finder)),
+            tags: known.tags.of_batch(&columns.tags, rows, (rules, finder)),
+            categories: known.categories.of_batch(&columns.categories, rows, (rules, finder)),
+        }
     }
 
-    /// [`NO_OBJECT`](super::claims::NO_OBJECT) stands for a text that should be a JSON object and is none.
+    /// [`NO_OBJECT`](crate::rules::NO_OBJECT) stands for a text that should be a JSON object and is none.
     pub(super) fn region(&self, row: usize) -> u32 {
-        self.region.as_ref().and_then(|region| region.get(row)).copied().unwrap_or(NO_CLAIM)
+        claim(self.region.as_deref(), row)
     }
 
-    /// As [`Self::region`].
-    pub(super) fn keyed(&self, row: usize) -> impl Iterator<Item = u32> {
-        self.keyed.iter().map(move |claims| claims.get(row).copied().unwrap_or(NO_CLAIM))
+    /// By tags and by cost categories; as [`Self::region`].
+    pub(super) fn keyed(&self, row: usize) -> [u32; 2] {
+        [claim(self.tags.as_deref(), row), claim(self.categories.as_deref(), row)]
     }
+}
+
+fn claim(claims: Option<&[u32]>, row: usize) -> u32 {
+    claims.and_then(|claims| claims.get(row)).copied().unwrap_or(NO_CLAIM)
 }
 
 /// The runs of a batch, in order. Descriptions do not part lines.
@@ -56,7 +61,7 @@ pub(super) fn runs(columns: &Columns, claims: &Claims, rows: usize, known: &mut 
     }
     add_changes(&mut changes, &columns.period.codes());
     add_changes(&mut changes, &columns.start.day_codes(rows, &mut known.start));
-    for claims in claims.region.iter().chain(&claims.keyed) {
+    for claims in [&claims.region, &claims.tags, &claims.categories].into_iter().flatten() {
         add_changes(&mut changes, claims);
     }
     let ends = (1..).zip(&changes).filter(|(_, is_change)| **is_change).map(|(end, _)| end);

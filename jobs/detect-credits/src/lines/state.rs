@@ -3,25 +3,25 @@
 use std::collections::BTreeMap;
 
 use credit_ledger::{BillingPeriod, Money, MoneyError};
+use hashbrown::HashMap;
 
 use super::Tally;
 use super::cells::Cells;
 use super::read::LineReader;
 use crate::names::{NO_NAME, Names};
-use crate::rules::RuleFinder;
+use crate::rules::{DIMENSIONS, RuleFinder, RuleMatcher};
 
 /// Sums, counts, and what was worked out for earlier lines.
 pub(crate) struct LineState {
     pub(crate) cells: Cells,
     /// Lines and unblended cost, by period and number of the currency.
-    pub(super) totals: Vec<((BillingPeriod, u32), (u64, Money))>,
+    pub(super) totals: HashMap<(BillingPeriod, u32), (u64, Money)>,
     pub(super) currencies: BTreeMap<u32, String>,
     pub(super) blank_costs: BTreeMap<BillingPeriod, u64>,
     pub(super) unknown_line_types: BTreeMap<BillingPeriod, BTreeMap<String, u64>>,
     pub(super) finder: RuleFinder,
     /// Period and claims of the line before, and its rule.
-    pub(super) line: Vec<u32>,
-    pub(super) line_before: Vec<u32>,
+    pub(super) line_before: Option<(BillingPeriod, [u32; DIMENSIONS])>,
     pub(super) rule_before: u32,
     /// Numbers of the rules' ids, by position.
     pub(super) rule_names: Vec<u32>,
@@ -32,16 +32,37 @@ impl LineState {
         let rule_names = (0..).map_while(|rule| reader.rules.rule_id(rule)).map(|id| names.number(id)).collect();
         Self {
             cells: Cells::default(),
-            totals: Vec::new(),
+            totals: HashMap::new(),
             currencies: BTreeMap::new(),
             blank_costs: BTreeMap::new(),
             unknown_line_types: BTreeMap::new(),
-            finder: RuleFinder::default(),
-            line: Vec::new(),
-            line_before: Vec::new(),
+            finder: RuleFinder::new(&reader.rules),
+            line_before: None,
             rule_before: NO_NAME,
             rule_names,
         }
+    }
+
+    /// The number of the first rule's id; `NO_NAME` where no rule takes the line.
+    pub(super) fn rule(&mut self, rules: &RuleMatcher, period: BillingPeriod, claims: [u32; DIMENSIONS]) -> u32 {
+        let line = Some((period, claims));
+        if line != self.line_before {
+            let found = self.finder.first_match(rules, period, claims);
+            let name = found.and_then(|rule| self.rule_names.get(rule as usize)).copied();
+            self.rule_before = name.unwrap_or(NO_NAME);
+            self.line_before = line;
+        }
+        self.rule_before
+    }
+
+    /// Makes room for other claims; true where the numbers of all claims so far are void.
+    pub(super) fn forgets_claims(&mut self, rules: &RuleMatcher) -> bool {
+        let is_full = self.finder.is_full();
+        if is_full {
+            self.finder = RuleFinder::new(rules);
+            self.line_before = None;
+        }
+        is_full
     }
 
     pub(super) fn count(
@@ -50,16 +71,9 @@ impl LineState {
         currency: u32,
         (count, amount): (u64, Money),
     ) -> Result<(), MoneyError> {
-        let key = (period, currency);
-        let known = self.totals.iter().position(|(known, _)| *known == key);
-        let at = known.unwrap_or_else(|| {
-            self.totals.push((key, (0, Money::ZERO)));
-            self.totals.len() - 1
-        });
-        if let Some((_, (lines, sum))) = self.totals.get_mut(at) {
-            *lines += count;
-            *sum = sum.checked_add(amount)?;
-        }
+        let (lines, sum) = self.totals.entry((period, currency)).or_insert((0, Money::ZERO));
+        *lines += count;
+        *sum = sum.checked_add(amount)?;
         Ok(())
     }
 

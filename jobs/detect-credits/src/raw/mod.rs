@@ -38,6 +38,13 @@ pub(crate) use boundary::decoding;
 use row_group::RowGroup;
 
 const ROWS_PER_BATCH: usize = 8192;
+/// Of a batch with very many columns.
+const VALUES_PER_BATCH: usize = 4 << 20;
+
+/// Rows decoded at once: fewer of very many columns, so that memory does not grow with those.
+fn rows_per_batch(columns: usize) -> usize {
+    (VALUES_PER_BATCH / columns.max(1)).clamp(1, ROWS_PER_BATCH)
+}
 
 /// A file opened as far as its columns are known.
 #[derive(Clone)]

@@ -17,7 +17,7 @@ use super::contents::{Fetched, Found};
 use super::leaf::{Leaf, coded_text};
 use super::maps::{MapReader, coded_map};
 use super::pages::Sizes;
-use super::{ROWS_PER_BATCH, RawBatch, RawColumn, decoding, parquet_error};
+use super::{RawBatch, RawColumn, decoding, parquet_error, rows_per_batch};
 use crate::DetectError;
 use crate::listing::{ExportFile, object_path};
 
@@ -99,7 +99,8 @@ impl RowGroup {
         let found = Found::default();
         let (whole, chunks) = (Arc::clone(metadata.metadata()), chunks.clone());
         let fetched = Fetched { metadata: whole, part, chunks, found: found.clone() };
-        let arrow = ParquetRecordBatchReader::try_new_with_row_groups(&levels, &fetched, ROWS_PER_BATCH, None)?;
+        let rows = rows_per_batch(sources.len());
+        let arrow = ParquetRecordBatchReader::try_new_with_row_groups(&levels, &fetched, rows, None)?;
         Ok(Batches { arrow, arrow_roots, found, sources, next_row: before + 1 })
     }
 }
@@ -260,8 +261,8 @@ mod tests {
                 let MapColumn::Map(map) = columns[1].map().map_err(refused)? else {
                     return Err(refused("has no maps".to_owned()));
                 };
-                lines.maps.extend(map.rows().map(|range| {
-                    let entries = range.filter_map(|entry| Some((owned(&map.keys, entry)?, owned(&map.values, entry))));
+                lines.maps.extend((0..rows).map(|row| {
+                    let entries = map.row(row).filter_map(|entry| Some((owned(&map.keys, entry)?, owned(&map.values, entry))));
                     entries.collect::<Map>()
                 }));
                 lines.texts.extend((0..rows).map(|row| owned(&text, row)));

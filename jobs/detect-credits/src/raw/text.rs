@@ -12,13 +12,15 @@ use object_store::{ObjectMeta, ObjectStore};
 use tokio_util::io::SyncIoBridge;
 
 use super::records::Records;
-use super::{ROWS_PER_BATCH, RawBatch, RawColumn, RawStream, decoding};
+use super::{RawBatch, RawColumn, RawStream, decoding, rows_per_batch};
 use crate::DetectError;
 use crate::error::bad_file;
 use crate::listing::{ExportFile, object_path};
 
 /// Bytes read at once; no request stays open while lines are read.
 const BYTES_PER_READ: usize = 8 << 20;
+/// Values that a column of a batch has room for from the start.
+const ROOM: usize = 1024;
 
 /// Bytes of text in one batch, however few its rows.
 const BYTES_PER_BATCH: usize = 64 << 20;
@@ -76,13 +78,15 @@ fn byte_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> Box<dyn Read 
     Box::new(SyncIoBridge::new(BufReader::with_capacity(Arc::clone(store), &object, BYTES_PER_READ)))
 }
 
-/// The next records, [`ROWS_PER_BATCH`] or fewer; none at the end. `NULL` and empty fields are null.
+/// The next records, [`rows_per_batch`] or fewer; none at the end. `NULL` and empty fields are null.
 fn csv_batch(records: &mut Records<'_>, indexes: &[usize]) -> Result<RawBatch, DetectError> {
+    let most = rows_per_batch(indexes.len());
+    let room = most.min(ROOM);
     let mut builders: Vec<StringDictionaryBuilder<Int32Type>> =
-        indexes.iter().map(|_| StringDictionaryBuilder::new()).collect();
+        indexes.iter().map(|_| StringDictionaryBuilder::with_capacity(room, room, room)).collect();
     let mut record = csv::StringRecord::new();
     let (first_row, mut rows, mut bytes) = (records.row(), 0, 0);
-    while rows < ROWS_PER_BATCH && bytes < BYTES_PER_BATCH && records.next(&mut record)? {
+    while rows < most && bytes < BYTES_PER_BATCH && records.next(&mut record)? {
         for (builder, index) in builders.iter_mut().zip(indexes) {
             builder.append_option(record.get(*index).filter(|value| !value.is_empty() && *value != "NULL"));
         }
