@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use credit_ledger::{BillingPeriod, Text};
+use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -64,7 +65,8 @@ async fn read(bytes: &[u8], name: &str, kind: FileKind, reader: &LineReader) -> 
     let file = ExportFile { path: name.to_owned(), size: bytes.len() as u64, version: String::new(), kind };
     let counted = census::count(&store, &file, reader).await?;
     let periods: Vec<BillingPeriod> = counted.census.keys().copied().collect();
-    let names = Names::default();
+    let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+    let names = Names::new(&pool);
     let mut state = LineState::new(reader, &names);
     for part in 0..counted.parts() {
         let mut lines = PartReader::new(reader, &names, name, &counted.layout, &periods);

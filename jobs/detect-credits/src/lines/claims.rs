@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::runs::add_changes;
 use crate::columns::KeyedSources;
 use crate::rules::{NO_CLAIM, NO_OBJECT, RuleFinder, RuleMatcher, position_of, snake};
 use crate::values::{Dictionary, MapColumn, PerEntry, RealMap, TextColumn, json_entries};
@@ -106,9 +107,9 @@ impl KeyedClaims {
         }
         let mut claiming = Claiming { rules, finder, first: self.first };
         let (mut claims, mut last) = (Vec::with_capacity(rows), NO_CLAIM);
-        for row in 0..rows {
-            // Lines of one resource come one after the other.
-            if row == 0 || !columns.are_alike(row - 1, row) {
+        // Lines of one resource come one after the other.
+        for (row, is_other) in [true].into_iter().chain(columns.changes(rows)).enumerate().take(rows) {
+            if is_other {
                 self.find(columns, row, &mut claiming);
                 last = claiming.finder.together(rules, &mut self.found);
             }
@@ -192,13 +193,27 @@ impl MapClaims {
 }
 
 impl KeyedColumns {
-    /// True where two rows hold the same keys and values.
-    fn are_alike(&self, left: usize, right: usize) -> bool {
-        let maps = self.maps.iter().all(|(_, column)| match column {
-            MapColumn::Map(map) => map.are_alike(left, right),
-            MapColumn::Json(text) => text.code(left) == text.code(right),
-        });
-        maps && self.columns.iter().all(|(_, column)| column.code(left) == column.code(right))
+    /// For each row but the first, whether it holds other keys or values than the one before.
+    fn changes(&self, rows: usize) -> Vec<bool> {
+        let mut changes = vec![false; rows.saturating_sub(1)];
+        for (_, column) in &self.maps {
+            match column {
+                MapColumn::Map(map) => {
+                    let (keys, values) = (map.keys.codes(), map.values.codes());
+                    let mut entries = map.rows().map(|range| Some((keys.get(range.clone())?, values.get(range)?)));
+                    let mut last = entries.next().flatten();
+                    for (change, entries) in changes.iter_mut().zip(entries) {
+                        *change |= entries != last;
+                        last = entries;
+                    }
+                }
+                MapColumn::Json(text) => add_changes(&mut changes, text.codes()),
+            }
+        }
+        for (_, column) in &self.columns {
+            add_changes(&mut changes, column.codes());
+        }
+        changes
     }
 
     /// The column of a row whose text is no JSON object.

@@ -71,7 +71,7 @@ pub(super) fn runs(columns: &Columns, claims: &Claims, rows: usize, known: &mut 
 }
 
 /// Marks where a value differs from the one before.
-fn add_changes<T: PartialEq>(changes: &mut [bool], values: &[T]) {
+pub(super) fn add_changes<T: PartialEq>(changes: &mut [bool], values: &[T]) {
     for (change, [before, value]) in changes.iter_mut().zip(values.array_windows()) {
         *change |= before != value;
     }

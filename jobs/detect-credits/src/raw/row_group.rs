@@ -261,8 +261,8 @@ mod tests {
                 let MapColumn::Map(map) = columns[1].map().map_err(refused)? else {
                     return Err(refused("has no maps".to_owned()));
                 };
-                lines.maps.extend((0..rows).map(|row| {
-                    let entries = map.row(row).filter_map(|entry| Some((owned(&map.keys, entry)?, owned(&map.values, entry))));
+                lines.maps.extend(map.rows().map(|range| {
+                    let entries = range.filter_map(|entry| Some((owned(&map.keys, entry)?, owned(&map.values, entry))));
                     entries.collect::<Map>()
                 }));
                 lines.texts.extend((0..rows).map(|row| owned(&text, row)));

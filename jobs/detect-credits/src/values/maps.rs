@@ -47,20 +47,19 @@ impl RealMap {
         Self { bounds, nulls: None, keys, values }
     }
 
-    /// The entries of a row: their range in keys and values.
-    #[inline]
+    /// The entries of each row: their range in keys and values.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Range<usize>> {
+        let bound = |at: &i32| usize::try_from(*at).unwrap_or(0);
+        let ranges = self.bounds.array_windows().map(move |[first, end]| bound(first)..bound(end));
+        let is_null = |row| self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+        ranges.enumerate().map(move |(row, range)| if is_null(row) { 0..0 } else { range })
+    }
+
+    /// The entries of one row.
     pub(crate) fn row(&self, row: usize) -> Range<usize> {
         let bound = |at: usize| self.bounds.get(at).and_then(|bound| usize::try_from(*bound).ok()).unwrap_or(0);
         let is_null = self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
         if is_null { 0..0 } else { bound(row)..bound(row + 1) }
-    }
-
-    /// True where two rows have the same entries.
-    #[inline]
-    pub(crate) fn are_alike(&self, left: usize, right: usize) -> bool {
-        let (left, right) = (self.row(left), self.row(right));
-        let are_alike = |codes: &[i32]| codes.get(left.clone()) == codes.get(right.clone());
-        are_alike(self.keys.codes()) && are_alike(self.values.codes())
     }
 }
 
