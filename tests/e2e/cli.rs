@@ -1,6 +1,8 @@
 //! The command line: help, exit codes, output formats.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use clap::CommandFactory;
@@ -287,4 +289,76 @@ fn as_of_date_of_the_settings_counts_unless_the_command_line_names_one() {
     let output = binary().args(["--config", &config, "run", "--format", "json"]).output().expect("a run");
     let summary: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(summary["as_of"], "2026-02-28");
+}
+
+#[test]
+fn stderr_whose_reader_went_away_is_no_failure() {
+    let workspace = small_lake();
+    let config = workspace.path("credits.toml");
+    for (arguments, exit_code) in [
+        (&["credits"][..], 0),
+        (&["-vvv", "credits"], 0),
+        (&["-vvv", "--log-format", "json", "run"], 0),
+        // Warns: less than AWS has applied.
+        (&["allocate", "--key", "id:42", "--amount", "1", "--to", "Retail"], 0),
+        (&["revoke", "--key", "id:7"], 3),
+        (&["query", "SELEC"], 2),
+        (&["no-command"], 2),
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = workspace.command_with(&config);
+        let status = command.args(arguments).stdout(Stdio::null()).stderr(writer).status().expect("an end");
+        assert_eq!(status.code(), Some(exit_code), "{arguments:?}");
+    }
+}
+
+/// Answers every request as S3 does where a key is not known, until the test ends.
+fn refusing_s3() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut request = [0; 4096];
+            let _read = stream.read(&mut request);
+            let body =
+                format!("<Error><Code>InvalidAccessKeyId</Code><AWSAccessKeyId>{KEY_ID}</AWSAccessKeyId></Error>");
+            let head = format!("HTTP/1.1 403 Forbidden\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let _sent = stream.write_all((head + &body).as_bytes());
+        }
+    });
+    address
+}
+
+const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
+const SECRET: &str = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY";
+
+#[test]
+fn credentials_never_reach_the_log_however_much_is_logged() {
+    let workspace = small_lake();
+    let address = refusing_s3();
+    let on_s3 = workspace.path("s3.toml");
+    let text = SETTINGS.replace("location = \"cur\"", "location = \"s3://bucket/cur\"");
+    workspace.write("s3.toml", text);
+    for (config, arguments) in
+        [(PathBuf::from("s3://bucket/credits.toml"), &["-vvvv", "run"][..]), (on_s3, &["-vvvv", "run"])]
+    {
+        let mut command = workspace.command_with(&config);
+        let environment = [
+            ("AWS_ACCESS_KEY_ID", KEY_ID),
+            ("AWS_SECRET_ACCESS_KEY", SECRET),
+            ("AWS_SESSION_TOKEN", "a-session-token"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ENDPOINT_URL", &address),
+            ("RUST_LOG", "trace"),
+        ];
+        let output = command.args(arguments).envs(environment).output().expect("an end");
+        let said = String::from_utf8_lossy(&output.stderr);
+        for secret in [KEY_ID, SECRET, "a-session-token"] {
+            assert!(!said.contains(secret), "{secret}: {said}");
+        }
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains("error: "), "{said}");
+    }
 }

@@ -8,7 +8,9 @@
 mod architecture;
 mod bad_input;
 mod cli;
+mod clock;
 mod determinism;
+mod drop_period;
 mod faults;
 mod formats;
 mod fuzz;

@@ -52,6 +52,15 @@ pub(crate) struct Outcome {
     pub(crate) stderr: String,
 }
 
+fn outcome(command: &mut Command) -> Outcome {
+    let output = command.output().expect("a started binary");
+    Outcome {
+        exit_code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8 on stdout"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8 on stderr"),
+    }
+}
+
 /// A folder with `credits.toml`, `cur/` and `reference/`; removed when dropped.
 pub(crate) struct Workspace {
     root: TempDir,
@@ -98,16 +107,23 @@ impl Workspace {
 
     /// Runs the binary as of a date, with an environment and a current folder that say nothing.
     pub(crate) fn run(&self, as_of: &str, arguments: &[&str]) -> Outcome {
-        let output = self.command(as_of, arguments).output().expect("a started binary");
-        Outcome {
-            exit_code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).expect("UTF-8 on stdout"),
-            stderr: String::from_utf8(output.stderr).expect("UTF-8 on stderr"),
-        }
+        outcome(&mut self.command(as_of, arguments))
+    }
+
+    /// Runs the binary with other settings.
+    pub(crate) fn run_with(&self, config: &Path, arguments: &[&str]) -> Outcome {
+        outcome(self.command_with(config).args(arguments))
     }
 
     /// What [`run`](Self::run) runs.
     pub(crate) fn command(&self, as_of: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command_with(&self.path("credits.toml"));
+        command.args(["--as-of", as_of]).args(arguments);
+        command
+    }
+
+    /// The binary with these settings, an environment and a current folder that say nothing.
+    pub(crate) fn command_with(&self, config: &Path) -> Command {
         let mut command = Command::new(binary());
         command
             .env_clear()
@@ -115,9 +131,7 @@ impl Workspace {
             .env("TMPDIR", self.path("elsewhere/tmp"))
             .current_dir(self.path("elsewhere/cwd"))
             .arg("--config")
-            .arg(self.path("credits.toml"))
-            .args(["--as-of", as_of])
-            .args(arguments);
+            .arg(config);
         command
     }
 

@@ -31,7 +31,7 @@ pub use invariants::{Breach, PostingCheck};
 pub use lot::Lot;
 pub use money::{Money, MoneyError};
 pub use node::{Node, NodeError};
-pub use period::{BillingPeriod, PeriodError};
+pub use period::{BeyondYears, BillingPeriod, ExportPeriods, ImpossiblePeriod, PeriodError, YEARS, within_years};
 pub use policy::{Policy, PolicyError};
 pub use quoted::Quoted;
 pub use spend::{Cell, Spend};

@@ -14,7 +14,7 @@ use crate::error::bad_file;
 use crate::lines::LineReader;
 use crate::listing::ExportFile;
 use crate::raw::{OpenFile, RawBatch, decoding};
-use crate::values::{BLANK, PeriodMemo, no_date};
+use crate::values::{BLANK, PeriodMemo, impossible, no_date};
 
 /// Lines per billing period.
 pub type Census = BTreeMap<BillingPeriod, u64>;
@@ -68,7 +68,8 @@ impl CountedFile {
 /// group holds one period, nothing.
 ///
 /// # Errors
-/// [`DetectError::BadExport`] where the file cannot be read, lacks a required column or holds no date in a period.
+/// [`DetectError::BadExport`] where the file cannot be read, lacks a required column or holds a period that is
+/// none or cannot be.
 pub async fn count(
     store: &Arc<dyn ObjectStore>,
     file: &ExportFile,
@@ -77,14 +78,16 @@ pub async fn count(
     let mut counted = CountedFile::open(store, file, Census::new(), reader).await?;
     let name = counted.layout.projection.get(counted.layout.period).cloned().unwrap_or_default();
     for part in counted.open.parts() {
-        if let Some((period, lines)) = counted.open.one_period(part, &name)? {
+        let possible = |(period, _): &(BillingPeriod, u64)| reader.periods.check(*period).is_ok();
+        if let Some((period, lines)) = counted.open.one_period(part, &name)?.filter(possible) {
             *counted.census.entry(period).or_default() += lines;
             continue;
         }
         let mut known = PeriodMemo::default();
         let mut batches = counted.open.read(store, part, std::slice::from_ref(&name));
         while let Some(batch) = batches.try_next().await? {
-            decoding(&file.path, || count_batch((&file.path, &name), &batch, &mut known, &mut counted.census))?;
+            let census = &mut counted.census;
+            decoding(&file.path, || count_batch((&file.path, &name), reader, &batch, &mut known, census))?;
         }
     }
     let lines: u64 = counted.census.values().sum();
@@ -97,6 +100,7 @@ pub async fn count(
 /// Counts the lines of a batch of the column that says their period.
 fn count_batch(
     (file, name): (&str, &str),
+    reader: &LineReader,
     batch: &RawBatch,
     known: &mut PeriodMemo,
     census: &mut Census,
@@ -111,6 +115,7 @@ fn count_batch(
         let row = Some(batch.first_row + index as u64);
         let period = days.period(index, known).map_err(|text| problem(row, no_date(&text)))?;
         let period = period.ok_or_else(|| problem(row, BLANK.to_owned()))?;
+        let period = reader.periods.check(period).map_err(|wrong| problem(row, impossible(&wrong)))?;
         *census.entry(period).or_default() += 1;
     }
     Ok(())

@@ -18,7 +18,7 @@ pub enum DetectError {
     CountMismatch(String),
     /// Storage refused.
     #[error("storage: {0}")]
-    Store(#[from] object_store::Error),
+    Store(object_store::Error),
     /// Storage failed while a file was read.
     #[error("{file}: {source}")]
     Io {
@@ -41,6 +41,18 @@ pub enum DetectError {
         /// Why.
         source: credit_ledger::MoneyError,
     },
+}
+
+impl From<object_store::Error> for DetectError {
+    fn from(error: object_store::Error) -> Self {
+        use object_store::Error::{InvalidPath, NotFound};
+        match error {
+            // It was listed.
+            NotFound { path, .. } => Self::NotYet(format!("{path}: the export changed while it was read; try again")),
+            InvalidPath { source } => bad_file("export", format!("{source}; rename what is named so")),
+            other => Self::Store(other),
+        }
+    }
 }
 
 impl From<DataFusionError> for DetectError {

@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
-use credit_ledger::BillingPeriod;
+use credit_ledger::{BillingPeriod, ExportPeriods};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
@@ -167,11 +167,20 @@ impl Manifests {
 /// The files that count, by path.
 ///
 /// # Errors
-/// [`DetectError::NotYet`] where a manifest names a file that is not there; [`DetectError::BadExport`] where it
-/// cannot be said which files are current.
-pub fn current_files(listing: &Listing, manifests: &Manifests) -> Result<Vec<ExportFile>, DetectError> {
+/// [`DetectError::NotYet`] where a manifest names a file that is not there; [`DetectError::BadExport`] where a path or
+/// a manifest names a period that cannot be, or it cannot be said which files are current.
+pub fn current_files(
+    listing: &Listing,
+    manifests: &Manifests,
+    periods: ExportPeriods,
+) -> Result<Vec<ExportFile>, DetectError> {
+    let possible = |path: &str, period: Option<BillingPeriod>| match period.map(|period| periods.check(period)) {
+        Some(Err(wrong)) => Err(bad_file(path, format!("{wrong}; move what is not part of the export elsewhere"))),
+        _ => Ok(()),
+    };
     let mut governed: BTreeMap<(String, Option<BillingPeriod>), Vec<&Manifest>> = BTreeMap::new();
     for manifest in manifests.0.values() {
+        possible(&manifest.path, manifest.period)?;
         governed.entry((manifest.place.root.clone(), manifest.period)).or_default().push(manifest);
     }
     let mut current = BTreeSet::new();
@@ -185,6 +194,7 @@ pub fn current_files(listing: &Listing, manifests: &Manifests) -> Result<Vec<Exp
     let mut executions: BTreeMap<(String, BillingPeriod), BTreeSet<String>> = BTreeMap::new();
     for file in listing.files.values() {
         let place = place(&file.path);
+        possible(&file.path, place.period)?;
         if is_governed(&governed, &place) {
             continue;
         }
@@ -322,6 +332,12 @@ fn period_of_start(start: &str) -> Option<BillingPeriod> {
 }
 
 impl Listing {
+    /// True for a data file that is there as it was read.
+    #[must_use]
+    pub fn has(&self, path: &str, size: u64, version: &str) -> bool {
+        self.files.get(path).is_some_and(|file| file.size == size && file.version == version)
+    }
+
     /// The local file of a manifest's entry, by the longest path suffix that exists.
     fn resolve(&self, manifest: &Manifest, name: &str) -> Result<&ExportFile, DetectError> {
         let bare = name.split_once("://").map_or(name, |(_, path)| path);
@@ -374,7 +390,9 @@ mod tests {
         let listing = list(&store, "cur").await.map_err(|error| error.to_string())?;
         let manifests = Manifests::fetch(&store, &listing, &Manifests::default(), 2).await;
         let manifests = manifests.map_err(|error| error.to_string())?;
-        let files = current_files(&listing, &manifests).map_err(|error| error.to_string())?;
+        let day = "2026-10-31".parse().unwrap();
+        let files = current_files(&listing, &manifests, ExportPeriods::read_on(day, day));
+        let files = files.map_err(|error| error.to_string())?;
         Ok(files.into_iter().map(|file| file.path).collect())
     }
 
@@ -457,6 +475,25 @@ mod tests {
         assert_eq!(
             current(&[("readme.txt", ".")]).await.unwrap_err(),
             "no billing export at cur yet: no .parquet, .csv or .csv.gz file"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_period_that_cannot_be_is_named_with_the_path_or_the_manifest() {
+        let refused = async |files: &[(&str, &str)]| current(files).await.unwrap_err();
+        let early = "is before 2006-01: AWS billed nothing then; move what is not part of the export elsewhere";
+        for (path, period) in [
+            ("x/data/BILLING_PERIOD=0026-09/x-1.parquet", "0026-09"),
+            ("r/year=1970/month=1/r-1.parquet", "1970-01"),
+            ("r/00260901-00261001/r-1.csv.gz", "0026-09"),
+            ("x/metadata/BILLING_PERIOD=0026-09/x-Manifest.json", "0026-09"),
+        ] {
+            assert_eq!(refused(&[(path, TWO)]).await, format!("{path}: billing period {period} {early}"));
+        }
+        assert_eq!(
+            refused(&[("BILLING_PERIOD=2062-01/x-1.csv", ".")]).await,
+            "BILLING_PERIOD=2062-01/x-1.csv: billing period 2062-01 is more than 13 months ahead; move what is not part \
+             of the export elsewhere"
         );
     }
 }

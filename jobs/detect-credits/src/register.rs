@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Days, NaiveDate, NaiveDateTime};
-use credit_ledger::{BillingPeriod, Money, Text};
+use credit_ledger::{BillingPeriod, Money, Text, within_years};
 use schemas::reference::{Problem, Problems};
 use schemas::tables::{AllocationLogRow, AppliedByAws, CreditLogRow, RegisteredCredit};
 
@@ -34,8 +34,8 @@ pub struct Register {
 /// A credit without any line, in any period, stays as last known while it is allocated.
 ///
 /// # Errors
-/// [`DetectError::BadExport`] for one key in two currencies, [`DetectError::Money`] where a sum leaves the range of
-/// money.
+/// [`DetectError::BadExport`] for one key in two currencies or an issue date that cannot be meant,
+/// [`DetectError::Money`] where a sum leaves the range of money.
 pub fn register(
     history: &CreditHistory,
     log: &[CreditLogRow],
@@ -67,11 +67,12 @@ pub fn register(
         }
         register.credits.push(registered(first, credit_key, logged, last_cur_date, aws_applied));
     }
-    problems.or(())?;
     gone.extend(newest);
     let allocated = allocated(allocations);
     let kept = gone.into_iter().filter(|row| allocated.contains(&row.credit_key));
     register.credits.extend(kept.map(last_known));
+    problems.0.extend(register.credits.iter().filter_map(wrong_issue_date));
+    problems.or(())?;
     register.credits.sort_by(|left, right| left.credit_key.cmp(&right.credit_key));
     register.applied.reserve_exact(periods.values().map(Vec::len).sum());
     register.applied.extend(periods.into_values().flatten());
@@ -139,6 +140,19 @@ fn several_currencies(key: &str, currencies: &BTreeSet<&str>) -> Problem {
         currencies.join(" and ")
     );
     Problem { file: format!("credit {key}"), row: None, column: None, message }
+}
+
+/// A date that nobody can have meant: balances have a month for every month from it on. No line has one that was read
+/// since lines are checked for it.
+fn wrong_issue_date(credit: &RegisteredCredit) -> Option<Problem> {
+    let wrong = within_years(credit.issue_date).err()?;
+    let is_inferred = credit.issue_date_source == CUR_INFERRED && credit.last_cur_date.is_some();
+    let remedy = match is_inferred {
+        true => "take its billing period out of the lake with `lake drop-period` and run again",
+        false => "append a revision with the right date to credits_log",
+    };
+    let message = format!("issue date {wrong}; {remedy}");
+    Some(Problem { file: format!("credit {}", credit.credit_key), row: None, column: None, message })
 }
 
 fn last_known(row: &CreditLogRow) -> RegisteredCredit {
@@ -311,6 +325,23 @@ mod tests {
         let new = journal(&register, &log, "r", NaiveDateTime::default());
         let new: Vec<_> = new.iter().map(|row| (row.credit_key.as_str(), row.revision)).collect();
         assert_eq!(new, [("c", 1)]);
+    }
+
+    #[test]
+    fn issue_date_set_by_hand_to_a_mistyped_year_is_an_error_that_names_the_credit() {
+        let mut history = CreditHistory::until("2026-12".parse().unwrap());
+        add(&mut history, "2026-01", &[("a", "05", "USD", "-1")]);
+        let manual = |issue_date: &str| CreditLogRow {
+            issue_date: issue_date.parse().unwrap(),
+            issue_date_source: MANUAL.into(),
+            ..row_of("a")
+        };
+        assert_eq!(
+            register(&history, &[manual("0026-01-04")], &[]).unwrap_err().to_string(),
+            "credit a: issue date 0026-01-04 is not in the years 2006 to 2100; append a revision with the right date to \
+             credits_log"
+        );
+        assert!(register(&history, &[manual("2025-12-04")], &[]).is_ok());
     }
 
     fn row_of(key: &str) -> CreditLogRow {

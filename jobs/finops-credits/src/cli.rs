@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use credit_ledger::{BillingPeriod, Money, Node};
+use credit_ledger::{BillingPeriod, Money, Node, within_years};
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 2 usage; 3 bad input (settings, reference data, export); 4 input not there yet; 5 an invariant or \
@@ -292,10 +292,25 @@ Examples:
         #[arg(long)]
         accept_loss: bool,
     },
+    /// Take a billing period out of the lake, one that was never right. What is published stays until the next run
+    #[command(after_help = "\
+A period that the export still has is read again by the next run: mend the export first.
+
+Example:
+  finops-credits lake drop-period 2019-03")]
+    DropPeriod {
+        /// The period, YYYY-MM
+        #[arg(value_parser = period)]
+        period: BillingPeriod,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
-fn date(text: &str) -> Result<NaiveDate, String> {
-    NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_error| "not a date (YYYY-MM-DD)".to_owned())
+pub(crate) fn date(text: &str) -> Result<NaiveDate, String> {
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_error| "not a date (YYYY-MM-DD)".to_owned())?;
+    within_years(date).map_err(|wrong| wrong.to_string())
 }
 
 fn period(text: &str) -> Result<BillingPeriod, String> {
@@ -304,7 +319,9 @@ fn period(text: &str) -> Result<BillingPeriod, String> {
 
 fn instant(text: &str) -> Result<NaiveDateTime, String> {
     let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.naive_utc());
-    instant.map_err(|_error| "not an instant (2026-03-05T09:00:00Z)".to_owned())
+    let instant = instant.map_err(|_error| "not an instant (2026-03-05T09:00:00Z)".to_owned())?;
+    within_years(instant.date()).map_err(|wrong| wrong.to_string())?;
+    Ok(instant)
 }
 
 /// A run id names folders.

@@ -62,21 +62,44 @@ fn answer(mut error: clap::Error) -> ExitCode {
 
 /// Logs go to stderr: warnings, with `-v` what the jobs do, with `-vv` more, with `-vvv` the engine too.
 fn start_log(cli: &cli::Cli) {
-    let own = match cli.verbose {
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
-    };
-    let crates = ["finops_credits", "detect_credits", "join_allocations", "apply_fifo", "write_net_cost", "lake"];
-    let filter: Vec<String> = crates.iter().map(|name| format!("{name}={own}")).collect();
-    let engine = if cli.verbose > 2 { "debug" } else { "error" };
     let log = tracing_subscriber::fmt()
         .with_ansi(false)
         .with_ansi_sanitization(false)
         .log_internal_errors(false)
-        .with_env_filter(EnvFilter::new(format!("{engine},{}", filter.join(","))));
+        .with_env_filter(log_filter(cli.verbose));
     match cli.log_format {
         cli::LogFormat::Text => log.with_writer(|| LogLines).with_target(false).init(),
         cli::LogFormat::Json => log.with_writer(std::io::stderr).json().flatten_event(true).init(),
+    }
+}
+
+/// Our crates, and the engine's: no others. Clients of AWS and HTTP would log credentials and signed requests.
+fn log_filter(verbose: u8) -> EnvFilter {
+    let own = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let engine = if verbose > 2 { "debug" } else { "error" };
+    let crates = ["finops_credits", "detect_credits", "join_allocations", "apply_fifo", "write_net_cost", "lake"];
+    let engines = ["datafusion", "parquet", "object_store", "iceberg", "sqlx"];
+    let own = crates.iter().map(|name| format!("{name}={own}"));
+    let engine = engines.iter().map(|name| format!("{name}={engine}"));
+    EnvFilter::new(std::iter::once("error".to_owned()).chain(own).chain(engine).collect::<Vec<_>>().join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_crates_and_the_engine_log_more_however_often_v_is_given() {
+        for verbose in [3, 4, 9] {
+            let filter = log_filter(verbose).to_string();
+            for silent in ["aws", "hyper", "reqwest", "rustls", "reqsign", "opendal", "h2"] {
+                assert!(!filter.contains(silent), "{filter}");
+            }
+            assert!(filter.contains("datafusion=debug"), "{filter}");
+        }
     }
 }

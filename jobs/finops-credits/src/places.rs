@@ -67,7 +67,7 @@ impl Places {
         if is_s3(location) {
             return Ok(self.aws()?.open_folder(location, &self.traffic)?);
         }
-        open_folder(location)?.ok_or_else(|| {
+        open_folder(location, "[source] location")?.ok_or_else(|| {
             let message = format!("no billing export at {location}: the folder does not exist; set [source] location");
             Failure::new(Kind::NotYet, message)
         })
@@ -83,7 +83,7 @@ impl Places {
         let location = &settings.reference.location;
         let files = match is_s3(location) {
             true => Some(self.aws()?.open_folder(location, &Arc::default())?),
-            false => open_folder(location)?,
+            false => open_folder(location, "[reference] location")?,
         };
         Ok(ReferenceFiles::load(location, files.as_ref()).await?)
     }

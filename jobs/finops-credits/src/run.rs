@@ -1,9 +1,11 @@
 //! From the command line to the command.
 
+use std::error::Error;
 use std::io::IsTerminal;
 use std::sync::Arc;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
+use credit_ledger::{ExportPeriods, within_years};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionContext;
@@ -74,6 +76,11 @@ impl App {
         Ok(context)
     }
 
+    /// The billing periods that the export can hold.
+    pub(crate) fn export_periods(&self) -> ExportPeriods {
+        ExportPeriods::read_on(self.now.date(), self.as_of)
+    }
+
     /// The latest instant at which anything in a log of this state can have been recorded.
     pub(crate) fn latest_instant(&self, log: LogSnapshot) -> NaiveDateTime {
         latest_instant(self.now, self.as_of, log)
@@ -93,13 +100,18 @@ fn latest_instant(now: NaiveDateTime, as_of: NaiveDate, log: LogSnapshot) -> Nai
 /// The one [`Failure`] it ends with.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     let settings = places::settings(cli.config.as_deref(), cli.settings.as_deref())?;
+    let threads = settings.threads();
+    let cannot_start = |error: &dyn Error| {
+        let message = format!("cannot start {threads} threads: {error}; set [run] threads to fewer");
+        Failure::new(Kind::Storage, message)
+    };
     // The ledger's threads; a second command in one process keeps those of the first.
-    let _set_before = rayon::ThreadPoolBuilder::new().num_threads(settings.threads()).build_global();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(settings.threads())
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Kind::Storage, format!("cannot start: {error}")))?;
+    match rayon::ThreadPoolBuilder::new().num_threads(threads).build_global() {
+        Err(refused) if refused.source().is_some() => return Err(cannot_start(&refused)),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = runtime.map_err(|error| cannot_start(&error))?;
     runtime.block_on(dispatch(cli, settings))
 }
 
@@ -118,9 +130,11 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
             let _read_again = places.reference_files(&settings).await;
         }
     };
+    let as_of = cli.as_of.or(settings.run.as_of).unwrap_or_else(|| now.date());
+    within_years(as_of).map_err(|wrong| Failure::new(Kind::BadInput, format!("as-of date: {wrong}; set the clock")))?;
     let (lake, ()) = futures::join!(places.open_lake(&settings), reference);
     let app = App {
-        as_of: cli.as_of.or(settings.run.as_of).unwrap_or_else(|| now.date()),
+        as_of,
         run_id: cli.run_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         now,
         format: cli.format,
@@ -157,6 +171,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         Command::Revoke(arguments) => commands::allocate::revoke(&app, arguments).await,
         Command::Allocations(command) => commands::allocations::allocations(&app, command).await,
         Command::Credits => commands::credits::credits(&app).await,
+        Command::Lake(LakeCommand::DropPeriod { period, yes }) => commands::lake::drop_period(&app, period, yes).await,
         // Works on a lake that does not open.
         Command::Lake(LakeCommand::Repair { .. }) => Ok(()),
         Command::Query { sql } => commands::query::query(&app, &sql).await,

@@ -17,6 +17,8 @@ pub struct Recording {
     pub recorded_by: Option<Text>,
     /// When, UTC.
     pub recorded_at: NaiveDateTime,
+    /// True where somebody stated it; false where it is what the clock says.
+    pub is_stated: bool,
     /// The latest instant at which anything can have been recorded.
     pub now: NaiveDateTime,
 }
@@ -62,6 +64,9 @@ pub fn revisions(
             wrong.extend(whole_problem(entered, group));
             if *recorded_at > recording.now {
                 wrong.push(format!("recorded_at {recorded_at} is in the future"));
+            }
+            if entered.recorded_at.is_none() && !recording.is_stated {
+                wrong.extend(clock_is_behind(row, log));
             }
             problems.0.extend(wrong.into_iter().map(|message| Problem { message, ..entered.at.clone() }));
         }
@@ -164,6 +169,21 @@ fn whole_problem(entered: &AllocationRow, group: &[(&AllocationRow, &RegisteredC
     (entered.allocation_id != first.allocation_id).then(|| "the lots of one credit share allocation_id".to_owned())
 }
 
+/// When a revision of the row's credit was recorded that is newer than the row: the row would never count.
+fn newer_revision(row: &AllocationLogRow, log: &[AllocationLogRow]) -> Option<NaiveDateTime> {
+    let of_credit = log.iter().filter(|known| known.credit_key == row.credit_key);
+    of_credit.map(|known| known.recorded_at).max().filter(|newest| *newest > row.recorded_at)
+}
+
+/// What is wrong with a row that is recorded now, where the log has a later one.
+fn clock_is_behind(row: &AllocationLogRow, log: &[AllocationLogRow]) -> Option<String> {
+    let newer = newer_revision(row, log)?;
+    Some(format!(
+        "credit {} has a revision recorded at {newer}, but now is {}: this one would never count; set the clock, or wait",
+        row.credit_key, row.recorded_at
+    ))
+}
+
 fn warnings(
     rows: &[AllocationLogRow],
     group: &[(&AllocationRow, &RegisteredCredit)],
@@ -171,12 +191,10 @@ fn warnings(
 ) -> Vec<String> {
     let (Some(row), Some((_, credit))) = (rows.first(), group.first()) else { return Vec::new() };
     let mut warnings = Vec::new();
-    let newer = log.iter().filter(|known| known.credit_key == row.credit_key);
-    if let Some(known) = newer.max_by_key(|known| known.recorded_at).filter(|known| known.recorded_at > row.recorded_at)
-    {
+    if let Some(newer) = newer_revision(row, log) {
         warnings.push(format!(
-            "credit {}: a revision recorded at {} is newer and stays the one that counts",
-            row.credit_key, known.recorded_at
+            "credit {}: a revision recorded at {newer} is newer and stays the one that counts",
+            row.credit_key
         ));
     }
     let total = Money::total(rows.iter().filter_map(|row| row.amount)).unwrap_or_default();

@@ -85,11 +85,19 @@ fn in_brief(error: &iceberg::Error) -> String {
     }
 }
 
+/// What is wrong where a log was changed later than now.
+pub(crate) const CLOCK_IS_BEHIND: &str =
+    "the clock of this machine is behind: a log of the lake was changed later than now; set the clock";
+
 impl From<iceberg::Error> for LakeError {
     fn from(error: iceberg::Error) -> Self {
         let text = in_brief(&error);
         if text.contains("AccessDenied") {
             return Self::Denied(text);
+        }
+        // Iceberg takes no change that is more than a minute older than the last one.
+        if text.contains("Invalid snapshot timestamp") {
+            return Self::BadInput(CLOCK_IS_BEHIND.to_owned());
         }
         Self::Iceberg(Box::new(error))
     }

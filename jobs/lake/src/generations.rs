@@ -164,4 +164,13 @@ impl Lake {
         }
         Ok(())
     }
+
+    /// Takes a period out of the lake: first its pointer, then its files.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the store.
+    pub async fn drop_generation(&self, period: BillingPeriod) -> Result<(), LakeError> {
+        self.store.remove_all_but(&folder(period), |name| name != POINTER).await?;
+        self.store.remove_folder(&folder(period)).await
+    }
 }

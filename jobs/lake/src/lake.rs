@@ -54,7 +54,7 @@ pub struct LakeParts {
 pub struct EngineStore {
     /// Address of the lake's root, with a closing `/`.
     pub url: String,
-    /// What the engine does not know by itself: the store of the address's host, from its root.
+    /// The store of the address's host, from its root.
     pub host: Option<Arc<dyn ObjectStore>>,
 }
 

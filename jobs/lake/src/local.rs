@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use iceberg::CatalogBuilder;
 use iceberg_catalog_sql::{SqlCatalog, SqlCatalogBuilder};
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 
 use crate::error::at;
@@ -15,6 +16,7 @@ use crate::lake::{EngineStore, Held, Lake, LakeParts, Locks};
 use crate::logs::CATALOG;
 use crate::logs::damage::{damaged_catalog, is_damaged_database};
 use crate::publishing::SymlinkPointer;
+use crate::settings::not_utf_8;
 use crate::synced::SyncedFilesFactory;
 use crate::{LakeError, RepairedLog, Settings};
 
@@ -24,11 +26,11 @@ impl Lake {
     /// Opens the local lake of the settings, making it where it is not there yet.
     ///
     /// # Errors
-    /// [`LakeError::Io`] or [`LakeError::Iceberg`] where storage refuses; [`LakeError::Damaged`] where the catalogue is
-    /// gone or cannot be read.
+    /// [`LakeError::BadInput`] for a location that can be no lake, [`LakeError::Io`] or [`LakeError::Iceberg`] where
+    /// storage refuses; [`LakeError::Damaged`] where the catalogue is gone or cannot be read.
     pub async fn open_local(settings: &Settings) -> Result<Self, LakeError> {
         let location = Path::new(&settings.lake.location);
-        std::fs::create_dir_all(location).map_err(at(location))?;
+        std::fs::create_dir_all(location).map_err(|error| not_made(location, error))?;
         let root = location.canonicalize().map_err(at(location))?;
         refuse_lost_catalog(&root)?;
         Self::of_parts(local_parts(root).await?, settings).await
@@ -60,16 +62,18 @@ impl Lake {
 }
 
 async fn local_parts(root: PathBuf) -> Result<LakeParts, LakeError> {
+    let name = root.to_str().ok_or_else(|| not_utf_8(&root))?;
+    let objects: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(&root)?.with_automatic_cleanup(true));
     Ok(LakeParts {
-        location: root.display().to_string(),
-        objects: Arc::new(LocalFileSystem::new_with_prefix(&root)?.with_automatic_cleanup(true)),
-        engine: EngineStore { url: format!("{}/", root.display()), host: None },
+        location: name.to_owned(),
+        engine: EngineStore { url: ENGINE_URL.to_owned(), host: Some(Arc::clone(&objects)) },
+        objects,
         folder: Some(root.clone()),
         pointer: Box::new(SymlinkPointer::new(root.clone())),
         locks: Box::new(LockFile { root: root.clone() }),
-        catalog: Arc::new(sqlite_catalog(&root).await?),
-        catalog_name: root.join(CATALOG_FILE).display().to_string(),
-        warehouse: format!("file://{}/warehouse", root.display()),
+        catalog: Arc::new(sqlite_catalog(name).await?),
+        catalog_name: format!("{name}/{CATALOG_FILE}"),
+        warehouse: format!("file://{name}/warehouse"),
     })
 }
 
@@ -98,13 +102,25 @@ fn set_aside(file: &Path) -> Result<(), LakeError> {
     std::fs::rename(file, free).map_err(at(file))
 }
 
+/// Where the engine finds the lake. It would take `*`, `?` or `[` in the path of a folder for a pattern.
+const ENGINE_URL: &str = "lake://folder/";
+
+fn not_made(location: &Path, error: std::io::Error) -> LakeError {
+    use std::io::ErrorKind::{AlreadyExists, NotADirectory};
+    if !matches!(error.kind(), AlreadyExists | NotADirectory) {
+        return at(location)(error);
+    }
+    let location = location.display();
+    LakeError::BadInput(format!("the lake cannot be at {location}: that is or lies below a file; set [lake] location"))
+}
+
 /// `catalog.db` in the lake, made where it is not there yet.
-async fn sqlite_catalog(root: &Path) -> Result<SqlCatalog, LakeError> {
-    let file = root.join(CATALOG_FILE).display().to_string();
+async fn sqlite_catalog(root: &str) -> Result<SqlCatalog, LakeError> {
+    let file = format!("{root}/{CATALOG_FILE}");
     let encoded = file.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
     let properties = HashMap::from([
         ("uri".to_owned(), format!("sqlite://{encoded}?mode=rwc")),
-        ("warehouse".to_owned(), format!("file://{}/warehouse", root.display())),
+        ("warehouse".to_owned(), format!("file://{root}/warehouse")),
         ("sql_bind_style".to_owned(), "QMark".to_owned()),
     ]);
     let builder = SqlCatalogBuilder::default().with_storage_factory(Arc::new(SyncedFilesFactory));

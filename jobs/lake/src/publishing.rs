@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
 use credit_ledger::{BillingPeriod, Text};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, SessionContext};
@@ -15,7 +15,7 @@ use schemas::tables::{AllocationLogRow, CreditLogRow, RunLogRow};
 use schemas::{Table, TableRow};
 use serde::{Deserialize, Serialize};
 
-use crate::error::at;
+use crate::error::{CLOCK_IS_BEHIND, at};
 use crate::work::{self, partition};
 use crate::{Lake, LakeError, LogSnapshot, MadeFrom};
 
@@ -282,7 +282,8 @@ impl Lake {
     /// Makes a staged run the published one, logs it, and removes what no pointer reaches any more.
     ///
     /// # Errors
-    /// [`LakeError::LostRace`] if another run was published since it was staged.
+    /// [`LakeError::LostRace`] if another run was published since it was staged; [`LakeError::BadInput`] where the clock
+    /// is behind the log of published runs.
     pub async fn publish(&self, run_id: &str, staged: &StagedRun, finished_at: NaiveDateTime) -> Result<(), LakeError> {
         let published = self.published().await?;
         if published.as_deref() != Some(run_id) {
@@ -293,6 +294,7 @@ impl Lake {
                     published.as_deref().unwrap_or("no run"),
                 )));
             }
+            self.refuse_clock_behind(finished_at).await?;
             if let Some(previous) = &published {
                 self.complete_log(previous, finished_at).await?;
             }
@@ -307,9 +309,18 @@ impl Lake {
         );
         remembered.and(dropped).and(credits).and(allocations)?;
         let logged = logged?;
-        let (kept, dropped) = futures::join!(self.keep_newest_log::<RunLogRow>(), self.drop_old_runs(run_id, &logged));
+        let (kept, dropped) =
+            futures::join!(self.keep_newest_log::<RunLogRow>(), self.drop_old_runs(run_id, staged, &logged));
         kept.and(dropped)?;
         self.drop_work(run_id).await
+    }
+
+    /// A run that is published must be logged, and Iceberg takes no append that is more than a minute older than the last
+    /// one.
+    async fn refuse_clock_behind(&self, now: NaiveDateTime) -> Result<(), LakeError> {
+        let newest = self.logs().snapshot::<RunLogRow>().await?.committed_at.unwrap_or_default();
+        let is_behind = newest.signed_duration_since(now) > TimeDelta::minutes(1);
+        if is_behind { Err(LakeError::BadInput(CLOCK_IS_BEHIND.to_owned())) } else { Ok(()) }
     }
 
     /// Logs a published run whose `publish` broke off after the switch: its work is still there then.
@@ -368,11 +379,18 @@ impl Lake {
         Ok(logged)
     }
 
-    async fn drop_old_runs(&self, run_id: &str, logged: &[RunLogRow]) -> Result<(), LakeError> {
+    /// Keeps the newest runs and, whatever the clock said when they ended, the published one and the one before it:
+    /// somebody may be reading that.
+    async fn drop_old_runs(&self, run_id: &str, staged: &StagedRun, logged: &[RunLogRow]) -> Result<(), LakeError> {
         let newest_first: BTreeSet<_> =
             logged.iter().map(|row| (std::cmp::Reverse(row.finished_at), row.run_id.as_str())).collect();
-        let kept: BTreeSet<&str> =
-            newest_first.into_iter().map(|(_, id)| id).take(self.keep_runs).chain([run_id]).collect();
+        let kept: BTreeSet<&str> = newest_first
+            .into_iter()
+            .map(|(_, id)| id)
+            .take(self.keep_runs)
+            .chain([run_id])
+            .chain(staged.follows.as_deref())
+            .collect();
         self.store.remove_all_but(&Path::from("runs"), |name| kept.contains(name)).await?;
         let summaries: BTreeSet<String> = kept.iter().map(|run_id| summary_name(run_id)).collect();
         self.store.remove_all_but(&Path::from(SUMMARIES), |name| summaries.contains(name)).await?;

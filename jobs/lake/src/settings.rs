@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 use chrono::NaiveDate;
-use credit_ledger::Quoted;
+use credit_ledger::{Quoted, within_years};
 use regex::Regex;
 use schemas::settings::{CostColumn, CreditSettings};
 use serde::Deserialize;
@@ -97,10 +97,11 @@ impl Default for AthenaSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunSettings {
-    /// As-of date instead of today, quoted or as a TOML date; `--as-of` goes before it.
+    /// As-of date instead of today, quoted or as a TOML date, in the years 2006 to 2100; `--as-of` goes before it.
     #[serde(deserialize_with = "date")]
     pub as_of: Option<NaiveDate>,
-    /// Threads of the scan and the plans; default: all cores.
+    /// Threads of the scan and the plans; default: all cores. More than four times as many help nobody and are not
+    /// started.
     pub threads: Option<usize>,
     /// What a run may hold in memory before it goes on in temporary files; default: half of what there is.
     pub memory_limit: Option<ByteSize>,
@@ -153,8 +154,27 @@ fn below(base: &str, location: &str) -> String {
 fn date<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {
     let value = toml::Value::deserialize(deserializer)?;
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let date = NaiveDate::parse_from_str(&text, "%Y-%m-%d");
-    date.map(Some).map_err(|_error| serde::de::Error::custom(format!("as_of {text:?} is not a date (YYYY-MM-DD)")))
+    let date = NaiveDate::parse_from_str(&text, "%Y-%m-%d").map_err(|_| format!("{text:?} is not a date (YYYY-MM-DD)"));
+    let date = date.and_then(|date| within_years(date).map_err(|wrong| wrong.to_string()));
+    date.map(Some).map_err(|wrong| serde::de::Error::custom(format!("as_of {wrong}")))
+}
+
+/// Why a settings file cannot be read: where that is a slip of a person, in their words.
+fn unreadable(file: &Path, error: std::io::Error) -> LakeError {
+    use std::io::ErrorKind::{InvalidData, IsADirectory, NotADirectory, NotFound, PermissionDenied};
+    let wrong = match error.kind() {
+        NotFound | NotADirectory => "does not exist; name one with --config",
+        IsADirectory => "is a folder; name the file in it with --config",
+        InvalidData => "is not UTF-8; save it as UTF-8",
+        PermissionDenied => "may not be read by this user",
+        _ => return at(file)(error),
+    };
+    LakeError::BadInput(format!("settings file {} {wrong}", file.display()))
+}
+
+/// A name that is no text cannot stand in the addresses that catalogues and manifests keep.
+pub(crate) fn not_utf_8(path: &Path) -> LakeError {
+    LakeError::BadInput(format!("the name of the folder {} is not UTF-8; rename it", path.display()))
 }
 
 /// What is wrong with a TOML text and where: `, line 11, column 1: unknown field …`.
@@ -193,15 +213,11 @@ impl Settings {
     /// # Errors
     /// [`LakeError::BadInput`] that names the file and the key.
     pub fn load(file: &Path) -> Result<Self, LakeError> {
-        let text = std::fs::read_to_string(file).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                LakeError::BadInput(format!("settings file {} does not exist; name one with --config", file.display()))
-            }
-            _ => at(file)(error),
-        })?;
+        let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, error))?;
         let absolute = std::path::absolute(file).map_err(at(file))?;
-        let base = absolute.parent().map_or_else(String::new, |folder| folder.display().to_string());
-        Self::parse(&text, &format!("settings file {}", file.display()), &base)
+        let folder = absolute.parent().unwrap_or(&absolute);
+        let base = folder.to_str().ok_or_else(|| not_utf_8(folder))?;
+        Self::parse(&text, &format!("settings file {}", file.display()), base)
     }
 
     /// Checks the text of settings, called `name`. Relative locations become relative to `base`, a folder or an `s3://`
@@ -283,11 +299,11 @@ impl Settings {
         Ok(())
     }
 
-    /// Threads to use.
+    /// Threads to use: all cores, or as many as the settings say, up to four times that.
     #[must_use]
     pub fn threads(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        self.run.threads.unwrap_or_else(cores)
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.run.threads.map_or(cores, |threads| threads.clamp(1, cores.saturating_mul(4)))
     }
 
     /// What a run may hold in memory; `None` where nothing is set and the system does not say what there is.

@@ -13,12 +13,16 @@ use schemas::reference::{
 
 use crate::LakeError;
 
-/// A folder with inputs as an object store; none where it does not exist.
+/// A folder with inputs as an object store; none where it does not exist. `setting` names it.
 ///
 /// # Errors
-/// [`LakeError::Store`] where it cannot be read.
-pub fn open_folder(location: &str) -> Result<Option<Arc<dyn ObjectStore>>, LakeError> {
-    if !FilePath::new(location).is_dir() {
+/// [`LakeError::BadInput`] for a file, [`LakeError::Store`] where it cannot be read.
+pub fn open_folder(location: &str, setting: &str) -> Result<Option<Arc<dyn ObjectStore>>, LakeError> {
+    let folder = FilePath::new(location);
+    if folder.is_file() {
+        return Err(LakeError::BadInput(format!("{location} is a file; set {setting} to the folder that it lies in")));
+    }
+    if !folder.is_dir() {
         return Ok(None);
     }
     Ok(Some(Arc::new(LocalFileSystem::new_with_prefix(location)?)))

@@ -136,7 +136,11 @@ impl Store {
         while let Some(error) = cause {
             if let Some(code) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) {
                 let source = std::io::Error::from_raw_os_error(code);
-                return Some(LakeError::Io { path: format!("{}{path}", self.engine.url).into(), source });
+                let path = match &self.folder {
+                    Some(root) => root.join(path.as_ref()),
+                    None => format!("{}{path}", self.engine.url).into(),
+                };
+                return Some(LakeError::Io { path, source });
             }
             cause = error.source();
         }

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use chrono::{NaiveDate, NaiveDateTime};
-use credit_ledger::{Money, Node, Quoted, Text};
+use credit_ledger::{Money, Node, Quoted, Text, within_years};
 
 use super::csv_file::{CsvFile, Problem, Problems, Row};
 
@@ -142,7 +142,8 @@ fn allocation_row(row: &Row<'_>) -> Result<AllocationRow, Problem> {
         }
         parsed.amount = Some(amount);
         parsed.currency = Some(row.currency()?);
-        parsed.end_date = row.date("end_date")?;
+        let end_date = row.date("end_date")?.map(within_years).transpose();
+        parsed.end_date = end_date.map_err(|wrong| row.problem("end_date", format!("{wrong}; empty: open-ended")))?;
         parsed.node = Some(row.node()?.ok_or_else(|| row.problem(Node::LEVELS[0], "is empty"))?);
     }
     Ok(parsed)
@@ -164,8 +165,9 @@ fn instant(row: &Row<'_>) -> Result<Option<NaiveDateTime>, Problem> {
     let zoned = chrono::DateTime::parse_from_rfc3339(text.trim()).map(|instant| instant.naive_utc());
     // Without a zone it is UTC, as the log itself is printed.
     let instant = zoned.or_else(|_| NaiveDateTime::parse_from_str(text.trim(), "%Y-%m-%dT%H:%M:%S%.f")).ok();
-    let column = "recorded_at";
-    instant
-        .map(Some)
-        .ok_or_else(|| row.problem(column, format!("{} is not an instant (2026-03-05T09:00:00Z)", Quoted(text))))
+    let problem = |wrong: String| row.problem("recorded_at", wrong);
+    let no_instant = || problem(format!("{} is not an instant (2026-03-05T09:00:00Z)", Quoted(text)));
+    let instant = instant.ok_or_else(no_instant)?;
+    within_years(instant.date()).map_err(|wrong| problem(wrong.to_string()))?;
+    Ok(Some(instant))
 }

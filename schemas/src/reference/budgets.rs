@@ -23,7 +23,8 @@ pub struct Budget {
 /// Reads `budgets.csv` and checks it against the hierarchy.
 ///
 /// # Errors
-/// All [`Problems`] of the file: unknown nodes, two rows for one period, node and currency.
+/// All [`Problems`] of the file: unknown nodes, periods beyond [`YEARS`](credit_ledger::YEARS), two rows for one period,
+/// node and currency.
 pub fn parse_budgets(file: &str, bytes: &[u8], hierarchy: &Hierarchy) -> Result<Vec<Budget>, Problems> {
     let required = [&["billing_period"], &Node::LEVELS[..], &["currency", "amount"]].concat();
     let csv = CsvFile::parse(file, bytes, &required, &[])?;
@@ -61,5 +62,8 @@ fn budget_row(row: &Row<'_>, hierarchy: &Hierarchy) -> Result<Budget, Problem> {
     if amount.is_negative() {
         return Err(row.problem("amount", format!("{amount} is below zero")));
     }
-    Ok(Budget { billing_period: row.require("billing_period")?, node, currency: row.currency()?, amount })
+    let billing_period: BillingPeriod = row.require("billing_period")?;
+    let billing_period =
+        billing_period.within_years().map_err(|wrong| row.problem("billing_period", wrong.to_string()))?;
+    Ok(Budget { billing_period, node, currency: row.currency()?, amount })
 }

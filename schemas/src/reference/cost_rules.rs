@@ -124,8 +124,8 @@ fn rule_row(row: &Row<'_>, hierarchy: &Hierarchy) -> Result<CostRule, Problem> {
         region: text("region"),
         tag: keyed(row, "tag_key", "tag_value")?,
         cost_category: keyed(row, "cost_category_key", "cost_category_value")?,
-        from_period: row.parse("from_period")?,
-        to_period: row.parse("to_period")?,
+        from_period: period(row, "from_period")?,
+        to_period: period(row, "to_period")?,
     };
     if let (Some(from), Some(to)) = (conditions.from_period, conditions.to_period)
         && from > to
@@ -146,6 +146,12 @@ fn rule_row(row: &Row<'_>, hierarchy: &Hierarchy) -> Result<CostRule, Problem> {
         conditions,
         targets: BTreeMap::from([(node, share)]),
     })
+}
+
+fn period(row: &Row<'_>, column: &str) -> Result<Option<BillingPeriod>, Problem> {
+    let period: Option<BillingPeriod> = row.parse(column)?;
+    let period = period.map(BillingPeriod::within_years).transpose();
+    period.map_err(|wrong| row.problem(column, format!("{wrong}; empty: without a limit")))
 }
 
 fn keyed(row: &Row<'_>, key: &str, value: &str) -> Result<Option<KeyedCondition>, Problem> {

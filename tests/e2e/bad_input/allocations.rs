@@ -190,3 +190,69 @@ fn revocation_of_what_is_not_allocated_is_refused() {
     published.refuses(&["revoke", "--key", KEY], 3, &message);
     published.nothing_is_recorded();
 }
+
+#[test]
+fn allocation_that_would_never_count_as_the_clock_is_behind_is_refused() {
+    let published = Published::new();
+    let run = |arguments: &[&str]| published.workspace.run("2099-12-31", arguments);
+    let of_a = ["allocate", "--key", KEY, "--amount", "5", "--to", "Retail"];
+    let ahead = run(&[&of_a[..], &["--recorded-at", "2099-01-01T10:00:00Z"]].concat());
+    assert_eq!(ahead.exit_code, Some(0), "{}", ahead.stderr);
+    let revoke = ["revoke", "--key", KEY];
+    for (arguments, command) in [(&of_a[..], "allocate"), (&revoke[..], "revoke")] {
+        let outcome = run(arguments);
+        let start =
+            format!("error: {command}: credit {KEY} has a revision recorded at 2099-01-01 10:00:00, but now is 20");
+        assert!(outcome.stderr.starts_with(&start), "{}", outcome.stderr);
+        let end = ": this one would never count; set the clock, or wait\n";
+        assert!(outcome.stderr.ends_with(end), "{}", outcome.stderr);
+        assert_eq!(outcome.exit_code, Some(3));
+    }
+    let rows = published.workspace.query(AS_OF, "SELECT count(*) AS n FROM allocations_log");
+    assert_eq!(rows.expect("a query")[0]["n"], "1");
+    // A history that is carried over may be older.
+    let stated = run(&[&of_a[..], &["--recorded-at", "2026-02-01T10:00:00Z"]].concat());
+    assert_eq!(
+        stated.stderr,
+        format!(
+            "warning: credit {KEY}: a revision recorded at 2099-01-01 10:00:00 is newer and stays the one that counts\n"
+        )
+    );
+    assert_eq!(stated.exit_code, Some(0));
+}
+
+#[test]
+fn mistyped_years_are_refused() {
+    let published = Published::new();
+    let beyond = "is not in the years 2006 to 2100";
+    for (row, message) in [
+        (
+            ",,id:1,5,USD,0026-12-31,,Retail,,,,",
+            "end_date: 0026-12-31 is not in the years 2006 to 2100; empty: open-ended",
+        ),
+        (
+            ",,id:1,5,USD,9999-12-31,,Retail,,,,",
+            "end_date: 9999-12-31 is not in the years 2006 to 2100; empty: open-ended",
+        ),
+        (",,id:1,5,USD,,,Retail,,,,0026-03-01T00:00:00Z", "recorded_at: 0026-03-01 is not in the years 2006 to 2100"),
+    ] {
+        published.refuses_import(&[row], &format!("import.csv, row 3, column {message}"));
+    }
+    for (option, value, name) in
+        [("--end-date", "2206-12-31", "DATE"), ("--recorded-at", "0026-03-01T00:00:00Z", "INSTANT")]
+    {
+        let date = &value[..10];
+        let message = format!(
+            "invalid value '{value}' for '{option} <{name}>': {date} {beyond}\n\nFor more information, try '--help'."
+        );
+        let arguments = ["--key", KEY, "--amount", "5", "--to", "Retail", option, value];
+        published.refuses_allocation(&arguments, 2, &message);
+    }
+}
+
+#[test]
+fn import_of_a_folder_is_refused() {
+    let published = Published::new();
+    let folder = published.workspace.path("reference").display().to_string();
+    published.refuses(&["allocations", "import", &folder], 3, "<workspace>/reference is a folder");
+}

@@ -1,12 +1,13 @@
 //! The billing export.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::Stdio;
 
 use arrow::datatypes::DataType;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::{CREDIT, HEADER, Published, USAGE, cur_2, good_input, refuses};
+use super::{AS_OF, CREDIT, HEADER, Published, USAGE, cur_2, good_input, refuses};
 use crate::formats::parquet_file::{Types, parquet};
 use crate::formats::{fixture, without_column};
 use crate::support::SETTINGS;
@@ -78,14 +79,29 @@ fn amount_that_is_none_is_named_with_row_and_column() {
 }
 
 #[test]
-fn sum_that_is_too_large_is_an_error_and_no_wrong_figure() {
-    let huge = USAGE.replace(",60,", ",9999999999999999999999999999,");
-    one_file(
-        &Published::new(),
-        "may.csv",
-        cur_2(&[&huge, &huge]),
-        "may.csv, row 3, column line_item_unblended_cost: the sum overflows 38 digits",
-    );
+fn amount_that_sums_could_not_bear_is_named_with_row_and_column() {
+    let published = Published::new();
+    let at = "may.csv, row 3, column line_item_unblended_cost";
+    for (cost, shown) in [
+        ("-1e27", "-1000000000000000000000000000.0000000000"),
+        ("9999999999999999999999999999", "9999999999999999999999999999.0000000000"),
+        ("1000000000000000000.0000000001", "1000000000000000000.0000000001"),
+    ] {
+        let text = second_line(",60,", &format!(",{cost},"));
+        one_file(&published, "may.csv", text, &format!("{at}: {shown} is too large for a line: more than 10^18"));
+    }
+    let text = second_line(",60,", ",-1e28,");
+    one_file(&published, "may.csv", text, &format!("{at}: \"-1e28\" is too large: more than 38 digits"));
+}
+
+#[test]
+fn largest_amounts_add_up() {
+    let workspace = good_input();
+    let large = USAGE.replace(",60,", ",1000000000000000000,");
+    workspace.write("cur/good.csv", cur_2(&[&large, &large, &large.replace(",1000", ",-1000")]));
+    workspace.try_run(AS_OF, &["run"]).unwrap_or_else(|problem| panic!("{problem}"));
+    let rows = workspace.query(AS_OF, "SELECT net_cost FROM reconciliation").expect("a query");
+    assert_eq!(rows[0]["net_cost"], "1000000000000000000.0000000000");
 }
 
 #[test]
@@ -150,6 +166,82 @@ fn dates_that_are_none_are_named_with_row_and_column() {
     ] {
         one_file(&published, "a.csv", second_line(from, to), &format!("a.csv, row 3, column {column}: {wrong}"));
     }
+}
+
+#[test]
+fn periods_that_no_bill_can_have_are_named_with_row_and_column() {
+    let published = Published::new();
+    let at = "row 3, column bill_billing_period_start_date: billing period";
+    let again = "correct the date or deliver the file again";
+    let early = "is before 2006-01: AWS billed nothing then";
+    for (date, wrong) in [
+        ("0026-01-01", format!("0026-01 {early}")),
+        ("0026-01-01T00:00:00Z", format!("0026-01 {early}")),
+        ("2005-12-31", format!("2005-12 {early}")),
+        ("2999-01-01", "2999-01 is more than 13 months ahead".to_owned()),
+    ] {
+        let text = second_line("2026-01-01", date);
+        one_file(&published, "a.csv", text, &format!("a.csv, {at} {wrong}; {again}"));
+    }
+    let file = parquet(&second_line("2026-01-01", "0026-01-01"), &Types::of_aws());
+    let message =
+        format!("a.parquet, row 2, column bill_billing_period_start_date: billing period 0026-01 {early}; {again}");
+    one_file(&published, "a.parquet", file, &message);
+    // All rows of the row group are of that period.
+    let file = parquet(&cur_2(&[&USAGE.replacen("2026-01-01", "0026-01-01", 1)]), &Types::of_aws());
+    let message =
+        format!("a.parquet, row 1, column bill_billing_period_start_date: billing period 0026-01 {early}; {again}");
+    one_file(&published, "a.parquet", file, &message);
+}
+
+#[test]
+fn paths_and_manifests_of_periods_that_no_bill_can_have_are_named() {
+    let published = Published::new();
+    let good = cur_2(&[USAGE]);
+    let wrong = "billing period 0026-09 is before 2006-01: AWS billed nothing then; move what is not part of the export \
+                 elsewhere";
+    for path in ["data/BILLING_PERIOD=0026-09/x-1.csv", "year=0026/month=9/x-1.csv", "00260901-00261001/x-1.csv"] {
+        one_file(&published, path, &good, &format!("{path}: {wrong}"));
+    }
+    let manifest = r#"{"dataFiles": ["x-1.csv"], "billingPeriod": {"start": "0026-09-01T00:00:00.000Z"}}"#;
+    let files: [(&str, &[u8]); 2] = [("x-1.csv", good.as_bytes()), ("x-Manifest.json", manifest.as_bytes())];
+    published.refuses_export(&files, 3, &format!("x-Manifest.json: {wrong}"));
+}
+
+#[test]
+fn lines_that_start_years_from_their_period_are_named_with_row_and_column() {
+    let published = Published::new();
+    let at = "a.csv, row 3, column line_item_usage_start_date";
+    let again = "correct the date or deliver the file again";
+    for (date, wrong) in [
+        ("0026-01-10", "0026-01-10 is more than 3 years before billing period 2026-01"),
+        ("2022-12-31", "2022-12-31 is more than 3 years before billing period 2026-01"),
+        ("2027-02-01", "2027-02-01 is more than a year after billing period 2026-01"),
+        ("2062-01-10", "2062-01-10 is more than a year after billing period 2026-01"),
+    ] {
+        one_file(&published, "a.csv", second_line("2026-01-10", date), &format!("{at}: {wrong}; {again}"));
+    }
+}
+
+#[test]
+fn late_refunds_and_fees_of_terms_that_begin_later_count() {
+    let workspace = good_input();
+    let refund = USAGE.replace("2026-01-10,Usage", "2023-01-01,Refund").replace(",60,", ",-7,");
+    let fee = USAGE.replace("2026-01-10,Usage", "2027-01-31,Fee");
+    workspace.write("cur/good.csv", cur_2(&[USAGE, &refund, &fee]));
+    workspace.try_run(AS_OF, &["run"]).unwrap_or_else(|problem| panic!("{problem}"));
+    let rows = workspace.query(AS_OF, "SELECT net_cost FROM reconciliation").expect("a query");
+    assert_eq!(rows[0]["net_cost"], "113.0000000000");
+}
+
+#[test]
+fn run_as_of_a_past_date_reads_an_export_that_goes_on_after_it() {
+    let workspace = good_input();
+    let later = |year: &str| USAGE.replace("2026-", &format!("{year}-"));
+    workspace.write("cur/good.csv", cur_2(&[&later("2024"), USAGE]));
+    workspace.try_run("2024-01-31", &["run"]).unwrap_or_else(|problem| panic!("{problem}"));
+    let rows = workspace.query("2024-01-31", "SELECT billing_period FROM reconciliation").expect("a query");
+    assert_eq!(rows.len(), 1);
 }
 
 #[test]
@@ -272,4 +364,28 @@ fn export_that_lost_all_its_lines_after_a_good_run_is_not_there_yet() {
     published.workspace.write("cur/good.csv", cur_2(&[]));
     let message = "the billing export at <workspace>/cur holds no lines up to 2026-03 yet";
     published.refuses(&["run"], 4, message);
+}
+
+#[test]
+fn file_that_goes_away_while_the_export_is_read_is_exit_code_4() {
+    let workspace = good_input();
+    let lines = vec![USAGE; 300_000];
+    workspace.write("cur/good.csv", cur_2(&lines));
+    workspace.write("cur/late.csv", cur_2(&[USAGE]));
+    workspace.write("credits.toml", format!("{SETTINGS}\n[run]\nthreads = 1\n"));
+    let mut run = workspace.command_with(&workspace.path("credits.toml"));
+    let run = run.args(["--as-of", AS_OF, "-vv", "run"]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut run = run.spawn().expect("a started binary");
+    let mut said = BufReader::new(run.stderr.take().expect("its log"));
+    let mut line = String::new();
+    while !line.contains("listed") {
+        line.clear();
+        assert!(said.read_line(&mut line).expect("a log") > 0, "no word of the listing");
+    }
+    std::fs::remove_file(workspace.path("cur/late.csv")).expect("a removed file");
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).expect("the rest of the log");
+    assert!(rest.ends_with("error: late.csv: the export changed while it was read; try again\n"), "{rest}");
+    assert_eq!(run.wait().expect("an end").code(), Some(4));
+    assert!(!workspace.path("lake/published").exists());
 }

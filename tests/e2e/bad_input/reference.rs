@@ -35,10 +35,34 @@ fn budgets_that_contradict_are_named() {
         ("2026-01,Retail,,,,EUR,\"1,050.00\"", "row 3, column amount: \"1,050.00\" is not an amount (1234.56)"),
         ("2026-01,Retail,,,,eur,1", "row 3, column currency: \"eur\" is no currency code (USD)"),
         ("01/2026,Retail,,,,EUR,1", "row 3, column billing_period: \"01/2026\" is not a billing period (YYYY-MM)"),
+        ("0026-09,Retail,,,,USD,1", "row 3, column billing_period: 0026-09 is not in the years 2006 to 2100"),
+        ("2101-01,Retail,,,,USD,1", "row 3, column billing_period: 2101-01 is not in the years 2006 to 2100"),
         ("2026-02,Retail,,,,USD,-1", "row 3, column amount: -1.0000000000 is below zero"),
     ] {
         published.refuses_reference("budgets.csv", &with(row), &format!("budgets.csv, {message}"));
     }
+}
+
+#[test]
+fn mistyped_years_of_rules_and_allocations_are_named() {
+    let published = Published::new();
+    let header = RULES.replace(",share\n", ",share,from_period,to_period\n");
+    for (periods, message) in [
+        ("0026-09,", "from_period: 0026-09 is not in the years 2006 to 2100; empty: without a limit"),
+        (",2206-09", "to_period: 2206-09 is not in the years 2006 to 2100; empty: without a limit"),
+    ] {
+        let rules = header.replace("Retail,,,,\n", &format!("Retail,,,,,{periods}\n"));
+        published.refuses_reference("cost_rules.csv", &rules, &format!("cost_rules.csv, row 2, column {message}"));
+    }
+    let header = "promotion_code,account_id,credit_key,amount,currency,end_date,reference,business_unit,department,\
+                  portfolio,product,recorded_at\n";
+    let rows = ",,id:1,5,USD,0026-12-31,,Retail,,,,\n,,id:1,5,USD,9999-12-31,,Retail,,,,\n\
+                ,,id:1,5,USD,,,Retail,,,,0026-03-05T09:00:00Z\n";
+    published.workspace.write("reference/allocations.csv", format!("{header}{rows}"));
+    let message = "allocations.csv, row 2, column end_date: 0026-12-31 is not in the years 2006 to 2100; empty: open-ended\n\
+                   allocations.csv, row 3, column end_date: 9999-12-31 is not in the years 2006 to 2100; empty: open-ended\n\
+                   allocations.csv, row 4, column recorded_at: 0026-03-05 is not in the years 2006 to 2100";
+    published.refuses(&["run"], 3, message);
 }
 
 #[test]

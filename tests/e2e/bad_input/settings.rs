@@ -61,6 +61,34 @@ fn malformed_date_is_named_with_its_line() {
 }
 
 #[test]
+fn mistyped_year_of_the_as_of_date_is_refused() {
+    let published = Published::new();
+    for date in ["0026-03-31", "2206-03-31"] {
+        published.workspace.write("credits.toml", format!("{SETTINGS}\n[run]\nas_of = \"{date}\"\n"));
+        let outcome = published.workspace.run(super::AS_OF, &["run"]);
+        assert_eq!(outcome.exit_code, Some(3));
+        let message = format!("as_of {date} is not in the years 2006 to 2100\n");
+        assert!(outcome.stderr.ends_with(&message), "{}", outcome.stderr);
+        let usage = published.workspace.run(date, &["run"]);
+        assert_eq!(usage.exit_code, Some(2));
+        let message = format!("invalid value '{date}' for '--as-of <DATE>': {date} is not in the years 2006 to 2100");
+        assert!(usage.stderr.contains(&message), "{}", usage.stderr);
+    }
+    let outcome = published.workspace.run("20026-03-31", &["run"]);
+    assert_eq!(outcome.exit_code, Some(2), "{}", outcome.stderr);
+}
+
+#[test]
+fn more_threads_than_anybody_can_use_are_as_good_as_many() {
+    let published = Published::new();
+    for threads in ["1000", "9223372036854775807"] {
+        published.workspace.write("credits.toml", format!("{SETTINGS}\n[run]\nthreads = {threads}\n"));
+        published.workspace.try_run(super::AS_OF, &["run"]).unwrap_or_else(|problem| panic!("{problem}"));
+        assert!(published.workspace.published() == published.files);
+    }
+}
+
+#[test]
 fn date_may_be_quoted_or_not() {
     let published = Published::new();
     for date in ["\"2026-03-31\"", "2026-03-31"] {
@@ -97,6 +125,36 @@ fn missing_settings_file_is_named_with_the_option() {
     std::fs::remove_file(workspace.path("credits.toml")).expect("a removed file");
     let message = "settings file <workspace>/credits.toml does not exist; name one with --config";
     refuses(&workspace, &["run"], 3, message);
+}
+
+#[test]
+fn settings_that_are_no_text_file_are_named() {
+    let workspace = super::good_input();
+    std::fs::remove_file(workspace.path("credits.toml")).expect("a removed file");
+    std::fs::create_dir(workspace.path("credits.toml")).expect("a folder");
+    let named = "settings file <workspace>/credits.toml";
+    refuses(&workspace, &["run"], 3, &format!("{named} is a folder; name the file in it with --config"));
+    std::fs::remove_dir(workspace.path("credits.toml")).expect("a removed folder");
+    workspace.write("credits.toml", b"[source]\nlocation = \"Z\xfcrich\"\n");
+    refuses(&workspace, &["run"], 3, &format!("{named} is not UTF-8; save it as UTF-8"));
+    let outcome = workspace.run_with(&workspace.path("credits.toml/x"), &["run"]);
+    assert_eq!(outcome.exit_code, Some(3));
+    assert!(outcome.stderr.ends_with("credits.toml/x does not exist; name one with --config\n"), "{}", outcome.stderr);
+}
+
+#[test]
+fn location_that_is_a_file_is_named_with_its_setting() {
+    let published = Published::new();
+    for (section, message) in [
+        ("cur", "<workspace>/file is a file; set [source] location to the folder that it lies in"),
+        ("reference", "<workspace>/file is a file; set [reference] location to the folder that it lies in"),
+        ("lake", "the lake cannot be at <workspace>/file: that is or lies below a file; set [lake] location"),
+    ] {
+        published.workspace.write("file", "");
+        let (from, to) = (format!("location = \"{section}\""), "location = \"file\"");
+        published.workspace.write("credits.toml", SETTINGS.replace(&from, to));
+        published.refuses(&["run"], 3, message);
+    }
 }
 
 #[test]

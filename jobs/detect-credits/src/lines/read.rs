@@ -1,9 +1,9 @@
 //! From the raw columns of a file to summed lines.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use arrow::datatypes::Date32Type;
-use credit_ledger::{BillingPeriod, Money, Quoted};
+use credit_ledger::{BillingPeriod, ExportPeriods, Money, Quoted};
 use schemas::excerpt;
 use schemas::reference::{Problem, Problems};
 use schemas::settings::{CostColumn, CreditSettings};
@@ -20,11 +20,17 @@ use crate::description::DescriptionParser;
 use crate::names::{NO_NAME, Names};
 use crate::raw::RawBatch;
 use crate::rules::{NO_CLAIM, NO_OBJECT, RuleMatcher, attribute};
-use crate::values::{AmountColumn, BLANK, NoAmount, no_date};
+use crate::values::{AmountColumn, BLANK, NoAmount, far_away, impossible, no_date};
+
+/// The largest amount of a line, in units of 1e-10: 10^18 of any currency. No export has lines like that, and sums of
+/// smaller ones stay within 38 digits for ten billion lines.
+const LARGEST_AMOUNT: u128 = 10_u128.pow(28);
 
 /// Everything that turns raw rows into lines, for all files of a scan.
 #[derive(Debug)]
 pub struct LineReader {
+    /// The billing periods that the export can hold.
+    pub periods: ExportPeriods,
     /// Currency of exports without one.
     pub currency: Option<String>,
     /// The configured cost column.
@@ -44,8 +50,7 @@ pub(crate) struct PartReader<'a> {
     layout: &'a Layout,
     file: &'a str,
     periods: &'a [BillingPeriod],
-    /// Of the periods, as days since 1970.
-    first_days: Vec<i32>,
+    days: Vec<PeriodDays>,
     /// Where the export states none.
     currency: Option<u32>,
     known: Known,
@@ -60,8 +65,8 @@ impl<'a> PartReader<'a> {
         periods: &'a [BillingPeriod],
     ) -> Self {
         let currency = reader.currency.as_deref().map(|currency| names.number(currency));
-        let first_days = periods.iter().map(|period| Date32Type::from_naive_date(period.first_day())).collect();
-        Self { reader, names, layout, file, periods, first_days, currency, known: Known::new(layout, &reader.rules) }
+        let days = periods.iter().copied().map(PeriodDays::of).collect();
+        Self { reader, names, layout, file, periods, days, currency, known: Known::new(layout, &reader.rules) }
     }
 
     pub(crate) const fn file(&self) -> &'a str {
@@ -108,7 +113,20 @@ impl<'a> PartReader<'a> {
         let (at, row) = (self.layout.period, batch.row(index));
         let period = batch.columns.period.period(index, &mut self.known.period);
         let period = period.map_err(|text| self.problem(row, at, no_date(&text)))?;
-        period.ok_or_else(|| self.problem(row, at, BLANK.to_owned()))
+        let period = period.ok_or_else(|| self.problem(row, at, BLANK.to_owned()))?;
+        self.reader.periods.check(period).map_err(|wrong| self.problem(row, at, impossible(&wrong)))
+    }
+
+    /// The day on which a line of a period starts, as days since 1970.
+    fn usage_date(&mut self, batch: &Batch, index: usize, days: &PeriodDays) -> Result<i32, DetectError> {
+        let (at, row) = (self.layout.start, batch.row(index));
+        let start = batch.columns.start.get(index, &mut self.known.start);
+        let start = start.map_err(|text| self.problem(row, at, no_date(&text)))?;
+        let start = start.ok_or_else(|| self.problem(row, at, BLANK.to_owned()))?;
+        if days.usage.contains(&start) {
+            return Ok(start);
+        }
+        Err(self.problem(row, at, far_away(start, days.period)))
     }
 
     /// The sum of a column over a run, and how many of its lines are blank.
@@ -131,6 +149,10 @@ impl<'a> PartReader<'a> {
                 self.problem(batch.row(index), at, format!("{} {message}", Quoted(&text)))
             })?;
             match amount {
+                Some(amount) if amount.units().unsigned_abs() > LARGEST_AMOUNT => {
+                    let message = format!("{amount} is too large for a line: more than 10^18");
+                    return Err(self.problem(batch.row(index), at, message));
+                }
                 Some(amount) => sum = sum.checked_add(amount).map_err(|_| self.overflow(batch, index))?,
                 None => blanks += 1,
             }
@@ -153,14 +175,10 @@ impl<'a> PartReader<'a> {
         state: &mut LineState,
     ) -> Result<(), DetectError> {
         let (layout, columns, index) = (self.layout, &batch.columns, run.start);
-        let Some((period, first_day)) = self.periods.get(wanted).copied().zip(self.first_days.get(wanted).copied())
-        else {
-            return Ok(());
-        };
+        let Some(days) = self.days.get(wanted).cloned() else { return Ok(()) };
+        let period = days.period;
         let (row, lines) = (batch.row(index), run.len() as u64);
-        let start = columns.start.get(index, &mut self.known.start);
-        let start = start.map_err(|text| self.problem(row, layout.start, no_date(&text)))?;
-        let usage_date = start.ok_or_else(|| self.problem(row, layout.start, BLANK.to_owned()))?;
+        let usage_date = self.usage_date(batch, index, &days)?;
         let payer = self.payer(columns, index, state);
         let payer = payer.ok_or_else(|| self.problem(row, layout.payer, BLANK.to_owned()))?;
         let account = self.account(columns, index, state).unwrap_or(payer.as_account);
@@ -200,7 +218,7 @@ impl<'a> PartReader<'a> {
         let rule = state.rule(&self.reader.rules, period, claims);
         let credit = description.filter(|description| !description.is_refund);
         let key = CellKey {
-            period: first_day,
+            period: days.first,
             usage_date,
             payer: payer.name,
             account: account.name,
@@ -340,6 +358,23 @@ impl<'a> PartReader<'a> {
     fn no_object(&self, batch: &Batch, index: usize, maps: &[&KeyedColumns]) -> DetectError {
         let (at, text) = maps.iter().find_map(|maps| maps.no_object(index)).unwrap_or((usize::MAX, ""));
         self.problem(batch.row(index), at, format!("{} is not a JSON object", Quoted(text)))
+    }
+}
+
+/// A wanted period in days since 1970.
+#[derive(Clone)]
+struct PeriodDays {
+    period: BillingPeriod,
+    first: i32,
+    /// On which its lines can start.
+    usage: RangeInclusive<i32>,
+}
+
+impl PeriodDays {
+    fn of(period: BillingPeriod) -> Self {
+        let usage = period.usage_dates();
+        let day = Date32Type::from_naive_date;
+        Self { period, first: day(period.first_day()), usage: day(*usage.start())..=day(*usage.end()) }
     }
 }
 

@@ -10,13 +10,25 @@ use arrow::datatypes::{
     TimestampSecondType,
 };
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
-use credit_ledger::{BillingPeriod, Quoted};
+use credit_ledger::{BillingPeriod, ImpossiblePeriod, Quoted};
 
 use super::{PerEntry, TextColumn, TypeMismatch};
 
 /// What is wrong with a text that is no date.
 pub(crate) fn no_date(text: &str) -> String {
     format!("{} is not a date (2026-01-31, with or without a time)", Quoted(text))
+}
+
+/// What is wrong with a period that no export can hold.
+pub(crate) fn impossible(period: &ImpossiblePeriod) -> String {
+    format!("{period}; correct the date or deliver the file again")
+}
+
+/// What is wrong with a line that starts years away from its period.
+pub(crate) fn far_away(day: i32, period: BillingPeriod) -> String {
+    let day = Date32Type::to_naive_date_opt(day).unwrap_or_default();
+    let distance = if day < period.first_day() { "3 years before" } else { "a year after" };
+    format!("{day} is more than {distance} billing period {period}; correct the date or deliver the file again")
 }
 
 /// UTC days: dates, timestamps of any unit, or text.

@@ -6,7 +6,7 @@ mod maps;
 mod text;
 
 pub(crate) use amounts::{AmountColumn, NoAmount};
-pub(crate) use days::{DayColumn, PeriodMemo, no_date};
+pub(crate) use days::{DayColumn, PeriodMemo, far_away, impossible, no_date};
 pub(crate) use maps::{MapColumn, RealMap, json_entries};
 pub(crate) use text::{Dictionary, NO_CODE, PerEntry, TextColumn};
 

@@ -10,7 +10,7 @@ use schemas::tables::RegisteredCredit;
 use write_net_cost::standing::queue as queue_rows;
 
 use super::{Standing, note};
-use crate::cli::{Allocate, CreditArgs, RecordArgs, Revoke};
+use crate::cli::{Allocate, CreditArgs, RecordArgs, Revoke, date};
 use crate::foreign_text::{CELL, visible};
 use crate::output::print_lines;
 use crate::run::App;
@@ -127,6 +127,7 @@ pub(crate) fn recording(app: &App, standing: &Standing, stamp: &RecordArgs) -> R
     Recording {
         recorded_by: stamp.by.clone().or_else(login).map(Text::from),
         recorded_at: stamp.recorded_at.unwrap_or(app.now),
+        is_stated: stamp.recorded_at.is_some(),
         now: standing.latest,
     }
 }
@@ -167,10 +168,7 @@ fn ask(app: &App, standing: &Standing, arguments: &mut Allocate) -> Result<(), F
         let text: String = Input::new()
             .with_prompt("End date (YYYY-MM-DD, empty for none)")
             .allow_empty(true)
-            .validate_with(|text: &String| {
-                let valid = text.is_empty() || text.parse::<chrono::NaiveDate>().is_ok();
-                if valid { Ok(()) } else { Err("not a date (YYYY-MM-DD)") }
-            })
+            .validate_with(|text: &String| if text.is_empty() { Ok(()) } else { date(text).map(drop) })
             .interact_text()
             .map_err(no_answer)?;
         arguments.end_date = text.parse().ok();

@@ -25,6 +25,7 @@ async fn import(app: &App, file: &Path, record: &RecordArgs) -> Result<(), Failu
     let name = file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned());
     let bytes = std::fs::read(file).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Failure::new(Kind::BadInput, format!("{} does not exist", file.display())),
+        std::io::ErrorKind::IsADirectory => Failure::new(Kind::BadInput, format!("{} is a folder", file.display())),
         _ => Failure::new(Kind::Storage, format!("{}: {error}", file.display())),
     })?;
     let (entered, mut problems) = read_allocations(&name, &bytes);

@@ -4,6 +4,7 @@ pub(crate) mod allocate;
 pub(crate) mod allocations;
 pub(crate) mod credits;
 mod digest;
+pub(crate) mod lake;
 pub(crate) mod query;
 pub(crate) mod queue;
 pub(crate) mod repair;
@@ -12,11 +13,11 @@ pub(crate) mod summary;
 
 use std::sync::Arc;
 
+use ::lake::ReferenceFiles;
 use chrono::NaiveDateTime;
 use credit_ledger::BillingPeriod;
 use detect_credits::register::{Register, register};
 use join_allocations::join::{Joined, join};
-use lake::ReferenceFiles;
 use schemas::tables::{AllocationLogRow, CreditLogRow};
 
 use crate::foreign_text::{LINE, visible};

@@ -10,18 +10,18 @@ use datafusion::prelude::SessionContext;
 use detect_credits::census::{Census, CountedFile, count};
 use detect_credits::description::DescriptionParser;
 use detect_credits::lines::LineReader;
-use detect_credits::listing::{ExportFile, Manifests, current_files, list};
+use detect_credits::listing::ExportFile;
 use detect_credits::scan::{ScanUnit, Scanned, scan};
 use detect_credits::{DetectError, RuleMatcher};
 use futures::StreamExt;
 use lake::{CurrencyTotal, Generation, Lake, LakeLock, ReferenceFiles, SourceFile};
-use object_store::ObjectStore;
 use schemas::TableRow;
 use schemas::reference::CostRules;
 use schemas::tables::{CostLine, CreditLine, ExportTotal};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::listed::{Listed, Place};
 use super::register::{self, Known};
 use super::{DETECT, Detected, DetectedPeriod, Fetched, PeriodSource, apart, digest, for_each, hex};
 use crate::output::print_json;
@@ -125,11 +125,10 @@ fn fetched(app: &App) -> Option<Fetched> {
 
 /// The export as it lies there now.
 struct Export {
-    store: Arc<dyn ObjectStore>,
+    listed: Listed,
     reader: Arc<LineReader>,
     /// Digest of everything but the files that lines depend on.
     settings_digest: String,
-    manifests: Manifests,
     files: Vec<(ExportFile, Census)>,
     opened: BTreeMap<String, CountedFile>,
     known: BTreeMap<BillingPeriod, Generation>,
@@ -140,22 +139,18 @@ impl Export {
     async fn open(app: &App) -> Result<Self, Failure> {
         let settings = &app.settings;
         // Listed while the reference files are parsed.
-        let listed = app.places.open_export(settings).map(|store| {
-            let (location, lake) = (settings.source.location.clone(), Arc::clone(&app.lake));
-            let at_once = app.fetched_at_once();
+        let periods = app.export_periods();
+        let listed = Place::of(app).map(|place| {
+            let lake = Arc::clone(&app.lake);
             apart(async move {
-                let listed = async {
-                    let listing = list(&store, &location).await?;
-                    let manifests = Manifests::fetch(&store, &listing, &Manifests::default(), at_once).await?;
-                    Ok::<_, Failure>((current_files(&listing, &manifests)?, manifests))
-                };
-                let (listed, known) = futures::join!(listed, lake.generations());
-                Ok::<_, Failure>((listed?, known?, store))
+                let (listed, known) = futures::join!(place.list(), lake.generations());
+                Ok::<_, Failure>((listed?, known?))
             })
         });
         let reference = app.places.reference_files(settings).await?;
         let rules = &reference.cost_rules;
         let reader = Arc::new(LineReader {
+            periods,
             currency: settings.source.currency.clone(),
             cost: settings.source.cost,
             credits: settings.credits.clone(),
@@ -163,23 +158,26 @@ impl Export {
             rules: RuleMatcher::new(rules),
         });
         let settings_digest = settings_digest(app, rules);
-        let ((listed, manifests), known, store) = listed?.await?;
+        let (listed, known) = listed?.await?;
+        tracing::debug!(files = listed.files.len(), "listed");
         let before: BTreeMap<(&str, u64, &str), &Census> = known
             .values()
             .flat_map(|generation| &generation.files)
+            // One that was taken before its periods were checked is counted again, to name the row.
+            .filter(|file| file.lines.keys().all(|period| periods.check(*period).is_ok()))
             .map(|file| ((file.path.as_str(), file.size, file.version.as_str()), &file.lines))
             .collect();
         let (mut files, mut opened, mut parts) = (Vec::new(), BTreeMap::new(), 0);
         let mut problems = schemas::reference::Problems::default();
         let is_known = |file: &ExportFile| before.get(&(file.path.as_str(), file.size, file.version.as_str())).copied();
-        let counting = listed.iter().filter(|file| is_known(file).is_none());
+        let counting = listed.files.iter().filter(|file| is_known(file).is_none());
         let counting = counting.map(|file| {
-            let (store, file, reader) = (Arc::clone(&store), file.clone(), Arc::clone(&reader));
+            let (store, file, reader) = (Arc::clone(listed.store()), file.clone(), Arc::clone(&reader));
             apart(async move { count(&store, &file, &reader).await })
         });
         let at_once = app.fetched_at_once().max(app.settings.threads());
         let mut counted = futures::stream::iter(counting).buffered(at_once);
-        for file in &listed {
+        for file in &listed.files {
             if let Some(census) = is_known(file) {
                 files.push((file.clone(), census.clone()));
                 continue;
@@ -194,12 +192,15 @@ impl Export {
                 }
                 Ok(None) => break,
                 Err(DetectError::BadExport(found)) => problems.0.extend(found.0),
-                Err(other) => return Err(other.into()),
+                Err(other) => return Err(listed.changed_or(other.into()).await),
             }
         }
         drop(counted);
-        problems.or(())?;
-        Ok(Self { store, reader, settings_digest, manifests, files, opened, known })
+        if let Err(problems) = problems.or(()) {
+            return Err(listed.changed_or(problems.into()).await);
+        }
+        refuse_impossible(app, &known)?;
+        Ok(Self { listed, reader, settings_digest, files, opened, known })
     }
 
     /// Periods up to the as-of date, with the fingerprint of what they would be read from.
@@ -250,9 +251,13 @@ impl Export {
             let reading = Arc::clone(&reading);
             async move { reading.unit(&lake, unit).await }
         });
-        let written = reading.bar.watch(units).await?;
+        let written = reading.bar.watch(units).await;
         reading.bar.finish();
-        self.check_unchanged(app).await?;
+        let written = match written {
+            Ok(written) => written,
+            Err(failure) => return Err(self.listed.changed_or(failure).await),
+        };
+        self.listed.check_unchanged().await?;
         for (period, generation) in written.iter().flatten() {
             app.lake.switch_generation(*period, generation).await?;
         }
@@ -264,24 +269,23 @@ impl Export {
         for (file, census) in files {
             counted.push(match self.opened.get(&file.path) {
                 Some(opened) => opened.clone(),
-                None => CountedFile::open(&self.store, file, census.clone(), &self.reader).await?,
+                None => CountedFile::open(self.listed.store(), file, census.clone(), &self.reader).await?,
             });
         }
         Ok(counted)
     }
+}
 
-    /// Lists the export again: a file that changed while it was read may have been read half old, half new.
-    async fn check_unchanged(&self, app: &App) -> Result<(), Failure> {
-        let listing = list(&self.store, &app.settings.source.location).await?;
-        let manifests = Manifests::fetch(&self.store, &listing, &self.manifests, app.fetched_at_once()).await?;
-        let now: BTreeSet<ExportFile> = current_files(&listing, &manifests)?.into_iter().collect();
-        let then: BTreeSet<ExportFile> = self.files.iter().map(|(file, _)| file.clone()).collect();
-        match then.symmetric_difference(&now).next() {
-            None => Ok(()),
-            Some(file) => {
-                let message = format!("{}: the export changed while it was read; try again", file.path);
-                Err(Failure::new(Kind::NotYet, message))
-            }
+/// Refuses a lake with a period that was taken before periods were checked.
+fn refuse_impossible(app: &App, known: &BTreeMap<BillingPeriod, Generation>) -> Result<(), Failure> {
+    let last = BillingPeriod::of(app.as_of);
+    let mut counted = known.keys().filter(|period| **period <= last);
+    match counted.find_map(|period| app.export_periods().check(*period).err().map(|wrong| (period, wrong))) {
+        None => Ok(()),
+        Some((period, wrong)) => {
+            let lake = &app.settings.lake.location;
+            let message = format!("the lake {lake}: {wrong}; `lake drop-period {period}` takes it out");
+            Err(Failure::new(Kind::BadInput, message))
         }
     }
 }
@@ -307,9 +311,9 @@ impl Reading {
         let name = periods.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         tracing::info!(periods = %name, files = files.len(), "reading");
         self.bar.reading(&name);
-        let Export { store, reader, .. } = &*self.export;
+        let Export { listed, reader, .. } = &*self.export;
         let unit = ScanUnit { periods: periods.clone(), files: self.export.counted(&files).await? };
-        let scanned = scan(&self.context, store, reader, &unit, self.readers, self.bar.progress()).await?;
+        let scanned = scan(&self.context, listed.store(), reader, &unit, self.readers, self.bar.progress()).await?;
         let mut written = Vec::new();
         for period in periods {
             written.push((period, self.write(lake, &scanned, &unit, period).await?));

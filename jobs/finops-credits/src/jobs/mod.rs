@@ -5,6 +5,7 @@ pub(crate) mod detect;
 pub(crate) mod fifo;
 pub(crate) mod handed_over;
 pub(crate) mod join;
+pub(crate) mod listed;
 pub(crate) mod net_cost;
 pub(crate) mod publish;
 pub(crate) mod register;

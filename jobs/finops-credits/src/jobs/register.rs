@@ -249,6 +249,7 @@ async fn take_over(
     let recording = Recording {
         recorded_by: Some(Text::new_static("allocations.csv")),
         recorded_at: app.as_of.and_time(NaiveTime::MIN),
+        is_stated: true,
         now: app.latest_instant(log),
     };
     let taken = revisions(&reference.allocations, &register.credits, &reference.hierarchy, &[], &recording)?;

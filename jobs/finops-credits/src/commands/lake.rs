@@ -1,0 +1,67 @@
+//! `lake drop-period`.
+
+use std::io::IsTerminal;
+
+use ::lake::Generation;
+use credit_ledger::BillingPeriod;
+use dialoguer::Confirm;
+
+use crate::jobs::listed::still_there;
+use crate::output::write_stdout;
+use crate::run::{App, locked};
+use crate::{Failure, Kind, money_text};
+
+/// Takes out a period that was never right. The next run does without it, unless the export still has it.
+pub(crate) async fn drop_period(app: &App, period: BillingPeriod, yes: bool) -> Result<(), Failure> {
+    let found = generation(app, period).await?;
+    if !yes && !confirmed(&format!("Drop {period}: {}", in_short(&found)))? {
+        return write_stdout("Nothing was dropped.\n");
+    }
+    let next = match still_there(app, &found).await? {
+        Some(file) => format!("The export still has it, in {file}: unless that changes, the next run reads it again."),
+        None => "The next run does without it.".to_owned(),
+    };
+    let dropped = locked(app, async |_lock| {
+        let dropped = generation(app, period).await?;
+        app.lake.drop_generation(period).await?;
+        Ok(dropped)
+    });
+    let dropped = dropped.await?;
+    write_stdout(&format!("Dropped {period}: {}. {next}\n", in_short(&dropped)))
+}
+
+/// # Errors
+/// [`Kind::BadInput`] where the lake does not have the period.
+async fn generation(app: &App, period: BillingPeriod) -> Result<Generation, Failure> {
+    let mut generations = app.lake.generations().await?;
+    generations.remove(&period).ok_or_else(|| {
+        let known: Vec<String> = generations.keys().map(ToString::to_string).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let location = &app.settings.lake.location;
+        let message = format!("the lake {location} does not have billing period {period}; it has {known}");
+        Failure::new(Kind::BadInput, message)
+    })
+}
+
+/// Lines, and totals by currency.
+fn in_short(generation: &Generation) -> String {
+    let totals = generation.totals.iter().map(|total| {
+        let amount = money_text::cents(total.export_total);
+        format!("{amount} {}", total.currency)
+    });
+    let lines = generation.lines();
+    let counted = format!("{} line{}", money_text::count(lines), if lines == 1 { "" } else { "s" });
+    std::iter::once(counted).chain(totals).collect::<Vec<_>>().join(", ")
+}
+
+/// What the person at the terminal answers.
+///
+/// # Errors
+/// [`Kind::Usage`] where nobody is there.
+fn confirmed(question: &str) -> Result<bool, Failure> {
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return Err(Failure::new(Kind::Usage, "lake drop-period: give --yes, as there is no terminal to ask on"));
+    }
+    let answer = Confirm::new().with_prompt(question).default(false).interact();
+    answer.map_err(|error| Failure::new(Kind::Usage, format!("no answer: {error}")))
+}
