@@ -11,7 +11,8 @@ use crate::faults::shop::{ALLOCATE_B, AS_OF, Shop, assert_same, files};
 fn inodes(shop: &Shop) -> BTreeMap<String, u64> {
     let published = shop.0.path("lake/published");
     let inode = |file: &String| fs::metadata(published.join(file)).expect("a published file").ino();
-    files(&published).into_iter().map(|file| (file.clone(), inode(&file))).collect()
+    let tables = files(&published).into_iter().filter(|file| file != "manifest.json");
+    tables.map(|file| (file.clone(), inode(&file))).collect()
 }
 
 /// The partitioned files that are not the ones of `before`.
@@ -183,12 +184,6 @@ fn a_run_of_which_nothing_changed_takes_over_every_file() {
     assert_eq!(summary["credits"]["registered"], 2);
     assert_eq!(summary["credits"]["new"].as_array().map(Vec::len), Some(0), "{summary}");
     shop.assert_tidy();
-
-    for file in files(&shop.0.path("lake/generations")).iter().filter(|file| file.contains("credit_lines")) {
-        fs::remove_file(shop.0.path("lake/generations").join(file)).expect("a removed file that nobody wants");
-    }
-    shop.succeed(&["run"]);
-    assert_eq!(inodes(&shop), first, "credits are not even registered");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-"""Reads the published tables of a lake with DuckDB, by glob, as any Parquet reader would.
+"""Reads the published tables of a lake with DuckDB, by glob, as any Parquet reader would. The link is resolved once: all
+that is read then is of one run, whatever is published meanwhile.
 
     published.py LAKE
 
@@ -23,8 +24,8 @@ def describe(folder: pathlib.Path) -> dict:
 
 
 def main() -> None:
-    published = pathlib.Path(sys.argv[1]) / "published"
-    tables = sorted(folder for folder in published.iterdir())
+    published = pathlib.Path(sys.argv[1], "published").resolve()
+    tables = sorted(folder for folder in published.iterdir() if folder.is_dir())
     print(json.dumps({folder.name: describe(folder) for folder in tables}))
 
 

@@ -22,7 +22,7 @@ pub enum Kind {
     BadInput,
     /// Input is not there yet: try again later.
     NotYet,
-    /// A check failed; nothing was published.
+    /// A check failed, or the lake is damaged; nothing was published.
     CheckFailed,
     /// Storage or a service is unavailable: a retry may help.
     Storage,
@@ -164,7 +164,10 @@ impl From<&Problems> for Failure {
 
 impl From<DataFusionError> for Failure {
     fn from(error: DataFusionError) -> Self {
-        Self::new(engine_kind(&error), error.strip_backtrace())
+        match LakeError::from(error) {
+            LakeError::Engine(error) => Self::new(engine_kind(&error), error.strip_backtrace()),
+            of_the_lake => of_the_lake.into(),
+        }
     }
 }
 

@@ -35,7 +35,7 @@ pub enum LakeError {
     /// A service did not answer, or not as it should.
     #[error("{0}")]
     Service(String),
-    /// Something that the lake had is lost or cannot be read; nothing was changed.
+    /// Something that the lake had is lost, or is not as it was written; says what, and what to do. Nothing was changed.
     #[error("{0}")]
     Damaged(String),
     /// Storage or a service does not allow it.
@@ -105,7 +105,14 @@ impl From<iceberg::Error> for LakeError {
 
 impl From<DataFusionError> for LakeError {
     fn from(error: DataFusionError) -> Self {
-        Self::Engine(Box::new(error))
+        match error {
+            // Our own streams say what is wrong.
+            DataFusionError::External(source) => match source.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(source) => Self::Engine(Box::new(DataFusionError::External(source))),
+            },
+            other => Self::Engine(Box::new(other)),
+        }
     }
 }
 

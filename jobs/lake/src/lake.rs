@@ -1,19 +1,22 @@
 //! An open lake, wherever it lies.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use credit_ledger::BillingPeriod;
 use datafusion::prelude::SessionContext;
 use futures::lock::Mutex;
 use iceberg::Catalog;
 use object_store::ObjectStore;
 use schemas::tables::RunLogRow;
+use uuid::Uuid;
 
 use crate::logs::LogPlaces;
 use crate::publishing::Pointer;
 use crate::store::Store;
-use crate::{LakeError, LogSnapshot, Logs, RepairedLog, Settings};
+use crate::{LakeError, LogSnapshot, Logs, MadeFrom, RepairedLog, Settings};
 
 /// An open lake.
 pub struct Lake {
@@ -25,6 +28,22 @@ pub struct Lake {
     logs: Logs,
     /// The log of published runs as it was read last, and in which state.
     pub(crate) run_log: Mutex<Option<(LogSnapshot, Arc<Vec<RunLogRow>>)>>,
+    /// Names the folders that this process reads periods into.
+    pub(crate) attempt: String,
+    pub(crate) found: Found,
+}
+
+/// What this process has found in the lake: all of a command works with the same.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The run that was published when it first asked.
+    pub(crate) published: Mutex<Option<Option<String>>>,
+    /// The run whose manifest it read.
+    pub(crate) manifest_of: Mutex<Option<String>>,
+    /// What that run was made from.
+    pub(crate) made_from: Mutex<Option<MadeFrom>>,
+    /// Folders of generations, by period and fingerprint.
+    pub(crate) generations: std::sync::Mutex<BTreeMap<(BillingPeriod, String), String>>,
 }
 
 /// What a lake is made of: the parts in which one place differs from another.
@@ -131,6 +150,8 @@ impl Lake {
             keep_runs: settings.run.keep_runs,
             locks: parts.locks,
             run_log: Mutex::default(),
+            attempt: Uuid::now_v7().simple().to_string(),
+            found: Found::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Staged and published runs, and the pointer between them.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use schemas::{Table, TableRow};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{CLOCK_IS_BEHIND, at};
+use crate::known::Condition;
+use crate::tables::part;
 use crate::work::{self, partition};
 use crate::{Lake, LakeError, LogSnapshot, MadeFrom};
 
@@ -65,7 +68,8 @@ impl Pointer for SymlinkPointer {
             _ => {}
         }
         std::os::unix::fs::symlink(PathBuf::from("runs").join(run_id), &next).map_err(at(&next))?;
-        std::fs::rename(&next, &link).map_err(at(&link))
+        std::fs::rename(&next, &link).map_err(at(&link))?;
+        File::open(&self.root).and_then(|root| root.sync_all()).map_err(at(&self.root))
     }
 }
 
@@ -112,25 +116,34 @@ pub struct StagedPeriod {
 }
 
 const SUMMARIES: &str = "summaries";
+const RUNS: &str = "runs";
+/// The published run, and the one before it for those who began to read that.
+const LEAST_RUNS: usize = 2;
 
 fn summary_name(run_id: &str) -> String {
     format!("{run_id}.json")
 }
 
 pub(crate) fn run_folder(run_id: &str) -> Path {
-    Path::from(format!("runs/{run_id}"))
+    Path::from(RUNS).join(run_id)
 }
 
 impl Lake {
-    /// The published run, if any.
+    /// The published run, if any, as this command found it first: all of a command sees one run.
     ///
     /// # Errors
     /// [`LakeError::Io`] where the pointer cannot be read.
     pub async fn published(&self) -> Result<Option<String>, LakeError> {
-        self.pointer.published().await
+        let mut found = self.found.published.lock().await;
+        if let Some(run_id) = found.as_ref() {
+            return Ok(run_id.clone());
+        }
+        let run_id = self.pointer.published().await?;
+        *found = Some(run_id.clone());
+        Ok(run_id)
     }
 
-    /// A published table as a plan, `billing_period` included where it is partitioned.
+    /// A table of the published run as a plan, `billing_period` included where it is partitioned.
     ///
     /// # Errors
     /// [`LakeError::NotYet`] before the first run.
@@ -139,37 +152,23 @@ impl Lake {
         self.store.frame(context, &folder, table, table.partitioned).await
     }
 
-    /// The periods of a table that are published.
+    /// Refuses what was read of the published run if a file of it has gone meanwhile: it would look empty.
     ///
     /// # Errors
-    /// [`LakeError`] from the store.
-    pub async fn published_periods<R: TableRow>(&self) -> Result<BTreeSet<BillingPeriod>, LakeError> {
-        let Some(run_id) = self.published().await? else { return Ok(BTreeSet::new()) };
-        let folders = self.store.folders_with_a_part(&run_folder(&run_id).join(R::TABLE.name)).await?;
-        let period = |folder: &Path| folder.filename()?.split_once('=')?.1.parse().ok();
-        Ok(folders.iter().filter_map(period).collect())
-    }
-
-    /// One published period of a table, as rows.
-    ///
-    /// # Errors
-    /// [`LakeError::NotYet`] before the first run.
-    pub async fn published_rows<R: TableRow>(&self, period: BillingPeriod) -> Result<Vec<R>, LakeError> {
-        self.staged(&self.published_run().await?, Some(period)).await
-    }
-
-    /// A column of text of a table that is published and not partitioned; empty before the first run.
-    ///
-    /// # Errors
-    /// [`LakeError`] from the store.
-    pub async fn published_texts(&self, table: &Table, column: &'static str) -> Result<Vec<Text>, LakeError> {
-        match self.published().await? {
-            Some(run_id) => self.store.read_texts(&run_folder(&run_id).join(table.name), table, column).await,
-            None => Ok(Vec::new()),
+    /// [`LakeError::LostRace`] where the whole run is gone, [`LakeError::Damaged`] that names a file of it.
+    pub async fn check_published(&self) -> Result<(), LakeError> {
+        let Some(run_id) = self.published().await? else { return Ok(()) };
+        if !self.store.has_files(&run_folder(&run_id)).await? {
+            let message = format!("run {run_id} was removed from {} while it was read; try again", self.location);
+            return Err(LakeError::LostRace(message));
+        }
+        match self.manifest(&run_id).await? {
+            Some(manifest) => self.check_sizes(&run_id, &manifest).await,
+            None => Ok(()),
         }
     }
 
-    async fn published_run(&self) -> Result<String, LakeError> {
+    pub(crate) async fn published_run(&self) -> Result<String, LakeError> {
         self.published().await?.ok_or_else(|| {
             LakeError::NotYet(format!("nothing is published in the lake {} yet; `run` first", self.location))
         })
@@ -214,7 +213,8 @@ impl Lake {
     /// # Errors
     /// [`LakeError::LostRace`] for such a run.
     pub async fn refuse_published(&self, run_id: &str) -> Result<(), LakeError> {
-        if self.published().await?.as_deref() == Some(run_id) || self.is_logged(run_id).await? {
+        let is_published = self.pointer.published().await?.as_deref() == Some(run_id);
+        if is_published || self.is_logged(run_id).await? || self.is_left(run_id).await {
             return Err(LakeError::LostRace(format!("run {run_id} is already published; start a new run")));
         }
         Ok(())
@@ -240,7 +240,7 @@ impl Lake {
         rows: SendableRecordBatchStream,
     ) -> Result<u64, LakeError> {
         let folder = partition(run_folder(run_id).join(R::TABLE.name), Some(period));
-        self.store.write_stream(&folder, &R::TABLE, rows).await
+        Ok(self.store.write_stream(&folder, &R::TABLE, rows).await?.rows)
     }
 
     /// Stages rows of a table, or of one period of it.
@@ -254,7 +254,7 @@ impl Lake {
         rows: &[R],
     ) -> Result<u64, LakeError> {
         let folder = partition(run_folder(run_id).join(R::TABLE.name), period);
-        self.store.write_rows(&folder, rows).await
+        Ok(self.store.write_rows(&folder, rows).await?.rows)
     }
 
     /// Writes what a run has to say for machines that pass it on; kept as long as the run.
@@ -268,7 +268,7 @@ impl Lake {
     /// Stages a table, or one period of it, as an earlier job of the run handed it over.
     ///
     /// # Errors
-    /// [`LakeError`] from the store.
+    /// [`LakeError`] from the store, [`LakeError::Damaged`] where it is not as it was handed over.
     pub async fn stage_handed_over<R: TableRow>(
         &self,
         run_id: &str,
@@ -276,7 +276,12 @@ impl Lake {
     ) -> Result<(), LakeError> {
         let from = partition(work::folder(run_id).join(R::TABLE.name), period);
         let to = partition(run_folder(run_id).join(R::TABLE.name), period);
-        self.store.copy(&from, &to).await
+        let file = part(&from);
+        match self.store.condition(&work::folder(run_id), &file).await? {
+            Condition::Sound(_) => self.store.copy(&from, &to).await,
+            Condition::Unknown => Err(self.store.damaged(&file, "has no known checksum")),
+            Condition::Damaged(problem) => Err(self.store.damaged(&file, problem)),
+        }
     }
 
     /// Makes a staged run the published one, logs it, and removes what no pointer reaches any more.
@@ -285,7 +290,7 @@ impl Lake {
     /// [`LakeError::LostRace`] if another run was published since it was staged; [`LakeError::BadInput`] where the clock
     /// is behind the log of published runs.
     pub async fn publish(&self, run_id: &str, staged: &StagedRun, finished_at: NaiveDateTime) -> Result<(), LakeError> {
-        let published = self.published().await?;
+        let published = self.pointer.published().await?;
         if published.as_deref() != Some(run_id) {
             if published != staged.follows {
                 return Err(LakeError::LostRace(format!(
@@ -298,12 +303,14 @@ impl Lake {
             if let Some(previous) = &published {
                 self.complete_log(previous, finished_at).await?;
             }
+            self.check_staged(run_id).await?;
+            self.store.sync().await?;
             self.pointer.switch(run_id, published.as_deref(), staged.months()).await?;
         }
         let (logged, remembered, dropped, credits, allocations) = futures::join!(
             self.log_run(run_id, staged, finished_at),
             self.remember(run_id, &staged.made_from),
-            self.drop_old_generations(),
+            self.drop_old_generations(finished_at),
             self.keep_newest_log::<CreditLogRow>(),
             self.keep_newest_log::<AllocationLogRow>(),
         );
@@ -328,8 +335,19 @@ impl Lake {
         match self.finished_job::<StagedRun>(run_id, STAGING_JOB).await {
             Ok(staged) => self.log_run(run_id, &staged, finished_at).await.map(drop),
             Err(LakeError::NotYet(_) | LakeError::LostRace(_)) => Ok(()),
+            Err(LakeError::Damaged(problem)) => {
+                tracing::warn!("{problem}; what it says of {run_id} is missing in runs_log");
+                Ok(())
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// True if a run has files without the work that led to them: it was published, and its log is lost.
+    async fn is_left(&self, run_id: &str) -> bool {
+        let (run, work) = (run_folder(run_id), work::folder(run_id));
+        let (staged, begun) = futures::join!(self.store.has_files(&run), self.store.has_files(&work));
+        staged.unwrap_or(false) && !begun.unwrap_or(true)
     }
 
     async fn is_logged(&self, run_id: &str) -> Result<bool, LakeError> {
@@ -379,21 +397,21 @@ impl Lake {
         Ok(logged)
     }
 
-    /// Keeps the newest runs and, whatever the clock said when they ended, the published one and the one before it:
-    /// somebody may be reading that.
+    /// Removes runs that are older than those to keep, and those that were under way when this one was published. The
+    /// published run and the one before it stay, whatever the clock said: somebody may be reading that. So does a run
+    /// that the log does not know, as if the log had been lost meanwhile.
     async fn drop_old_runs(&self, run_id: &str, staged: &StagedRun, logged: &[RunLogRow]) -> Result<(), LakeError> {
         let newest_first: BTreeSet<_> =
             logged.iter().map(|row| (std::cmp::Reverse(row.finished_at), row.run_id.as_str())).collect();
-        let kept: BTreeSet<&str> = newest_first
-            .into_iter()
-            .map(|(_, id)| id)
-            .take(self.keep_runs)
-            .chain([run_id])
-            .chain(staged.follows.as_deref())
-            .collect();
-        self.store.remove_all_but(&Path::from("runs"), |name| kept.contains(name)).await?;
-        let summaries: BTreeSet<String> = kept.iter().map(|run_id| summary_name(run_id)).collect();
-        self.store.remove_all_but(&Path::from(SUMMARIES), |name| summaries.contains(name)).await?;
+        let newest_first = newest_first.into_iter().map(|(_, id)| id);
+        let always = [run_id].into_iter().chain(staged.follows.as_deref());
+        let kept: BTreeSet<&str> = newest_first.take(self.keep_runs.max(LEAST_RUNS)).chain(always).collect();
+        let begun: BTreeSet<String> = self.store.folders(&Path::from(work::WORK)).await?.into_iter().collect();
+        let logged: BTreeSet<&str> = logged.iter().map(|row| row.run_id.as_str()).collect();
+        let goes = |id: &str| !kept.contains(id) && (logged.contains(id) || begun.contains(id));
+        self.store.remove_all_but(&Path::from(RUNS), |id| !goes(id)).await?;
+        let of_run = |name: &str| name.strip_suffix(".json").is_some_and(|id| !goes(id));
+        self.store.remove_all_but(&Path::from(SUMMARIES), of_run).await?;
         self.drop_old_markers(&kept).await
     }
 }

@@ -105,7 +105,8 @@ pub struct RunSettings {
     pub threads: Option<usize>,
     /// What a run may hold in memory before it goes on in temporary files; default: half of what there is.
     pub memory_limit: Option<ByteSize>,
-    /// Published runs kept for as-reported questions.
+    /// Published runs kept for as-reported questions. 1 counts as 2: whoever began to read the run before is not left
+    /// with nothing.
     pub keep_runs: usize,
 }
 

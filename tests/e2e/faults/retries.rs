@@ -1,8 +1,9 @@
 //! Commands given twice, as a scheduler that lost an answer would.
 
+use std::collections::BTreeSet;
 use std::fs;
 
-use super::shop::{Shop, assert_same, names};
+use super::shop::{Shop, assert_same, files, make_old, names};
 use crate::support::SETTINGS;
 
 const JOBS: [&str; 5] = ["detect-credits", "join-allocations", "apply-fifo", "write-net-cost", "publish"];
@@ -123,22 +124,25 @@ fn run_whose_publish_broke_off_after_the_switch_is_logged_by_the_next() {
 fn half_written_files_of_a_killed_run_are_swept_by_the_next() {
     let shop = Shop::new();
     shop.succeed(&["--run-id", "killed", "detect-credits"]);
-    // As a kill leaves them: a generation that nothing points to yet, halves of files, a period that is gone since.
-    let folder = shop.0.path("lake/generations/2026-01");
-    fs::remove_file(folder.join("current.json")).expect("a pointer");
-    let fingerprint = names(&folder).pop_first().expect("a generation");
+    // As kills leave them: a generation that nothing points to yet, halves of files, a period that is gone since.
     for half in [
-        "work/killed/lots/part-0.parquet#1".to_owned(),
-        "runs/killed/net_cost/billing_period=2026-01/part-0.parquet#1".to_owned(),
-        "generations/2025-12/0123456789abcdef/cost_lines/part-0.parquet".to_owned(),
-        "generations/2026-01/current.json#1".to_owned(),
-        format!("generations/2026-01/{fingerprint}/cost_lines/part-0.parquet#1"),
-        format!("generations/2026-01/{fingerprint}/cost_lines/part-0.parquet#2"),
+        "work/killed/lots/part-0.parquet#1",
+        "runs/killed/net_cost/billing_period=2026-01/part-0.parquet#1",
+        "generations/2025-12/0123456789abcdef/cost_lines/part-0.parquet",
+        "generations/2026-01/.current.json.0123",
+        "generations/2026-01/0123456789abcdef-1/cost_lines/part-0.parquet#1",
+        "generations/2026-01/0123456789abcdef-2/cost_lines/part-0.parquet",
     ] {
         shop.0.write(&format!("lake/{half}"), "half");
     }
+    let generations = || files(&shop.0.path("lake/generations"));
+    let halves = |all: BTreeSet<String>| all.into_iter().filter(|file| file.contains("0123")).count();
+    shop.succeed(&["run"]);
+    assert_eq!(halves(generations()), 4, "another process may be writing these");
+    make_old(&shop.0.path("lake/generations"));
     std::os::unix::fs::symlink("runs/killed", shop.0.path("lake/.published.next")).expect("a link");
     shop.succeed(&["run"]);
+    assert_eq!(halves(generations()), 0, "after a day nobody is");
     shop.assert_tidy();
     assert_same("after the sweep", &shop.0.published(), &Shop::undisturbed()[0]);
 }

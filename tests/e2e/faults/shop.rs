@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::support::{Outcome, Workspace, binary};
 use crate::vectors::scenario;
@@ -162,14 +163,28 @@ impl Shop {
             let folder = lake.join("generations").join(&period);
             let pointer = fs::read(folder.join("current.json")).expect("a pointer for every period");
             let pointer: serde_json::Value = serde_json::from_slice(&pointer).expect("a whole pointer");
-            let current = pointer["fingerprint"].as_str().expect("a fingerprint");
-            let expected = ["cost_lines", "credit_lines"].map(|table| format!("{current}/{table}/part-0.parquet"));
-            let expected = expected.into_iter().chain(["current.json".to_owned()]).collect();
-            assert_eq!(files(&folder), expected, "{period} holds its current generation and nothing else");
+            let current = folder.join(pointer["folder"].as_str().expect("a folder"));
+            let expected = ["cost_lines/part-0.parquet", "credit_lines/part-0.parquet", "generation.json"];
+            assert_eq!(
+                files(&current),
+                expected.map(str::to_owned).into(),
+                "{period}: the current generation is whole"
+            );
+            // What was superseded or given up stays for a day.
+            let others = names(&folder).into_iter().filter(|name| name != "current.json" && !name.contains('-'));
+            assert_eq!(others.collect::<Vec<_>>(), Vec::<String>::new(), "{period} holds generations and nothing else");
         }
-        let stray: Vec<String> =
-            files(&lake.join("runs")).into_iter().filter(|file| !file.ends_with("/part-0.parquet")).collect();
-        assert!(stray.is_empty(), "no table: {stray:?}");
+        for run in names(&lake.join("runs")) {
+            let files = files(&lake.join("runs").join(&run));
+            let manifest = fs::read(lake.join("runs").join(&run).join("manifest.json")).expect("a manifest");
+            let manifest: serde_json::Value = serde_json::from_slice(&manifest).expect("a whole manifest");
+            let listed = manifest["files"].as_object().expect("files").keys().cloned();
+            assert_eq!(
+                files,
+                listed.chain(["manifest.json".to_owned()]).collect(),
+                "{run} holds what its manifest lists"
+            );
+        }
     }
 }
 
@@ -207,4 +222,20 @@ pub(crate) fn assert_same(context: &str, got: &Published, expected: &Published) 
     let all: BTreeSet<&String> = got.keys().chain(expected.keys()).collect();
     let differing: Vec<&String> = all.into_iter().filter(|name| got.get(*name) != expected.get(*name)).collect();
     assert!(differing.is_empty(), "{context}: published files differ: {differing:?}");
+}
+
+/// As if everything in a folder had been written two days ago.
+pub(crate) fn make_old(folder: &Path) {
+    let two_days = Duration::from_secs(2 * 24 * 60 * 60);
+    let set = |path: &Path| {
+        let file = fs::File::open(path).expect("an entry");
+        let written = file.metadata().and_then(|metadata| metadata.modified()).expect("a time");
+        file.set_modified(written - two_days).expect("another time");
+    };
+    for file in files(folder) {
+        set(&folder.join(&file));
+        for parent in Path::new(&file).ancestors().skip(1) {
+            set(&folder.join(parent));
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! `credits`: allocated credits as published.
 
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{col, lit};
 use schemas::TableRow;
 use schemas::tables::{AllocationLogRow, Credit};
 
 use super::note;
+use super::query::collected;
 use crate::Failure;
 use crate::output::{Shown, print};
 use crate::run::App;
@@ -31,9 +33,13 @@ pub(crate) async fn credits(app: &App) -> Result<(), Failure> {
     let allocated = published
         .filter(col("status").not_eq(lit("unallocated")))?
         .sort(vec![col("end_date").sort(true, false), col("credit_key").sort(true, true)])?;
-    let all: Vec<Credit> = schemas::from_batches(&allocated.clone().collect().await?)?;
-    let batches = allocated.select_columns(&COLUMNS)?.collect().await?;
-    print(app, &batches, Shown::Cents, "No credit is allocated.")?;
+    let rows = collected(app, allocated).await?;
+    let all: Vec<Credit> = schemas::from_batches(&rows)?;
+    let columns = COLUMNS.iter().map(|name| Credit::TABLE.column_names().position(|column| column == *name));
+    let columns: Vec<usize> = columns.flatten().collect();
+    let shown = rows.iter().map(|rows| rows.project(&columns)).collect::<Result<Vec<_>, _>>();
+    let shown = shown.map_err(DataFusionError::from)?;
+    print(app, &shown, Shown::Cents, "No credit is allocated.")?;
     let newest = all.iter().filter_map(|credit| credit.recorded_at).max();
     let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
     let later = log.iter().filter(|row| row.lot == 1 && newest.is_none_or(|newest| row.recorded_at > newest)).count();

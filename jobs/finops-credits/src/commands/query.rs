@@ -1,13 +1,16 @@
 //! `query`: SQL over every table.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
+use credit_ledger::BillingPeriod;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::lit;
 use datafusion::prelude::{DataFrame, SessionContext};
+use lake::{Generation, decoded};
 use schemas::tables::{ALL, CostLine, CreditLine};
 use schemas::{Place, Table, TableRow};
 
@@ -26,11 +29,26 @@ pub(crate) async fn query(app: &App, sql: &str) -> Result<(), Failure> {
         Err(error) => return Err(refused(app, sql, &error).await?),
     };
     let schema = Arc::new(frame.schema().as_arrow().clone());
-    let mut batches = frame.collect().await.map_err(|error| failed(&error))?;
+    let mut batches = collected(app, frame).await?;
     if batches.is_empty() {
         batches.push(RecordBatch::new_empty(schema));
     }
     print(app, &batches, Shown::Exact, "(no rows)")
+}
+
+/// The rows. Where they cannot be read, it is the files that are looked at first.
+pub(super) async fn collected(app: &App, frame: DataFrame) -> Result<Vec<RecordBatch>, Failure> {
+    let failure = match decoded(frame.collect()).await {
+        Ok(Ok(batches)) => {
+            app.lake.check_published().await?;
+            return Ok(batches);
+        }
+        Ok(Err(error)) => failed(&error),
+        Err(panic) => Failure::new(Kind::CheckFailed, panic),
+    };
+    app.lake.check_published().await?;
+    app.lake.check_all().await?;
+    Err(failure)
 }
 
 /// Why a statement cannot be planned: mostly a slip of the person, but before the first run the tables are not there.
@@ -78,8 +96,9 @@ async fn register_tables(app: &App, context: &SessionContext) -> Result<(), Fail
             Place::Published | Place::Generation | Place::Handoff => {}
         }
     }
-    register_generations::<CostLine>(app, context).await?;
-    register_generations::<CreditLine>(app, context).await
+    let generations = app.lake.generations().await?;
+    register_generations::<CostLine>(app, context, &generations).await?;
+    register_generations::<CreditLine>(app, context, &generations).await
 }
 
 /// `billing_period` before the other columns, as the contract lists them.
@@ -90,10 +109,14 @@ fn partition_first(frame: DataFrame, table: &Table) -> Result<DataFrame, Failure
 }
 
 /// The current generations of all periods as one table.
-async fn register_generations<R: TableRow>(app: &App, context: &SessionContext) -> Result<(), Failure> {
+async fn register_generations<R: TableRow>(
+    app: &App,
+    context: &SessionContext,
+    generations: &BTreeMap<BillingPeriod, Generation>,
+) -> Result<(), Failure> {
     let mut all: Option<DataFrame> = None;
-    for (period, generation) in app.lake.generations().await? {
-        let frame = app.lake.generation_frame::<R>(context, period, &generation.fingerprint).await?;
+    for (period, generation) in generations {
+        let frame = app.lake.generation_frame::<R>(context, *period, generation).await?;
         let frame = frame.with_column(Table::PARTITION, lit(period.to_string()))?;
         all = Some(match all {
             Some(all) => all.union(frame)?,

@@ -14,7 +14,9 @@ use detect_credits::listing::ExportFile;
 use detect_credits::scan::{ScanUnit, Scanned, scan};
 use detect_credits::{DetectError, RuleMatcher};
 use futures::StreamExt;
-use lake::{CurrencyTotal, Generation, Lake, LakeLock, ReferenceFiles, SourceFile};
+use lake::{
+    CurrencyTotal, DamagedGeneration, Generation, Generations, Lake, LakeError, LakeLock, ReferenceFiles, SourceFile,
+};
 use schemas::TableRow;
 use schemas::reference::CostRules;
 use schemas::tables::{CostLine, CreditLine, ExportTotal};
@@ -79,6 +81,9 @@ pub(crate) async fn read(app: &App, _lock: &LakeLock) -> Result<ReadExport, Fail
     };
     let (read, others) = futures::join!(export.read(app, &context, changed.clone(), &known), others);
     read.and(others)?;
+    let mut restored = export.restored.clone();
+    restored.retain(|period, _| !changed.contains_key(period));
+    app.lake.restore_pointers(&restored).await?;
     Ok(ReadExport { present: export.fingerprints(last).into_keys().collect(), changed, known })
 }
 
@@ -132,6 +137,12 @@ struct Export {
     files: Vec<(ExportFile, Census)>,
     opened: BTreeMap<String, CountedFile>,
     known: BTreeMap<BillingPeriod, Generation>,
+    /// Generations whose pointers are to be written again.
+    restored: BTreeMap<BillingPeriod, Generation>,
+    /// Of the known ones, those with files that are not as they were written.
+    damaged: BTreeMap<BillingPeriod, DamagedGeneration>,
+    /// Periods of which it is no longer known what was read, and why.
+    lost: BTreeMap<BillingPeriod, String>,
 }
 
 impl Export {
@@ -143,7 +154,12 @@ impl Export {
         let listed = Place::of(app).map(|place| {
             let lake = Arc::clone(&app.lake);
             apart(async move {
-                let (listed, known) = futures::join!(place.list(), lake.generations());
+                let known = async {
+                    let found = lake.found_generations().await?;
+                    let damaged = lake.damaged_generations(&found.current).await?;
+                    Ok::<_, Failure>((found, damaged))
+                };
+                let (listed, known) = futures::join!(place.list(), known);
                 Ok::<_, Failure>((listed?, known?))
             })
         });
@@ -158,7 +174,8 @@ impl Export {
             rules: RuleMatcher::new(rules),
         });
         let settings_digest = settings_digest(app, rules);
-        let (listed, known) = listed?.await?;
+        let (listed, (found, damaged)) = listed?.await?;
+        let Generations { current: known, restored, lost } = found;
         tracing::debug!(files = listed.files.len(), "listed");
         let before: BTreeMap<(&str, u64, &str), &Census> = known
             .values()
@@ -200,13 +217,22 @@ impl Export {
             return Err(listed.changed_or(problems.into()).await);
         }
         refuse_impossible(app, &known)?;
-        Ok(Self { listed, reader, settings_digest, files, opened, known })
+        Ok(Self { listed, reader, settings_digest, files, opened, known, restored, damaged, lost })
     }
 
     /// Periods up to the as-of date, with the fingerprint of what they would be read from.
     fn fingerprints(&self, last: BillingPeriod) -> BTreeMap<BillingPeriod, String> {
-        let periods: BTreeSet<BillingPeriod> =
-            self.files.iter().flat_map(|(_, census)| census.keys()).copied().filter(|period| *period <= last).collect();
+        self.fingerprints_of(|period| period <= last)
+    }
+
+    fn fingerprints_of(&self, is_wanted: impl Fn(BillingPeriod) -> bool) -> BTreeMap<BillingPeriod, String> {
+        let periods: BTreeSet<BillingPeriod> = self
+            .files
+            .iter()
+            .flat_map(|(_, census)| census.keys())
+            .copied()
+            .filter(|period| is_wanted(*period))
+            .collect();
         let fingerprint = |period: BillingPeriod| {
             let mut digest = Sha256::new_with_prefix(&self.settings_digest);
             for (file, _) in self.files.iter().filter(|(_, census)| census.contains_key(&period)) {
@@ -217,17 +243,30 @@ impl Export {
         periods.into_iter().map(|period| (period, fingerprint(period))).collect()
     }
 
-    /// Every period whose fingerprint changed.
+    /// Every period whose fingerprint changed, or whose generation is damaged.
     fn changed(&self, app: &App) -> Result<BTreeMap<BillingPeriod, String>, Failure> {
         let last = BillingPeriod::of(app.as_of);
-        let fingerprints = self.fingerprints(last);
+        let fingerprints = self.fingerprints_of(|period| {
+            period <= last || self.damaged.contains_key(&period) || self.lost.contains_key(&period)
+        });
         let no_lines = self.files.iter().all(|(_, census)| census.is_empty());
         if no_lines || (fingerprints.is_empty() && self.known.is_empty()) {
             let message =
                 format!("the billing export at {} holds no lines up to {last} yet", app.settings.source.location);
             return Err(Failure::new(Kind::NotYet, message));
         }
-        let is_new = |(period, new): &(_, String)| self.known.get(period).is_none_or(|known| known.fingerprint != *new);
+        if let Some((_, problem)) = self.lost.iter().find(|(period, _)| !fingerprints.contains_key(period)) {
+            return Err(LakeError::Damaged(problem.clone()).into());
+        }
+        for (period, damaged) in &self.damaged {
+            if !fingerprints.contains_key(period) {
+                return Err(app.lake.lost_generation(*period, damaged).into());
+            }
+            app.lake.warn_of_generation(damaged);
+        }
+        let is_new = |(period, new): &(BillingPeriod, String)| {
+            self.damaged.contains_key(period) || self.known.get(period).is_none_or(|known| known.fingerprint != *new)
+        };
         Ok(fingerprints.into_iter().filter(is_new).collect())
     }
 
@@ -258,9 +297,7 @@ impl Export {
             Err(failure) => return Err(self.listed.changed_or(failure).await),
         };
         self.listed.check_unchanged().await?;
-        for (period, generation) in written.iter().flatten() {
-            app.lake.switch_generation(*period, generation).await?;
-        }
+        app.lake.switch_generations(&written.into_iter().flatten().collect()).await?;
         Ok(())
     }
 
@@ -330,24 +367,30 @@ impl Reading {
         period: BillingPeriod,
     ) -> Result<Generation, Failure> {
         let fingerprint = self.changed.get(&period).cloned().unwrap_or_default();
+        let folder = lake.new_generation_folder(&fingerprint);
         let (cost_lines, credit_lines) = scanned.of_period(period);
         // While the last cost lines are encoded, what credit lines say is added.
         let credits = {
-            let (lake, known, fingerprint) = (Arc::clone(lake), Arc::clone(&self.known), fingerprint.clone());
+            let (lake, known) = (Arc::clone(lake), Arc::clone(&self.known));
+            let (fingerprint, folder) = (fingerprint.clone(), folder.clone());
             apart(async move {
                 let credit_lines = schemas::to_batch(&credit_lines.read().await?)?;
                 known.add(period, &fingerprint, &credit_lines).await?;
                 let credit_lines = MemoryStream::try_new(vec![credit_lines], CreditLine::TABLE.schema(), None)?;
-                lake.write_generation(period, &fingerprint, &CreditLine::TABLE, Box::pin(credit_lines)).await?;
-                Ok::<_, Failure>(())
+                Ok::<_, Failure>(
+                    lake.write_generation(period, &folder, &CreditLine::TABLE, Box::pin(credit_lines)).await?,
+                )
             })
         };
-        lake.write_generation(period, &fingerprint, &CostLine::TABLE, cost_lines).await?;
-        credits.await?;
+        let cost_lines = lake.write_generation(period, &folder, &CostLine::TABLE, cost_lines).await?;
+        let credit_lines = credits.await?;
+        let tables = [(CostLine::TABLE, cost_lines), (CreditLine::TABLE, credit_lines)];
         let formats: BTreeSet<&str> = unit.files.iter().map(CountedFile::format).collect();
         let totals = scanned.tally.totals.iter().filter(|((of, _), _)| *of == period);
         Ok(Generation {
             fingerprint,
+            folder,
+            tables: tables.map(|(table, sum)| (table.name.to_owned(), sum)).into(),
             format: formats.into_iter().collect::<Vec<_>>().join(", "),
             files: unit.files.iter().filter(|file| file.census.contains_key(&period)).map(source_file).collect(),
             totals: totals

@@ -47,16 +47,15 @@ pub(crate) async fn apply_fifo(app: &App, _lock: &LakeLock) -> Result<(), Failur
 #[derive(Default)]
 struct Published {
     made_from: MadeFrom,
-    /// Months of which both are there.
+    /// Months of which both are there, as they were written.
     held: BTreeSet<BillingPeriod>,
 }
 
 impl Published {
     async fn of(app: &App) -> Result<Self, Failure> {
         let lake = &app.lake;
-        let draws = lake.published_periods::<CreditConsumption>().await?;
-        let balances = lake.published_periods::<CreditBalance>().await?;
-        Ok(Self { made_from: lake.made_from().await?, held: draws.intersection(&balances).copied().collect() })
+        let held = lake.sound_months(&[CreditConsumption::TABLE, CreditBalance::TABLE]).await?;
+        Ok(Self { made_from: lake.made_from().await?, held })
     }
 
     /// What was left after a month, if draws and balances of it were made from the same.

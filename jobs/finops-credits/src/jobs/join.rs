@@ -8,8 +8,8 @@ use chrono::NaiveDateTime;
 use credit_ledger::BillingPeriod;
 use join_allocations::cells::{RuleTargets, cells};
 use join_allocations::join::join;
-use lake::{LakeLock, MadeFrom, ReferenceFiles};
-use schemas::tables::{AllocationLogRow, Cell, CostLine, HierarchyRow, LotRow};
+use lake::{FileSum, LakeLock, MadeFrom, ReferenceFiles};
+use schemas::tables::{AllocationLogRow, CostLine, HierarchyRow, LotRow};
 
 use super::{Detected, JOIN, JoinRecord, apart, for_each, made_from, register};
 use crate::Failure;
@@ -43,7 +43,9 @@ pub(crate) async fn join_beside(
     };
     let (cells, lots) = futures::join!(cells, write_lots(app, &reference, &log));
     let (first_period, cells) = (first_period(app, &detected, &reference, &lots?), cells?);
-    let record = JoinRecord { first_period, cells, run, is_published: false };
+    let kept_cells = cells.iter().map(|(period, (_, sum))| (*period, *sum)).collect();
+    let cells = cells.into_iter().map(|(period, (digest, _))| (period, digest)).collect();
+    let record = JoinRecord { first_period, cells, kept_cells, run, is_published: false };
     app.lake.finish_job(&app.run_id, JOIN, &record).await?;
     Ok(record)
 }
@@ -102,20 +104,20 @@ fn inputs(app: &App, detected: &Detected, reference: &ReferenceFiles, log: &Allo
 
 /// Nothing is to be made where the published run is made from the same.
 async fn as_published(app: &App, run: &str) -> Result<Option<JoinRecord>, Failure> {
-    let MadeFrom { cells, tables, run: published, .. } = app.lake.made_from().await?;
+    let MadeFrom { cells, kept_cells, tables, run: published, .. } = app.lake.made_from().await?;
     let Some((first_period, _)) = tables.first_key_value().filter(|_| published == run) else { return Ok(None) };
     let is_published = app.lake.holds_published(tables.keys().copied()).await?;
-    let record = JoinRecord { first_period: *first_period, cells, run: published, is_published };
+    let record = JoinRecord { first_period: *first_period, cells, kept_cells, run: published, is_published };
     Ok(is_published.then_some(record))
 }
 
 /// Hands the cells of periods over, made anew only where lines or the rules' nodes have changed. Says what they are made
-/// from.
+/// from, and their sizes and checksums.
 async fn write_cells(
     app: &App,
     periods: BTreeMap<BillingPeriod, String>,
     reference: &Arc<ReferenceFiles>,
-) -> Result<BTreeMap<BillingPeriod, String>, Failure> {
+) -> Result<BTreeMap<BillingPeriod, (String, FileSum)>, Failure> {
     let targets = Arc::new(OnceLock::new());
     let rules: Vec<_> = reference.cost_rules.iter().map(|rule| (&rule.rule_id, &rule.targets)).collect();
     let rules = made_from(&rules);
@@ -123,15 +125,14 @@ async fn write_cells(
         let (targets, reference) = (Arc::clone(&targets), Arc::clone(reference));
         let digest = made_from(&(&fingerprint, &rules));
         async move {
-            if !lake.hand_over_kept_cells(&run_id, period, &digest).await? {
-                let targets = targets.get_or_init(|| Arc::new(RuleTargets::new(&reference.cost_rules)));
-                let lines = lake.generation_stream::<CostLine>(period, &fingerprint).await?;
-                let cells = cells(lines, Arc::clone(targets));
-                let rows = lake.hand_over_stream::<Cell>(&run_id, period, cells).await?;
-                lake.keep_cells(&run_id, period, &digest).await?;
-                tracing::info!(%period, cells = rows, "mapped to nodes");
+            if let Some(kept) = lake.hand_over_kept_cells(&run_id, period, &digest).await? {
+                return Ok((period, (digest, kept)));
             }
-            Ok((period, digest))
+            let targets = targets.get_or_init(|| Arc::new(RuleTargets::new(&reference.cost_rules)));
+            let lines = lake.generation_stream::<CostLine>(period, &fingerprint).await?;
+            let made = lake.hand_over_cells(&run_id, period, &digest, cells(lines, Arc::clone(targets))).await?;
+            tracing::info!(%period, cells = made.rows, "mapped to nodes");
+            Ok((period, (digest, made)))
         }
     });
     Ok(digests.await?.into_iter().collect())

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use credit_ledger::BillingPeriod;
 use futures::{StreamExt, TryStreamExt};
-use lake::Lake;
+use lake::{FileSum, Lake};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinError;
@@ -158,6 +158,8 @@ pub(crate) struct JoinRecord {
     pub(crate) first_period: BillingPeriod,
     /// What the cells of each period are made from.
     pub(crate) cells: BTreeMap<BillingPeriod, String>,
+    /// Their sizes and checksums.
+    pub(crate) kept_cells: BTreeMap<BillingPeriod, FileSum>,
     /// What the whole run is made from.
     pub(crate) run: String,
     /// Nothing has changed since the published run: its tables are this one's too.

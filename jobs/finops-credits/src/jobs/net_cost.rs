@@ -37,6 +37,7 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Summar
         periods: detected.periods.iter().map(staged_period).collect(),
         made_from,
     };
+    app.lake.finish_staging(&app.run_id).await?;
     let summary = Summary::of(app, &detected, &reconciliation, credits).await?;
     app.lake.write_summary(&app.run_id, &summary.digest(app)).await?;
     app.lake.finish_job(&app.run_id, NET_COST, &staged).await?;
@@ -71,7 +72,7 @@ async fn take_over(app: &App) -> Result<Staged, Failure> {
 }
 
 fn removed_meanwhile() -> Failure {
-    let message = "a file of the published run was removed meanwhile; start a new run";
+    let message = "a file of the published run was removed or damaged meanwhile; start a new run";
     Failure::new(Kind::LostRace, message.to_owned())
 }
 
@@ -168,6 +169,7 @@ impl Stage {
         let made_from = MadeFrom {
             tables: tables.collect(),
             cells: joined.cells,
+            kept_cells: joined.kept_cells,
             credits: applied.credits,
             left: applied.left,
             register: detected.register.made_from.clone(),
