@@ -16,7 +16,7 @@ const EXPORT: &str = "bill_billing_period_start_date,bill_billing_entity,bill_pa
                       line_item_line_item_description,product_region_code,resource_tags,cost_category,\
                       reservation_reservation_a_r_n,savings_plan_savings_plan_a_r_n\n";
 const ALLOCATIONS: &str = "promotion_code,account_id,credit_key,amount,currency,end_date,reference,business_unit,\
-                           department,portfolio,product\n";
+                           department,portfolio,product,recorded_at,recorded_by\n";
 const HIERARCHY: &str = "business_unit,department,portfolio,product\nRetail,Online,,\nRetail,Shops,,\n";
 const RULES: &str = "rule_id,priority,payer_account_id,account_id,service,region,tag_key,tag_value,cost_category_key,\
                      cost_category_value,business_unit,department,portfolio,product,share\n\
@@ -41,7 +41,8 @@ fn organisation(credits: usize, cells: usize, percent: usize) -> Inputs {
         let amount = format!("{}.{:010}", cells * percent / 2 / credits, number * 1_299_709 % 9_999_999_967);
         let node = ["Retail,,,", "Retail,Online,,", "Retail,Shops,,"][if number % 5 < 3 { 0 } else { number % 5 - 2 }];
         let end = if number % 7 == 0 { "2026-02-14" } else { "" };
-        let _ = writeln!(allocations, "{description},{:012},,{amount},USD,{end},,{node}", 0);
+        let _ =
+            writeln!(allocations, "{description},{:012},,{amount},USD,{end},,{node},2026-02-02T09:00:00Z,finance", 0);
     }
     Inputs {
         as_of: date(AS_OF),

@@ -15,6 +15,7 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
+use futures::stream::Fuse;
 use schemas::TableRow;
 use schemas::tables::NetCost;
 
@@ -27,13 +28,13 @@ const AMOUNTS: usize = 10;
 #[must_use]
 pub fn net_cost(mut cells: SendableRecordBatchStream, drawn: SendableRecordBatchStream) -> SendableRecordBatchStream {
     let rows = async_stream::try_stream! {
-        let mut drawn = Drawn { batches: drawn, batch: None, row: 0 };
+        let mut drawn = Drawn { batches: drawn.fuse(), batch: None, row: 0 };
         while let Some(batch) = cells.next().await.transpose()? {
-            let used = drawn.from(&batch).await?;
+            let used = drawn.of(&batch).await?;
             yield both_books(&batch, &used)?;
         }
         if drawn.batch().await?.is_some() {
-            drawn.from_no_cell()?;
+            drawn.met_no_cell()?;
         }
     };
     Box::pin(RecordBatchStreamAdapter::new(NetCost::TABLE.schema(), rows))
@@ -69,7 +70,7 @@ fn amount(units: i128) -> Result<Money> {
 
 /// What was drawn from each cell, in order of cells.
 struct Drawn {
-    batches: SendableRecordBatchStream,
+    batches: Fuse<SendableRecordBatchStream>,
     /// The batch at work, and its rows that have met their cells.
     batch: Option<RecordBatch>,
     row: usize,
@@ -86,7 +87,7 @@ impl Drawn {
     }
 
     /// What was drawn from each of the next cells.
-    async fn from(&mut self, cells: &RecordBatch) -> Result<Vec<Money>> {
+    async fn of(&mut self, cells: &RecordBatch) -> Result<Vec<Money>> {
         let cell_keys = keys(cells)?;
         let mut used = Vec::with_capacity(cells.num_rows());
         while used.len() < cells.num_rows()
@@ -104,7 +105,7 @@ impl Drawn {
                         amount(amounts.value(self.row - 1))?
                     }
                     Some(Ordering::Less) => Money::ZERO,
-                    Some(_) => return self.from_no_cell(),
+                    Some(_) => return self.met_no_cell(),
                 });
             }
         }
@@ -113,7 +114,7 @@ impl Drawn {
     }
 
     /// Something is drawn that no cell has.
-    fn from_no_cell<T>(&self) -> Result<T> {
+    fn met_no_cell<T>(&self) -> Result<T> {
         exec_err!("something is drawn from a cell that is none: row {} of a batch of draws", self.row)
     }
 }
@@ -155,4 +156,79 @@ fn both_books(cells: &RecordBatch, used: &[Money]) -> Result<RecordBatch> {
         columns.push(Arc::new(amounts.with_precision_and_scale(Money::PRECISION, Money::SCALE)?));
     }
     Ok(RecordBatch::try_new(NetCost::TABLE.schema(), columns)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use futures::{TryStreamExt, executor, stream};
+    use schemas::tables::Cell;
+
+    use super::*;
+
+    fn cell(day: u32, account: &str) -> Cell {
+        Cell {
+            usage_date: chrono::NaiveDate::from_ymd_opt(2026, 1, day).unwrap(),
+            payer_account_id: "9".into(),
+            account_id: account.into(),
+            service: None,
+            currency: "USD".into(),
+            business_unit: Some("Retail".into()),
+            department: None,
+            portfolio: None,
+            product: None,
+            charges: "10".parse().unwrap(),
+            tax: Money::ZERO,
+            refunds: Money::ZERO,
+            aws_credits: Money::ZERO,
+            eligible_charges: "10".parse().unwrap(),
+            unblended_charges: "10".parse().unwrap(),
+        }
+    }
+
+    fn streamed(batches: Vec<RecordBatch>) -> SendableRecordBatchStream {
+        let schema = batches[0].schema();
+        Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter(batches.into_iter().map(Ok))))
+    }
+
+    /// Batches of cells, and of draws as `(day, account, amount)`: what was applied to each cell.
+    fn applied(cells: &[&[Cell]], draws: &[&[(u32, &str, &str)]]) -> Result<String> {
+        let cells = cells.iter().map(|cells| schemas::to_batch(cells).unwrap()).collect();
+        let draws = draws.iter().map(|draws| {
+            let on: Vec<Cell> = draws.iter().map(|(day, account, _)| cell(*day, account)).collect();
+            let used = draws.iter().map(|(_, _, used)| used.parse::<Money>().unwrap().units());
+            let used = Decimal128Array::from_iter_values(used).with_precision_and_scale(38, 10).unwrap();
+            let keys = keys(&schemas::to_batch(&on).unwrap()).unwrap();
+            let columns = cell_keys().zip(keys).chain([("used", Arc::new(used) as ArrayRef)]);
+            RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
+        });
+        let rows = net_cost(streamed(cells), streamed(draws.collect()));
+        let rows: Vec<RecordBatch> = executor::block_on(rows.try_collect())?;
+        let mut text = String::new();
+        for row in schemas::from_batches::<NetCost>(&rows).unwrap() {
+            let _ = write!(text, "{}:{} ", row.account_id, row.credits_applied.units() / 10_i128.pow(10));
+        }
+        Ok(text.trim_end().to_owned())
+    }
+
+    #[test]
+    fn what_was_drawn_meets_its_cells_however_both_are_cut_into_batches() {
+        let (first, rest) = ([cell(1, "a"), cell(1, "b"), cell(2, "a")], [cell(2, "b"), cell(3, "a")]);
+        let expected = "a:0 b:-1 a:0 b:-2 a:-3";
+        let (one, two, three) = ((1, "b", "1"), (2, "b", "2"), (3, "a", "3"));
+        assert_eq!(applied(&[&first, &rest], &[&[one, two, three]]).unwrap(), expected);
+        assert_eq!(applied(&[&first, &rest], &[&[one], &[], &[two], &[three]]).unwrap(), expected);
+        assert_eq!(applied(&[&first, &[], &rest], &[&[], &[one, two], &[three]]).unwrap(), expected);
+        assert_eq!(applied(&[&first], &[&[]]).unwrap(), "a:0 b:0 a:0");
+    }
+
+    #[test]
+    fn what_was_drawn_from_no_cell_is_an_error_wherever_it_would_lie() {
+        let cells = [cell(1, "b"), cell(2, "a")];
+        for draw in [(1, "a", "1"), (1, "c", "1"), (3, "a", "1")] {
+            let error = applied(&[&cells], &[&[draw]]).unwrap_err().to_string();
+            assert!(error.contains("drawn from a cell that is none"), "{draw:?}: {error}");
+        }
+    }
 }
