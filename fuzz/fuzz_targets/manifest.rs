@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| detect_credits::fuzzing::manifest(bytes));
+libfuzzer_sys::fuzz_target!(init: fuzz::only_what_escapes(), |bytes: &[u8]| detect_credits::fuzzing::manifest(bytes));

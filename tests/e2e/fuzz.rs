@@ -77,7 +77,7 @@ impl Fuzz {
             if ended.code == 0 && !case.is_state() && case.kind != "settings" && random.percent(30) {
                 let arguments: Vec<String> = random.pick(&SHOWN).iter().map(|word| (*word).to_owned()).collect();
                 let shown = world.run(&arguments);
-                let mut faults = verdict::of_output(&shown);
+                let mut faults = verdict::of_output(&shown, &arguments);
                 faults.extend(verdict::formulas(&shown).filter(|_| arguments.contains(&"csv".to_owned())));
                 if shown.code != 0 {
                     faults.push(format!("{}: exit code {}", arguments.join(" "), shown.code));

@@ -10,7 +10,7 @@ const FILES: [&str; 8] = [".parquet", ".json", ".avro", ".db", ".csv", ".gz", ".
 
 /// What is wrong with how a command ended, one short line each; nothing for a good end.
 pub(super) fn faults(case: &Case, world: &World, ended: &Ended, before: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
-    let mut faults = of_output(ended);
+    let mut faults = of_output(ended, &case.arguments);
     let code = ended.code;
     if !allowed(case).contains(&code) && faults.is_empty() {
         faults.push(format!("exit code {code}"));
@@ -35,7 +35,7 @@ pub(super) fn faults(case: &Case, world: &World, ended: &Ended, before: &BTreeMa
 }
 
 /// What no command may do, whatever it was given.
-pub(super) fn of_output(ended: &Ended) -> Vec<String> {
+pub(super) fn of_output(ended: &Ended, arguments: &[String]) -> Vec<String> {
     let mut faults = Vec::new();
     let stderr = String::from_utf8_lossy(&ended.stderr);
     if let Some((_, panic)) = stderr.split_once("panicked at ") {
@@ -51,7 +51,9 @@ pub(super) fn of_output(ended: &Ended) -> Vec<String> {
         match std::str::from_utf8(bytes) {
             Err(_) => faults.push(format!("{name} is not UTF-8")),
             Ok(text) => {
-                if text.chars().any(|character| character.is_control() && character != '\n') {
+                // CSV is for programs and stays as it is.
+                let is_csv = name == "stdout" && arguments.iter().any(|word| word == "csv");
+                if !is_csv && text.chars().any(|character| character.is_control() && character != '\n') {
                     faults.push(format!("raw control character on {name}"));
                 }
             }
