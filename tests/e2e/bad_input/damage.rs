@@ -12,6 +12,7 @@ use parquet::file::metadata::{FileMetaData, ParquetMetaDataBuilder, ParquetMetaD
 
 use super::{CREDIT, HEADER, Published, USAGE, cur_2, good_input};
 use crate::formats::parquet_file::{Types, parquet};
+use crate::support::Workspace;
 
 /// Refused with this one error, before long.
 fn refused(published: &Published, name: &str, content: &[u8], message: &str) {
@@ -26,30 +27,34 @@ fn packed(write: impl FnOnce(&mut GzEncoder<Vec<u8>>) -> std::io::Result<()>) ->
     writer.finish().expect("a gzip file")
 }
 
-fn damaged(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/damaged").join(name)).expect("a fixture")
+/// A workspace with nothing but a damaged file of September.
+fn september(name: &str) -> Workspace {
+    let workspace = good_input();
+    workspace.empty("cur");
+    let content = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/damaged").join(name));
+    workspace.write(&format!("cur/{name}"), content.expect("a fixture"));
+    workspace
 }
 
 #[test]
 fn pages_that_libraries_do_not_bear_are_named_with_their_file() {
-    let published = Published::new();
     for (name, said) in [
         ("delta.parquet", "lengths of texts that cannot be read"),
         ("two-dictionaries.parquet", "a column has a second dictionary"),
     ] {
-        let message = format!(": is not a complete Parquet file (Parquet error: {said}); copy the file again");
-        refused(&published, name, &damaged(name), &message);
+        let outcome = september(name).run("2026-09-30", &["run"]);
+        let message =
+            format!("error: {name}: is not a complete Parquet file (Parquet error: {said}); copy the file again\n");
+        assert_eq!((outcome.exit_code, outcome.stderr), (Some(3), message));
     }
 }
 
 #[test]
 fn a_damaged_arrow_schema_is_not_looked_at() {
     for name in ["focus-1.parquet", "focus-2.parquet", "plain-v1.parquet"] {
-        let workspace = good_input();
-        workspace.empty("cur");
-        workspace.write(&format!("cur/{name}"), damaged(name));
-        let summary = workspace.try_run("2026-09-30", &["run"]).unwrap_or_else(|problem| panic!("{name}: {problem}"));
-        assert!(summary.contains("1 periods read (11 lines)"), "{name}: {summary}");
+        let summary =
+            september(name).try_run("2026-09-30", &["run"]).unwrap_or_else(|problem| panic!("{name}: {problem}"));
+        assert!(summary.contains("1 period read (11 lines)"), "{name}: {summary}");
     }
 }
 
