@@ -50,11 +50,13 @@ fn pages_that_libraries_do_not_bear_are_named_with_their_file() {
 }
 
 #[test]
-fn a_damaged_arrow_schema_is_not_looked_at() {
+fn a_damaged_arrow_schema_says_that_the_file_is_damaged() {
     for name in ["focus-1.parquet", "focus-2.parquet", "plain-v1.parquet"] {
-        let summary =
-            september(name).try_run("2026-09-30", &["run"]).unwrap_or_else(|problem| panic!("{name}: {problem}"));
-        assert!(summary.contains("1 period read (11 lines)"), "{name}: {summary}");
+        let outcome = september(name).run("2026-09-30", &["run"]);
+        assert_eq!(outcome.exit_code, Some(3), "{outcome:?}");
+        assert!(outcome.stderr.starts_with(&format!("error: {name}: is ")), "{outcome:?}");
+        assert!(outcome.stderr.ends_with("copy the file again\n"), "{outcome:?}");
+        assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
     }
 }
 

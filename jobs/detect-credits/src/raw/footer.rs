@@ -61,9 +61,10 @@ pub(super) fn decode(footer: &[u8], size: u64) -> Result<ArrowReaderMetadata> {
     shapes::check(footer)?;
     let whole = ParquetMetaDataReader::decode_metadata(footer)?;
     check_rows(&whole, size)?;
-    // The Arrow schema that some writers embed is one more thing that can be damaged, and says nothing that is needed.
-    let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let plain = ArrowReaderMetadata::try_new(Arc::new(whole), plain)?;
+    let whole = Arc::new(whole);
+    // The Arrow schema that some writers embed says nothing that is needed. But where it is damaged, the file is.
+    ArrowReaderMetadata::try_new(Arc::clone(&whole), ArrowReaderOptions::new())?;
+    let plain = ArrowReaderMetadata::try_new(whole, ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;
     let fields: Fields = plain.schema().fields().iter().map(|field| Arc::new(with_coded_text(field))).collect();
     ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options(fields))
 }

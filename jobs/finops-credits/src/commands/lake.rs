@@ -7,7 +7,7 @@ use credit_ledger::BillingPeriod;
 use dialoguer::Confirm;
 
 use crate::jobs::listed::still_there;
-use crate::output::write_stdout;
+use crate::output::print_lines;
 use crate::run::{App, locked};
 use crate::{Failure, Kind, money_text};
 
@@ -15,7 +15,7 @@ use crate::{Failure, Kind, money_text};
 pub(crate) async fn drop_period(app: &App, period: BillingPeriod, yes: bool) -> Result<(), Failure> {
     let found = generation(app, period).await?;
     if !yes && !confirmed(&format!("Drop {period}: {}", in_short(&found)))? {
-        return write_stdout("Nothing was dropped.\n");
+        return print_lines(["Nothing was dropped."]);
     }
     let next = match still_there(app, &found).await? {
         Some(file) => format!("The export still has it, in {file}: unless that changes, the next run reads it again."),
@@ -27,7 +27,7 @@ pub(crate) async fn drop_period(app: &App, period: BillingPeriod, yes: bool) -> 
         Ok(dropped)
     });
     let dropped = dropped.await?;
-    write_stdout(&format!("Dropped {period}: {}. {next}\n", in_short(&dropped)))
+    print_lines([format!("Dropped {period}: {}. {next}", in_short(&dropped))])
 }
 
 /// # Errors
