@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use credit_ledger::{BillingPeriod, Text};
+use chrono::NaiveDate;
+use credit_ledger::{BillingPeriod, ExportPeriods, Text};
 use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
@@ -36,8 +37,12 @@ static READER: LazyLock<Option<LineReader>> = LazyLock::new(|| {
     let credits = CreditSettings::default();
     let descriptions = DescriptionParser::new(&credits).ok()?;
     let (currency, cost) = (Some("USD".to_owned()), CostColumn::Unblended);
-    Some(LineReader { currency, cost, credits, descriptions, rules: RuleMatcher::new(&rules) })
+    Some(LineReader { periods: periods(), currency, cost, credits, descriptions, rules: RuleMatcher::new(&rules) })
 });
+
+fn periods() -> ExportPeriods {
+    ExportPeriods::read_on(NaiveDate::default(), NaiveDate::MAX)
+}
 
 /// A Parquet file of the export: footer, pages, values, lines.
 pub fn pages(bytes: &[u8]) {
@@ -107,7 +112,7 @@ pub fn manifest(bytes: &[u8]) {
             store.put(&Path::from(data), b"x".to_vec().into()).await?;
             let listing = list(&store, "cur").await?;
             let manifests = Manifests::fetch(&store, &listing, &Manifests::default(), 1).await?;
-            current_files(&listing, &manifests).map(drop)
+            current_files(&listing, &manifests, periods()).map(drop)
         });
     }
 }
