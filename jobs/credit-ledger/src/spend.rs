@@ -124,7 +124,9 @@ impl<'a> Undrawn<'a> {
         remaining: Money,
     ) -> Result<(Money, &[Draw]), MoneyError> {
         let Self { open, cells, taken, weights, spreader, draws, .. } = self;
-        (taken.clear(), weights.clear(), draws.clear());
+        taken.clear();
+        weights.clear();
+        draws.clear();
         let days = open.get_mut(node).and_then(|days| days.get_mut(days_of(window))).unwrap_or_default();
         for day in &mut *days {
             day.retain(|position| {

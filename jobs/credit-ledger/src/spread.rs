@@ -31,7 +31,8 @@ impl Spreader {
     #[expect(clippy::arithmetic_side_effects, reason = "products fit by the guard; total is not zero; parts <= amount")]
     pub(crate) fn spread(&mut self, amount: u128, weights: &[u128]) -> &[u128] {
         let Self { parts, remainders } = self;
-        (parts.clear(), remainders.clear());
+        parts.clear();
+        remainders.clear();
         let total = weights.iter().try_fold(0_u128, |sum, weight| sum.checked_add(*weight));
         let largest = weights.iter().max().copied().unwrap_or(0);
         match total.filter(|_| amount.checked_mul(largest).is_some()) {
