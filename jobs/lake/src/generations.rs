@@ -23,8 +23,9 @@ use object_store::path::Path;
 use schemas::{Table, TableRow};
 use serde::{Deserialize, Serialize};
 
+use crate::known::under;
 use crate::store::how_to_mend;
-use crate::sums::{FileSum, Problem};
+use crate::sums::{FileSum, Problem, wrong_size};
 use crate::tables::part;
 use crate::{Lake, LakeError};
 
@@ -350,6 +351,22 @@ impl Lake {
     ) -> Result<DataFrame, LakeError> {
         let folder = folder(period).join(generation.folder()).join(R::TABLE.name);
         self.store.frame(context, &folder, &R::TABLE, false).await
+    }
+
+    /// Refuses what was read of the current generations if a file of them is missing, or is not as large as it was
+    /// written: it would look empty.
+    ///
+    /// # Errors
+    /// [`LakeError::Damaged`] that names the file.
+    pub async fn check_generations(&self) -> Result<(), LakeError> {
+        let all = Path::from(GENERATIONS);
+        let sizes = self.store.sizes(&all).await?;
+        for (file, sum) in self.store.sums_below(&all) {
+            if let Some(problem) = wrong_size(sizes.get(&file).copied(), &sum) {
+                return Err(self.store.damaged(&under(&all, &file), problem));
+            }
+        }
+        Ok(())
     }
 
     /// Removes what no pointer names and nobody can be writing or reading any more: nothing in it was written for a day,

@@ -42,7 +42,20 @@ impl Lake {
     pub(crate) async fn check_staged(&self, run_id: &str) -> Result<(), LakeError> {
         let manifest = self.manifest(run_id).await?;
         let manifest = manifest.ok_or_else(|| self.store.damaged(&path(run_id), "is missing"))?;
-        self.check_sizes(run_id, &manifest).await
+        self.check_sizes(run_id, &manifest).await?;
+        if self.store.folder().is_none() {
+            return Ok(());
+        }
+        // What other processes staged is read once more before everybody reads it.
+        let folder = run_folder(run_id);
+        let files: Vec<Path> = manifest.files.keys().map(|file| under(&folder, file)).collect();
+        self.learn(run_id, manifest);
+        for (path, condition) in self.store.conditions(&folder, files).await? {
+            if let Some(problem) = condition.problem() {
+                return Err(self.store.damaged(&path, problem));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses a run of which a file is missing, or is not as large as its manifest says.

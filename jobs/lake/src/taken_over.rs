@@ -35,7 +35,8 @@ impl Lake {
         Ok(Some(run_id))
     }
 
-    fn learn(&self, run_id: &str, manifest: Manifest) {
+    /// Knows the files of a run as its manifest has them.
+    pub(crate) fn learn(&self, run_id: &str, manifest: Manifest) {
         for (file, sum) in manifest.files {
             self.store.learn(under(&run_folder(run_id), &file), sum);
         }

@@ -129,14 +129,14 @@ fn half_written_files_of_a_killed_run_are_swept_by_the_next() {
         "work/killed/lots/part-0.parquet#1",
         "runs/killed/net_cost/billing_period=2026-01/part-0.parquet#1",
         "generations/2025-12/0123456789abcdef/cost_lines/part-0.parquet",
-        "generations/2026-01/.current.json.0123",
+        "generations/2026-01/.current.json.0123456789abcdef",
         "generations/2026-01/0123456789abcdef-1/cost_lines/part-0.parquet#1",
         "generations/2026-01/0123456789abcdef-2/cost_lines/part-0.parquet",
     ] {
         shop.0.write(&format!("lake/{half}"), "half");
     }
     let generations = || files(&shop.0.path("lake/generations"));
-    let halves = |all: BTreeSet<String>| all.into_iter().filter(|file| file.contains("0123")).count();
+    let halves = |all: BTreeSet<String>| all.into_iter().filter(|file| file.contains("0123456789abcdef")).count();
     shop.succeed(&["run"]);
     assert_eq!(halves(generations()), 4, "another process may be writing these");
     make_old(&shop.0.path("lake/generations"));

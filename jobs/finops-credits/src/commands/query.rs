@@ -30,6 +30,7 @@ pub(crate) async fn query(app: &App, sql: &str) -> Result<(), Failure> {
     };
     let schema = Arc::new(frame.schema().as_arrow().clone());
     let mut batches = collected(app, frame).await?;
+    app.lake.check_generations().await?;
     if batches.is_empty() {
         batches.push(RecordBatch::new_empty(schema));
     }

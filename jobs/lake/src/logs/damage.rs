@@ -56,7 +56,7 @@ impl Logs {
             match self.store.read_record::<TableMetadata>(&folder.clone().join(file.as_str())).await {
                 Ok(Some(metadata)) => readable.push(FoundMetadata { file, metadata }),
                 Ok(None) => {}
-                Err(LakeError::Record { .. }) => unreadable.push(file),
+                Err(LakeError::Damaged(_)) => unreadable.push(file),
                 Err(error) => return Err(error),
             }
         }
