@@ -139,11 +139,14 @@ fn assert_whole(shop: &Shop) {
     assert_same("after the repair", &shop.0.published(), &undisturbed.0.published());
 }
 
+/// What is done to a lake.
+type Damage<'a> = &'a dyn Fn(&Shop);
+
 #[test]
 fn catalogue_that_is_lost_emptied_or_damaged_is_named_and_repaired() {
     let whole = |shop: &Shop| fs::read(shop.0.path("lake/catalog.db")).expect("a catalogue");
     let write = |shop: &Shop, bytes: &[u8]| fs::write(shop.0.path("lake/catalog.db"), bytes).expect("a written file");
-    let damages: [(&str, &str, &dyn Fn(&Shop)); 6] = [
+    let damages: [(&str, &str, Damage); 6] = [
         ("removed", "catalog.db is missing", &|shop| {
             fs::remove_file(shop.0.path("lake/catalog.db")).expect("a removed file");
         }),

@@ -77,7 +77,7 @@ impl RuleFinder {
 
     /// The number of what the values of several keys claim together. `found` holds the places of keys among the wanted
     /// ones and what their values claim; of one key the last counts, but what is no object stays to be reported.
-    pub(crate) fn together(&mut self, rules: &RuleMatcher, found: &mut Vec<(usize, u32)>) -> u32 {
+    pub(crate) fn together(&mut self, rules: &RuleMatcher, found: &mut [(usize, u32)]) -> u32 {
         if let [] | [_] = found[..] {
             return found.first().map_or(NO_CLAIM, |(_, claimed)| *claimed);
         }

@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 
 use super::listed::{Listed, Place};
 use super::register::{self, Known};
+use super::scan_units::{Unit, units};
 use super::{DETECT, Detected, DetectedPeriod, Fetched, PeriodSource, apart, digest, for_each, hex};
 use crate::output::print_json;
 use crate::progress::ScanBar;
@@ -423,33 +424,6 @@ fn settings_digest(app: &App, rules: &CostRules) -> String {
         &credits.ineligible_upfront_fees,
     );
     digest(&(READER_VERSION, conditions, source.cost, &source.currency, patterns, exclusions))
-}
-
-type Files = Vec<(ExportFile, Census)>;
-type Unit = (Vec<BillingPeriod>, Files);
-
-/// Groups periods that share a file: such a file is read once. Mostly each period is a unit of its own.
-fn units(changed: &BTreeMap<BillingPeriod, String>, files: &[(ExportFile, Census)]) -> Vec<Unit> {
-    let mut units: Vec<(BTreeSet<BillingPeriod>, Files)> = Vec::new();
-    for (file, census) in files {
-        let mut periods: BTreeSet<BillingPeriod> =
-            census.keys().copied().filter(|period| changed.contains_key(period)).collect();
-        if periods.is_empty() {
-            continue;
-        }
-        let mut members = vec![(file.clone(), census.clone())];
-        units.retain_mut(|(other, others)| {
-            let apart = other.is_disjoint(&periods);
-            if !apart {
-                periods.append(other);
-                members.append(others);
-            }
-            apart
-        });
-        units.push((periods, members));
-    }
-    units.sort_by_key(|(periods, _)| periods.first().copied());
-    units.into_iter().map(|(periods, files)| (periods.into_iter().collect(), files)).collect()
 }
 
 /// Hands over the register and what was read.
