@@ -14,7 +14,7 @@ use object_store::local::LocalFileSystem;
 use crate::error::at;
 use crate::lake::{EngineStore, Held, Lake, LakeParts, Locks};
 use crate::logs::CATALOG;
-use crate::logs::damage::{damaged_catalog, is_damaged_database};
+use crate::logs::damage::{damaged_catalog, is_damaged_database, refused};
 use crate::publishing::SymlinkPointer;
 use crate::settings::not_utf_8;
 use crate::synced::SyncedFilesFactory;
@@ -126,7 +126,7 @@ async fn sqlite_catalog(root: &str) -> Result<SqlCatalog, LakeError> {
     let builder = SqlCatalogBuilder::default().with_storage_factory(Arc::new(SyncedFilesFactory));
     builder.load(CATALOG, properties).await.map_err(|error| match is_damaged_database(&error) {
         true => damaged_catalog(&file, &error),
-        false => error.into(),
+        false => refused(&file, error),
     })
 }
 

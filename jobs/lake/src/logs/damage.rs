@@ -97,10 +97,7 @@ impl Logs {
 
     /// Why the catalogue did not do as asked, with its name where its database says so.
     pub(super) fn refused(&self, error: Error) -> LakeError {
-        match sql_error(&error) {
-            Some(cause) => LakeError::Service(format!("{}: {cause}", self.catalog_name)),
-            None => error.into(),
-        }
+        refused(&self.catalog_name, error)
     }
 
     /// Why a log cannot be loaded.
@@ -144,6 +141,14 @@ pub(crate) fn damaged_catalog(name: &str, error: &Error) -> LakeError {
         "{name} is damaged ({cause}); bring it back from a backup, or run `finops-credits lake repair`, which registers the logs \
          again from their newest metadata in warehouse/"
     ))
+}
+
+/// Why a catalogue did not do as asked, with its name where its database says so.
+pub(crate) fn refused(name: &str, error: Error) -> LakeError {
+    match sql_error(&error) {
+        Some(cause) => LakeError::Service(format!("{name}: {cause}")),
+        None => error.into(),
+    }
 }
 
 /// True where SQLite says that its file is damaged.
