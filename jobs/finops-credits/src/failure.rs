@@ -11,7 +11,7 @@ use lake::LakeError;
 use schemas::RowsError;
 use schemas::reference::Problems;
 
-use crate::foreign_text::{LINE, visible};
+use crate::foreign_text::{LINE, visible, without_keys};
 
 /// What the caller can do about a failure; each kind has its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Failure {
 /// What a message quotes is made [`visible`]; it cannot break a line.
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.lines.iter().map(|line| visible(line, LINE)).collect();
+        let lines: Vec<String> = self.lines.iter().map(|line| visible(&without_keys(line), LINE)).collect();
         formatter.write_str(&lines.join("\n"))
     }
 }

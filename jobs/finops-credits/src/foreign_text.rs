@@ -5,6 +5,7 @@
 //! Every text goes through [`visible`] on its way to a person: cells of tables, lines of the summary, notes, errors, the
 //! log as text, prompts, and what an e-mail is made of. JSON and CSV are for programs and stay as they are.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
@@ -20,6 +21,18 @@ pub(crate) const CELL: usize = 500;
 static HIDDEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"[\p{Control}\p{Format}\p{Private_Use}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]").ok()
 });
+
+/// Ids of AWS access keys: services repeat them in their answers.
+static ACCESS_KEY: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\b((?:AKIA|ASIA)[A-Z0-9]{2})[A-Z0-9]{10,}").ok());
+
+/// A message without the ids of access keys that are quoted in it: `AKIAIO…`.
+pub(crate) fn without_keys(message: &str) -> Cow<'_, str> {
+    match &*ACCESS_KEY {
+        Some(key) => key.replace_all(message, "$1…"),
+        None => Cow::Borrowed(""),
+    }
+}
 
 /// The text as one line in which nothing is hidden: what cannot be seen is escaped (`\n`, `\u{1b}`), and what is longer
 /// than `most` characters has `…` in place of its middle.
@@ -61,6 +74,11 @@ mod tests {
         ] {
             assert_eq!(visible(text, CELL), expected);
         }
+    }
+
+    #[test]
+    fn ids_of_access_keys_are_cut() {
+        assert_eq!(without_keys("<Id>AKIAIOSFODNN7EXAMPLE</Id> of AKIA"), "<Id>AKIAIO…</Id> of AKIA");
     }
 
     #[test]

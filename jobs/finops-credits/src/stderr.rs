@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::foreign_text::{LINE, visible};
+use crate::foreign_text::{LINE, visible, without_keys};
 
 /// Writes to stderr what [`visible`] has passed.
 pub(crate) fn to_stderr(text: &str) {
@@ -16,7 +16,7 @@ impl Write for LogLines {
     /// Takes an event, which is written whole.
     fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(event);
-        to_stderr(&(visible(text.strip_suffix('\n').unwrap_or(&text), LINE) + "\n"));
+        to_stderr(&(visible(&without_keys(text.strip_suffix('\n').unwrap_or(&text)), LINE) + "\n"));
         Ok(event.len())
     }
 

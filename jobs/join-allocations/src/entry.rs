@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 use credit_ledger::{Money, Quoted, Text};
 use schemas::reference::{Action, AllocationRow, CreditName, Hierarchy, Problem, Problems};
 use schemas::tables::{AllocationLogRow, RegisteredCredit};
@@ -175,9 +175,12 @@ fn newer_revision(row: &AllocationLogRow, log: &[AllocationLogRow]) -> Option<Na
     of_credit.map(|known| known.recorded_at).max().filter(|newest| *newest > row.recorded_at)
 }
 
+/// Clocks differ by as much, and people may record at once: of two such revisions the later one counts.
+const AT_ONCE: TimeDelta = TimeDelta::minutes(1);
+
 /// What is wrong with a row that is recorded now, where the log has a later one.
 fn clock_is_behind(row: &AllocationLogRow, log: &[AllocationLogRow]) -> Option<String> {
-    let newer = newer_revision(row, log)?;
+    let newer = newer_revision(row, log).filter(|newer| *newer > row.recorded_at + AT_ONCE)?;
     Some(format!(
         "credit {} has a revision recorded at {newer}, but now is {}: this one would never count; set the clock, or wait",
         row.credit_key, row.recorded_at

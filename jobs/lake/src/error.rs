@@ -96,7 +96,7 @@ impl From<iceberg::Error> for LakeError {
             return Self::Denied(text);
         }
         // Iceberg takes no change that is more than a minute older than the last one.
-        if text.contains("Invalid snapshot timestamp") {
+        if ["Invalid snapshot timestamp", "Invalid update timestamp"].iter().any(|said| text.contains(said)) {
             return Self::BadInput(CLOCK_IS_BEHIND.to_owned());
         }
         Self::Iceberg(Box::new(error))

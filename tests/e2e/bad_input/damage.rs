@@ -148,7 +148,7 @@ fn a_text_that_no_export_holds_is_named_with_row_and_column() {
     refused(&published, "a.csv", text.as_bytes(), &format!(", row 3, {message}"));
     refused(&published, "a.parquet", &parquet(&text, &Types::of_aws()), &format!(", {message}"));
     let text = cur_2(&[&USAGE.replace(",60,", &format!(",{},", &long[..200_000]))]);
-    let message = format!(", row 2, column line_item_unblended_cost: \"{}…\" is not an amount (1234.56)", &long[..100]);
+    let message = format!(", row 2, column line_item_unblended_cost: \"{}\"… is not an amount (1234.56)", &long[..100]);
     refused(&published, "a.csv", text.as_bytes(), &message);
 }
 

@@ -224,9 +224,13 @@ fn read_only_lake_refuses_a_run_and_still_answers_queries() {
 fn lake_that_cannot_be_made_is_a_storage_failure() {
     let shop = Shop::new();
     shop.0.write("a-file", "");
-    for location in ["/proc/lake", "a-file/lake"] {
+    let run_at = |location: &str| {
         let settings = crate::support::SETTINGS.replace("location = \"lake\"", &format!("location = {location:?}"));
         shop.0.write("credits.toml", settings);
-        assert_storage_failure(location, &shop.run(&["run"]), &[location]);
-    }
+        shop.run(&["run"])
+    };
+    assert_storage_failure("no such place", &run_at("/proc/lake"), &["/proc/lake"]);
+    let below_a_file = run_at("a-file/lake");
+    assert_eq!(below_a_file.exit_code, Some(3), "no retry would help: {below_a_file:?}");
+    assert!(below_a_file.stderr.contains("a-file/lake: that is or lies below a file; set [lake] location"));
 }

@@ -143,7 +143,7 @@ fn replace(file: &mut Vec<u8>, number: &Number, same_length: bool, random: &mut 
 }
 
 /// Other numbers in the footer, or in the header of a page; false where the file is none.
-pub(super) fn damage(file: &mut [u8], random: &mut Random) -> bool {
+pub(super) fn damage(file: &mut Vec<u8>, random: &mut Random) -> bool {
     let Some(start) = footer_start(file) else { return false };
     let times = 1 + usize::from(random.percent(25));
     if random.percent(50) {
