@@ -11,6 +11,7 @@
 
 pub mod athena;
 mod column;
+mod decoding;
 mod docs;
 mod foreign;
 pub mod reference;
@@ -22,6 +23,7 @@ mod table;
 pub mod tables;
 
 pub use column::{Column, ColumnType, ColumnValue, coded_text_type, money_type};
+pub use decoding::decoding;
 pub use docs::reference_page;
 pub use foreign::{LONGEST_TEXT, excerpt, misread, too_long};
 pub use rows::{RowsError, from_batches, to_batch};

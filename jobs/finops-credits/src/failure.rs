@@ -172,9 +172,16 @@ impl From<DataFusionError> for Failure {
 }
 
 /// True where storage does not allow it, or a file's name cannot be told: that does not heal by itself.
-const fn is_lasting(error: &object_store::Error) -> bool {
-    use object_store::Error::{InvalidPath, PermissionDenied, Unauthenticated};
-    matches!(error, PermissionDenied { .. } | Unauthenticated { .. } | InvalidPath { .. })
+fn is_lasting(error: &object_store::Error) -> bool {
+    use object_store::Error::{Generic, InvalidPath, PermissionDenied, Unauthenticated};
+    match error {
+        PermissionDenied { .. } | Unauthenticated { .. } | InvalidPath { .. } => true,
+        // Of a listing the store says so in words only.
+        Generic { source, .. } => {
+            ["status code: 401", "status code: 403"].iter().any(|code| source.to_string().contains(code))
+        }
+        _ => false,
+    }
 }
 
 /// Storage where an I/O or object store error is at the bottom, else a failed check.

@@ -25,10 +25,10 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
-use schemas::{ColumnValue, Place, RowsError, Table, TableRow, coded_text_type};
+use schemas::{ColumnValue, Place, RowsError, Table, TableRow, coded_text_type, decoding};
 
 use crate::LakeError;
-use crate::decoding::{decoded, decoded_items, decoding};
+use crate::decoding::{decoded, decoded_items};
 use crate::encoder::Encoder;
 use crate::store::Store;
 use crate::sums::{FileSum, Summing, sealed, unsealed};

@@ -1,10 +1,8 @@
 //! What to say where a log is lost or cannot be read: which file, and what to do.
 
 use std::error::Error as _;
-use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
-use futures::FutureExt;
 use iceberg::spec::TableMetadata;
 use iceberg::table::Table as IcebergTable;
 use iceberg::{Error, ErrorKind, Result};
@@ -14,14 +12,14 @@ use schemas::Table;
 
 use super::Logs;
 use crate::LakeError;
+use crate::decoding::decoded;
 
 /// SQLite's codes for a file that is damaged, or none of its own.
 const DAMAGED_DATABASE: [&str; 2] = ["11", "26"];
 
 /// Work of a library on files that may hold anything: a panic of its is an error.
 pub(super) async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let done = AssertUnwindSafe(work).catch_unwind().await;
-    done.unwrap_or_else(|_panic| Err(Error::new(ErrorKind::DataInvalid, "it holds something unexpected")))
+    decoded(work).await.unwrap_or_else(|panic| Err(Error::new(ErrorKind::DataInvalid, panic)))
 }
 
 /// A metadata file of a log that can be read.
