@@ -14,7 +14,7 @@ use object_store::local::LocalFileSystem;
 use crate::error::at;
 use crate::lake::{EngineStore, Held, Lake, LakeParts, Locks};
 use crate::logs::CATALOG;
-use crate::logs::damage::{damaged_catalog, is_damaged_database, refused};
+use crate::logs::damage::refused;
 use crate::publishing::SymlinkPointer;
 use crate::settings::not_utf_8;
 use crate::synced::SyncedFilesFactory;
@@ -124,10 +124,7 @@ async fn sqlite_catalog(root: &str) -> Result<SqlCatalog, LakeError> {
         ("sql_bind_style".to_owned(), "QMark".to_owned()),
     ]);
     let builder = SqlCatalogBuilder::default().with_storage_factory(Arc::new(SyncedFilesFactory));
-    builder.load(CATALOG, properties).await.map_err(|error| match is_damaged_database(&error) {
-        true => damaged_catalog(&file, &error),
-        false => refused(&file, error),
-    })
+    builder.load(CATALOG, properties).await.map_err(|error| refused(&file, error))
 }
 
 /// `.lock` in the lake: released when the job's process ends, also by a kill.

@@ -15,7 +15,7 @@ use crate::LakeError;
 use crate::decoding::decoded;
 
 /// SQLite's codes for a file that is damaged, or none of its own.
-const DAMAGED_DATABASE: [&str; 2] = ["11", "26"];
+const DAMAGED_DATABASE: [u32; 2] = [11, 26];
 
 /// Work of a library on files that may hold anything: a panic of its is an error.
 pub(super) async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -100,9 +100,6 @@ impl Logs {
 
     /// Why a log cannot be loaded.
     pub(super) async fn unreadable_metadata(&self, table: &Table, error: Error) -> LakeError {
-        if is_damaged_database(&error) {
-            return damaged_catalog(&self.catalog_name, &error);
-        }
         if error.kind() != ErrorKind::DataInvalid && !is_not_found(&error) {
             return self.refused(error);
         }
@@ -127,32 +124,47 @@ impl Logs {
                  repair --accept-loss` goes back to what was recorded before it",
                 table.name
             )),
-            None => error.into(),
+            None if is_of_storage(&error) => error.into(),
+            None => LakeError::Damaged(format!(
+                "the log {} is damaged: {} does not fit its files ({}); bring both back from a backup",
+                table.name,
+                log.metadata_location().unwrap_or("its metadata"),
+                error.message()
+            )),
         }
     }
 }
 
-/// A catalogue that is no database any more.
-pub(crate) fn damaged_catalog(name: &str, error: &Error) -> LakeError {
-    let cause = error.source().map_or_else(|| error.message().to_owned(), ToString::to_string);
-    LakeError::Damaged(format!(
-        "{name} is damaged ({cause}); bring it back from a backup, or run `finops-credits lake repair`, which registers the logs \
-         again from their newest metadata in warehouse/"
-    ))
-}
-
-/// Why a catalogue did not do as asked, with its name where its database says so.
+/// Why a catalogue did not do as asked: it is no database any more, or its database says why.
 pub(crate) fn refused(name: &str, error: Error) -> LakeError {
     match sql_error(&error) {
+        Some(cause) if is_damage(cause) => LakeError::Damaged(format!(
+            "{name} is damaged ({cause}); bring it back from a backup, or run `finops-credits lake repair`, which registers the \
+             logs again from their newest metadata in warehouse/"
+        )),
         Some(cause) => LakeError::Service(format!("{name}: {cause}")),
         None => error.into(),
     }
 }
 
-/// True where SQLite says that its file is damaged.
-pub(crate) fn is_damaged_database(error: &Error) -> bool {
-    let code = sql_error(error).and_then(sqlx::Error::as_database_error).and_then(|error| error.code());
-    code.is_some_and(|code| DAMAGED_DATABASE.contains(&code.as_ref()))
+/// True where SQLite says that its file is damaged, or where it holds other values than it should.
+fn is_damage(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    // The lowest byte is the kind, those above say more of it.
+    let is_damaged = code.is_some_and(|code| DAMAGED_DATABASE.contains(&(code & 0xff)));
+    is_damaged || matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))
+}
+
+/// True where storage did not answer, which a retry may help.
+fn is_of_storage(error: &Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<std::io::Error>() || error.is::<object_store::Error>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn sql_error(error: &Error) -> Option<&sqlx::Error> {
