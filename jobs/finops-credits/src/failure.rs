@@ -83,7 +83,7 @@ impl Failure {
     }
 }
 
-/// What a message quotes is made [`visible`]; it cannot break a line.
+/// What a message quotes is made `visible`; it cannot break a line.
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.lines.iter().map(|line| visible(&without_keys(line), LINE)).collect();

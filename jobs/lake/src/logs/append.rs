@@ -72,17 +72,17 @@ impl Logs {
         };
         let committed = (async || append.commit().await).retry(backoff).when(try_again).await;
         committed.map_err(|error| match error.message() {
-            NOT_KEPT => self.not_kept(table),
+            NOT_KEPT => self.not_kept(table.name),
             _ => self.refused(error),
         })
     }
 
     /// What to say where the catalogue claims a change that it does not have.
-    pub(super) fn not_kept(&self, table: &Table) -> LakeError {
+    pub(super) fn not_kept(&self, what: &str) -> LakeError {
         LakeError::Service(format!(
-            "{}: nothing was recorded: {} does not keep what is written to it; another program may hold it open (a backup, a \
+            "{what}: nothing was recorded: {} does not keep what is written to it; another program may hold it open (a backup, a \
              database browser), or its disk is full; try again after that",
-            table.name, self.catalog_name
+            self.catalog_name
         ))
     }
 

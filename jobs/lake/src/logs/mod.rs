@@ -124,7 +124,7 @@ impl Logs {
         let made = self.catalog.create_table(&self.namespace, creation(table, location)?).await;
         match made {
             _ if self.exists(table).await? => Ok(()),
-            Ok(_) => Err(self.not_kept(table)),
+            Ok(_) => Err(self.not_kept(table.name)),
             Err(error) => Err(self.refused(error)),
         }
     }
@@ -137,9 +137,11 @@ impl Logs {
         if exists().await? {
             return Ok(());
         }
-        match self.catalog.create_namespace(&self.namespace, HashMap::new()).await {
-            Err(error) if !exists().await? => Err(self.refused(error)),
-            _ => Ok(()),
+        let made = self.catalog.create_namespace(&self.namespace, HashMap::new()).await;
+        match made {
+            _ if exists().await? => Ok(()),
+            Ok(_) => Err(self.not_kept(&self.database())),
+            Err(error) => Err(self.refused(error)),
         }
     }
 

@@ -128,7 +128,7 @@ impl Logs {
         self.forget(table).await?;
         self.catalog.register_table(&self.ident(table), location.clone()).await?;
         let log = self.catalog.load_table(&self.ident(table)).await?;
-        if log.metadata_location() == Some(location.as_str()) { Ok(log) } else { Err(self.not_kept(table)) }
+        if log.metadata_location() == Some(location.as_str()) { Ok(log) } else { Err(self.not_kept(table.name)) }
     }
 
     /// Appends what newer states had, of which only the metadata cannot be read: their lists of files are there. None where
