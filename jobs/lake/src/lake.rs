@@ -118,7 +118,7 @@ impl Lake {
         Ok(lake)
     }
 
-    /// Registers the logs again that the catalogue of a lake has lost; see [`Logs::repair`].
+    /// Registers the logs again that the catalogue of a lake has lost; see [`RepairedLog`].
     ///
     /// # Errors
     /// [`LakeError::Damaged`] where something recorded would be lost and that is not accepted;
