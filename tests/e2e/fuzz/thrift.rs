@@ -50,7 +50,7 @@ impl Walk<'_> {
             3 => self.at += 1,
             4..=6 => drop(self.number(field)?),
             7 => self.at += 8,
-            8 => self.at += usize::try_from(self.number(0)?).ok()?,
+            8 => self.at = self.at.checked_add(usize::try_from(self.number(0)?).ok()?)?,
             9 | 10 => {
                 let head = self.byte()?;
                 let length = if head >> 4 == 15 { self.number(0)? } else { u64::from(head >> 4) };
