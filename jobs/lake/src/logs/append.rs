@@ -20,6 +20,7 @@ use parquet::file::properties::WriterProperties;
 use schemas::{Table, TableRow};
 use uuid::Uuid;
 
+use super::damage::{caught, unreadable_file};
 use super::{LogSnapshot, Logs};
 use crate::LakeError;
 
@@ -71,10 +72,19 @@ impl Logs {
             error.retryable() && unkept < UNKEPT_COMMITS
         };
         let committed = (async || append.commit().await).retry(backoff).when(try_again).await;
-        committed.map_err(|error| match error.message() {
-            NOT_KEPT => self.not_kept(table.name),
-            _ => self.refused(error),
-        })
+        match committed {
+            Ok(log) => Ok(log),
+            Err(error) if error.message() == NOT_KEPT => Err(self.not_kept(table.name)),
+            Err(error) if error.kind() == ErrorKind::DataInvalid => {
+                // An append reads the list of files before it.
+                let log = self.load(table).await?;
+                match unreadable_file(&log).await {
+                    Some(_) => Err(self.unreadable_files(&log, table, error).await),
+                    None => Err(self.refused(error)),
+                }
+            }
+            Err(error) => Err(self.refused(error)),
+        }
     }
 
     /// What to say where the catalogue claims a change that it does not have.
@@ -123,7 +133,7 @@ impl Append<'_> {
         let said = HashMap::from([(APPEND.to_owned(), self.id.clone())]);
         let append = transaction.fast_append().with_check_duplicate(false).set_snapshot_properties(said);
         let transaction = append.add_data_files(self.files.clone()).apply(transaction)?;
-        let answer = transaction.commit(self.catalog).await;
+        let answer = caught(transaction.commit(self.catalog)).await;
         // The answer to a commit that succeeded may be lost, and SQL catalogues claim commits that their database refused.
         match (answer, self.catalog.load_table(&self.ident).await) {
             (_, Ok(log)) if self.is_in(&log) => Ok(log),

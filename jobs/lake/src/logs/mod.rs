@@ -103,7 +103,16 @@ impl Logs {
             }
             let traces = self.traces(&table).await?;
             if !traces.is_empty() && !self.exists(&table).await? {
-                return Err(self.lost(&table, &traces));
+                let databases = self.store.folders(&Path::from("warehouse")).await?;
+                return Err(match databases.as_slice() {
+                    [] => self.lost(&table, &traces),
+                    known if known.contains(&self.database()) => self.lost(&table, &traces),
+                    known => LakeError::BadInput(format!(
+                        "the lake has no database {:?}, but {}; see [lake] database",
+                        self.database(),
+                        known.join(", ")
+                    )),
+                });
             }
             self.create(&table).await?;
         }
