@@ -151,7 +151,7 @@ fn allocation_row(row: &Row<'_>) -> Result<AllocationRow, Problem> {
 
 fn credit_name(row: &Row<'_>) -> Result<CreditName, Problem> {
     let text = |column| row.get(column).map(Text::new);
-    match (text("credit_key"), text("promotion_code"), text("account_id")) {
+    match (text("credit_key"), text("promotion_code"), row.account_id("account_id")?) {
         (Some(key), _, _) => Ok(CreditName::Key(key)),
         (None, Some(promotion_code), Some(account_id)) => Ok(CreditName::Code { promotion_code, account_id }),
         _ => {
@@ -170,4 +170,22 @@ fn instant(row: &Row<'_>) -> Result<Option<NaiveDateTime>, Problem> {
     let instant = instant.ok_or_else(no_instant)?;
     within_years(instant.date()).map_err(|wrong| problem(wrong.to_string()))?;
     Ok(Some(instant))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn account_id_that_a_spreadsheet_has_damaged_is_named_also_where_the_key_names_the_credit() {
+        let header = "promotion_code,account_id,credit_key,amount,currency,end_date,reference,business_unit,department,\
+                      portfolio,product\n";
+        let rows = "Spring,4.1E+11,,5,USD,,,Retail,,,\n,33333,id:7,5,USD,,,Retail,,,\n";
+        let problems = parse_allocations("allocations.csv", format!("{header}{rows}").as_bytes()).unwrap_err();
+        let expected = "allocations.csv, row 2, column account_id: \"4.1E+11\" is a number as a spreadsheet shows it: \
+                        write all 12 digits as text\n\
+                        allocations.csv, row 3, column account_id: \"33333\" has 5 digits where an account id has 12: a \
+                        spreadsheet drops leading zeros";
+        assert_eq!(problems.to_string(), expected);
+    }
 }

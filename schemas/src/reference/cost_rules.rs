@@ -118,8 +118,8 @@ pub fn parse_cost_rules(file: &str, bytes: &[u8], hierarchy: &Hierarchy) -> Resu
 fn rule_row(row: &Row<'_>, hierarchy: &Hierarchy) -> Result<CostRule, Problem> {
     let text = |column| row.get(column).map(str::to_owned);
     let conditions = RuleConditions {
-        payer_account_id: text("payer_account_id"),
-        account_id: text("account_id"),
+        payer_account_id: row.account_id("payer_account_id")?.map(String::from),
+        account_id: row.account_id("account_id")?.map(String::from),
         service: text("service"),
         region: text("region"),
         tag: keyed(row, "tag_key", "tag_value")?,
@@ -200,8 +200,8 @@ mod tests {
 
     #[test]
     fn rules_are_tried_by_priority_then_id_as_text() {
-        let rules =
-            parse("b,10,,1,,,,,,,A,,,,\na,10,,2,,,,,,,A,B,,,\nz,-1,,3,,,,,,,C,,,,\n10,10,,4,,,,,,,C,,,,\n").unwrap();
+        let rules = parse("b,10,,1*,,,,,,,A,,,,\na,10,,2*,,,,,,,A,B,,,\nz,-1,,3*,,,,,,,C,,,,\n10,10,,4*,,,,,,,C,,,,\n")
+            .unwrap();
         assert_eq!(rules.iter().map(|rule| rule.rule_id.as_str()).collect::<Vec<_>>(), ["z", "10", "a", "b"]);
     }
 
@@ -217,12 +217,22 @@ mod tests {
 
     #[test]
     fn bad_rows_are_all_named() {
-        let rows = "a,1,,,,,,v,,,A,,,,\nb,x,,,,,,,,,A,,,,\nc,1,,,,,,,,,X,,,,\nd,1,,1,,,,,,,A,,,,0.5\nd,2,,1,,,,,,,C,,,,0.5\ne,1,,,,,,,,,A,,,,1.5\n";
+        let rows = "a,1,,,,,,v,,,A,,,,\nb,x,,,,,,,,,A,,,,\nc,1,,,,,,,,,X,,,,\nd,1,,1*,,,,,,,A,,,,0.5\nd,2,,1*,,,,,,,C,,,,0.5\ne,1,,,,,,,,,A,,,,1.5\n";
         let expected = "cost_rules.csv, row 2, column tag_key: is empty but tag_value is set\n\
              cost_rules.csv, row 3, column priority: \"x\" is not a whole number\n\
              cost_rules.csv, row 4, column business_unit: node X is not in hierarchy.csv\n\
              cost_rules.csv, row 6, column rule_id: rule d has another priority or other conditions in row 5\n\
              cost_rules.csv, row 7, column share: 1.5 is not above 0 and at most 1";
+        assert_eq!(parse(rows).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn account_ids_that_a_spreadsheet_has_damaged_are_named() {
+        let rows = "a,1,3.33333E+11,,,,,,,,A,,,,\nb,1,,41000000203,,,,,,,A,,,,\nc,1,,0410*,,,,,,,A,,,,\n";
+        let expected = "cost_rules.csv, row 2, column payer_account_id: \"3.33333E+11\" is a number as a spreadsheet shows \
+             it: write all 12 digits as text\n\
+             cost_rules.csv, row 3, column account_id: \"41000000203\" has 11 digits where an account id has 12: a \
+             spreadsheet drops leading zeros";
         assert_eq!(parse(rows).unwrap_err().to_string(), expected);
     }
 }

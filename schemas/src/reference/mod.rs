@@ -4,6 +4,7 @@
 //! file, row and column. Rows are counted as a spreadsheet shows them: the header is row 1. A `'` that guards a text
 //! from being taken for a formula ([`guarded`]) is no part of it.
 
+mod account_ids;
 mod allocations;
 mod budgets;
 mod cost_rules;

@@ -63,6 +63,10 @@ fn import_of_cells_that_are_no_values_is_refused_with_row_and_column() {
         (",,id:1,5,$,,,Retail,,,,", "row 3, column currency: \"$\" is no currency code (USD)"),
         (",,id:1,5,USD,31/12/2026,,Retail,,,,", "row 3, column end_date: \"31/12/2026\" is not a date (YYYY-MM-DD)"),
         (",,id:1,5,USD,,,,,,,", "row 3, column business_unit: is empty"),
+        (
+            "Twin,1.11111E+11,,5,USD,,,Retail,,,,",
+            "row 3, column account_id: \"1.11111E+11\" is a number as a spreadsheet shows it: write all 12 digits as text",
+        ),
         (",,id:1,5,USD,,,Retail,,Shop,,", "row 3, column business_unit: portfolio is set but department is empty"),
         (
             ",,,5,USD,,,Retail,,,,",

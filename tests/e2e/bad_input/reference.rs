@@ -23,6 +23,22 @@ fn rules_that_do_not_add_up_are_named() {
 }
 
 #[test]
+fn account_ids_that_a_spreadsheet_has_damaged_are_named() {
+    let published = Published::new();
+    let told = "is a number as a spreadsheet shows it: write all 12 digits as text";
+    for (id, message) in [
+        ("1.11111E+11", format!("\"1.11111E+11\" {told}")),
+        ("111111111111.0", format!("\"111111111111.0\" {told}")),
+        ("11111", "\"11111\" has 5 digits where an account id has 12: a spreadsheet drops leading zeros".to_owned()),
+        (" 111111111111", "\" 111111111111\" has blanks around it".to_owned()),
+    ] {
+        let rules = RULES.replace(",111111111111,", &format!(",{id},"));
+        let message = format!("cost_rules.csv, row 2, column account_id: {message}");
+        published.refuses_reference("cost_rules.csv", &rules, &message);
+    }
+}
+
+#[test]
 fn budgets_that_contradict_are_named() {
     let published = Published::new();
     let with = |row: &str| format!("{BUDGETS}{row}\n");
