@@ -226,7 +226,7 @@ fn bad_allocations_that_pyiceberg_appends_are_listed_and_leave_their_credits_wai
     let waiting = shop.rows("SELECT promotion_code, reason FROM credit_queue ORDER BY 1");
     assert_eq!(waiting, ["Credit A", "Credit B", "Credit C"].map(|credit| format!("{credit},allocation_invalid")));
     let states = shop.rows("SELECT DISTINCT status, allocated_amount FROM credits");
-    assert_eq!(states, ["unallocated,"], "the valid revision of credit A does not revive");
+    assert_eq!(states, ["invalid,"], "the valid revision of credit A does not revive");
     assert_eq!(shop.rows("SELECT count(*) FROM credit_consumption"), ["0"]);
 }
 

@@ -17,6 +17,7 @@ mod fuzz;
 mod incremental;
 mod injection;
 mod interop;
+mod lots;
 mod many_lots;
 mod many_rules;
 mod model;

@@ -47,11 +47,18 @@ pub(crate) struct Revision {
     /// Name and account, where the row names its credit by them instead of by key.
     pub(crate) by_name: Option<(String, String)>,
     pub(crate) currency: String,
-    pub(crate) end_date: Option<NaiveDate>,
-    pub(crate) reference: String,
     pub(crate) recorded_at: DateTime<Utc>,
     /// None at all: the revision revokes.
-    pub(crate) lots: Vec<(Node, String)>,
+    pub(crate) lots: Vec<RecordedLot>,
+}
+
+/// One lot of a revision.
+#[derive(Clone, Debug)]
+pub(crate) struct RecordedLot {
+    pub(crate) node: Node,
+    pub(crate) amount: String,
+    pub(crate) end_date: Option<NaiveDate>,
+    pub(crate) reference: String,
 }
 
 /// Everything a run reads.
@@ -116,10 +123,10 @@ impl Revision {
         if self.lots.is_empty() {
             return vec![[named, vec![String::new(); 8], recorded("revoke")].concat()];
         }
-        let end = self.end_date.map(|end| end.to_string()).unwrap_or_default();
-        let row = |(node, amount): &(Node, String)| {
-            let terms = vec![amount.clone(), self.currency.clone(), end.clone(), self.reference.clone()];
-            [named.clone(), terms, node_columns(node).to_vec(), recorded("allocate")].concat()
+        let row = |lot: &RecordedLot| {
+            let end = lot.end_date.map(|end| end.to_string()).unwrap_or_default();
+            let terms = vec![lot.amount.clone(), self.currency.clone(), end, lot.reference.clone()];
+            [named.clone(), terms, node_columns(&lot.node).to_vec(), recorded("allocate")].concat()
         };
         self.lots.iter().map(row).collect()
     }
@@ -213,8 +220,8 @@ impl Organisation {
         for budget in &mut scaled.budgets {
             budget.amount = times(&budget.amount);
         }
-        for (_, amount) in scaled.revisions.iter_mut().flat_map(|revision| &mut revision.lots) {
-            *amount = times(amount);
+        for lot in scaled.revisions.iter_mut().flat_map(|revision| &mut revision.lots) {
+            lot.amount = times(&lot.amount);
         }
         scaled
     }

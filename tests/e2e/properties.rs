@@ -154,7 +154,10 @@ fn recordable(organisation: &Organisation, as_of: NaiveDate) -> Vec<bool> {
     let fits = |key: &String| {
         let of_credit = organisation.revisions.iter().filter(|revision| &revision.credit_key == key);
         register.get(key).is_some_and(|credit| {
-            of_credit.into_iter().all(|revision| revision.end_date.is_none_or(|end| end >= credit.issue_date))
+            of_credit
+                .into_iter()
+                .flat_map(|revision| &revision.lots)
+                .all(|lot| lot.end_date.is_none_or(|end| end >= credit.issue_date))
         })
     };
     organisation.revisions.iter().map(|revision| fits(&revision.credit_key)).collect()
@@ -273,7 +276,7 @@ fn a_credit_later_in_the_order_never_changes_what_earlier_ones_draw() {
 }
 
 #[test]
-fn a_node_that_leaves_the_hierarchy_leaves_its_credit_unallocated() {
+fn a_node_that_leaves_the_hierarchy_leaves_its_credit_invalid() {
     let strategy = || (organisations(Amounts::Any), any::<Index>()).boxed();
     holds("node", strategy, |(organisation, choice): (Organisation, Index)| {
         let mut before = organisation.clone();
@@ -284,7 +287,7 @@ fn a_node_that_leaves_the_hierarchy_leaves_its_credit_unallocated() {
         before.hierarchy.push(closed.clone());
         let mut allocating: Vec<_> = before.revisions.iter_mut().filter(|revision| !revision.lots.is_empty()).collect();
         let position = choice.index(allocating.len());
-        allocating[position].lots[0].0 = closed;
+        allocating[position].lots[0].node = closed;
         let mut after = before.clone();
         after.hierarchy = organisation.hierarchy;
         let workspace = new_lake(&before)?;

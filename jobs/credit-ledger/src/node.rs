@@ -84,13 +84,13 @@ impl Node {
 }
 
 impl fmt::Display for Node {
-    /// Names joined by `/`; a name that holds a `/` or a quote is quoted, as `allocate --to` reads it.
+    /// Names joined by `/`; a name that holds a `/`, a `=` or a quote is quoted, as `allocate --to` reads it.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, name) in self.0.iter().enumerate() {
             if index > 0 {
                 formatter.write_str("/")?;
             }
-            if name.contains(['/', '"']) {
+            if name.contains(['/', '=', '"']) {
                 write!(formatter, "\"{}\"", name.replace('"', "\"\""))?;
             } else {
                 formatter.write_str(name)?;

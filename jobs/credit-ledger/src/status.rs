@@ -9,8 +9,10 @@ use crate::Money;
 /// The state of a credit, as tables and dashboards show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// No valid allocation; revoked ones too.
+    /// Nobody has allocated it, or its allocation was revoked.
     Unallocated,
+    /// What was recorded last cannot be used.
+    Invalid,
     /// Something is left.
     Active,
     /// Something is left and the end is near.
@@ -24,7 +26,7 @@ pub enum Status {
 /// The sums of a credit's lots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CreditPosition {
-    /// Last day of the credit; none: open-ended.
+    /// Last day of the lot that ends next, or of the last one where nothing is left; none: open-ended.
     pub end_date: Option<NaiveDate>,
     /// Lost at the end, zero or more.
     pub expired: Money,
@@ -55,6 +57,7 @@ impl Status {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unallocated => "unallocated",
+            Self::Invalid => "invalid",
             Self::Active => "active",
             Self::ExpiringSoon => "expiring_soon",
             Self::Exhausted => "exhausted",

@@ -112,13 +112,15 @@ Examples:
     Queue,
     /// Record whose a credit is: amount, end date, node. Replaces an earlier allocation
     #[command(after_help = "\
-On a terminal, what is missing is asked for. Several lots of one credit: `allocations import`.
+On a terminal, what is missing is asked for. Several lots of one credit, say two purchases that have one name: --to for
+each, as NODE=AMOUNT or NODE=AMOUNT,END; --end-date is that of the lots that have none of their own.
 
 Examples:
   finops-credits allocate
   finops-credits allocate --key id:10063543426 --amount 1250 --to \"Platform/Data & AI\" --end-date 2027-01-31
   finops-credits allocate --code \"AWS Activate\" --account 222222222222 --amount 10000 --to Retail/Online --reference INV-7
-  finops-credits allocate --key id:7 --amount 50 --to 'Retail/\"A/B Testing\"'     a name that holds a /")]
+  finops-credits allocate --key id:8 --to Retail=3000.24,2026-08-31 --to Retail/Online=1000,2027-08-31
+  finops-credits allocate --key id:7 --amount 50 --to 'Retail/\"A/B Testing\"'     a name that holds a / or =")]
     Allocate(Allocate),
     /// End a credit's allocation: it goes back to the queue
     #[command(after_help = "\
@@ -209,15 +211,16 @@ pub struct Allocate {
     /// Which credit.
     #[command(flatten)]
     pub credit: CreditArgs,
-    /// Amount in the credit's currency, above zero
+    /// Amount in the credit's currency, above zero; with NODE=AMOUNT it is left out
     #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     pub amount: Option<Money>,
     /// Last day on which it may be used, YYYY-MM-DD [default: open-ended]
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub end_date: Option<NaiveDate>,
-    /// Node: "Business unit/Department/Portfolio/Product", fewer levels for a higher node
-    #[arg(long, value_name = "NODE", value_parser = node)]
-    pub to: Option<Node>,
+    /// Node: "Business unit/Department/Portfolio/Product", fewer levels for a higher node; for several lots NODE=AMOUNT
+    /// or NODE=AMOUNT,END of each
+    #[arg(long, value_name = "NODE", value_parser = placed)]
+    pub to: Vec<Placed>,
     /// Contract, ticket or programme
     #[arg(long, value_name = "TEXT")]
     pub reference: Option<String>,
@@ -227,6 +230,17 @@ pub struct Allocate {
     /// Who and when.
     #[command(flatten)]
     pub record: RecordArgs,
+}
+
+/// A node, and for one of several lots its amount and its own end: `Retail=1000,2027-08-31`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Where the lot sits.
+    pub node: Node,
+    /// Its amount.
+    pub amount: Option<Money>,
+    /// Its last day.
+    pub end_date: Option<NaiveDate>,
 }
 
 /// `revoke`
@@ -331,6 +345,23 @@ fn run_id(text: &str) -> Result<String, String> {
     shaped.then(|| text.to_owned()).ok_or_else(|| "only letters, digits, - _ and . may be used".to_owned())
 }
 
+/// `Retail/Online`, `Retail/Online=100` or `Retail/Online=100,2027-08-31`: what follows the last `=` outside of quotes.
+fn placed(text: &str) -> Result<Placed, String> {
+    let mut quoted = false;
+    let mut equals = text.char_indices().filter(|(_, character)| {
+        quoted ^= *character == '"';
+        *character == '=' && !quoted
+    });
+    let Some((name, terms)) = equals.next_back().and_then(|(at, _)| Some((text.get(..at)?, text.get(at + 1..)?)))
+    else {
+        return Ok(Placed { node: node(text)?, amount: None, end_date: None });
+    };
+    let (amount, end) = terms.split_once(',').map_or((terms, None), |(amount, end)| (amount, Some(end)));
+    let amount = amount.trim().parse::<Money>();
+    let amount = amount.map_err(|error| format!("{error}; a name that holds = needs quotes, as in '\"a=b\"'"))?;
+    Ok(Placed { node: node(name)?, amount: Some(amount), end_date: end.map(|end| date(end.trim())).transpose()? })
+}
+
 /// `Retail/Online`; a name that holds a `/` is quoted: `Retail/"A/B Testing"`.
 fn node(text: &str) -> Result<Node, String> {
     let mut reader = csv::ReaderBuilder::new().delimiter(b'/').has_headers(false).from_reader(text.as_bytes());
@@ -358,11 +389,28 @@ mod tests {
 
     #[test]
     fn nodes_are_read_as_they_are_shown() {
-        for shown in ["Retail", "Retail/Online", "Retail/\"A/B Testing\"/x", "\"say \"\"hi\"\"\"/y"] {
-            assert_eq!(node(shown).unwrap().to_string(), shown);
+        for shown in
+            ["Retail", "Retail/Online", "Retail/\"A/B Testing\"/x", "\"say \"\"hi\"\"\"/y", "\"a=1\"/z", "\"a\"\"=1\""]
+        {
+            let placed = placed(shown).unwrap();
+            assert_eq!((placed.node.to_string().as_str(), placed.amount), (shown, None));
         }
         assert_eq!(node("a//b").unwrap_err(), "has an empty level");
         assert_eq!(node("").unwrap_err(), "no business unit is named");
         assert_eq!(node("a/b/c/d/e").unwrap_err(), "has 5 levels; at most 4");
+    }
+
+    #[test]
+    fn lots_are_read_with_amount_and_end() {
+        let read = |text: &str| {
+            placed(text).map(|Placed { node, amount, end_date }| (node.to_string(), amount.unwrap(), end_date))
+        };
+        let money = |text: &str| text.parse::<Money>().unwrap();
+        assert_eq!(read("Retail/Online=3000.24"), Ok(("Retail/Online".to_owned(), money("3000.24"), None)));
+        let end = "2027-08-31".parse().ok();
+        assert_eq!(read("\"a=1\"/b = 1000, 2027-08-31"), Ok(("\"a=1\"/b".to_owned(), money("1000"), end)));
+        assert_eq!(read("a=1,31.08.2027").unwrap_err(), "not a date (YYYY-MM-DD)");
+        let wrong = read("a=b").unwrap_err();
+        assert!(wrong.ends_with("; a name that holds = needs quotes, as in '\"a=b\"'"), "{wrong}");
     }
 }

@@ -163,9 +163,6 @@ fn whole_problem(entered: &AllocationRow, group: &[(&AllocationRow, &RegisteredC
     if entered.action != first.action || (entered.action == Action::Revoke && group.len() > 1) {
         return Some("a revocation is one row of its own".to_owned());
     }
-    if entered.end_date != first.end_date || entered.reference != first.reference {
-        return Some("the lots of one credit share end_date and reference; an earlier row has others".to_owned());
-    }
     (entered.allocation_id != first.allocation_id).then(|| "the lots of one credit share allocation_id".to_owned())
 }
 

@@ -174,10 +174,6 @@ impl Revision<'_> {
         if self.is_revocation() {
             return problems;
         }
-        let end_dates: BTreeSet<_> = self.rows.iter().map(|row| row.end_date).collect();
-        if end_dates.len() > 1 {
-            problems.push("end_date differs between the lots".to_owned());
-        }
         if self.rows.iter().zip(1..).any(|(row, number)| row.lot != number) {
             problems.push(format!("lots are not numbered 1 to {}", self.rows.len()));
         }
@@ -226,8 +222,6 @@ fn allocated(credit: &RegisteredCredit, waiting: Option<Waiting>, revision: Opti
         credit_key: credit.credit_key.clone(),
         waiting: waiting.map(|waiting| Text::new_static(waiting.name())),
         allocated_amount: amounts.and_then(|amounts| Money::total(amounts).ok()),
-        end_date: first.and_then(|row| row.end_date),
-        reference: first.and_then(|row| row.reference.clone()),
         recorded_by: first.and_then(|row| row.recorded_by.clone()),
         recorded_at: first.map(|row| row.recorded_at),
     }
@@ -249,6 +243,7 @@ fn lots(credit: &RegisteredCredit, revision: &Revision<'_>) -> Vec<LotRow> {
             issue_date: credit.issue_date,
             first_cur_date: credit.first_cur_date,
             end_date: row.end_date,
+            reference: row.reference.clone(),
         })
     });
     rows.collect()
@@ -318,6 +313,18 @@ mod tests {
         assert_eq!(joined(&[newest.clone(), revoked]), (Some("revoked".into()), 0, vec![]));
         assert_eq!(joined(&[newest.clone(), newest]), (None, 1, vec![]));
         assert_eq!(joined(&[]), (Some("never_allocated".into()), 0, vec![]));
+    }
+
+    #[test]
+    fn lots_of_one_credit_end_each_on_its_own_day() {
+        let mut second = row("a", 2, "2026-03-01");
+        (second.end_date, second.reference) = ("2027-08-31".parse().ok(), Some("PO-2".into()));
+        let hierarchy = parse_hierarchy("h", b"business_unit,department,portfolio,product\nRetail,,,\n").unwrap();
+        let log = [row("a", 1, "2026-03-01"), second.clone()];
+        let joined = join(&[credit("k")], &log, &hierarchy, "2026-06-01T00:00:00".parse().unwrap());
+        let lots: Vec<_> = joined.lots.iter().map(|lot| (lot.lot, lot.end_date, lot.reference.clone())).collect();
+        assert_eq!(lots, [(1, None, None), (2, second.end_date, second.reference)]);
+        assert_eq!(joined.credits[0].allocated_amount, "10".parse().ok());
     }
 
     #[test]

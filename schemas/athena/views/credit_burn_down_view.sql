@@ -10,7 +10,7 @@
 --   account_id       varchar         Its account
 --   currency         varchar         ISO 4217 code
 --   issue_date       date            Issue date
---   end_date         date            Last day; null: open-ended
+--   end_date         date            Last day of the lot that ends last; null: one is open-ended
 --   amount           decimal(38,10)  Sum of its lots
 --   used             decimal(38,10)  Drawn in the month
 --   expired          decimal(38,10)  Lost in the month
@@ -24,7 +24,7 @@ SELECT
     account_id,
     currency,
     issue_date,
-    end_date,
+    CASE WHEN count(end_date) = count(*) THEN max(end_date) END AS end_date,
     sum(sum(issued)) OVER (PARTITION BY credit_key ORDER BY billing_period) AS amount,
     sum(used) AS used,
     sum(expired) AS expired,
@@ -32,4 +32,4 @@ SELECT
     sum(sum(expired)) OVER (PARTITION BY credit_key ORDER BY billing_period) AS expired_to_date,
     sum(remaining) AS remaining
 FROM credit_balances
-GROUP BY billing_period, credit_key, promotion_code, account_id, currency, issue_date, end_date
+GROUP BY billing_period, credit_key, promotion_code, account_id, currency, issue_date

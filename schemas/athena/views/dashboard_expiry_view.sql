@@ -18,7 +18,7 @@
 --   expiry_month        varchar  Month of the last day, YYYY-MM; "(open-ended)" if there is none
 --   expiry_month_start  date     First day of that month; null: open-ended
 --   days_left           integer  End date minus as-of date, negative once past; null: open-ended
---   status              varchar  The credit's: active, expiring_soon, exhausted or expired
+--   status              varchar  The lot's: active, expiring_soon, exhausted or expired
 --   issued              double   The lot's amount
 --   used                double   Drawn to date
 --   expired             double   Lost to date
@@ -67,8 +67,13 @@ SELECT
     l.end_date,
     coalesce(l.expiry_month, '(open-ended)') AS expiry_month,
     CAST(l.expiry_month || '-01' AS date) AS expiry_month_start,
-    c.days_left,
-    c.status,
+    CAST(date_diff('day', c.as_of, l.end_date) AS integer) AS days_left,
+    CASE
+        WHEN l.expired > CAST(0 AS decimal(38,10)) THEN 'expired'
+        WHEN l.issued - l.used = CAST(0 AS decimal(38,10)) THEN 'exhausted'
+        WHEN date_diff('day', c.as_of, l.end_date) <= c.expiring_soon_days THEN 'expiring_soon'
+        ELSE 'active'
+    END AS status,
     CAST(l.issued AS double) AS issued,
     CAST(l.used AS double) AS used,
     CAST(l.expired AS double) AS expired,

@@ -51,9 +51,12 @@ SELECT
     h.owner_email,
     b.end_date,
     substr(CAST(b.end_date AS varchar), 1, 7) AS expiry_month,
-    c.days_left,
+    CAST(date_diff('day', c.as_of, b.end_date) AS integer) AS days_left,
     b.remaining,
-    c.status
+    CASE
+        WHEN date_diff('day', c.as_of, b.end_date) <= c.expiring_soon_days THEN 'expiring_soon'
+        ELSE 'active'
+    END AS status
 FROM standing b
 JOIN credits c ON c.credit_key = b.credit_key
 LEFT JOIN hierarchy_view h

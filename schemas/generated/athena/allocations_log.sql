@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS `allocations_log` (
   `product` string COMMENT 'Node, level 4',
   `amount` decimal(38,10) COMMENT 'Amount of the lot, above zero; null on `revoke`',
   `currency` string COMMENT 'ISO 4217 code, the credit\'s',
-  `end_date` date COMMENT 'Last day on which the credit may be used; null: open-ended',
+  `end_date` date COMMENT 'Last day on which the lot may be used; null: open-ended',
   `reference` string COMMENT 'Contract, ticket or programme, as recorded',
   `recorded_by` string COMMENT 'Who recorded it',
   `recorded_at` timestamp COMMENT 'When, UTC; the newest revision of a credit counts',

@@ -14,18 +14,20 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `credits` (
   `issue_date` date COMMENT 'The day before, or as set by hand',
   `issue_date_source` string COMMENT '`cur_inferred` or `manual`',
   `issue_period` string COMMENT 'Month of the issue date, `YYYY-MM`',
-  `status` string COMMENT '`unallocated`, `active`, `expiring_soon`, `exhausted` or `expired`',
-  `allocated_amount` decimal(38,10) COMMENT 'Sum of its lots; null where unallocated',
+  `status` string COMMENT '`unallocated`, `invalid`, `active`, `expiring_soon`, `exhausted` or `expired`',
+  `allocated_amount` decimal(38,10) COMMENT 'Sum of its lots; null where unallocated or invalid',
   `used` decimal(38,10) COMMENT 'Drawn to date',
   `expired` decimal(38,10) COMMENT 'Lost to date',
   `remaining` decimal(38,10) COMMENT '`allocated_amount - used - expired`',
-  `end_date` date COMMENT 'Last day; null: open-ended or unallocated',
-  `reference` string COMMENT 'As recorded',
+  `end_date` date COMMENT 'Last day of the lot that ends next among those with something left, else of the one that ends last; null: open-ended, unallocated or invalid',
+  `reference` string COMMENT 'Of that lot, as recorded',
   `recorded_by` string COMMENT 'Who recorded the allocation',
   `recorded_at` timestamp COMMENT 'When, UTC',
   `aws_applied` decimal(38,10) COMMENT 'Taken off the invoice to date',
   `last_cur_date` date COMMENT 'Latest usage date among its lines; null where all have gone',
-  `days_left` int COMMENT 'End date minus as-of date, negative once past'
+  `days_left` int COMMENT 'End date minus as-of date, negative once past',
+  `as_of` date COMMENT 'As-of date of the run',
+  `expiring_soon_days` int COMMENT 'Days before its end from which a credit or lot expires soon, as set'
 )
 COMMENT 'Every registered credit with its allocation and position.'
 ROW FORMAT SERDE 'org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe'

@@ -76,10 +76,6 @@ table! {
         waiting: Option<Text>,
         /// Sum of its lots
         allocated_amount: Option<Money>,
-        /// Last day; null: open-ended
-        end_date: Option<NaiveDate>,
-        /// As recorded
-        reference: Option<Text>,
         /// Who
         recorded_by: Option<Text>,
         /// When
@@ -115,8 +111,10 @@ table! {
         issue_date: NaiveDate,
         /// Of the credit
         first_cur_date: NaiveDate,
-        /// Of the allocation
+        /// Last day; null: open-ended
         end_date: Option<NaiveDate>,
+        /// As recorded
+        reference: Option<Text>,
     }
 }
 

@@ -65,7 +65,7 @@ table! {
         amount: Option<Money>,
         /// ISO 4217 code, the credit's
         currency: Option<Text>,
-        /// Last day on which the credit may be used; null: open-ended
+        /// Last day on which the lot may be used; null: open-ended
         end_date: Option<NaiveDate>,
         /// Contract, ticket or programme, as recorded
         reference: Option<Text>,

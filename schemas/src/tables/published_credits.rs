@@ -118,9 +118,9 @@ table! {
         issue_date_source: Text,
         /// Month of the issue date, `YYYY-MM`
         issue_period: Text,
-        /// `unallocated`, `active`, `expiring_soon`, `exhausted` or `expired`
+        /// `unallocated`, `invalid`, `active`, `expiring_soon`, `exhausted` or `expired`
         status: Text,
-        /// Sum of its lots; null where unallocated
+        /// Sum of its lots; null where unallocated or invalid
         allocated_amount: Option<Money>,
         /// Drawn to date
         used: Option<Money>,
@@ -128,9 +128,10 @@ table! {
         expired: Option<Money>,
         /// `allocated_amount - used - expired`
         remaining: Option<Money>,
-        /// Last day; null: open-ended or unallocated
+        /// Last day of the lot that ends next among those with something left, else of the one that ends last; null:
+        /// open-ended, unallocated or invalid
         end_date: Option<NaiveDate>,
-        /// As recorded
+        /// Of that lot, as recorded
         reference: Option<Text>,
         /// Who recorded the allocation
         recorded_by: Option<Text>,
@@ -142,6 +143,10 @@ table! {
         last_cur_date: Option<NaiveDate>,
         /// End date minus as-of date, negative once past
         days_left: Option<i32>,
+        /// As-of date of the run
+        as_of: NaiveDate,
+        /// Days before its end from which a credit or lot expires soon, as set
+        expiring_soon_days: i32,
     }
 }
 

@@ -10,7 +10,7 @@ from sqlglot.optimizer.qualify import qualify
 
 #: Functions that are the same in Trino and DuckDB for the types used here.
 SAME_IN_BOTH = (
-    exp.And, exp.ArgMax, exp.Case, exp.Cast, exp.Coalesce, exp.Count, exp.If, exp.Lag, exp.Lead, exp.Max, exp.Min,
+    exp.And, exp.ArgMax, exp.Case, exp.Cast, exp.Coalesce, exp.Count, exp.DateDiff, exp.If, exp.Lag, exp.Lead, exp.Max, exp.Min,
     exp.Or, exp.RowNumber, exp.Substring, exp.Sum,
 )  # fmt: skip
 TEXT, NUMBER, DAY, TRUTH = "text", "number", "day", "truth"

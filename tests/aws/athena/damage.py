@@ -124,6 +124,7 @@ DAMAGE = {
         last_lost("credit_queue"),
         changed("credits", "status = 'active'", "allocated_amount IS NULL"),
         changed("credits", "status = 'unallocated'", "allocated_amount IS NOT NULL"),
+        changed("credits", "status = 'invalid'", "allocated_amount IS NULL"),
         changed("credits", "allocated_amount = 1", "status = 'unallocated'"),
         changed("credits", "allocated_amount = NULL", "status = 'expired'"),
         lost("credits", "status = 'unallocated'"),

@@ -92,11 +92,9 @@ fn import_of_something_recorded_in_the_future_is_refused() {
 fn lots_of_one_credit_that_disagree_are_refused() {
     let published = Published::new();
     let first = ",,id:1,5,USD,2026-12-31,,Retail,,,,";
-    let shared = "row 4: the lots of one credit share end_date and reference; an earlier row has others";
     for (second, message) in [
         (",,id:1,5,EUR,2026-12-31,,Retail,Online,,,", "row 4: currency EUR is not that of the credit, USD"),
-        (",,id:1,5,USD,2027-12-31,,Retail,Online,,,", shared),
-        (",,id:1,5,USD,2026-12-31,INV-1,Retail,Online,,,", shared),
+        (",,id:1,5,USD,2026-01-01,,Retail,Online,,,", "row 4: end_date 2026-01-01 is before the issue date 2026-01-11"),
     ] {
         published.refuses_import(&[first, second], &format!("import.csv, {message}"));
     }

@@ -126,11 +126,18 @@ impl Credit {
 #[derive(Clone, Debug)]
 pub(crate) struct Allocation {
     /// In the order recorded; numbered from 1.
-    pub(crate) lots: Vec<(Node, Money)>,
-    pub(crate) end_date: Option<NaiveDate>,
-    pub(crate) reference: String,
+    pub(crate) lots: Vec<AllocatedLot>,
     pub(crate) recorded_by: String,
     pub(crate) recorded_at: Option<DateTime<Utc>>,
+}
+
+/// One lot as it was recorded.
+#[derive(Clone, Debug)]
+pub(crate) struct AllocatedLot {
+    pub(crate) node: Node,
+    pub(crate) amount: Money,
+    pub(crate) end_date: Option<NaiveDate>,
+    pub(crate) reference: String,
 }
 
 /// Where a credit stands after the newest revision.
@@ -169,11 +176,14 @@ fn is_valid(rows: &[Row], credit: &Credit, nodes: &BTreeSet<Node>) -> bool {
 
 fn allocation(rows: &[Row], recorded_at: Option<DateTime<Utc>>) -> Allocation {
     let first = &rows[0];
-    let end = &first["end_date"];
+    let lot = |row: &Row| AllocatedLot {
+        node: node(row),
+        amount: Money::parse(&row["amount"]).expect("an amount"),
+        end_date: (!row["end_date"].is_empty()).then(|| date(&row["end_date"])),
+        reference: row["reference"].clone(),
+    };
     Allocation {
-        lots: rows.iter().map(|row| (node(row), Money::parse(&row["amount"]).expect("an amount"))).collect(),
-        end_date: (!end.is_empty()).then(|| date(end)),
-        reference: first["reference"].clone(),
+        lots: rows.iter().map(lot).collect(),
         recorded_by: first.get("recorded_by").cloned().unwrap_or_default(),
         recorded_at,
     }

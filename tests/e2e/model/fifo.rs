@@ -75,17 +75,17 @@ pub(crate) fn lots(
     for (key, standing) in standings {
         let Standing::Allocated(allocation) = standing else { continue };
         let credit = &register[key];
-        for (position, (node, amount)) in allocation.lots.iter().enumerate() {
+        for (position, lot) in allocation.lots.iter().enumerate() {
             lots.push(Lot {
                 credit_key: key.clone(),
                 number: position + 1,
-                node: node.clone(),
-                amount: *amount,
+                node: lot.node.clone(),
+                amount: lot.amount,
                 currency: credit.currency.clone(),
                 promotion_code: credit.promotion_code.clone(),
                 account: credit.account.clone(),
                 issue_date: credit.issue_date,
-                end_date: allocation.end_date,
+                end_date: lot.end_date,
                 window_begin: match policy {
                     Policy::IssueDate => Period::of(credit.issue_date).first_day(),
                     Policy::IssueDay => credit.issue_date,

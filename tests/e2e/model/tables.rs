@@ -7,8 +7,8 @@ use chrono::NaiveDate;
 
 use super::Inputs;
 use super::cost::{Cell, Measures};
-use super::credits::{Allocation, Credit, Standing};
-use super::fifo::Consumption;
+use super::credits::{AllocatedLot, Allocation, Credit, Standing};
+use super::fifo::{Consumption, Lot};
 use super::parse::{Line, Node, budgets};
 use super::units::{Money, Period};
 use crate::support::compare::{Row, Tables};
@@ -212,11 +212,12 @@ fn credit_balances(results: &Results) -> Vec<Row> {
     rows
 }
 
-/// Sums over the lots of a credit: allocated, used and expired to date.
-fn lot_sums(results: &Results, key: &str) -> [Money; 3] {
+/// Sums over the lots of a credit that are among `numbers`: allocated, used and expired to date.
+fn lot_sums(results: &Results, key: &str, numbers: impl Fn(usize) -> bool) -> [Money; 3] {
     let consumption = results.consumption;
-    let is_its = |lot: usize| consumption.lots[lot].credit_key == key;
-    let lots = consumption.lots.iter().filter(|lot| lot.credit_key == key);
+    let counts = |lot: &Lot| lot.credit_key == key && numbers(lot.number);
+    let is_its = |lot: usize| counts(&consumption.lots[lot]);
+    let lots = consumption.lots.iter().filter(|lot| counts(lot));
     let draws = consumption.draws.iter().filter(|draw| is_its(draw.lot));
     let expired = consumption.expired.iter().filter(|(lot, _)| is_its(**lot));
     [lots.map(|lot| lot.amount).sum(), draws.map(|draw| draw.used).sum(), expired.map(|(_, (_, amount))| *amount).sum()]
@@ -241,12 +242,27 @@ fn status(
     }
 }
 
+/// The lot whose end and reference a credit shows: the next to end of those with something left, else the last to end.
+fn shown_lot<'a>(results: &Results, key: &str, allocation: &'a Allocation) -> &'a AllocatedLot {
+    let mut lots: Vec<(usize, &AllocatedLot)> = (1..).zip(&allocation.lots).collect();
+    lots.sort_by_key(|(number, lot)| (lot.end_date.unwrap_or(NaiveDate::MAX), *number));
+    let has_some = |number: usize| {
+        let [allocated, used, expired] = lot_sums(results, key, |other| other == number);
+        allocated - used - expired > Money::ZERO
+    };
+    let next = lots.iter().find(|(number, _)| has_some(*number));
+    let last_end = lots.last().expect("a lot").1.end_date;
+    let last = || lots.iter().find(|(_, lot)| lot.end_date == last_end);
+    next.or_else(last).expect("a lot").1
+}
+
 /// The columns that only an allocated credit has.
 fn allocation_columns(results: &Results, key: &str, allocation: &Allocation) -> Row {
     let Inputs { as_of, settings, .. } = results.inputs;
-    let [allocated, used, expired] = lot_sums(results, key);
+    let [allocated, used, expired] = lot_sums(results, key, |_| true);
     let remaining = allocated - used - expired;
-    let end = allocation.end_date;
+    let shown = shown_lot(results, key, allocation);
+    let end = shown.end_date;
     let recorded_at = allocation.recorded_at.map(|at| at.format("%Y-%m-%dT%H:%M:%S%.f").to_string());
     row([
         ("status", &status(*as_of, settings.expiring_soon_days, end, expired, remaining)),
@@ -255,7 +271,7 @@ fn allocation_columns(results: &Results, key: &str, allocation: &Allocation) -> 
         ("expired", &expired),
         ("remaining", &remaining),
         ("end_date", &nullable(end)),
-        ("reference", &allocation.reference),
+        ("reference", &shown.reference),
         ("recorded_by", &allocation.recorded_by),
         ("recorded_at", &nullable(recorded_at)),
         ("days_left", &nullable(end.map(|end| (end - *as_of).num_days()))),
@@ -298,7 +314,7 @@ fn credits(results: &Results) -> Vec<Row> {
             ("description", &nullable(credit.description.as_ref())),
             ("issue_date_source", &"cur_inferred"),
             ("last_cur_date", &credit.last_cur_date),
-            ("status", &"unallocated"),
+            ("status", if matches!(results.standings[key], Standing::Invalid) { &"invalid" } else { &"unallocated" }),
         ]));
         columns.extend(nulls.map(|column| (column.to_owned(), String::new())));
         if let Standing::Allocated(allocation) = &results.standings[key] {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::reference::Shape;
-use super::{Amounts, Organisation, Revision, positive};
+use super::{Amounts, Organisation, RecordedLot, Revision, positive};
 use crate::model::credits::{Credit, register};
 use crate::model::parse::{Node, lines};
 use crate::model::units::Period;
@@ -29,11 +29,20 @@ pub(super) struct RevisionChoice {
     credit: Index,
     revoke: bool,
     by_name: bool,
+    /// Of all lots that have none of their own.
     end: End,
     reference: &'static str,
     /// Whether the lots are on business units, where they meet most spend.
     high: bool,
-    lots: Vec<(Index, String)>,
+    lots: Vec<LotChoice>,
+}
+
+/// A lot: its node, its amount, and what only it has.
+#[derive(Clone, Debug)]
+struct LotChoice {
+    node: Index,
+    amount: String,
+    own: Option<(End, &'static str)>,
 }
 
 fn end() -> impl Strategy<Value = End> {
@@ -47,10 +56,12 @@ fn end() -> impl Strategy<Value = End> {
 
 /// One revision of one to three lots.
 pub(super) fn revision(amounts: Amounts) -> impl Strategy<Value = RevisionChoice> {
-    let references = select(vec!["", "INV-7", "PO \"8\", part"]);
-    let lots = vec((any::<Index>(), positive(amounts)), 1..4);
+    let references = || select(vec!["", "INV-7", "PO \"8\", part"]);
+    let own = proptest::option::weighted(0.3, (end(), references()));
+    let lot = (any::<Index>(), positive(amounts), own);
+    let lots = vec(lot.prop_map(|(node, amount, own)| LotChoice { node, amount, own }), 1..4);
     let flags = (prop::bool::weighted(0.15), prop::bool::weighted(0.3), any::<bool>());
-    (any::<Index>(), flags, end(), references, lots).prop_map(
+    (any::<Index>(), flags, end(), references(), lots).prop_map(
         |(credit, (revoke, by_name, high), end, reference, lots)| RevisionChoice {
             credit,
             revoke,
@@ -101,17 +112,21 @@ pub(super) fn assemble(organisation: &Organisation, shape: &Shape, choices: &[Re
         // Only what is allocated can be revoked.
         let current = revisions.iter().rev().find(|revision| &revision.credit_key == key);
         let revoke = choice.revoke && current.is_some_and(|revision| !revision.lots.is_empty());
-        let lot = |(node, amount): &(Index, String)| {
-            let node: &Node = node.get(&nodes);
-            (node[..if choice.high { 1 } else { node.len() }].to_vec(), amount.clone())
+        let lot = |lot: &LotChoice| {
+            let node: &Node = lot.node.get(&nodes);
+            let (end, reference) = lot.own.unwrap_or((choice.end, choice.reference));
+            RecordedLot {
+                node: node[..if choice.high { 1 } else { node.len() }].to_vec(),
+                amount: lot.amount.clone(),
+                end_date: end.date(credit.issue_date, organisation.as_of),
+                reference: reference.to_owned(),
+            }
         };
         revisions.push(Revision {
             id: format!("allocation-{position:04}"),
             credit_key: key.clone(),
             by_name: (choice.by_name && namesakes == 1).then_some(name),
             currency: credit.currency.clone(),
-            end_date: choice.end.date(credit.issue_date, organisation.as_of),
-            reference: choice.reference.to_owned(),
             recorded_at: recorded_at(position),
             lots: if revoke { Vec::new() } else { choice.lots.iter().map(lot).collect() },
         });

@@ -10,7 +10,7 @@ use schemas::tables::RegisteredCredit;
 use write_net_cost::standing::queue as queue_rows;
 
 use super::{Standing, note};
-use crate::cli::{Allocate, CreditArgs, RecordArgs, Revoke, date};
+use crate::cli::{Allocate, CreditArgs, Placed, RecordArgs, Revoke, date};
 use crate::foreign_text::{CELL, visible};
 use crate::output::print_lines;
 use crate::run::App;
@@ -21,11 +21,12 @@ pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), F
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         ask(app, &standing, &mut arguments)?;
     }
+    let several = arguments.to.iter().any(|lot| lot.amount.is_some()) || arguments.to.len() > 1;
     let missing: Vec<&str> = [
         (arguments.credit.key.is_none() && arguments.credit.code.is_none())
             .then_some("--key (or --code and --account)"),
-        arguments.amount.is_none().then_some("--amount"),
-        arguments.to.is_none().then_some("--to"),
+        (arguments.amount.is_none() && !several).then_some("--amount"),
+        arguments.to.is_empty().then_some("--to"),
     ]
     .into_iter()
     .flatten()
@@ -33,30 +34,50 @@ pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), F
     if !missing.is_empty() {
         return Err(Failure::new(Kind::Usage, format!("allocate: missing {}", missing.join(", "))));
     }
+    if several && (arguments.amount.is_some() || arguments.to.iter().any(|lot| lot.amount.is_none())) {
+        let message = "allocate: give one --to with --amount, or an amount with each: --to NODE=AMOUNT";
+        return Err(Failure::new(Kind::Usage, message));
+    }
     let name = credit_name(&arguments.credit)?;
     let credit = found(&name, &standing)?;
-    let amount = arguments.amount.unwrap_or_default();
-    if !amount.is_positive() {
-        return Err(Failure::new(Kind::BadInput, format!("allocate: amount {amount} is not above zero")));
+    let mut rows = Vec::with_capacity(arguments.to.len());
+    for lot in &arguments.to {
+        let amount = lot.amount.or(arguments.amount).unwrap_or_default();
+        if !amount.is_positive() {
+            return Err(Failure::new(Kind::BadInput, format!("allocate: amount {amount} is not above zero")));
+        }
+        rows.push(AllocationRow {
+            amount: Some(amount),
+            currency: Some(credit.currency.clone()),
+            end_date: lot.end_date.or(arguments.end_date),
+            reference: arguments.reference.as_ref().map(Text::from),
+            node: Some(lot.node.clone()),
+            note: arguments.note.as_ref().map(Text::from),
+            ..revision_row("allocate", name.clone(), Action::Allocate)
+        });
     }
-    let row = AllocationRow {
-        amount: Some(amount),
-        currency: Some(credit.currency.clone()),
-        end_date: arguments.end_date,
-        reference: arguments.reference.as_ref().map(Text::from),
-        node: arguments.to.clone(),
-        note: arguments.note.as_ref().map(Text::from),
-        ..revision_row("allocate", name, Action::Allocate)
+    record(app, &standing, &rows, &arguments.record).await?;
+    print_lines([allocated(&credit, &rows)?])
+}
+
+/// What was recorded, as a person is told.
+fn allocated(credit: &RegisteredCredit, rows: &[AllocationRow]) -> Result<String, Failure> {
+    let total = money_text::cents(Money::total(rows.iter().filter_map(|row| row.amount))?);
+    let lot = |row: &AllocationRow| {
+        let amount = money_text::cents(row.amount.unwrap_or_default());
+        let amount = if rows.len() > 1 { format!("{amount} ") } else { String::new() };
+        let node = row.node.as_ref().map(ToString::to_string).unwrap_or_default();
+        let end = row.end_date.map(|end| format!(", until {end}")).unwrap_or_default();
+        format!("{amount}to {node}{end}")
     };
-    record(app, &standing, row, &arguments.record).await?;
-    let node = arguments.to.as_ref().map(ToString::to_string).unwrap_or_default();
-    print_lines([format!(
-        "Allocated {} {} of {} to {node}{}. It counts from the next run.",
-        money_text::cents(amount),
+    let lots: Vec<String> = rows.iter().map(lot).collect();
+    let colon = if rows.len() > 1 { ":" } else { "" };
+    Ok(format!(
+        "Allocated {total} {} of {}{colon} {}. It counts from the next run.",
         credit.currency,
         credit.credit_key,
-        arguments.end_date.map(|end| format!(", until {end}")).unwrap_or_default(),
-    )])
+        lots.join("; ")
+    ))
 }
 
 pub(crate) async fn revoke(app: &App, arguments: Revoke) -> Result<(), Failure> {
@@ -73,7 +94,7 @@ pub(crate) async fn revoke(app: &App, arguments: Revoke) -> Result<(), Failure> 
     }
     let row =
         AllocationRow { note: arguments.note.as_ref().map(Text::from), ..revision_row("revoke", name, Action::Revoke) };
-    record(app, &standing, row, &arguments.record).await?;
+    record(app, &standing, &[row], &arguments.record).await?;
     print_lines([format!("Revoked the allocation of {}. It waits in the queue from the next run.", credit.credit_key)])
 }
 
@@ -109,10 +130,10 @@ fn revision_row(command: &str, credit: CreditName, action: Action) -> Allocation
     }
 }
 
-async fn record(app: &App, standing: &Standing, row: AllocationRow, stamp: &RecordArgs) -> Result<(), Failure> {
+async fn record(app: &App, standing: &Standing, rows: &[AllocationRow], stamp: &RecordArgs) -> Result<(), Failure> {
     let recording = recording(app, standing, stamp);
     let (register, hierarchy) = (&standing.register.credits, &standing.reference.hierarchy);
-    let new = revisions(&[row], register, hierarchy, &standing.log, &recording)?;
+    let new = revisions(rows, register, hierarchy, &standing.log, &recording)?;
     app.lake.logs().append(&new.rows).await?;
     for warning in &new.warnings {
         note(&format!("warning: {warning}"));
@@ -134,7 +155,8 @@ pub(crate) fn recording(app: &App, standing: &Standing, stamp: &RecordArgs) -> R
 
 /// Asks on the terminal for what is missing.
 fn ask(app: &App, standing: &Standing, arguments: &mut Allocate) -> Result<(), Failure> {
-    let asked = arguments.amount.is_none() || arguments.to.is_none();
+    let has_amount = arguments.amount.is_some() || arguments.to.iter().any(|lot| lot.amount.is_some());
+    let asked = !has_amount || arguments.to.is_empty();
     if arguments.credit.key.is_none() && arguments.credit.code.is_none() {
         let waiting = queue_rows(&standing.register.credits, &standing.joined().credits, app.as_of);
         if waiting.is_empty() {
@@ -154,15 +176,16 @@ fn ask(app: &App, standing: &Standing, arguments: &mut Allocate) -> Result<(), F
         let chosen = Select::new().with_prompt("Credit").items(&choices).default(0).interact().map_err(no_answer)?;
         arguments.credit.key = waiting.get(chosen).map(|row| row.credit_key.to_string());
     }
-    if arguments.amount.is_none() {
+    if !has_amount {
         let amount: Money = Input::new().with_prompt("Amount").interact_text().map_err(no_answer)?;
         arguments.amount = Some(amount);
     }
-    if arguments.to.is_none() {
+    if arguments.to.is_empty() {
         let nodes: Vec<_> = standing.reference.hierarchy.nodes().map(|(node, _)| node).collect();
         let choices: Vec<String> = nodes.iter().map(|node| visible(&node.to_string(), CELL)).collect();
         let chosen = Select::new().with_prompt("Node").items(&choices).default(0).interact().map_err(no_answer)?;
-        arguments.to = nodes.get(chosen).map(|node| (*node).clone());
+        let chosen = nodes.get(chosen).map(|node| Placed { node: (*node).clone(), amount: None, end_date: None });
+        arguments.to.extend(chosen);
     }
     if asked && arguments.end_date.is_none() {
         let text: String = Input::new()

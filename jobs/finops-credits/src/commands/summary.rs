@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use bytesize::ByteSize;
 use credit_ledger::{BillingPeriod, Money, Text};
+use hashbrown::HashMap;
 use schemas::tables::{AllocationIssue, Credit, CreditQueue, NetCostSummary, Reconciliation};
 use serde::Serialize;
+use write_net_cost::standing::Ending;
 
 use crate::Failure;
 use crate::cli::Format;
@@ -236,7 +238,12 @@ impl ExportPart {
 
 impl CreditsPart {
     /// What there is to say of credits; all but those of `known` are new. All in order of the key.
-    pub(crate) fn of(credits: &[Credit], queue: &[CreditQueue], known: &[Text]) -> Self {
+    pub(crate) fn of(
+        credits: &[Credit],
+        queue: &[CreditQueue],
+        known: &[Text],
+        endings: &HashMap<Text, Ending>,
+    ) -> Self {
         let mut known = known.iter().peekable();
         let is_new = |credit: &&Credit| {
             while known.next_if(|key| **key < credit.credit_key).is_some() {}
@@ -254,13 +261,23 @@ impl CreditsPart {
             amount: row.aws_applied,
             end_date: None,
         });
-        let of_status = |status: &'static str| credits.iter().filter(move |credit| credit.status == status);
+        let ending = |credit: &Credit| endings.get(&credit.credit_key);
+        // A credit may have lots that end later, and others that have lapsed.
+        let expiring_soon = credits.iter().filter(|credit| credit.status == "expiring_soon");
+        let expired = credits.iter().filter(|credit| credit.expired.is_some_and(Money::is_positive));
         Self {
             registered: credits.len(),
             new: credits.iter().filter(is_new).map(|credit| of_credit(credit, Some(credit.aws_applied))).collect(),
             waiting: waiting.collect(),
-            expiring_soon: of_status("expiring_soon").map(|credit| of_credit(credit, credit.remaining)).collect(),
-            expired: of_status("expired").map(|credit| of_credit(credit, credit.expired)).collect(),
+            expiring_soon: expiring_soon
+                .map(|credit| of_credit(credit, ending(credit).map(|ending| ending.soon).or(credit.remaining)))
+                .collect(),
+            expired: expired
+                .map(|credit| CreditAmount {
+                    end_date: ending(credit).and_then(|ending| ending.past),
+                    ..of_credit(credit, credit.expired)
+                })
+                .collect(),
             oldest_waiting_days: queue.iter().map(|row| row.days_waiting).max().unwrap_or(0),
         }
     }

@@ -11,7 +11,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{TryStreamExt, stream};
 use lake::{LakeLock, MadeFrom};
 use schemas::TableRow;
-use schemas::tables::{Cell, CreditBalance, CreditConsumption, LotRow};
+use schemas::tables::{Cell, CreditBalance, CreditConsumption};
 
 use super::{Detected, FIFO, FifoRecord, JoinRecord, digest, made_from};
 use crate::run::App;
@@ -26,7 +26,7 @@ pub(crate) async fn apply_fifo(app: &App, _lock: &LakeLock) -> Result<(), Failur
         app.lake.finish_job(run_id, FIFO, &FifoRecord { credits, left, applied: BTreeSet::new() }).await?;
         return Ok(());
     }
-    let lots: Vec<LotRow> = app.lake.handed_over(run_id, None).await?;
+    let lots = app.handed_over.lots.rows(&app.lake, run_id).await?;
     let applied = app.handed_over.applied.rows(&app.lake, run_id).await?;
     let policy = app.settings.credits.policy().map_err(|error| Failure::new(Kind::BadInput, error.to_string()))?;
     let mut published = Published::of(app).await?;

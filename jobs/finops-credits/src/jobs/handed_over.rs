@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lake::Lake;
 use schemas::TableRow;
-use schemas::tables::{AllocatedCredit, AppliedByAws, RegisteredCredit};
+use schemas::tables::{AllocatedCredit, AppliedByAws, LotRow, RegisteredCredit};
 use tokio::sync::OnceCell;
 
 use crate::Failure;
@@ -17,6 +17,7 @@ pub(crate) struct HandedOver {
     pub(crate) register: Handed<RegisteredCredit>,
     pub(crate) applied: Handed<AppliedByAws>,
     pub(crate) allocated: Handed<AllocatedCredit>,
+    pub(crate) lots: Handed<LotRow>,
 }
 
 impl HandedOver {
@@ -27,6 +28,7 @@ impl HandedOver {
             register: Handed::new(in_memory),
             applied: Handed::new(in_memory),
             allocated: Handed::new(in_memory),
+            lots: Handed::new(in_memory),
         }
     }
 }

@@ -9,7 +9,8 @@ use credit_ledger::BillingPeriod;
 use join_allocations::cells::{RuleTargets, cells};
 use join_allocations::join::join;
 use lake::{FileSum, LakeLock, MadeFrom, ReferenceFiles};
-use schemas::tables::{AllocationLogRow, CostLine, HierarchyRow, LotRow};
+use schemas::TableRow;
+use schemas::tables::{AllocationLogRow, CostLine, Credit, HierarchyRow, LotRow};
 
 use super::{Detected, JOIN, JoinRecord, apart, for_each, made_from, register};
 use crate::Failure;
@@ -75,7 +76,7 @@ impl AllocationLog {
 }
 
 /// Hands over what was recorded of each credit: the allocated amounts, the lots, what is wrong, the hierarchy.
-async fn write_lots(app: &App, reference: &ReferenceFiles, log: &AllocationLog) -> Result<Vec<LotRow>, Failure> {
+async fn write_lots(app: &App, reference: &ReferenceFiles, log: &AllocationLog) -> Result<Arc<Vec<LotRow>>, Failure> {
     let (lake, run_id, handed) = (&app.lake, &app.run_id, app.handed_over);
     let register = handed.register.rows(lake, run_id).await?;
     let joined = join(&register, &log.rows, &reference.hierarchy, log.latest);
@@ -86,11 +87,11 @@ async fn write_lots(app: &App, reference: &ReferenceFiles, log: &AllocationLog) 
         let (lake, run_id) = (Arc::clone(lake), run_id.clone());
         apart(async move { handed.allocated.write(&lake, &run_id, joined.credits).await })
     };
-    lake.hand_over(run_id, None, &joined.lots).await?;
+    handed.lots.write(lake, run_id, joined.lots).await?;
     lake.hand_over(run_id, None, &joined.issues).await?;
     lake.hand_over(run_id, None, &hierarchy_rows(reference)).await?;
     allocated.await?;
-    Ok(joined.lots)
+    handed.lots.rows(lake, run_id).await
 }
 
 /// All that the tables of the run depend on.
@@ -99,7 +100,9 @@ fn inputs(app: &App, detected: &Detected, reference: &ReferenceFiles, log: &Allo
     log.sort_by_key(|(_, row)| (&row.allocation_id, row.recorded_at, row.lot));
     let ReferenceFiles { hierarchy, cost_rules, budgets, allocations: _ } = reference;
     let rules: Vec<_> = cost_rules.iter().map(|rule| (&rule.rule_id, &rule.targets)).collect();
-    made_from(&(app.as_of, &app.settings.credits, &detected.register.made_from, log, hierarchy, rules, budgets))
+    let columns: Vec<_> = Credit::TABLE.column_names().collect();
+    let credits = (&app.settings.credits, &detected.register.made_from, columns);
+    made_from(&(app.as_of, credits, log, hierarchy, rules, budgets))
 }
 
 /// Nothing is to be made where the published run is made from the same.

@@ -14,7 +14,7 @@ use schemas::tables::{
     Reconciliation,
 };
 use write_net_cost::net_cost::net_cost;
-use write_net_cost::standing::AsOf;
+use write_net_cost::standing::{AsOf, endings};
 use write_net_cost::{check, plan, roll_up};
 
 use super::standings::Standings;
@@ -52,6 +52,10 @@ struct Staged {
     reconciliation: Vec<Reconciliation>,
 }
 
+fn near(app: &App) -> AsOf {
+    AsOf { date: app.as_of, expiring_soon_days: app.settings.credits.expiring_soon_days }
+}
+
 /// Stages everything as it is published.
 async fn take_over(app: &App) -> Result<Staged, Failure> {
     let published = app.lake.made_from().await?;
@@ -67,7 +71,8 @@ async fn take_over(app: &App) -> Result<Staged, Failure> {
     let (credits, queue) = (app.lake.staged::<Credit>(&app.run_id, None), app.lake.staged(&app.run_id, None));
     let credits = credits.await?;
     let known: Vec<Text> = credits.iter().map(|credit| credit.credit_key.clone()).collect();
-    let credits = CreditsPart::of(&credits, &queue.await?, &known);
+    let balances: Vec<CreditBalance> = app.lake.staged(&app.run_id, Some(BillingPeriod::of(app.as_of))).await?;
+    let credits = CreditsPart::of(&credits, &queue.await?, &known, &endings(&balances, near(app))?);
     Ok(Staged { made_from: published, credits, reconciliation })
 }
 
@@ -82,7 +87,6 @@ async fn stage(app: &App, detected: Detected, joined: JoinRecord, applied: FifoR
     let standings = Arc::new(Standings::read(app).await?);
     let context = app.session().await?;
     app.lake.begin_staging(&app.run_id).await?;
-    let near = AsOf { date: app.as_of, expiring_soon_days: app.settings.credits.expiring_soon_days };
     let stage = Arc::new(Stage::open(app, context, detected, joined, applied, standings).await?);
     let (standing, changed): (Vec<_>, Vec<_>) = periods.iter().partition(|period| stage.costs_stand(**period));
     // Net cost comes first, as more is made from it; files that stand are put in place meanwhile.
@@ -96,7 +100,7 @@ async fn stage(app: &App, detected: Detected, joined: JoinRecord, applied: FifoR
     let months: BTreeMap<BillingPeriod, Costs> = changed?.into_iter().chain(standing?).collect();
     let whole_tables = {
         let (stage, lake, run_id) = (Arc::clone(&stage), Arc::clone(&app.lake), app.run_id.clone());
-        let at_once = app.periods_at_once();
+        let (at_once, near) = (app.periods_at_once(), near(app));
         apart(async move { stage.standings.stage_whole_tables(&lake, &run_id, periods, at_once, near).await })
     };
     let months = for_each(app, app.periods_at_once(), months, |lake, run_id, (period, costs)| {

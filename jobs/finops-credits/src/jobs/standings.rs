@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use credit_ledger::{BillingPeriod, Text};
+use credit_ledger::BillingPeriod;
 use futures::{StreamExt, TryStreamExt, stream};
-use hashbrown::HashMap;
 use lake::Lake;
 use schemas::TableRow;
 use schemas::tables::{
-    AllocatedCredit, AllocationIssue, AppliedByAws, Credit, CreditBalance, HierarchyRow, RegisteredCredit,
+    AllocatedCredit, AllocationIssue, AppliedByAws, Credit, CreditBalance, HierarchyRow, LotRow, RegisteredCredit,
 };
-use write_net_cost::standing::{self, AppliedCredits, AsOf, ToDate};
+use write_net_cost::standing::{self, AppliedCredits, AsOf, Positions};
 
 use super::apart;
 use crate::Failure;
@@ -23,6 +22,7 @@ pub(super) struct Standings {
     register: Arc<Vec<RegisteredCredit>>,
     applied: Arc<Vec<AppliedByAws>>,
     allocated: Arc<Vec<AllocatedCredit>>,
+    lots: Arc<Vec<LotRow>>,
 }
 
 impl Standings {
@@ -33,6 +33,7 @@ impl Standings {
             register: handed.register.rows(lake, run_id).await?,
             applied: handed.applied.rows(lake, run_id).await?,
             allocated: handed.allocated.rows(lake, run_id).await?,
+            lots: handed.lots.rows(lake, run_id).await?,
         })
     }
 
@@ -64,17 +65,18 @@ impl Standings {
             apart(async move { lake.staged::<CreditBalance>(&run_id, Some(month)).await })
         });
         let mut months = stream::iter(read).buffered(at_once);
-        let mut positions: HashMap<Text, ToDate> = HashMap::new();
+        let (mut positions, mut last) = (Positions::new(), Vec::new());
         while let Some(balances) = months.try_next().await? {
             standing::add_month(&mut positions, &balances)?;
+            last = balances;
         }
-        let credits = standing::credits(&self.register, &self.allocated, &positions, near)?;
+        let credits = standing::credits(&self.register, &self.allocated, &self.lots, &positions, near)?;
         let queue = standing::queue(&self.register, &self.allocated, near.date);
         lake.stage(run_id, None, &credits).await?;
         lake.stage(run_id, None, &queue).await?;
         lake.stage_handed_over::<AllocationIssue>(run_id, None).await?;
         lake.stage_handed_over::<HierarchyRow>(run_id, None).await?;
         let known = lake.published_texts(&Credit::TABLE, "credit_key").await?;
-        Ok(CreditsPart::of(&credits, &queue, &known))
+        Ok(CreditsPart::of(&credits, &queue, &known, &standing::endings(&last, near)?))
     }
 }
