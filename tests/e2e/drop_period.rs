@@ -56,11 +56,11 @@ fn dropped_period_is_gone_with_the_next_run() {
     assert_eq!(periods(&workspace, "reconciliation"), ["2019-03", "2026-01"], "a period that was pruned stays");
     assert_eq!(
         says(&workspace, &["lake", "drop-period", "2019-03", "--yes"]),
-        "Dropped 2019-03: 3 lines, -3.00 EUR, 1,235.00 USD. The next run does without it.\n"
+        "Dropped 2019-03: 3 lines, -3.00 EUR, 1,235.00 USD. `run --publish` publishes without it.\n"
     );
     assert!(!workspace.path("lake/generations/2019-03").exists());
     assert_eq!(periods(&workspace, "reconciliation"), ["2019-03", "2026-01"], "what is published stays till then");
-    says(&workspace, &["run"]);
+    says(&workspace, &["run", "--publish"]);
     for table in ["reconciliation", "net_cost", "cost_lines"] {
         assert_eq!(periods(&workspace, table), ["2026-01"], "{table}");
     }
@@ -82,7 +82,7 @@ fn period_that_the_export_still_has_is_read_again() {
     assert_eq!(periods(&workspace, "reconciliation"), ["2019-03", "2026-01"]);
     fs::remove_dir_all(workspace.path("cur")).expect("a removed folder");
     let said = says(&workspace, &["lake", "drop-period", "2019-03", "--yes"]);
-    assert!(said.ends_with("The next run does without it.\n"), "{said}");
+    assert!(said.ends_with("`run --publish` publishes without it.\n"), "{said}");
 }
 
 #[test]
@@ -109,8 +109,8 @@ fn lake_with_a_period_that_no_bill_can_have_says_how_to_take_it_out() {
                    `lake drop-period 0026-09` takes it out";
     refuses(&workspace, &["run"], 3, message);
     let said = says(&workspace, &["lake", "drop-period", "0026-09", "--yes"]);
-    assert_eq!(said, "Dropped 0026-09: 3 lines, -3.00 EUR, 1,235.00 USD. The next run does without it.\n");
-    says(&workspace, &["run"]);
+    assert_eq!(said, "Dropped 0026-09: 3 lines, -3.00 EUR, 1,235.00 USD. `run --publish` publishes without it.\n");
+    says(&workspace, &["run", "--publish"]);
     assert_eq!(periods(&workspace, "reconciliation"), ["2026-01"]);
 }
 

@@ -14,6 +14,7 @@ mod drop_period;
 mod faults;
 mod formats;
 mod fuzz;
+mod held_back;
 mod incremental;
 mod injection;
 mod interop;

@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use credit_ledger::{BillingPeriod, Money, Node, within_years};
 
 const AFTER_HELP: &str = "\
+A run that would take published months away is staged only: `run --publish`, or `publish` with its id, publishes it.
+
 Exit codes: 0 done; 2 usage; 3 bad input (settings, reference data, export); 4 input not there yet; 5 an invariant or \
 the tie-out failed or the lake is damaged, nothing published; 6 storage or service unavailable (a retry may help); 7 lost \
 a race with another run (retry)
@@ -80,8 +82,9 @@ pub enum Command {
 Examples:
   finops-credits run
   finops-credits --config /etc/finops/credits.toml run
-  finops-credits run --as-of 2026-10-31 --format json")]
-    Run,
+  finops-credits run --as-of 2026-10-31 --format json
+  finops-credits run --as-of 2026-01-31 --publish")]
+    Run(Run),
     /// Job 1: read what changed in the export, register credits
     #[command(after_help = DETECT_HELP)]
     DetectCredits(Detect),
@@ -151,6 +154,15 @@ Examples:
         /// A SELECT, SHOW TABLES or DESCRIBE
         sql: String,
     },
+}
+
+/// `run`
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Run {
+    /// Publish also where published months would go: an earlier as-of date, fewer periods, or no lines. Without it such
+    /// a run is staged only
+    #[arg(long)]
+    pub publish: bool,
 }
 
 const JOB_HELP: &str = "\
@@ -306,7 +318,7 @@ Examples:
         #[arg(long)]
         accept_loss: bool,
     },
-    /// Take a billing period out of the lake, one that was never right. What is published stays until the next run
+    /// Take a billing period out of the lake, one that was never right. What is published stays until `run --publish`
     #[command(after_help = "\
 A period that the export still has is read again by the next run: mend the export first.
 

@@ -126,7 +126,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
     }
     // Where they cannot be read, the job that needs them says so.
     let reference = async {
-        if matches!(cli.command, Command::Run | Command::DetectCredits(_)) {
+        if matches!(cli.command, Command::Run(_) | Command::DetectCredits(_)) {
             let _read_again = places.reference_files(&settings).await;
         }
     };
@@ -141,13 +141,13 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         raw: cli.raw,
         watched: std::io::stderr().is_terminal(),
         lake: Arc::new(lake?),
-        handed_over: Box::leak(Box::new(HandedOver::new(matches!(cli.command, Command::Run)))),
+        handed_over: Box::leak(Box::new(HandedOver::new(matches!(cli.command, Command::Run(_))))),
         session: OnceCell::new(),
         places,
         settings,
     };
     match cli.command {
-        Command::Run => commands::run::run(&app).await,
+        Command::Run(arguments) => commands::run::run(&app, arguments).await,
         Command::DetectCredits(Detect { plan: true, .. }) => detect::plan(&app).await,
         Command::DetectCredits(Detect { period: Some(period), .. }) => {
             job(&app, detect::read_period(&app, period).await)

@@ -47,6 +47,7 @@ pub use iceberg::ErrorKind as IcebergErrorKind;
 pub use lake::{EngineStore, Held, Lake, LakeLock, LakeParts, Locks};
 pub use logs::repair::{Newer, Repair, RepairedLog};
 pub use logs::{LogSnapshot, Logs};
+pub use manifest::RunExtent;
 pub use publishing::{PeriodRange, Pointer, StagedPeriod, StagedRun};
 pub use settings::{
     AthenaSettings, CatalogKind, LakeSettings, ReferenceSettings, RunSettings, Settings, SourceSettings, is_s3,

@@ -1,12 +1,14 @@
 //! `runs/<run id>/manifest.json`: what a run's tables are, file by file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::NaiveDate;
+use credit_ledger::BillingPeriod;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::known::under;
-use crate::publishing::run_folder;
+use crate::publishing::{StagedRun, run_folder};
 use crate::sums::{FileSum, wrong_size};
 use crate::{Lake, LakeError};
 
@@ -15,6 +17,18 @@ use crate::{Lake, LakeError};
 pub(crate) struct Manifest {
     /// By path below the run's folder.
     pub(crate) files: BTreeMap<String, FileSum>,
+    /// What the run is of; none of one that an older version of the program staged.
+    #[serde(default)]
+    pub(crate) extent: Option<RunExtent>,
+}
+
+/// What a run is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunExtent {
+    /// As-of date.
+    pub as_of: NaiveDate,
+    /// The export's periods in it.
+    pub periods: BTreeSet<BillingPeriod>,
 }
 
 const MANIFEST: &str = "manifest.json";
@@ -28,8 +42,9 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError`] from the store.
-    pub async fn finish_staging(&self, run_id: &str) -> Result<(), LakeError> {
-        let manifest = Manifest { files: self.store.sums_below(&run_folder(run_id)) };
+    pub async fn finish_staging(&self, run_id: &str, staged: &StagedRun) -> Result<(), LakeError> {
+        let files = self.store.sums_below(&run_folder(run_id));
+        let manifest = Manifest { files, extent: Some(staged.extent()) };
         self.store.write_record(&path(run_id), &manifest).await
     }
 

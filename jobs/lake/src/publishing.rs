@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{CLOCK_IS_BEHIND, at};
 use crate::known::Condition;
+use crate::manifest::{Manifest, RunExtent};
 use crate::tables::part;
 use crate::work::{self, partition};
 use crate::{Lake, LakeError, LogSnapshot, MadeFrom};
@@ -94,6 +95,13 @@ pub struct StagedRun {
 }
 
 impl StagedRun {
+    /// What the run is of.
+    #[must_use]
+    pub fn extent(&self) -> RunExtent {
+        let periods = self.periods.iter().map(|period| period.billing_period).collect();
+        RunExtent { as_of: self.as_of, periods }
+    }
+
     /// First and last month of the tables.
     #[must_use]
     pub fn months(&self) -> PeriodRange {
@@ -141,6 +149,23 @@ impl Lake {
         let run_id = self.pointer.published().await?;
         *found = Some(run_id.clone());
         Ok(run_id)
+    }
+
+    /// What a published run is of, by its manifest, else by the log of published runs; none where neither says.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the store or the catalogue.
+    pub async fn published_extent(&self, run_id: &str) -> Result<Option<RunExtent>, LakeError> {
+        match self.manifest(run_id).await {
+            Ok(Some(Manifest { extent: Some(extent), .. })) => return Ok(Some(extent)),
+            Ok(_) => {}
+            Err(LakeError::Damaged(problem)) => tracing::warn!("{problem}"),
+            Err(other) => return Err(other),
+        }
+        let (_, logged) = self.run_log().await?;
+        let mut logged = logged.iter().filter(|row| row.run_id == run_id).peekable();
+        let Some(as_of) = logged.peek().map(|row| row.as_of) else { return Ok(None) };
+        Ok(Some(RunExtent { as_of, periods: logged.map(|row| row.billing_period).collect() }))
     }
 
     /// A table of the published run as a plan, `billing_period` included where it is partitioned.

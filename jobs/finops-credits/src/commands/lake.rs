@@ -11,7 +11,7 @@ use crate::output::print_lines;
 use crate::run::{App, locked};
 use crate::{Failure, Kind, money_text};
 
-/// Takes out a period that was never right. The next run does without it, unless the export still has it.
+/// Takes out a period that was never right. A later run does without it, unless the export still has it.
 pub(crate) async fn drop_period(app: &App, period: BillingPeriod, yes: bool) -> Result<(), Failure> {
     let found = generation(app, period).await?;
     if !yes && !confirmed(&format!("Drop {period}: {}", in_short(&found)))? {
@@ -19,7 +19,7 @@ pub(crate) async fn drop_period(app: &App, period: BillingPeriod, yes: bool) -> 
     }
     let next = match still_there(app, &found).await? {
         Some(file) => format!("The export still has it, in {file}: unless that changes, the next run reads it again."),
-        None => "The next run does without it.".to_owned(),
+        None => "`run --publish` publishes without it.".to_owned(),
     };
     let dropped = locked(app, async |_lock| {
         let dropped = generation(app, period).await?;

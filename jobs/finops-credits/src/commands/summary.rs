@@ -9,6 +9,7 @@ use schemas::tables::{AllocationIssue, Credit, CreditQueue, NetCostSummary, Reco
 use serde::Serialize;
 use write_net_cost::standing::Ending;
 
+use super::note;
 use crate::Failure;
 use crate::cli::Format;
 use crate::jobs::{Detected, Fetched, PeriodSource};
@@ -28,6 +29,9 @@ pub(crate) struct Summary {
     pub(super) latest_period: Option<BillingPeriod>,
     net_cost_by_business_unit: Vec<NetCostSummary>,
     pub(super) tie_out: Vec<TieOut>,
+    pub(super) published: bool,
+    /// Why it is not.
+    pub(super) not_published: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -105,20 +109,28 @@ impl Summary {
             latest_period,
             net_cost_by_business_unit: by_unit,
             tie_out: tie_out(reconciliation)?,
+            published: false,
+            not_published: None,
         })
     }
 
     pub(crate) fn print(&self, app: &App) -> Result<(), Failure> {
         match app.format {
             Format::Json => print_json(serde_json::to_string_pretty(self)),
-            Format::Csv => self.print_units(app),
+            Format::Csv => {
+                self.print_units(app)?;
+                if let Some(line) = self.not_published() {
+                    note(&line);
+                }
+                Ok(())
+            }
             Format::Table => {
                 print_lines(self.head())?;
                 if let Some(period) = self.latest_period {
                     print_lines([String::new(), format!("Net cost of {period} by business unit")])?;
                     self.print_units(app)?;
                 }
-                print_lines(self.tie_out_lines())
+                print_lines(self.tie_out_lines().into_iter().chain(self.not_published()))
             }
         }
     }
@@ -169,6 +181,12 @@ impl Summary {
             lines.extend(self.allocation_issues.iter().map(|issue| format!("            {issue}")));
         }
         lines
+    }
+
+    fn not_published(&self) -> Option<String> {
+        let why = self.not_published.as_ref()?;
+        let id = &self.run_id;
+        Some(format!("Not published: {why}; publish it with `publish --run-id {id}`, or run with --publish"))
     }
 
     fn tie_out_lines(&self) -> Vec<String> {

@@ -37,7 +37,7 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Summar
         periods: detected.periods.iter().map(staged_period).collect(),
         made_from,
     };
-    app.lake.finish_staging(&app.run_id).await?;
+    app.lake.finish_staging(&app.run_id, &staged).await?;
     let summary = Summary::of(app, &detected, &reconciliation, credits).await?;
     app.lake.write_summary(&app.run_id, &summary.digest(app)).await?;
     app.lake.finish_job(&app.run_id, NET_COST, &staged).await?;
