@@ -24,5 +24,6 @@ mod many_rules;
 mod model;
 mod organisation;
 mod properties;
+mod reorganised;
 mod support;
 mod vectors;

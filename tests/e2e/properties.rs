@@ -217,7 +217,7 @@ fn a_new_lake_equals_one_that_saw_other_files_and_rules_before() {
         before.install(&workspace);
         run(&workspace, &before)?;
         organisation.install(&workspace);
-        run(&workspace, &organisation)?;
+        workspace.try_run(&organisation.as_of.to_string(), &["run", "--publish"])?;
         import(&workspace, &organisation.as_of.to_string(), organisation.revisions.iter())?;
         run(&workspace, &organisation)?;
         same_files(&new_lake(&organisation)?.published(), &workspace.published())
@@ -293,7 +293,7 @@ fn a_node_that_leaves_the_hierarchy_leaves_its_credit_invalid() {
         let workspace = new_lake(&before)?;
         equals_model(&workspace, &before, &publish(&before.inputs()))?;
         after.install(&workspace);
-        run(&workspace, &after)?;
+        workspace.try_run(&after.as_of.to_string(), &["run", "--accept-removed-nodes"])?;
         let model = publish(&after.inputs());
         equals_model(&workspace, &after, &model)?;
         let sql = "SELECT DISTINCT credit_key FROM allocation_issues ORDER BY credit_key";

@@ -90,7 +90,7 @@ Examples:
     DetectCredits(Detect),
     /// Job 2: turn recorded allocations into lots, and spend into cells of the hierarchy
     #[command(after_help = JOB_HELP)]
-    JoinAllocations,
+    JoinAllocations(Join),
     /// Job 3: consume the lots first in first out, period by period
     #[command(after_help = JOB_HELP)]
     ApplyFifo,
@@ -163,6 +163,18 @@ pub struct Run {
     /// a run is staged only
     #[arg(long)]
     pub publish: bool,
+    /// What hangs on removed nodes.
+    #[command(flatten)]
+    pub join: Join,
+}
+
+/// `join-allocations`
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Join {
+    /// Go on where nodes that have cost, lots or budgets in the published run are gone from hierarchy.csv: their months
+    /// are restated, and allocations to them cannot be used
+    #[arg(long)]
+    pub accept_removed_nodes: bool,
 }
 
 const JOB_HELP: &str = "\

@@ -155,8 +155,8 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         Command::DetectCredits(_) => {
             job(&app, locked(&app, async |lock| detect::detect_credits(&app, lock).await.map(drop)).await)
         }
-        Command::JoinAllocations => {
-            job(&app, locked(&app, async |lock| join::join_allocations(&app, lock).await.map(drop)).await)
+        Command::JoinAllocations(arguments) => {
+            job(&app, locked(&app, async |lock| join::join_allocations(&app, lock, arguments).await.map(drop)).await)
         }
         Command::ApplyFifo => job(&app, locked(&app, async |lock| fifo::apply_fifo(&app, lock).await).await),
         Command::WriteNetCost => {

@@ -149,6 +149,18 @@ impl Lake {
         self.staged(&run_id, Some(period)).await
     }
 
+    /// A table that is published and not partitioned; empty before the first run, and where it is not as it was written.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the store.
+    pub async fn published_table<R: TableRow>(&self) -> Result<Vec<R>, LakeError> {
+        let Some(run_id) = self.known_published().await? else { return Ok(Vec::new()) };
+        if self.sound(&run_id, vec![published_file(&run_id, &R::TABLE, None)]).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.staged(&run_id, None).await
+    }
+
     /// A column of text of a table that is published and not partitioned; empty before the first run, and where it is
     /// not as it was written.
     ///

@@ -26,6 +26,16 @@ impl Hierarchy {
         self.0.contains_key(node)
     }
 
+    /// The hierarchy with these nodes too.
+    #[must_use]
+    pub fn with<'a>(&self, nodes: impl IntoIterator<Item = &'a Node>) -> Self {
+        let mut all = self.clone();
+        for node in nodes {
+            all.0.entry(node.clone()).or_default();
+        }
+        all
+    }
+
     /// The nodes in order.
     pub fn nodes(&self) -> impl Iterator<Item = (&Node, &Owner)> {
         self.0.iter()

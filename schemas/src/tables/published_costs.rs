@@ -129,4 +129,4 @@ table! {
         cost_center: Option<Text>,
     }
 }
-node_columns!(NetCost);
+node_columns!(NetCost, NetCostSummary, HierarchyRow);

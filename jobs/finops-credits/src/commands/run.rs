@@ -14,7 +14,7 @@ pub(crate) async fn run(app: &App, arguments: Run) -> Result<(), Failure> {
         let (making, cells) = join::cells_ahead(app, lock, read.changed.clone()).remote_handle();
         let joined = async {
             detect::register(app, lock, read).await?;
-            join::join_beside(app, lock, cells).await
+            join::join_beside(app, lock, arguments.join, cells).await
         };
         let ((), joined) = futures::join!(making, joined);
         joined?;

@@ -12,19 +12,21 @@ use lake::{FileSum, LakeLock, MadeFrom, ReferenceFiles};
 use schemas::TableRow;
 use schemas::tables::{AllocationLogRow, CostLine, Credit, HierarchyRow, LotRow};
 
-use super::{Detected, JOIN, JoinRecord, apart, for_each, made_from, register};
+use super::{Detected, JOIN, JoinRecord, apart, for_each, made_from, register, removed_nodes};
 use crate::Failure;
+use crate::cli::Join;
 use crate::run::App;
 
 /// Turns recorded allocations into lots, and spend into cells.
-pub(crate) async fn join_allocations(app: &App, lock: &LakeLock) -> Result<JoinRecord, Failure> {
-    join_beside(app, lock, ready(Ok(()))).await
+pub(crate) async fn join_allocations(app: &App, lock: &LakeLock, arguments: Join) -> Result<JoinRecord, Failure> {
+    join_beside(app, lock, arguments, ready(Ok(()))).await
 }
 
 /// As [`join_allocations`], beside [`cells_ahead`] that are still being made.
 pub(crate) async fn join_beside(
     app: &App,
     _lock: &LakeLock,
+    arguments: Join,
     ahead: impl Future<Output = Result<(), Failure>>,
 ) -> Result<JoinRecord, Failure> {
     let detected = Detected::of(app).await?;
@@ -36,6 +38,10 @@ pub(crate) async fn join_beside(
         return Ok(record);
     }
     register::hand_over_awaited(app, &detected).await?;
+    if !arguments.accept_removed_nodes {
+        let register = app.handed_over.register.rows(&app.lake, &app.run_id).await?;
+        removed_nodes::refuse(app, &reference.hierarchy, &register, &log.rows, log.latest).await?;
+    }
     let periods = detected.periods.iter().map(|of| (of.period, of.fingerprint.clone())).collect();
     // Cells are made on other threads, lots on this one.
     let cells = async {

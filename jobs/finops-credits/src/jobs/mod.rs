@@ -9,6 +9,7 @@ pub(crate) mod listed;
 pub(crate) mod net_cost;
 pub(crate) mod publish;
 pub(crate) mod register;
+mod removed_nodes;
 mod scan_units;
 mod standings;
 
