@@ -19,10 +19,10 @@ def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write the golden results instead of comparing")
 
 
-def publish(settings: Path, as_of: str) -> Path:
+def publish(settings: Path, as_of: str, *options: str) -> Path:
     """Runs the program on a settings file; the lake beside it."""
     binary = Path(os.environ["FINOPS_CREDITS_BINARY"]).resolve(strict=True)
-    command = [binary, "--config", settings, "--as-of", as_of, "run"]
+    command = [binary, "--config", settings, "--as-of", as_of, "run", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return settings.parent / "lake"
