@@ -14,8 +14,8 @@ mod column;
 mod decoding;
 mod docs;
 mod foreign;
+mod notes;
 pub mod reference;
-
 mod rows;
 pub mod settings;
 #[macro_use]
@@ -26,5 +26,6 @@ pub use column::{Column, ColumnType, ColumnValue, coded_text_type, money_type};
 pub use decoding::decoding;
 pub use docs::reference_page;
 pub use foreign::{LONGEST_TEXT, excerpt, misread, too_long};
+pub use notes::PeriodNotes;
 pub use rows::{RowsError, from_batches, to_batch};
 pub use table::{NodeColumns, Place, Table, TableRow};

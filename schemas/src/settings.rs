@@ -1,7 +1,9 @@
 //! Settings that say what a credit is and how it is consumed: plain values, shared by the jobs and the settings file.
 
+use std::ops::Deref;
+
 use credit_ledger::{Policy, PolicyError};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// The cost columns of the export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
@@ -33,15 +35,51 @@ pub struct CreditSettings {
     pub description_patterns: Vec<String>,
     /// Classes by patterns on the credit's name, first match; else `promotion`.
     pub class_patterns: Vec<ClassPattern>,
-    /// Billing entities (FOCUS: providers) whose charges no credit offsets.
-    pub ineligible_billing_entities: Vec<String>,
-    /// Services whose charges no credit offsets.
-    pub ineligible_services: Vec<String>,
+    /// Billing entities (FOCUS: providers) whose charges no credit offsets. In FOCUS `AWS Marketplace` also stands for
+    /// every publisher that is neither AWS nor the invoice's issuer.
+    pub ineligible_billing_entities: Excluded<String>,
+    /// Services whose charges no credit offsets, by code; in FOCUS also by name.
+    pub ineligible_services: Excluded<String>,
     /// Line types whose charges no credit offsets.
-    pub ineligible_line_types: Vec<String>,
+    pub ineligible_line_types: Excluded<String>,
     /// Commitments whose `Fee` lines no credit offsets: `reservation`, `savings_plan`. FOCUS: one-time purchases
     /// with a commitment discount, if any is listed.
-    pub ineligible_upfront_fees: Vec<Commitment>,
+    pub ineligible_upfront_fees: Excluded<Commitment>,
+}
+
+/// The billing entity of what others sell through AWS.
+pub const AWS_MARKETPLACE: &str = "AWS Marketplace";
+/// The service of domain registration, by code.
+pub const DOMAIN_REGISTRATION: &str = "AmazonRegistrar";
+
+/// What credits do not offset: values of one column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excluded<T> {
+    list: Vec<T>,
+    /// Somebody set it: then it must be applied, or the export is refused.
+    pub is_set: bool,
+}
+
+impl<T> Excluded<T> {
+    /// What nobody set.
+    #[must_use]
+    pub const fn by_default(list: Vec<T>) -> Self {
+        Self { list, is_set: false }
+    }
+}
+
+impl<T> Deref for Excluded<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.list
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Excluded<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { list: Vec::deserialize(deserializer)?, is_set: true })
+    }
 }
 
 /// A class and the pattern of names that belong to it.
@@ -77,10 +115,10 @@ impl Default for CreditSettings {
                 class("(?i)goodwill", "goodwill"),
                 class("(?i)contractual", "contractual"),
             ],
-            ineligible_billing_entities: vec!["AWS Marketplace".to_owned()],
-            ineligible_services: vec!["AmazonRegistrar".to_owned()],
-            ineligible_line_types: vec!["SavingsPlanUpfrontFee".to_owned()],
-            ineligible_upfront_fees: vec![Commitment::Reservation, Commitment::SavingsPlan],
+            ineligible_billing_entities: Excluded::by_default(vec![AWS_MARKETPLACE.to_owned()]),
+            ineligible_services: Excluded::by_default(vec![DOMAIN_REGISTRATION.to_owned()]),
+            ineligible_line_types: Excluded::by_default(vec!["SavingsPlanUpfrontFee".to_owned()]),
+            ineligible_upfront_fees: Excluded::by_default(vec![Commitment::Reservation, Commitment::SavingsPlan]),
         }
     }
 }

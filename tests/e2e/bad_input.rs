@@ -4,6 +4,7 @@ mod allocations;
 mod commands;
 mod damage;
 mod export;
+mod notes;
 mod paths;
 mod reference;
 mod settings;

@@ -58,7 +58,7 @@ impl CountedFile {
         reader: &LineReader,
     ) -> Result<Self, DetectError> {
         let open = OpenFile::open(store, file).await?;
-        let layout = layout(&file.path, &open.names, &reader.rules, reader.cost, reader.currency.is_some())?;
+        let layout = layout(&file.path, &open.names, reader)?;
         let open = open.of_columns(&layout.projection)?;
         Ok(Self { open, layout: Arc::new(layout), census })
     }

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::description::DescriptionParser;
 use crate::lines::{LineReader, LineState, PartReader};
-use crate::listing::{ExportFile, FileKind, Manifests, current_files, list};
+use crate::listing::{ExportFile, Manifests, current_files, list};
 use crate::names::Names;
 use crate::{DetectError, RuleMatcher, census};
 
@@ -46,35 +46,35 @@ fn periods() -> ExportPeriods {
 
 /// A Parquet file of the export: footer, pages, values, lines.
 pub fn pages(bytes: &[u8]) {
-    export(bytes, "may.parquet", FileKind::Parquet);
+    export(bytes, "may.parquet");
 }
 
 /// A CSV file of the export, plain and as what a gzip file unpacks to.
 pub fn csv(bytes: &[u8]) {
-    export(bytes, "may.csv", FileKind::Csv);
+    export(bytes, "may.csv");
 }
 
-/// A packed CSV file of the export.
+/// A packed CSV file of the export: by what it begins with gzip, ZIP or plain text.
 pub fn gzip(bytes: &[u8]) {
-    export(bytes, "may.csv.gz", FileKind::CsvGz);
+    export(bytes, "may.csv.gz");
 }
 
-fn export(bytes: &[u8], name: &str, kind: FileKind) {
+fn export(bytes: &[u8], name: &str) {
     let (Some(runtime), Some(reader)) = (RUNTIME.as_ref(), READER.as_ref()) else { return };
-    let _good_or_refused = runtime.block_on(read(bytes, name, kind, reader));
+    let _good_or_refused = runtime.block_on(read(bytes, name, reader));
 }
 
-async fn read(bytes: &[u8], name: &str, kind: FileKind, reader: &LineReader) -> Result<(), DetectError> {
+async fn read(bytes: &[u8], name: &str, reader: &LineReader) -> Result<(), DetectError> {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     store.put(&Path::from(name), bytes.to_vec().into()).await?;
-    let file = ExportFile { path: name.to_owned(), size: bytes.len() as u64, version: String::new(), kind };
+    let file = ExportFile::new(name.to_owned(), bytes.len() as u64, String::new());
     let counted = census::count(&store, &file, reader).await?;
     let periods: Vec<BillingPeriod> = counted.census.keys().copied().collect();
     let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
     let names = Names::new(&pool);
     let mut state = LineState::new(reader, &names);
     for part in 0..counted.parts() {
-        let mut lines = PartReader::new(reader, &names, name, &counted.layout, &periods);
+        let mut lines = PartReader::new(reader, &names, name, &counted.layout, (&periods, None));
         let mut batches = counted.open.read(&store, part, &counted.layout.projection);
         while let Some(batch) = batches.try_next().await? {
             lines.read(&batch, &mut state)?;
@@ -165,11 +165,10 @@ mod tests {
     #[test]
     fn the_targets_read_their_seeds() {
         let reader = READER.as_ref().unwrap();
-        let read =
-            |seed: &Vec<u8>, name: &str, kind| RUNTIME.as_ref().unwrap().block_on(read(seed, name, kind, reader));
-        seeds("fuzz", ".parquet").iter().for_each(|seed| read(seed, "may.parquet", FileKind::Parquet).unwrap());
+        let read = |seed: &Vec<u8>, name: &str| RUNTIME.as_ref().unwrap().block_on(read(seed, name, reader));
+        seeds("fuzz", ".parquet").iter().for_each(|seed| read(seed, "may.parquet").unwrap());
         let csv = seeds("formats", "cur-2.0.csv");
-        csv.iter().for_each(|seed| read(seed, "may.csv", FileKind::Csv).unwrap());
+        csv.iter().for_each(|seed| read(seed, "may.csv").unwrap());
     }
 
     #[test]

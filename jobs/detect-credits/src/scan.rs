@@ -1,7 +1,7 @@
 //! One streaming pass over the files of some periods.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,9 @@ use object_store::ObjectStore;
 use schemas::reference::{Problem, Problems};
 
 use crate::census::CountedFile;
+use crate::error::bad_file;
 use crate::lines::{LineReader, LineState, PartReader, Tally, schema};
+use crate::listing::{ExportFile, stem};
 use crate::names::{Names, lock};
 use crate::ordered::{CreditLines, OrderedCells};
 use crate::raw::{RawStream, decoding};
@@ -70,6 +72,8 @@ struct Shared {
     reader: Arc<LineReader>,
     names: Arc<Names>,
     periods: Vec<BillingPeriod>,
+    /// What delivered the files, in order.
+    deliveries: Vec<Delivery>,
     parts: Mutex<VecDeque<Part>>,
     tally: Mutex<Tally>,
     failures: Mutex<Vec<DetectError>>,
@@ -97,12 +101,14 @@ pub async fn scan(
         .collect();
     // The largest come first: no thread is left alone with one at the end.
     parts.sort_by_key(|part| Reverse(part.file.open.part_bytes(part.part)));
+    let deliveries = Delivery::all(unit);
     let names = Arc::new(Names::new(&context.runtime_env().memory_pool));
     let shared = Arc::new(Shared {
         store: Arc::clone(store),
         reader: Arc::clone(reader),
         names: Arc::clone(&names),
         periods: unit.periods.clone(),
+        deliveries: deliveries.clone(),
         parts: Mutex::new(parts.into()),
         tally: Mutex::default(),
         failures: Mutex::default(),
@@ -124,6 +130,7 @@ pub async fn scan(
     }
     let tally = std::mem::take(&mut *lock(&shared.tally));
     check_counts(unit, &tally)?;
+    check_deliveries(&tally, &deliveries)?;
     let cells = OrderedCells::new(first.transpose()?, cells, names, reader.descriptions.clone());
     Ok(Scanned { tally, cells: Arc::new(cells) })
 }
@@ -163,6 +170,60 @@ fn check_counts(unit: &ScanUnit, tally: &Tally) -> Result<(), DetectError> {
     Ok(())
 }
 
+/// What a bill may not come from twice: an export, or one of several files that have one name but for how it ends.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Delivery {
+    export: String,
+    file: Option<String>,
+}
+
+impl Delivery {
+    /// Those of a unit, in order.
+    fn all(unit: &ScanUnit) -> Vec<Self> {
+        let all: BTreeSet<Self> = unit.files.iter().map(|file| Self::of(file.file(), unit.files.iter())).collect();
+        all.into_iter().collect()
+    }
+
+    fn of<'a>(file: &ExportFile, files: impl Iterator<Item = &'a CountedFile>) -> Self {
+        let alike = files.filter(|other| other.file().stem() == file.stem()).count();
+        Self { export: file.export.clone(), file: (alike > 1).then(|| file.path.clone()) }
+    }
+
+    fn named(&self) -> &str {
+        match &self.file {
+            Some(file) => file,
+            None if self.export.is_empty() => "the location itself",
+            None => &self.export,
+        }
+    }
+}
+
+/// A bill that is delivered twice would count twice.
+fn check_deliveries(tally: &Tally, deliveries: &[Delivery]) -> Result<(), DetectError> {
+    for ((period, payer), places) in &tally.deliveries {
+        let found: Vec<&Delivery> = places.iter().filter_map(|at| deliveries.get(*at)).collect();
+        let Some((one, other)) = found.iter().enumerate().find_map(|(at, one)| {
+            let twice = |other: &&&Delivery| {
+                one.export != other.export || (stem_of(one).is_some() && stem_of(one) == stem_of(other))
+            };
+            found.iter().skip(at + 1).find(twice).map(|other| (one, other))
+        }) else {
+            continue;
+        };
+        let message = format!(
+            "billing period {period} of payer {payer} is delivered here and in {} too: every line would count twice; move \
+             one of them elsewhere, or set [source] location to one of them",
+            other.named()
+        );
+        return Err(bad_file(one.named(), message));
+    }
+    Ok(())
+}
+
+fn stem_of(delivery: &Delivery) -> Option<&str> {
+    delivery.file.as_deref().map(stem)
+}
+
 /// One partition: takes parts until none is left.
 struct Lines {
     shared: Arc<Shared>,
@@ -186,8 +247,9 @@ impl PartitionStream for Lines {
             let mut state = LineState::new(&shared.reader, &shared.names);
             while let Some(part) = shared.next_part() {
                 let file = &part.file;
+                let periods = (&shared.periods[..], shared.delivery(file.file()));
                 let mut lines =
-                    PartReader::new(&shared.reader, &shared.names, &file.file().path, &file.layout, &shared.periods);
+                    PartReader::new(&shared.reader, &shared.names, &file.file().path, &file.layout, periods);
                 let mut batches = shared.open(&part);
                 loop {
                     match shared.read_batch(&mut batches, &mut lines, &mut state).await {
@@ -220,6 +282,16 @@ impl PartitionStream for Lines {
 impl Shared {
     fn next_part(&self) -> Option<Part> {
         lock(&self.parts).pop_front()
+    }
+
+    /// What delivered a file, where there are several.
+    fn delivery(&self, file: &ExportFile) -> Option<usize> {
+        let is_of = |delivery: &Delivery| match &delivery.file {
+            Some(path) => *path == file.path,
+            None => delivery.export == file.export,
+        };
+        let several = self.deliveries.len() > 1;
+        several.then(|| self.deliveries.iter().rposition(is_of)).flatten()
     }
 
     fn open(&self, part: &Part) -> RawStream {

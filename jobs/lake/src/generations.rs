@@ -15,82 +15,24 @@ use std::path::Component;
 use std::sync::PoisonError;
 
 use chrono::{DateTime, Days, NaiveDateTime, Utc};
-use credit_ledger::{BillingPeriod, Money};
+use credit_ledger::BillingPeriod;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, SessionContext};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use schemas::{Table, TableRow};
-use serde::{Deserialize, Serialize};
 
+use crate::generation::Generation;
 use crate::known::under;
 use crate::store::how_to_mend;
 use crate::sums::{FileSum, Problem, wrong_size};
 use crate::tables::part;
 use crate::{Lake, LakeError};
 
-/// A period as it was read: the pointer's content. Current only together with its fingerprint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Generation {
-    /// Digest of the files and of every setting that the scan depends on.
-    pub fingerprint: String,
-    /// Folder of its tables, below that of the period; an older version of the program named it by the fingerprint.
-    #[serde(default)]
-    pub folder: String,
-    /// Format the files were recognised as.
-    pub format: String,
-    /// The files.
-    pub files: Vec<SourceFile>,
-    /// What the export adds up to, by currency.
-    pub totals: Vec<CurrencyTotal>,
-    /// Lines whose cost was blank; they count as zero.
-    pub blank_costs: u64,
-    /// Lines of line types that are not known; they count as charges.
-    pub unknown_line_types: BTreeMap<String, u64>,
-    /// Sizes and checksums of its tables; an older version kept none.
-    #[serde(default)]
-    pub tables: BTreeMap<String, FileSum>,
-}
-
-/// A file of the export.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct SourceFile {
-    /// Path below the source location.
-    pub path: String,
-    /// Bytes.
-    pub size: u64,
-    /// Entity tag, or modification time where there is none.
-    pub version: String,
-    /// Lines per billing period.
-    pub lines: BTreeMap<BillingPeriod, u64>,
-}
-
-/// Sums taken straight from the lines.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CurrencyTotal {
-    /// ISO 4217 code.
-    pub currency: String,
-    /// Sum of the unblended cost.
-    pub export_total: Money,
-    /// Lines.
-    pub lines: u64,
-}
-
-impl Generation {
-    /// Lines of the period.
-    #[must_use]
-    pub fn lines(&self) -> u64 {
-        self.totals.iter().map(|total| total.lines).sum()
-    }
-
-    fn folder(&self) -> &str {
-        if self.folder.is_empty() { &self.fingerprint } else { &self.folder }
-    }
-
-    fn files(&self, period: BillingPeriod) -> impl Iterator<Item = (Path, FileSum)> {
-        let folder = folder(period).join(self.folder());
-        self.tables.iter().map(move |(table, sum)| (part(&folder.clone().join(table.as_str())), *sum))
-    }
+/// The files of a generation's tables.
+fn files_of(generation: &Generation, period: BillingPeriod) -> impl Iterator<Item = (Path, FileSum)> {
+    let folder = folder(period).join(generation.folder());
+    generation.tables.iter().map(move |(table, sum)| (part(&folder.clone().join(table.as_str())), *sum))
 }
 
 /// The generations as they are found.
@@ -204,12 +146,12 @@ impl Lake {
         &self,
         generations: &BTreeMap<BillingPeriod, Generation>,
     ) -> Result<BTreeMap<BillingPeriod, DamagedGeneration>, LakeError> {
-        let files = generations.iter().flat_map(|(period, generation)| generation.files(*period));
+        let files = generations.iter().flat_map(|(period, generation)| files_of(generation, *period));
         let found = self.store.conditions(&Path::from(GENERATIONS), files.map(|(path, _)| path)).await?;
         let mut damaged = BTreeMap::new();
         for (period, generation) in generations {
             let problem = |(path, _)| Some((found.get(&path)?.problem()?.clone(), path));
-            if let Some((problem, path)) = generation.files(*period).find_map(problem) {
+            if let Some((problem, path)) = files_of(generation, *period).find_map(problem) {
                 damaged.insert(*period, DamagedGeneration { path, problem });
             }
         }
@@ -234,7 +176,7 @@ impl Lake {
     }
 
     fn know(&self, period: BillingPeriod, generation: &Generation) {
-        for (path, sum) in generation.files(period) {
+        for (path, sum) in files_of(generation, period) {
             self.store.learn(path, sum);
         }
         let mut read = self.found.generations.lock().unwrap_or_else(PoisonError::into_inner);
@@ -456,6 +398,7 @@ mod tests {
             totals: Vec::new(),
             blank_costs: 0,
             unknown_line_types: BTreeMap::new(),
+            notes: schemas::PeriodNotes::default(),
             tables: [(CreditLine::TABLE.name.to_owned(), sum)].into(),
         }
     }

@@ -121,6 +121,15 @@ pub struct StagedPeriod {
     pub fingerprint: String,
     /// Lines.
     pub lines: u64,
+    /// Exclusions that could not be applied.
+    #[serde(default)]
+    pub exclusions_not_applied: BTreeSet<String>,
+}
+
+/// Texts as one, separated by commas; none where there are none.
+fn listed(texts: &BTreeSet<String>) -> Option<Text> {
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    (!texts.is_empty()).then(|| texts.join(", ").into())
 }
 
 const SUMMARIES: &str = "summaries";
@@ -415,6 +424,7 @@ impl Lake {
             outcome: Text::new_static("published"),
             started_at: staged.started_at,
             finished_at,
+            exclusions_not_applied: listed(&period.exclusions_not_applied),
         });
         let rows: Vec<RunLogRow> = rows.collect();
         self.append_to_log(before, &logged, &rows).await?;

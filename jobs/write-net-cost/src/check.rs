@@ -60,6 +60,8 @@ pub fn reconcile(
                 unallocated_aws_credits: waiting.and_then(|waiting| waiting.get(currency)).copied().unwrap_or_default(),
                 difference: export_total.checked_sub(sums.invoice_net)?,
                 rows_read: export.get(currency).map_or(0, |row| row.rows_read),
+                invoice_ids: export.get(currency).and_then(|row| row.invoice_ids.clone()),
+                lines_without_invoice: export.get(currency).map_or(0, |row| row.lines_without_invoice),
             })
         })
         .collect()
@@ -185,6 +187,8 @@ mod tests {
             currency: "USD".into(),
             export_total: money("5.0000000001"),
             rows_read: 3,
+            invoice_ids: None,
+            lines_without_invoice: 3,
         };
         let totals =
             BTreeMap::from([(Text::new("USD"), PeriodTotals { invoice_net: money("5"), ..PeriodTotals::default() })]);

@@ -8,7 +8,9 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `reconciliation` (
   `clearing` decimal(38,10) COMMENT '`invoice_net - net_cost`',
   `unallocated_aws_credits` decimal(38,10) COMMENT 'Part of aws_credits whose credit waits for allocation, negative',
   `difference` decimal(38,10) COMMENT '`export_total - invoice_net`: zero',
-  `rows_read` bigint COMMENT 'Lines read'
+  `rows_read` bigint COMMENT 'Lines read',
+  `invoice_ids` string COMMENT 'The invoices that lines say they are on, in order, separated by commas; null where none does',
+  `lines_without_invoice` bigint COMMENT 'Lines that say none'
 )
 COMMENT 'The tie-out to the export.'
 PARTITIONED BY (

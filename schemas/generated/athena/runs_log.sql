@@ -9,7 +9,8 @@ CREATE TABLE IF NOT EXISTS `runs_log` (
   `policy` string COMMENT 'FIFO policy',
   `outcome` string COMMENT '`published`',
   `started_at` timestamp COMMENT 'UTC',
-  `finished_at` timestamp COMMENT 'UTC'
+  `finished_at` timestamp COMMENT 'UTC',
+  `exclusions_not_applied` string COMMENT 'Exclusions that could not be applied, separated by commas: there all charges count as eligible; null: none'
 )
 LOCATION 's3://DATA_BUCKET/lake/warehouse/finops_credits/runs_log/'
 TBLPROPERTIES (

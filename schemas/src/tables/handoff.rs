@@ -63,6 +63,10 @@ table! {
         export_total: Money,
         /// Lines
         rows_read: i64,
+        /// The invoices that lines say they are on, in order, separated by commas; null where none does
+        invoice_ids: Option<Text>,
+        /// Lines that say none
+        lines_without_invoice: i64,
     }
 }
 

@@ -100,6 +100,8 @@ table! {
         started_at: NaiveDateTime,
         /// UTC
         finished_at: NaiveDateTime,
+        /// Exclusions that could not be applied, separated by commas: there all charges count as eligible; null: none
+        exclusions_not_applied: Option<Text>,
     }
 }
 node_columns!(AllocationLogRow);

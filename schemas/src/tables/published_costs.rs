@@ -106,6 +106,10 @@ table! {
         difference: Money,
         /// Lines read
         rows_read: i64,
+        /// The invoices that lines say they are on, in order, separated by commas; null where none does
+        invoice_ids: Option<Text>,
+        /// Lines that say none
+        lines_without_invoice: i64,
     }
 }
 

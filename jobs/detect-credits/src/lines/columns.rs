@@ -7,7 +7,7 @@ use crate::columns::{KeyedSources, Layout, Role};
 use crate::error::bad_column;
 use crate::raw::{RawBatch, RawColumn};
 use crate::rules::{RuleMatcher, attribute, snake, tag_key};
-use crate::values::{AmountColumn, DayColumn, PerEntry, PeriodMemo, TextColumn};
+use crate::values::{AmountColumn, DayColumn, PerEntry, PeriodMemo, TextColumn, account_ids};
 
 /// The typed columns of one batch.
 pub(super) struct Columns {
@@ -23,12 +23,16 @@ pub(super) struct Columns {
     pub(super) regions: Vec<TextColumn>,
     pub(super) product: KeyedColumns,
     pub(super) billing_entity: Option<TextColumn>,
+    pub(super) publisher: Option<TextColumn>,
+    pub(super) invoice_issuer: Option<TextColumn>,
+    pub(super) invoice: Option<TextColumn>,
     pub(super) reservation_arn: Option<TextColumn>,
     pub(super) savings_plan_arn: Option<TextColumn>,
     pub(super) charge_class: Option<TextColumn>,
     pub(super) charge_frequency: Option<TextColumn>,
     pub(super) commitment_id: Option<TextColumn>,
-    pub(super) amounts: Vec<(Role, usize, AmountColumn)>,
+    /// Those of a role in the order in which they count.
+    pub(super) amounts: Vec<(Role, Vec<(usize, AmountColumn)>)>,
     pub(super) tags: KeyedColumns,
     pub(super) categories: KeyedColumns,
 }
@@ -45,6 +49,8 @@ impl Columns {
             |at: usize| column(at).and_then(RawColumn::day).map_err(|message| bad_column(file, name(at), message));
         let amount =
             |at: usize| column(at).and_then(RawColumn::amount).map_err(|message| bad_column(file, name(at), message));
+        let accounts =
+            |at: usize| column(at).and_then(account_ids).map_err(|message| bad_column(file, name(at), message));
         let map =
             |at: usize| column(at).and_then(RawColumn::map).map_err(|message| bad_column(file, name(at), message));
         let keyed = |sources: &KeyedSources| {
@@ -55,8 +61,8 @@ impl Columns {
         };
         Ok(Self {
             period: day(layout.period)?,
-            payer: text(layout.payer)?,
-            account: text(layout.account)?,
+            payer: accounts(layout.payer)?,
+            account: accounts(layout.account)?,
             start: day(layout.start)?,
             line_type: text(layout.line_type)?,
             description: text(layout.description)?,
@@ -66,15 +72,20 @@ impl Columns {
             regions: texts(&layout.region)?,
             product: keyed(&layout.product)?,
             billing_entity: some_text(layout.billing_entity)?,
+            publisher: some_text(layout.publisher)?,
+            invoice_issuer: some_text(layout.invoice_issuer)?,
+            invoice: some_text(layout.invoice)?,
             reservation_arn: some_text(layout.reservation_arn)?,
             savings_plan_arn: some_text(layout.savings_plan_arn)?,
             charge_class: some_text(layout.charge_class)?,
             charge_frequency: some_text(layout.charge_frequency)?,
             commitment_id: some_text(layout.commitment_id)?,
-            amounts: layout
-                .amortized
-                .iter()
-                .map(|(role, at)| Ok((*role, *at, amount(*at)?)))
+            amounts: (layout.costs.columns.iter())
+                .map(|(role, columns)| {
+                    let columns =
+                        columns.iter().map(|at| Ok((*at, amount(*at)?))).collect::<Result<_, DetectError>>()?;
+                    Ok((*role, columns))
+                })
                 .collect::<Result<_, DetectError>>()?,
             tags: keyed(&layout.tags)?,
             categories: keyed(&layout.categories)?,
@@ -86,11 +97,13 @@ pub(super) fn has(column: Option<&TextColumn>, row: usize) -> bool {
     column.is_some_and(|column| column.get(row).is_some())
 }
 
-/// A value that lines are grouped by, and what it claims.
+/// An account that lines are grouped by, and what it claims.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Named {
     pub(super) name: u32,
     pub(super) claim: u32,
+    /// Fewer digits than an id has.
+    pub(super) is_short: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -118,13 +131,17 @@ pub(super) struct Description {
 pub(super) struct Known {
     pub(super) period: PeriodMemo,
     pub(super) start: PerEntry<Option<i32>>,
-    pub(super) payer: PerEntry<Payer>,
-    pub(super) account: PerEntry<Named>,
+    /// `None` for what is no account id.
+    pub(super) payer: PerEntry<Option<Payer>>,
+    pub(super) account: PerEntry<Option<Named>>,
     pub(super) services: Vec<PerEntry<Service>>,
     pub(super) currency: PerEntry<u32>,
     pub(super) line_type: PerEntry<LineType>,
     pub(super) description: PerEntry<Description>,
     pub(super) billing_entity: PerEntry<bool>,
+    /// Whether it is somebody else than AWS.
+    pub(super) publisher: PerEntry<bool>,
+    pub(super) invoice: PerEntry<u32>,
     pub(super) regions: Vec<PerEntry<u32>>,
     pub(super) charge_class: PerEntry<bool>,
     pub(super) charge_frequency: PerEntry<bool>,
@@ -150,6 +167,8 @@ impl Known {
             line_type: PerEntry::default(),
             description: PerEntry::default(),
             billing_entity: PerEntry::default(),
+            publisher: PerEntry::default(),
+            invoice: PerEntry::default(),
             regions: layout.region.iter().map(|_| PerEntry::default()).collect(),
             charge_class: PerEntry::default(),
             charge_frequency: PerEntry::default(),
@@ -175,6 +194,7 @@ impl Known {
         }
         for (known, column) in [
             (&mut self.billing_entity, &columns.billing_entity),
+            (&mut self.publisher, &columns.publisher),
             (&mut self.charge_class, &columns.charge_class),
             (&mut self.charge_frequency, &columns.charge_frequency),
         ] {
@@ -182,8 +202,10 @@ impl Known {
                 known.follow(column);
             }
         }
-        if let Some(column) = &columns.currency {
-            self.currency.follow(column);
+        for (known, column) in [(&mut self.currency, &columns.currency), (&mut self.invoice, &columns.invoice)] {
+            if let Some(column) = column {
+                known.follow(column);
+            }
         }
     }
 }

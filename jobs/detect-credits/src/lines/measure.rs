@@ -3,12 +3,12 @@
 //! | measure | lines |
 //! |---|---|
 //! | `aws_credits` | `Credit`, except classes treated as refunds |
-//! | `refunds` | `Refund`, and `Credit` of a class treated as refund; FOCUS: negative `Correction` rows |
+//! | `refunds` | `Refund`, and `Credit` of a class treated as refund; FOCUS: `Adjustment`, and negative `Correction` rows |
 //! | `tax` | `Tax` |
 //! | `charges` | everything else, discounts and negations included |
 
 use credit_ledger::{Money, MoneyError};
-use schemas::settings::{Commitment, CostColumn, CreditSettings};
+use schemas::settings::{Commitment, CostColumn, CreditSettings, DOMAIN_REGISTRATION};
 
 use super::Measures;
 use crate::columns::{Format, Role};
@@ -73,6 +73,7 @@ impl LineType {
             "Credit" => Kind::Credit,
             "Tax" => Kind::Tax,
             "Purchase" if is_focus => Kind::Purchase,
+            "Adjustment" if is_focus => Kind::Refund,
             _ if is_focus => Kind::Other,
             "Refund" => Kind::Refund,
             "Fee" => Kind::Fee,
@@ -91,9 +92,40 @@ impl LineType {
     }
 }
 
+impl Kind {
+    /// The roles that such a line needs in an amortized column.
+    pub(super) const fn needs(self) -> &'static [Role] {
+        match self {
+            Self::SavingsPlanCovered => &[Role::SavingsPlanEffective],
+            Self::SavingsPlanRecurring => &[Role::SavingsPlanTotal, Role::SavingsPlanUsed],
+            Self::Discounted => &[Role::ReservationEffective],
+            Self::ReservationFee => &[Role::ReservationUnusedUpfront, Role::ReservationUnusedRecurring],
+            _ => &[],
+        }
+    }
+}
+
 /// True where `value` is in a list of the settings.
-pub(crate) fn is_listed(list: &[String], value: Option<&str>) -> bool {
+pub(super) fn is_listed(list: &[String], value: Option<&str>) -> bool {
     value.is_some_and(|value| list.iter().any(|entry| entry == value))
+}
+
+/// What FOCUS calls the service of domain registration.
+const DOMAIN_REGISTRATION_NAME: &str = "Amazon Registrar";
+
+/// True for a service, by code or by name, that is in a list of the settings.
+pub(super) fn is_listed_service(list: &[String], service: &str) -> bool {
+    is_listed(list, Some(service))
+        || (service == DOMAIN_REGISTRATION_NAME && is_listed(list, Some(DOMAIN_REGISTRATION)))
+}
+
+/// True for a publisher that is no company of AWS: a seller on AWS Marketplace.
+pub(super) fn is_seller(publisher: &str) -> bool {
+    let is_of = |company: &str| {
+        let (start, rest) = publisher.split_at_checked(company.len()).unwrap_or_default();
+        start.eq_ignore_ascii_case(company) && !rest.starts_with(|next: char| next.is_alphanumeric())
+    };
+    !["AWS", "Amazon"].into_iter().any(is_of)
 }
 
 /// What the measure of a line depends on.
@@ -137,15 +169,25 @@ impl MeasureRules<'_> {
         Ok(match line.line_type.kind {
             Kind::Credit if line.refund_class => Measures { refunds: amount, ..none },
             Kind::Credit => Measures { aws_credits: amount, ..none },
+            Kind::Refund => self.refund(line),
+            _ if line.marks.correction && amount.is_negative() => self.refund(line),
             Kind::Tax => Measures { tax: amount, ..none },
-            Kind::Refund => Measures { refunds: amount, ..none },
-            _ if line.marks.correction && amount.is_negative() => Measures { refunds: amount, ..none },
             _ => {
                 let charges = self.charge(line)?;
                 let eligible_charges = if self.is_eligible(line) { charges } else { Money::ZERO };
                 Measures { charges, eligible_charges, unblended_charges: amount, ..none }
             }
         })
+    }
+
+    /// The refund; of a commitment that was returned none in an amortized column, as its fee was none there.
+    fn refund(&self, line: &LineFacts) -> Measures {
+        let is_amortized = matches!(self.cost, CostColumn::Amortized | CostColumn::NetAmortized);
+        let Marks { reservation, savings_plan, commitment, .. } = line.marks;
+        if is_amortized && (reservation || savings_plan || commitment) {
+            return Measures { unblended_charges: line.unblended, ..Measures::default() };
+        }
+        Measures { refunds: line.unblended, ..Measures::default() }
     }
 
     /// The charge in the configured cost column.
@@ -263,6 +305,36 @@ mod tests {
     }
 
     #[test]
+    fn a_returned_commitment_is_no_refund_in_an_amortized_column() {
+        let credits = CreditSettings::default();
+        let measures = |cost, line| MeasureRules { cost, credits: &credits, is_focus: false }.measures(&line).unwrap();
+        let returned = marked(Marks { savings_plan: true, ..Marks::default() }, facts("Refund"));
+        let unblended = measures(CostColumn::Unblended, returned);
+        assert_eq!((unblended.refunds, unblended.unblended_charges), (returned.unblended, Money::ZERO));
+        let amortized = measures(CostColumn::NetAmortized, returned);
+        assert_eq!((amortized.refunds, amortized.charges), (Money::ZERO, Money::ZERO));
+        // The AWS book has it all the same.
+        assert_eq!(amortized.unblended_charges, returned.unblended);
+        assert_eq!(measures(CostColumn::Amortized, facts("Refund")).refunds, returned.unblended);
+    }
+
+    #[test]
+    fn an_adjustment_of_focus_is_a_refund_and_one_of_a_cur_an_unknown_charge() {
+        assert_eq!(facts_of(Format::Focus, "Adjustment").line_type.kind, Kind::Refund);
+        assert!(facts_of(Format::Cur2, "Adjustment").line_type.is_unknown);
+    }
+
+    #[test]
+    fn sellers_are_those_that_are_no_company_of_aws() {
+        for aws in ["AWS", "Amazon Web Services, Inc.", "amazon web services EMEA SARL", "Amazon", "AWS Elemental"] {
+            assert!(!is_seller(aws), "{aws}");
+        }
+        for seller in ["Red Hat Inc.", "AWSome Tools", "Amazonia Ltd", "The Amazon Company", "é"] {
+            assert!(is_seller(seller), "{seller}");
+        }
+    }
+
+    #[test]
     fn focus_corrections_are_refunds_only_below_zero_and_not_for_credits() {
         let credits = CreditSettings::default();
         let rules = MeasureRules { cost: CostColumn::Unblended, credits: &credits, is_focus: true };
@@ -274,6 +346,7 @@ mod tests {
         assert_eq!(rules.measures(&line("Usage", less)).unwrap().refunds, less);
         assert_eq!(rules.measures(&line("Usage", less.negated())).unwrap().charges, less.negated());
         assert_eq!(rules.measures(&line("Credit", less)).unwrap().aws_credits, less);
-        assert_eq!(rules.measures(&line("Tax", less)).unwrap().tax, less);
+        assert_eq!(rules.measures(&line("Tax", less)).unwrap().refunds, less);
+        assert_eq!(rules.measures(&line("Tax", less.negated())).unwrap().tax, less.negated());
     }
 }

@@ -8,11 +8,12 @@ mod read;
 mod runs;
 mod state;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use credit_ledger::{BillingPeriod, Money, MoneyError};
+use schemas::PeriodNotes;
 
 pub use read::LineReader;
 pub(crate) use read::PartReader;
@@ -103,6 +104,12 @@ pub struct Tally {
     pub blank_costs: BTreeMap<BillingPeriod, u64>,
     /// By period: lines of types that are not known.
     pub unknown_line_types: BTreeMap<BillingPeriod, BTreeMap<String, u64>>,
+    /// By period and currency: lines by the invoice that they are on, where they say.
+    pub invoices: BTreeMap<(BillingPeriod, String), BTreeMap<String, u64>>,
+    /// By period.
+    pub notes: BTreeMap<BillingPeriod, PeriodNotes>,
+    /// By period and payer: what delivered lines of it, by place among the deliveries, where there are several.
+    pub deliveries: BTreeMap<(BillingPeriod, String), BTreeSet<usize>>,
 }
 
 impl Tally {
@@ -124,6 +131,18 @@ impl Tally {
             for (name, count) in types {
                 *known.entry(name).or_default() += count;
             }
+        }
+        for (key, invoices) in other.invoices {
+            let known = self.invoices.entry(key).or_default();
+            for (invoice, lines) in invoices {
+                *known.entry(invoice).or_default() += lines;
+            }
+        }
+        for (period, notes) in other.notes {
+            self.notes.entry(period).or_default().merge(notes);
+        }
+        for (key, deliveries) in other.deliveries {
+            self.deliveries.entry(key).or_default().extend(deliveries);
         }
         Ok(())
     }

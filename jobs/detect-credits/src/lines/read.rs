@@ -1,17 +1,21 @@
 //! From the raw columns of a file to summed lines.
 
+mod notes;
+
 use std::ops::{Range, RangeInclusive};
 
 use arrow::datatypes::Date32Type;
 use credit_ledger::{BillingPeriod, ExportPeriods, Money, Quoted};
 use schemas::excerpt;
 use schemas::reference::{Problem, Problems};
-use schemas::settings::{CostColumn, CreditSettings};
+use schemas::settings::{AWS_MARKETPLACE, CostColumn, CreditSettings};
 
 use super::cells::CellKey;
 use super::claims::KeyedColumns;
 use super::columns::{Columns, Description, Known, Named, Payer, Service, has};
-use super::measure::{Amounts, Kind, LineFacts, LineType, Marks, MeasureRules, is_listed};
+use super::measure::{
+    Amounts, Kind, LineFacts, LineType, Marks, MeasureRules, is_listed, is_listed_service, is_seller,
+};
 use super::runs::{Claims, runs};
 use super::state::LineState;
 use crate::DetectError;
@@ -20,7 +24,7 @@ use crate::description::DescriptionParser;
 use crate::names::{NO_NAME, Names};
 use crate::raw::RawBatch;
 use crate::rules::{NO_CLAIM, NO_OBJECT, RuleMatcher, attribute};
-use crate::values::{AmountColumn, BLANK, NoAmount, far_away, impossible, no_date};
+use crate::values::{AmountColumn, BLANK, NoAmount, account_id, far_away, impossible, is_short, no_date};
 
 /// The largest amount of a line, in units of 1e-10: 10^18 of any currency. No export has lines like that, and sums of
 /// smaller ones stay within 38 digits for ten billion lines.
@@ -49,6 +53,10 @@ pub(crate) struct PartReader<'a> {
     names: &'a Names,
     layout: &'a Layout,
     file: &'a str,
+    /// What delivered it, where there are several.
+    delivery: Option<usize>,
+    /// By period: true once everything is noted that all of its lines in the file share.
+    noted: Vec<bool>,
     periods: &'a [BillingPeriod],
     days: Vec<PeriodDays>,
     /// Where the export states none.
@@ -62,11 +70,12 @@ impl<'a> PartReader<'a> {
         names: &'a Names,
         file: &'a str,
         layout: &'a Layout,
-        periods: &'a [BillingPeriod],
+        (periods, delivery): (&'a [BillingPeriod], Option<usize>),
     ) -> Self {
         let currency = reader.currency.as_deref().map(|currency| names.number(currency));
         let days = periods.iter().copied().map(PeriodDays::of).collect();
-        Self { reader, names, layout, file, periods, days, currency, known: Known::new(layout, &reader.rules) }
+        let (noted, known) = (vec![false; periods.len()], Known::new(layout, &reader.rules));
+        Self { reader, names, layout, file, delivery, noted, periods, days, currency, known }
     }
 
     pub(crate) const fn file(&self) -> &'a str {
@@ -179,9 +188,8 @@ impl<'a> PartReader<'a> {
         let period = days.period;
         let (row, lines) = (batch.row(index), run.len() as u64);
         let usage_date = self.usage_date(batch, index, &days)?;
-        let payer = self.payer(columns, index, state);
-        let payer = payer.ok_or_else(|| self.problem(row, layout.payer, BLANK.to_owned()))?;
-        let account = self.account(columns, index, state).unwrap_or(payer.as_account);
+        let payer = self.payer(batch, index, state)?;
+        let account = self.account(batch, index, state)?.unwrap_or(payer.as_account);
         let service = self.service(columns, index, state);
         let currency = self.currency(columns, index, state).ok_or_else(|| {
             let message = "is blank; set [source] currency if the export leaves it out".to_owned();
@@ -197,7 +205,13 @@ impl<'a> PartReader<'a> {
         if blanks > 0 {
             *state.blank_costs.entry(period).or_default() += blanks;
         }
+        self.note_delivery(batch, index, (period, wanted), (payer, account), state);
+        if let Some((invoice, id)) = self.invoice(columns, index) {
+            state.invoiced(period, currency, (invoice, id), lines);
+        }
         let line_type = self.line_type(columns, index);
+        self.check_columns(batch, index, line_type.kind)?;
+        self.note_fees(batch, index, (period, line_type.kind), state)?;
         if line_type.is_unknown {
             let name = excerpt(columns.line_type.get(index).unwrap_or("(blank)")).into_owned();
             *state.unknown_line_types.entry(period).or_default().entry(name).or_default() += lines;
@@ -208,7 +222,9 @@ impl<'a> PartReader<'a> {
             refund_class: description.is_some_and(|description| description.is_refund),
             unblended,
             amounts: self.amounts(batch, &run)?,
-            is_ineligible: service.is_ineligible || self.is_ineligible_entity(columns, index),
+            is_ineligible: service.is_ineligible
+                || self.is_ineligible_entity(columns, index)
+                || self.is_of_a_seller(columns, index),
             marks: self.marks(columns, index, line_type.kind),
         };
         let (cost, credits, is_focus) = (self.reader.cost, &self.reader.credits, layout.format == Format::Focus);
@@ -231,36 +247,48 @@ impl<'a> PartReader<'a> {
         state.cells.add(&key, &measures).map_err(|_| self.overflow(batch, index))
     }
 
-    fn payer(&mut self, columns: &Columns, index: usize, state: &mut LineState) -> Option<Payer> {
-        let (names, rules) = (self.names, &self.reader.rules);
-        self.known.payer.get(&columns.payer, index, |text| {
-            let name = names.number(text);
-            let as_account = Named { name, claim: state.finder.claim(rules, attribute::ACCOUNT, text) };
-            Payer { name, claim: state.finder.claim(rules, attribute::PAYER, text), as_account }
-        })
+    fn payer(&mut self, batch: &Batch, index: usize, state: &mut LineState) -> Result<Payer, DetectError> {
+        let (names, rules, column) = (self.names, &self.reader.rules, &batch.columns.payer);
+        let known = self.known.payer.get(column, index, |text| {
+            let text = account_id(text)?;
+            let (name, claim) = (names.number(text), state.finder.claim(rules, attribute::ACCOUNT, text));
+            let as_account = Named { name, claim, is_short: is_short(text) };
+            Some(Payer { name, claim: state.finder.claim(rules, attribute::PAYER, text), as_account })
+        });
+        let at = self.layout.payer;
+        let known = known.ok_or_else(|| self.problem(batch.row(index), at, BLANK.to_owned()))?;
+        known.ok_or_else(|| self.no_account(batch, index, at, column))
     }
 
-    fn account(&mut self, columns: &Columns, index: usize, state: &mut LineState) -> Option<Named> {
-        let (names, rules) = (self.names, &self.reader.rules);
-        self.known.account.get(&columns.account, index, |text| Named {
-            name: names.number(text),
-            claim: state.finder.claim(rules, attribute::ACCOUNT, text),
-        })
+    /// `None` where it is blank.
+    fn account(&mut self, batch: &Batch, index: usize, state: &mut LineState) -> Result<Option<Named>, DetectError> {
+        let (names, rules, column) = (self.names, &self.reader.rules, &batch.columns.account);
+        let known = self.known.account.get(column, index, |text| {
+            let text = account_id(text)?;
+            let claim = state.finder.claim(rules, attribute::ACCOUNT, text);
+            Some(Named { name: names.number(text), claim, is_short: is_short(text) })
+        });
+        match known {
+            Some(None) => Err(self.no_account(batch, index, self.layout.account, column)),
+            known => Ok(known.flatten()),
+        }
     }
 
     /// The first column that holds one.
     fn service(&mut self, columns: &Columns, index: usize, state: &mut LineState) -> Service {
         let (names, rules) = (self.names, &self.reader.rules);
         let ineligible = &self.reader.credits.ineligible_services;
-        let mut services = self.known.services.iter_mut().zip(&columns.services);
-        let service = services.find_map(|(known, column)| {
+        let services = self.known.services.iter_mut().zip(&columns.services);
+        let mut services = services.filter_map(|(known, column)| {
             known.get(column, index, |text| Service {
                 name: names.number(text),
                 claim: state.finder.claim(rules, attribute::SERVICE, text),
-                is_ineligible: is_listed(ineligible, Some(text)),
+                is_ineligible: is_listed_service(ineligible, text),
             })
         });
-        service.unwrap_or(Service { name: NO_NAME, claim: NO_CLAIM, is_ineligible: false })
+        let first = services.next().unwrap_or(Service { name: NO_NAME, claim: NO_CLAIM, is_ineligible: false });
+        // A list may name services by another column.
+        Service { is_ineligible: first.is_ineligible || services.any(|service| service.is_ineligible), ..first }
     }
 
     fn currency(&mut self, columns: &Columns, index: usize, state: &mut LineState) -> Option<u32> {
@@ -306,6 +334,22 @@ impl<'a> PartReader<'a> {
         known.unwrap_or(false)
     }
 
+    /// FOCUS: true for what somebody else than AWS and the issuer of the invoice sells.
+    fn is_of_a_seller(&mut self, columns: &Columns, index: usize) -> bool {
+        let Some(publisher) = &columns.publisher else { return false };
+        let is_seller = self.known.publisher.get(publisher, index, is_seller).unwrap_or(false);
+        let issuer = columns.invoice_issuer.as_ref().and_then(|column| column.get(index));
+        is_seller
+            && publisher.get(index) != issuer
+            && is_listed(&self.reader.credits.ineligible_billing_entities, Some(AWS_MARKETPLACE))
+    }
+
+    fn invoice<'c>(&mut self, columns: &'c Columns, index: usize) -> Option<(u32, &'c str)> {
+        let (names, column) = (self.names, columns.invoice.as_ref()?);
+        let invoice = self.known.invoice.get(column, index, |text| names.number(text))?;
+        Some((invoice, column.get(index)?))
+    }
+
     fn is_correction(&mut self, columns: &Columns, index: usize) -> bool {
         let known = &mut self.known.charge_class;
         let class = columns.charge_class.as_ref();
@@ -316,28 +360,48 @@ impl<'a> PartReader<'a> {
     fn marks(&mut self, columns: &Columns, index: usize, kind: Kind) -> Marks {
         let is_fee = kind == Kind::Fee;
         let is_purchase = kind == Kind::Purchase;
+        let is_refund = kind == Kind::Refund;
         let correction = self.is_correction(columns, index);
         let known = &mut self.known.charge_frequency;
         let frequency = columns.charge_frequency.as_ref().filter(|_| is_purchase);
         let one_time = frequency.and_then(|column| known.get(column, index, |text| text == "One-Time"));
         Marks {
-            reservation: is_fee && has(columns.reservation_arn.as_ref(), index),
-            savings_plan: is_fee && has(columns.savings_plan_arn.as_ref(), index),
+            reservation: (is_fee || is_refund) && has(columns.reservation_arn.as_ref(), index),
+            savings_plan: (is_fee || is_refund) && has(columns.savings_plan_arn.as_ref(), index),
             correction,
             one_time: one_time.unwrap_or(false),
-            commitment: is_purchase && has(columns.commitment_id.as_ref(), index),
+            commitment: (is_purchase || is_refund) && has(columns.commitment_id.as_ref(), index),
         }
     }
 
     fn amounts(&self, batch: &Batch, run: &Range<usize>) -> Result<Amounts, DetectError> {
         let mut amounts = Amounts::default();
-        for (role, at, column) in &batch.columns.amounts {
-            let (sum, _) = self.sum(batch, run.clone(), *at, column)?;
+        for (role, columns) in &batch.columns.amounts {
             if let Some(slot) = amounts.get_mut(*role as usize) {
-                *slot = sum;
+                *slot = self.sum_of_first(batch, run, columns)?;
             }
         }
         Ok(amounts)
+    }
+
+    /// The sum of columns over a run: of each line the first that is not blank.
+    fn sum_of_first(
+        &self,
+        batch: &Batch,
+        run: &Range<usize>,
+        columns: &[(usize, AmountColumn)],
+    ) -> Result<Money, DetectError> {
+        let Some(((at, first), others)) = columns.split_first() else { return Ok(Money::ZERO) };
+        let (sum, blanks) = self.sum(batch, run.clone(), *at, first)?;
+        if blanks == 0 || others.is_empty() {
+            return Ok(sum);
+        }
+        let mut sum = sum;
+        for index in run.clone().filter(|index| first.is_blank(*index)) {
+            let amount = self.sum_of_first(batch, &(index..index + 1), others)?;
+            sum = sum.checked_add(amount).map_err(|_| self.overflow(batch, index))?;
+        }
+        Ok(sum)
     }
 
     /// What the region claims: of its own column, else of the product map.

@@ -48,6 +48,9 @@ pub(super) fn runs(columns: &Columns, claims: &Claims, rows: usize, known: &mut 
     let sometimes = [
         &columns.currency,
         &columns.billing_entity,
+        &columns.publisher,
+        &columns.invoice_issuer,
+        &columns.invoice,
         &columns.reservation_arn,
         &columns.savings_plan_arn,
         &columns.charge_class,

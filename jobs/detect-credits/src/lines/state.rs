@@ -1,9 +1,10 @@
 //! What one partition of a scan carries from line to line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use credit_ledger::{BillingPeriod, Money, MoneyError};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
+use schemas::PeriodNotes;
 
 use super::Tally;
 use super::cells::Cells;
@@ -19,6 +20,13 @@ pub(crate) struct LineState {
     pub(super) currencies: BTreeMap<u32, String>,
     pub(super) blank_costs: BTreeMap<BillingPeriod, u64>,
     pub(super) unknown_line_types: BTreeMap<BillingPeriod, BTreeMap<String, u64>>,
+    /// Lines by period, numbers of the currency and of the invoice.
+    invoices: HashMap<(BillingPeriod, u32, u32), u64>,
+    invoice_ids: BTreeMap<u32, String>,
+    pub(super) notes: BTreeMap<BillingPeriod, PeriodNotes>,
+    /// Period, number of the payer, and place of the delivery, as they were met.
+    met: HashSet<(BillingPeriod, u32, usize)>,
+    deliveries: BTreeMap<(BillingPeriod, String), BTreeSet<usize>>,
     pub(super) finder: RuleFinder,
     /// Period and claims of the line before, and its rule.
     pub(super) line_before: Option<(BillingPeriod, [u32; DIMENSIONS])>,
@@ -36,6 +44,11 @@ impl LineState {
             currencies: BTreeMap::new(),
             blank_costs: BTreeMap::new(),
             unknown_line_types: BTreeMap::new(),
+            invoices: HashMap::new(),
+            invoice_ids: BTreeMap::new(),
+            notes: BTreeMap::new(),
+            met: HashSet::new(),
+            deliveries: BTreeMap::new(),
             finder: RuleFinder::new(&reader.rules),
             line_before: None,
             rule_before: NO_NAME,
@@ -77,15 +90,37 @@ impl LineState {
         Ok(())
     }
 
+    /// Counts lines on an invoice.
+    pub(super) fn invoiced(&mut self, period: BillingPeriod, currency: u32, (invoice, id): (u32, &str), lines: u64) {
+        *self.invoices.entry((period, currency, invoice)).or_default() += lines;
+        self.invoice_ids.entry(invoice).or_insert_with(|| id.to_owned());
+    }
+
+    /// Notes that a delivery has lines of a payer.
+    pub(super) fn delivered(&mut self, period: BillingPeriod, (payer, id): (u32, &str), delivery: usize) {
+        if self.met.insert((period, payer, delivery)) {
+            self.deliveries.entry((period, id.to_owned())).or_default().insert(delivery);
+        }
+    }
+
     /// What was counted beside the cells.
     pub(crate) fn take_tally(&mut self) -> Tally {
         let totals = std::mem::take(&mut self.totals).into_iter().map(|((period, currency), counted)| {
             ((period, self.currencies.get(&currency).cloned().unwrap_or_default()), counted)
         });
+        let mut invoices: BTreeMap<_, BTreeMap<String, u64>> = BTreeMap::new();
+        for ((period, currency, invoice), lines) in std::mem::take(&mut self.invoices) {
+            let text = |names: &BTreeMap<u32, String>, number| names.get(number).cloned().unwrap_or_default();
+            let of_currency = invoices.entry((period, text(&self.currencies, &currency))).or_default();
+            of_currency.insert(text(&self.invoice_ids, &invoice), lines);
+        }
         Tally {
             totals: totals.collect(),
             blank_costs: std::mem::take(&mut self.blank_costs),
             unknown_line_types: std::mem::take(&mut self.unknown_line_types),
+            invoices,
+            notes: std::mem::take(&mut self.notes),
+            deliveries: std::mem::take(&mut self.deliveries),
         }
     }
 }

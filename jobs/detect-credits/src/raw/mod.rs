@@ -8,6 +8,7 @@ mod footer;
 mod hybrid;
 mod leaf;
 mod maps;
+mod packing;
 mod pages;
 mod records;
 mod row_group;
@@ -23,7 +24,7 @@ use arrow::datatypes::DataType;
 use credit_ledger::BillingPeriod;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::ObjectStore;
+use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::errors::ParquetError;
@@ -31,10 +32,12 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use schemas::excerpt;
 
 use crate::DetectError;
+use crate::columns::recognise;
 use crate::error::{bad_column, bad_file};
-use crate::listing::{ExportFile, FileKind};
+use crate::listing::{ExportFile, object_path};
 use crate::values::{AmountColumn, DayColumn, MapColumn, PeriodMemo, RealMap, TextColumn, TypeMismatch};
 pub(crate) use boundary::decoding;
+use packing::{Content, Packing};
 use row_group::RowGroup;
 
 const ROWS_PER_BATCH: usize = 8192;
@@ -52,9 +55,16 @@ pub(crate) struct OpenFile {
     pub(crate) file: ExportFile,
     /// Column names as the file spells them.
     pub(crate) names: Vec<String>,
-    parquet: Option<ArrowReaderMetadata>,
+    content: Opened,
     /// Of each part, with all its columns.
     part_bytes: Vec<u64>,
+}
+
+/// What is known of the content.
+#[derive(Clone)]
+enum Opened {
+    Parquet(ArrowReaderMetadata),
+    Text(Packing),
 }
 
 /// Rows as they stand in the file.
@@ -110,58 +120,111 @@ impl RawColumn {
 pub(crate) type RawStream = BoxStream<'static, Result<RawBatch, DetectError>>;
 
 impl OpenFile {
-    /// Reads a Parquet footer or a CSV header.
+    /// Reads a Parquet footer or a CSV header. What a file is says its content; its name only where to look first.
     pub(crate) async fn open(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> Result<Self, DetectError> {
         if file.size == 0 {
             return Err(bad_file(&file.path, "is empty (0 bytes); copy the file again"));
         }
-        if file.kind == FileKind::Parquet {
-            let footer = footer::fetch(store, file).await?;
-            let metadata = decoding(&file.path, || {
-                footer::decode(&footer, file.size).map_err(|error| parquet_error(&file.path, error))
-            })?;
-            let names = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
-            let groups = metadata.metadata().row_groups().iter();
-            let part_bytes = groups.map(|group| group.compressed_size().unsigned_abs()).collect();
-            return Ok(Self { file: file.clone(), names, parquet: Some(metadata), part_bytes });
+        if !file.path.to_lowercase().ends_with(".parquet") {
+            return match Self::content(store, file).await? {
+                Content::Parquet => Self::open_parquet(store, file).await,
+                Content::Text(packing) => Self::open_text(store, file, packing).await,
+            };
         }
-        let names = text::header(store, file).await?;
-        Ok(Self { file: file.clone(), names, parquet: None, part_bytes: vec![file.size] })
+        let no_parquet = match Self::open_parquet(store, file).await {
+            Err(no_parquet @ DetectError::BadExport(_)) => no_parquet,
+            opened => return opened,
+        };
+        let Content::Text(packing) = Self::content(store, file).await? else { return Err(no_parquet) };
+        match Self::open_text(store, file, packing).await {
+            Ok(text) if recognise(&text.names).is_some() => Ok(text),
+            _ => Err(no_parquet),
+        }
+    }
+
+    /// True for a file that begins as Parquet does, or as packed text does where its name says so too: half of it may have
+    /// been copied. Other files are packed in the same way, those of spreadsheets for one.
+    pub(crate) async fn is_meant_as_data(
+        store: &Arc<dyn ObjectStore>,
+        file: &ExportFile,
+        is_named_so: bool,
+    ) -> Result<bool, DetectError> {
+        if file.size == 0 {
+            return Ok(is_named_so);
+        }
+        Ok(match Self::content(store, file).await? {
+            Content::Parquet => true,
+            Content::Text(Packing::Plain) => false,
+            Content::Text(Packing::Gzip | Packing::Zip) => is_named_so,
+        })
+    }
+
+    async fn content(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> Result<Content, DetectError> {
+        let first = store.get_range(&object_path(&file.path), 0..file.size.min(4)).await?;
+        Ok(Content::of(&first))
+    }
+
+    async fn open_parquet(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> Result<Self, DetectError> {
+        let footer = footer::fetch(store, file).await?;
+        let metadata = decoding(&file.path, || {
+            footer::decode(&footer, file.size).map_err(|error| parquet_error(&file.path, error))
+        })?;
+        let names = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let groups = metadata.metadata().row_groups().iter();
+        let part_bytes = groups.map(|group| group.compressed_size().unsigned_abs()).collect();
+        Ok(Self { file: file.clone(), names, content: Opened::Parquet(metadata), part_bytes })
+    }
+
+    async fn open_text(store: &Arc<dyn ObjectStore>, file: &ExportFile, packing: Packing) -> Result<Self, DetectError> {
+        let names = text::header(store, file, packing).await?;
+        Ok(Self { file: file.clone(), names, content: Opened::Text(packing), part_bytes: vec![file.size] })
+    }
+
+    const fn parquet(&self) -> Option<&ArrowReaderMetadata> {
+        match &self.content {
+            Opened::Parquet(metadata) => Some(metadata),
+            Opened::Text(_) => None,
+        }
     }
 
     /// Forgets all of a footer but the wanted columns.
     pub(crate) fn of_columns(mut self, wanted: &[String]) -> Result<Self, DetectError> {
-        if let Some(whole) = &self.parquet {
-            let roots = self.roots(wanted).collect();
+        if let Some(whole) = self.parquet() {
+            let roots = self.places(wanted).into_iter().collect();
             let kept = decoding(&self.file.path, || {
                 footer::of_columns(whole, &roots).map_err(|error| parquet_error(&self.file.path, error))
             })?;
             self.names = kept.schema().fields().iter().map(|field| field.name().clone()).collect();
-            self.parquet = Some(kept);
+            self.content = Opened::Parquet(kept);
         }
         Ok(self)
     }
 
-    /// Where the wanted columns of a Parquet file are.
-    fn roots(&self, wanted: &[String]) -> impl Iterator<Item = usize> {
-        wanted.iter().filter_map(|name| self.names.iter().position(|column| column == name))
+    /// Where the wanted columns are; of columns with one name the first that is wanted is the first in the file.
+    fn places(&self, wanted: &[String]) -> Vec<usize> {
+        let place = |(at, name): (usize, &String)| {
+            let before = wanted.iter().take(at).filter(|other| *other == name).count();
+            let mut of_name = self.names.iter().enumerate().filter(|(_, column)| *column == name);
+            of_name.nth(before).map(|(place, _)| place)
+        };
+        wanted.iter().enumerate().filter_map(place).collect()
     }
 
     /// The parts that can be read apart: row groups of a Parquet file, a text file as a whole.
     pub(crate) fn parts(&self) -> Range<usize> {
-        0..self.parquet.as_ref().map_or(1, |metadata| metadata.metadata().num_row_groups())
+        0..self.parquet().map_or(1, |metadata| metadata.metadata().num_row_groups())
     }
 
     /// Rows of a Parquet file from its footer; `None` for text.
     pub(crate) fn rows(&self) -> Option<u64> {
-        let metadata = self.parquet.as_ref()?.metadata();
+        let metadata = self.parquet()?.metadata();
         Some(metadata.row_groups().iter().map(|group| group.num_rows().unsigned_abs()).sum())
     }
 
     /// The one period that all rows of a part have, and their number, where the footer tells by the bounds of a date
     /// or timestamp `column`.
     pub(crate) fn one_period(&self, part: usize, column: &str) -> Result<Option<(BillingPeriod, u64)>, DetectError> {
-        let Some(metadata) = &self.parquet else { return Ok(None) };
+        let Some(metadata) = self.parquet() else { return Ok(None) };
         let (schema, groups) = (metadata.schema(), metadata.metadata().row_groups());
         let is_day = schema
             .field_with_name(column)
@@ -188,11 +251,11 @@ impl OpenFile {
 
     /// The wanted columns of one part.
     pub(crate) fn read(&self, store: &Arc<dyn ObjectStore>, part: usize, wanted: &[String]) -> RawStream {
-        let Some(metadata) = self.parquet.clone() else {
-            let last = |name| self.names.iter().rposition(|column| column == name);
-            return text::read(store, &self.file, wanted.iter().filter_map(last).collect());
+        let metadata = match &self.content {
+            Opened::Parquet(metadata) => metadata.clone(),
+            Opened::Text(packing) => return text::read(store, &self.file, *packing, self.places(wanted)),
         };
-        let group = RowGroup { metadata, part, roots: self.roots(wanted).collect() };
+        let group = RowGroup { metadata, part, roots: self.places(wanted) };
         let (store, file) = (Arc::clone(store), self.file.clone());
         let batches = async move {
             let mut batches = group.open(&store, &file).await?;

@@ -2,31 +2,30 @@
 //! in the rest of the file, and some kilobytes of gzip unpack to gigabytes.
 
 use std::cell::Cell;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::rc::Rc;
 
 use csv::StringRecord;
-use flate2::read::MultiGzDecoder;
 use schemas::reference::{Problem, Problems};
 use schemas::{excerpt, misread};
 
+use super::packing::{Gunzip, Packing, only_entry};
 use super::shapes::MOST_COLUMNS;
 use crate::DetectError;
 use crate::error::{bad_file, bad_row};
-use crate::listing::FileKind;
 
 /// Bytes of text that are unpacked at once.
 const BYTES_AT_ONCE: usize = 64 << 10;
 /// Bytes of one record.
 const LONGEST_RECORD: u64 = 16 << 20;
-/// What a gzip file may always unpack to, and how often its own size beyond that. Exports unpack to 10 to 40 times theirs.
+/// What a packed file may always unpack to, and how often its own size beyond that. Exports unpack to 10 to 40 times theirs.
 const UNPACKED: u64 = 1 << 30;
 const UNPACKED_PER_BYTE: u64 = 200;
 
 /// The records of one file after its header.
 pub(super) struct Records<'a> {
     path: &'a str,
-    reader: csv::Reader<Bounded>,
+    reader: csv::Reader<Bounded<'a>>,
     bounds: Rc<Bounds>,
     header: StringRecord,
     /// The row of the next record, as a spreadsheet counts.
@@ -35,19 +34,37 @@ pub(super) struct Records<'a> {
     line: u64,
 }
 
+/// Opens a file and works on its records. Blocks.
+pub(super) fn with_records<T>(
+    path: &str,
+    (bytes, size): (impl Read + Seek, u64),
+    packing: Packing,
+    work: impl FnOnce(Records<'_>) -> Result<T, DetectError>,
+) -> Result<T, DetectError> {
+    let bounds =
+        |packed| Rc::new(Bounds { packed: Cell::new(packed), read: Cell::new(0), most: Cell::new(LONGEST_RECORD) });
+    match packing {
+        Packing::Plain => work(Records::open(path, Box::new(bytes), bounds(u64::MAX))?),
+        Packing::Gzip => {
+            let bounds = bounds(0);
+            let packed = Packed { bytes, bounds: Rc::clone(&bounds) };
+            work(Records::open(path, Box::new(Gunzip::new(packed)), bounds)?)
+        }
+        Packing::Zip => {
+            only_entry(path, bytes, |entry, packed| work(Records::open(path, entry, bounds(packed.min(size)))?))
+        }
+    }
+}
+
 impl<'a> Records<'a> {
-    /// Reads the header. Blocks.
-    pub(super) fn open(path: &'a str, bytes: Box<dyn Read + Send>, kind: FileKind) -> Result<Self, DetectError> {
-        let bounds = Rc::new(Bounds { packed: Cell::new(0), read: Cell::new(0), most: Cell::new(LONGEST_RECORD) });
-        let text: Box<dyn Read> = if kind == FileKind::CsvGz {
-            Box::new(MultiGzDecoder::new(Packed { bytes, bounds: Rc::clone(&bounds) }))
-        } else {
-            bounds.packed.set(u64::MAX);
-            bytes
-        };
+    /// Reads the header.
+    fn open(path: &'a str, text: Box<dyn Read + 'a>, bounds: Rc<Bounds>) -> Result<Self, DetectError> {
         let text = Bounded { text, bounds: Rc::clone(&bounds) };
         let mut reader = csv::ReaderBuilder::new().flexible(true).buffer_capacity(BYTES_AT_ONCE).from_reader(text);
         let header = reader.headers().cloned().map_err(|error| csv_error(path, 1, &error))?;
+        if header.is_empty() {
+            return Err(bad_file(path, "is empty; copy the file again"));
+        }
         if header.len() > MOST_COLUMNS {
             let message = format!("has {} columns; at most {MOST_COLUMNS}", header.len());
             return Err(bad_row(path, 1, message));
@@ -98,7 +115,7 @@ impl<'a> Records<'a> {
 
 /// How far a file has been read.
 struct Bounds {
-    /// Bytes of gzip.
+    /// Bytes before they are unpacked.
     packed: Cell<u64>,
     /// Bytes of text.
     read: Cell<u64>,
@@ -106,12 +123,12 @@ struct Bounds {
     most: Cell<u64>,
 }
 
-struct Packed {
-    bytes: Box<dyn Read + Send>,
+struct Packed<R> {
+    bytes: R,
     bounds: Rc<Bounds>,
 }
 
-impl Read for Packed {
+impl<R: Read> Read for Packed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.bytes.read(buffer)?;
         self.bounds.packed.update(|packed| packed + length as u64);
@@ -119,12 +136,12 @@ impl Read for Packed {
     }
 }
 
-struct Bounded {
-    text: Box<dyn Read>,
+struct Bounded<'a> {
+    text: Box<dyn Read + 'a>,
     bounds: Rc<Bounds>,
 }
 
-impl Read for Bounded {
+impl Read for Bounded<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.text.read(buffer)?;
         let Bounds { packed, read, most } = &*self.bounds;
@@ -160,14 +177,12 @@ fn csv_error(path: &str, row: u64, error: &csv::Error) -> DetectError {
             }
             None if io.kind() == UnexpectedEof => {
                 format!(
-                    "is cut off after row {}: the gzip stream has no end; copy the file again",
+                    "is cut off after row {}: what is packed has no end; copy the file again",
                     row.saturating_sub(1)
                 )
             }
             None if matches!(io.kind(), InvalidData | InvalidInput) => {
-                format!(
-                    "is no valid gzip file ({io}); copy the file again, or end its name in .csv if it is plain text"
-                )
+                format!("cannot be unpacked ({io}); copy the file again")
             }
             None => {
                 let source = io::Error::new(io.kind(), io.to_string());

@@ -169,7 +169,6 @@ mod tests {
     use super::super::OpenFile;
     use super::*;
     use crate::error::bad_file;
-    use crate::listing::FileKind;
     use crate::values::{MapColumn, TextColumn};
 
     type Text = Option<String>;
@@ -237,7 +236,7 @@ mod tests {
     async fn read(bytes: Vec<u8>) -> std::result::Result<Lines, DetectError> {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let path = "x.parquet".to_owned();
-        let file = ExportFile { size: bytes.len() as u64, path, version: String::new(), kind: FileKind::Parquet };
+        let file = ExportFile::new(path, bytes.len() as u64, String::new());
         store.put(&object_path(&file.path), PutPayload::from(bytes)).await.unwrap();
         let whole = OpenFile::open(&store, &file).await?;
         let wanted = ["required", "map", "text"].map(str::to_owned);

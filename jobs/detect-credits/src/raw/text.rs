@@ -1,6 +1,5 @@
 //! Text files of the export, packed or plain.
 
-use std::io::Read;
 use std::sync::Arc;
 
 use arrow::array::StringDictionaryBuilder;
@@ -11,7 +10,8 @@ use object_store::buffered::BufReader;
 use object_store::{ObjectMeta, ObjectStore};
 use tokio_util::io::SyncIoBridge;
 
-use super::records::Records;
+use super::packing::Packing;
+use super::records::{Records, with_records};
 use super::{RawBatch, RawColumn, RawStream, decoding, rows_per_batch};
 use crate::DetectError;
 use crate::error::bad_file;
@@ -26,36 +26,42 @@ const ROOM: usize = 1024;
 const BYTES_PER_BATCH: usize = 64 << 20;
 
 /// Column names as the header spells them.
-pub(super) async fn header(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> Result<Vec<String>, DetectError> {
-    let (name, kind) = (file.path.clone(), file.kind);
-    let bytes = byte_reader(store, file);
+pub(super) async fn header(
+    store: &Arc<dyn ObjectStore>,
+    file: &ExportFile,
+    packing: Packing,
+) -> Result<Vec<String>, DetectError> {
+    let (name, size, bytes) = (file.path.clone(), file.size, byte_reader(store, file));
     let header = tokio::task::spawn_blocking(move || {
-        decoding(&name, || Records::open(&name, bytes, kind).map(|records| records.header().clone()))
+        decoding(&name, || with_records(&name, (bytes, size), packing, |records| Ok(records.header().clone())))
     });
     let header = header.await.map_err(|error| bad_file(&file.path, error.to_string()))??;
     Ok(header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect())
 }
 
 /// The columns at these positions.
-pub(super) fn read(store: &Arc<dyn ObjectStore>, file: &ExportFile, indexes: Vec<usize>) -> RawStream {
-    let (name, kind) = (file.path.clone(), file.kind);
-    let bytes = byte_reader(store, file);
+pub(super) fn read(
+    store: &Arc<dyn ObjectStore>,
+    file: &ExportFile,
+    packing: Packing,
+    indexes: Vec<usize>,
+) -> RawStream {
+    let (name, size, bytes) = (file.path.clone(), file.size, byte_reader(store, file));
     let (sender, receiver) = tokio::sync::mpsc::channel(2);
     tokio::task::spawn_blocking(move || {
-        let mut records = match decoding(&name, || Records::open(&name, bytes, kind)) {
-            Ok(records) => records,
-            Err(failure) => {
-                // Nobody listens any more: nothing is to be read.
-                sender.blocking_send(Err(failure)).unwrap_or_default();
-                return;
+        // False where nobody listens any more.
+        let send = |batch: RawBatch| sender.blocking_send(Ok(batch)).is_ok();
+        let all = |mut records: Records<'_>| {
+            loop {
+                let batch = csv_batch(&mut records, &indexes)?;
+                let is_last = batch.rows == 0;
+                if !send(batch) || is_last {
+                    return Ok(());
+                }
             }
         };
-        loop {
-            let batch = decoding(&name, || csv_batch(&mut records, &indexes));
-            let last = batch.as_ref().map_or(true, |batch| batch.rows == 0);
-            if sender.blocking_send(batch).is_err() || last {
-                return;
-            }
+        if let Err(failure) = decoding(&name, || with_records(&name, (bytes, size), packing, all)) {
+            sender.blocking_send(Err(failure)).unwrap_or_default();
         }
     });
     futures::stream::unfold(
@@ -66,7 +72,7 @@ pub(super) fn read(store: &Arc<dyn ObjectStore>, file: &ExportFile, indexes: Vec
 }
 
 /// The bytes of a file for a blocking reader.
-fn byte_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> Box<dyn Read + Send> {
+fn byte_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> SyncIoBridge<BufReader> {
     // As the listing said; nothing else of it is looked at.
     let object = ObjectMeta {
         location: object_path(&file.path),
@@ -75,7 +81,7 @@ fn byte_reader(store: &Arc<dyn ObjectStore>, file: &ExportFile) -> Box<dyn Read 
         e_tag: None,
         version: None,
     };
-    Box::new(SyncIoBridge::new(BufReader::with_capacity(Arc::clone(store), &object, BYTES_PER_READ)))
+    SyncIoBridge::new(BufReader::with_capacity(Arc::clone(store), &object, BYTES_PER_READ))
 }
 
 /// The next records, [`rows_per_batch`] or fewer; none at the end. `NULL` and empty fields are null.

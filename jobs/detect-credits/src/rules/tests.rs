@@ -54,7 +54,9 @@ fn rules(rows: &[[String; 11]]) -> CostRules {
     let mut csv = csv::Writer::from_writer(Vec::new());
     csv.write_record(HEADER).unwrap();
     for (number, row) in rows.iter().enumerate() {
-        let fields = [number.to_string()].into_iter().chain(row.iter().cloned());
+        // Blanks around an account id are a mistake.
+        let accounts = |(at, field): (usize, &String)| if at == 1 || at == 2 { field.trim() } else { field }.to_owned();
+        let fields = [number.to_string()].into_iter().chain(row.iter().enumerate().map(accounts));
         csv.write_record(fields.chain(["A", "", "", "", ""].map(str::to_owned))).unwrap();
     }
     parse_cost_rules("cost_rules.csv", &csv.into_inner().unwrap(), &hierarchy()).unwrap()

@@ -1,19 +1,20 @@
 //! Amounts. The one door where a double becomes [`Money`].
 
-use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float32Array, Float64Array};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type};
+use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Decimal256Array, Float32Array, Float64Array};
+use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Float32Type, Float64Type};
 use credit_ledger::{Money, MoneyError};
 use schemas::excerpt;
 
-use super::{TextColumn, TypeMismatch};
+use super::text::strictly;
+use super::{TextColumn, TypeMismatch, is_text};
 
-/// Amounts: doubles, decimals, integers, or text.
+/// Amounts: doubles, decimals of any width, integers, or text.
 #[derive(Debug, Clone)]
 pub(crate) enum AmountColumn {
     Double(Float64Array),
     Single(Float32Array),
     Decimal(Decimal128Array, i8),
+    Wide(Decimal256Array, i8),
     Text(TextColumn),
 }
 
@@ -30,13 +31,16 @@ impl AmountColumn {
             DataType::Float64 => Ok(Self::Double(array.as_primitive::<Float64Type>().clone())),
             DataType::Float32 => Ok(Self::Single(array.as_primitive::<Float32Type>().clone())),
             DataType::Decimal128(_, scale) => Ok(Self::Decimal(array.as_primitive::<Decimal128Type>().clone(), *scale)),
+            DataType::Decimal256(_, scale) => Ok(Self::Wide(array.as_primitive::<Decimal256Type>().clone(), *scale)),
+            DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) => {
+                let wide = strictly(array, &DataType::Decimal128(38, *scale))?;
+                Ok(Self::Decimal(wide.as_primitive::<Decimal128Type>().clone(), *scale))
+            }
             other if other.is_integer() => {
-                let wide = cast(array, &DataType::Decimal128(38, 0)).map_err(|error| error.to_string())?;
+                let wide = strictly(array, &DataType::Decimal128(38, 0))?;
                 Ok(Self::Decimal(wide.as_primitive::<Decimal128Type>().clone(), 0))
             }
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..) => {
-                Ok(Self::Text(TextColumn::new(array)?))
-            }
+            other if is_text(other) => Ok(Self::Text(TextColumn::new(array)?)),
             other => Err(format!("has type {other}, not an amount")),
         }
     }
@@ -48,6 +52,11 @@ impl AmountColumn {
             Self::Double(values) if values.is_valid(row) => whole_units(values.value(row)),
             _ => None,
         }
+    }
+
+    /// True where there is none.
+    pub(crate) fn is_blank(&self, row: usize) -> bool {
+        matches!(self.get(row), Ok(None))
     }
 
     /// The amount; `Ok(None)` where blank.
@@ -69,6 +78,12 @@ impl AmountColumn {
                 let digits = units.unsigned_abs().to_string();
                 let money = Money::from_digits(units < 0, digits.as_bytes(), -i64::from(*scale));
                 (units.to_string(), money)
+            }
+            Self::Wide(values, scale) if values.is_valid(row) => {
+                let units = values.value(row).to_string();
+                let digits = units.trim_start_matches('-');
+                let money = Money::from_digits(digits.len() < units.len(), digits.as_bytes(), -i64::from(*scale));
+                (units, money)
             }
             Self::Text(values) => match values.get(row) {
                 Some(text) => (excerpt(text).into_owned(), text.trim().parse()),

@@ -1,6 +1,8 @@
 //! Days and billing periods.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Date32Array};
 use arrow::buffer::ScalarBuffer;
@@ -9,10 +11,10 @@ use arrow::datatypes::{
     DataType, Date32Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType,
 };
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{FixedOffset, NaiveDate, NaiveTime};
 use credit_ledger::{BillingPeriod, ImpossiblePeriod, Quoted};
 
-use super::{PerEntry, TextColumn, TypeMismatch};
+use super::{PerEntry, TextColumn, TypeMismatch, is_text};
 
 /// What is wrong with a text that is no date.
 pub(crate) fn no_date(text: &str) -> String {
@@ -52,9 +54,7 @@ impl DayColumn {
                 TimeUnit::Microsecond => utc_days::<TimestampMicrosecondType>(array, 1_000_000),
                 TimeUnit::Nanosecond => utc_days::<TimestampNanosecondType>(array, 1_000_000_000),
             })),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..) => {
-                Ok(Self::Text(TextColumn::new(array)?))
-            }
+            other if is_text(other) => Ok(Self::Text(TextColumn::new(array)?)),
             other => Err(format!("has type {other}, not a date")),
         }
     }
@@ -168,20 +168,34 @@ fn utc_days<T: ArrowPrimitiveType<Native = i64>>(array: &ArrayRef, per_second: i
     array.as_primitive::<T>().unary(|instant| i32::try_from(instant.div_euclid(per_day)).unwrap_or(i32::MAX))
 }
 
-/// The UTC day of `2026-01-31`, `2026-01-31T23:00:00[.000]Z`, `2026-01-31 23:00:00[+00:00]`.
+/// Times of day, to the fraction of a second or to the minute.
+const CLOCKS: [&str; 2] = ["%H:%M:%S%.f", "%H:%M"];
+
+/// The UTC day of a date, or of an instant as ISO 8601 and the tools of this field write it: with `T` or a blank, with or
+/// without seconds, fraction and zone (`Z`, `+00`, `+0000`, `+00:00`, ` UTC`). Without a zone it is UTC.
 pub(crate) fn parse_day(text: &str) -> Option<NaiveDate> {
     let text = text.trim();
-    if text.len() == 10 {
-        return NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+    let date = NaiveDate::parse_from_str(text.get(..10)?, "%Y-%m-%d").ok()?;
+    let rest = text.get(10..)?;
+    if rest.is_empty() {
+        return Some(date);
     }
-    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        return Some(instant.to_utc().date_naive());
+    let clock = rest.strip_prefix(['T', 't', ' '])?;
+    let zone = clock.find(|character: char| !character.is_ascii_digit() && ![':', '.'].contains(&character));
+    let (clock, zone) = clock.split_at(zone.unwrap_or(clock.len()));
+    let time = CLOCKS.iter().find_map(|clock_of| NaiveTime::parse_from_str(clock, clock_of).ok())?;
+    let instant = date.and_time(time);
+    let zone = zone.trim();
+    if ["", "Z", "z", "UTC"].contains(&zone) {
+        return Some(date);
     }
-    if let Ok(instant) = DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%:z") {
-        return Some(instant.to_utc().date_naive());
-    }
-    let plain = text.trim_end_matches(" UTC").replacen('T', " ", 1);
-    NaiveDateTime::parse_from_str(&plain, "%Y-%m-%d %H:%M:%S%.f").ok().map(|instant| instant.date())
+    let offset = FixedOffset::from_str(&whole_offset(zone.trim_end_matches(" UTC"))).ok()?;
+    instant.and_local_timezone(offset).single().map(|instant| instant.to_utc().date_naive())
+}
+
+/// `+02` as `+02:00`.
+fn whole_offset(zone: &str) -> Cow<'_, str> {
+    if zone.len() == 3 { Cow::Owned(format!("{zone}:00")) } else { Cow::Borrowed(zone) }
 }
 
 #[cfg(test)]
@@ -199,10 +213,30 @@ mod tests {
             "2019-02-01T01:00:00+02:00",
             "2019-01-31 00:00:00.123456",
             "2019-01-31 12:00:00 UTC",
+            "2019-01-31T00:00Z",
+            "2019-01-31 00:00",
+            "2019-01-31 00:00:00+00",
+            "2019-01-31 00:00:00.5+0000",
+            "2019-01-31 12:00:00 +0000 UTC",
+            "2019-01-31T23:59+00:00",
+            "2019-01-30 23:00:00-02",
+            "2019-02-01T00:30:00+0130",
+            "2019-01-31t00:00:00z",
         ] {
             assert_eq!(parse_day(text), NaiveDate::from_ymd_opt(2019, 1, 31), "{text}");
         }
-        for text in ["31/01/2019", "2019-02-30", "2019-1-1", "x", "43496"] {
+        for text in [
+            "31/01/2019",
+            "2019-02-30",
+            "2019-1-1",
+            "x",
+            "43496",
+            "2019-01-31T",
+            "2019-01-31 25:00:00",
+            "2019-01-31 10:00 AM",
+            "2019-01-31 00:00:00+99",
+            "2019-01-31 00:00:00 CET",
+        ] {
             assert_eq!(parse_day(text), None, "{text}");
         }
     }

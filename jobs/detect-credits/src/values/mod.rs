@@ -1,10 +1,14 @@
 //! Values of the export as lines need them: text, days, money, maps.
 
+mod accounts;
 mod amounts;
 mod days;
 mod maps;
 mod text;
 
+use arrow::datatypes::DataType;
+
+pub(crate) use accounts::{account_id, account_ids, is_short};
 pub(crate) use amounts::{AmountColumn, NoAmount};
 pub(crate) use days::{DayColumn, PeriodMemo, far_away, impossible, no_date};
 pub(crate) use maps::{MapColumn, RealMap, json_entries};
@@ -15,3 +19,10 @@ pub(crate) const BLANK: &str = "is blank; every line needs a value here";
 
 /// A column that holds something else than it should.
 pub(crate) type TypeMismatch = String;
+
+/// True for what is read as text: marked as such or not, and columns without any value.
+fn is_text(of: &DataType) -> bool {
+    of.is_string()
+        || of.is_binary()
+        || matches!(of, DataType::Dictionary(..) | DataType::FixedSizeBinary(_) | DataType::Null)
+}

@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::buffer::ScalarBuffer;
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Int32Type};
 use schemas::{LONGEST_TEXT, coded_text_type, too_long};
 
@@ -16,16 +16,24 @@ pub(crate) struct TextColumn {
     entries: StringArray,
 }
 
+/// As another type; an error where a value cannot be.
+pub(super) fn strictly(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, TypeMismatch> {
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(array, to, &options).map_err(|error| error.to_string())
+}
+
 /// The code of no value.
 pub(crate) const NO_CODE: i32 = -1;
 
 impl TextColumn {
     pub(crate) fn new(array: &ArrayRef) -> Result<Self, TypeMismatch> {
-        let nested = matches!(array.data_type(), DataType::Map(..) | DataType::List(_) | DataType::Struct(_));
-        if nested {
+        if array.data_type().is_nested() {
             return Err(format!("has type {}, not text", array.data_type()));
         }
-        let coded = cast(array, &coded_text_type()).map_err(|error| error.to_string())?;
+        // Some writers do not mark text as such.
+        let is_binary = array.data_type().is_binary() || matches!(array.data_type(), DataType::FixedSizeBinary(_));
+        let utf_8 = if is_binary { Some(strictly(array, &DataType::Utf8)?) } else { None };
+        let coded = strictly(utf_8.as_ref().unwrap_or(array), &coded_text_type())?;
         let coded = coded.as_dictionary::<Int32Type>();
         let (codes, entries) = (coded.keys(), coded.values().as_string::<i32>().clone());
         if entries.value_data().len() > LONGEST_TEXT {

@@ -1,10 +1,12 @@
 //! What `run` ends with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytesize::ByteSize;
 use credit_ledger::{BillingPeriod, Money, Text};
+use detect_credits::listing::LeftOut;
 use hashbrown::HashMap;
+use schemas::PeriodNotes;
 use schemas::tables::{AllocationIssue, Credit, CreditQueue, NetCostSummary, Reconciliation};
 use serde::Serialize;
 use write_net_cost::standing::Ending;
@@ -45,6 +47,14 @@ pub(super) struct ExportPart {
     periods_gone: Vec<BillingPeriod>,
     blank_costs: u64,
     unknown_line_types: BTreeMap<String, u64>,
+    /// Files under the source location that are not read, and why.
+    left_out: Vec<LeftOut>,
+    /// Exclusions that files have no column for, and the periods in which all charges count as eligible instead.
+    exclusions_not_applied: BTreeMap<String, Vec<BillingPeriod>>,
+    /// Columns of the configured cost that files do not have and that count as null, and the periods.
+    missing_cost_columns: BTreeMap<String, Vec<BillingPeriod>>,
+    /// Some of the account ids with fewer than 12 digits, which are taken as they stand.
+    short_account_ids: BTreeSet<String>,
     /// Of an export on S3.
     #[serde(skip_serializing_if = "Option::is_none")]
     fetched: Option<Fetched>,
@@ -170,6 +180,24 @@ impl Summary {
             let number = count(*number);
             lines.push(format!("            unknown line type {line_type} counts as charges: {number} lines"));
         }
+        lines.extend(by_periods(&export.exclusions_not_applied).into_iter().map(|(periods, exclusions)| {
+            let exclusions = exclusions.join(", ");
+            format!("            exclusions not applied in {periods}, their charges count as eligible: {exclusions}")
+        }));
+        lines.extend(by_periods(&export.missing_cost_columns).into_iter().map(|(periods, columns)| {
+            format!("            columns that count as null, as {periods} has none: {}", columns.join(", "))
+        }));
+        if !export.short_account_ids.is_empty() {
+            let ids: Vec<&str> = export.short_account_ids.iter().map(String::as_str).collect();
+            lines.push(format!("            account ids of fewer than 12 digits, as they stand: {}", ids.join(", ")));
+        }
+        lines.extend(export.left_out.iter().take(SHOWN).map(|LeftOut { path, files, reason }| match files {
+            1 => format!("            left out: {path}: {reason}"),
+            files => format!("            left out: {path} ({} files): {reason}", count(*files)),
+        }));
+        if export.left_out.len() > SHOWN {
+            lines.push(format!("              and {} more", export.left_out.len() - SHOWN));
+        }
         let credits = &self.credits;
         lines.push(format!("Credits     {} registered", credits.registered));
         list(&mut lines, "new", &credits.new, "applied by AWS so far");
@@ -205,6 +233,19 @@ impl Summary {
     }
 }
 
+/// Entries of a list that are shown; `--format json` has all.
+const SHOWN: usize = 10;
+
+/// Notes by the periods that share them: `2026-08, 2026-09`.
+fn by_periods(notes: &BTreeMap<String, Vec<BillingPeriod>>) -> BTreeMap<String, Vec<&str>> {
+    let mut by_periods: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (note, periods) in notes {
+        let periods: Vec<String> = periods.iter().map(ToString::to_string).collect();
+        by_periods.entry(periods.join(", ")).or_default().push(note);
+    }
+    by_periods
+}
+
 fn periods(number: usize) -> String {
     format!("{number} {}", if number == 1 { "period" } else { "periods" })
 }
@@ -221,7 +262,6 @@ fn list(lines: &mut Vec<String>, what: &str, credits: &[CreditAmount], amount: &
     }
     let sums: Vec<String> = sums.iter().map(|(currency, sum)| format!("{} {currency}", cents(*sum))).collect();
     lines.push(format!("            {} {what}: {} {amount}", credits.len(), sums.join(", ")));
-    const SHOWN: usize = 10;
     for credit in credits.iter().take(SHOWN) {
         let end = credit.end_date.map(|end| format!(", ends {end}")).unwrap_or_default();
         lines.push(format!("              {}  {} {}{end}", credit.credit_key, cents(credit.amount), credit.currency));
@@ -240,6 +280,15 @@ impl ExportPart {
         for (line_type, lines) in detected.periods.iter().flat_map(|detected| &detected.unknown_line_types) {
             *unknown_line_types.entry(line_type.clone()).or_default() += lines;
         }
+        let noted = |notes: fn(&PeriodNotes) -> &BTreeSet<String>| {
+            let mut noted: BTreeMap<String, Vec<BillingPeriod>> = BTreeMap::new();
+            for period in &detected.periods {
+                for note in notes(&period.notes) {
+                    noted.entry(note.clone()).or_default().push(period.period);
+                }
+            }
+            noted
+        };
         Self {
             format: detected.format.clone(),
             periods_read: periods(PeriodSource::Read),
@@ -249,6 +298,10 @@ impl ExportPart {
             periods_gone: periods(PeriodSource::Gone),
             blank_costs: detected.periods.iter().map(|detected| detected.blank_costs).sum(),
             unknown_line_types,
+            left_out: detected.left_out.clone(),
+            exclusions_not_applied: noted(|notes| &notes.exclusions_not_applied),
+            missing_cost_columns: noted(|notes| &notes.missing_cost_columns),
+            short_account_ids: detected.periods.iter().flat_map(|of| of.notes.short_account_ids.clone()).collect(),
             fetched: detected.fetched,
         }
     }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytesize::ByteSize;
-use credit_ledger::BillingPeriod;
+use credit_ledger::{BillingPeriod, Money, Text};
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::prelude::SessionContext;
 use detect_credits::census::{Census, CountedFile, count};
 use detect_credits::description::DescriptionParser;
-use detect_credits::lines::LineReader;
-use detect_credits::listing::ExportFile;
+use detect_credits::lines::{LineReader, Tally};
+use detect_credits::listing::{ExportFile, LeftOut};
 use detect_credits::scan::{ScanUnit, Scanned, scan};
 use detect_credits::{DetectError, RuleMatcher};
 use futures::StreamExt;
@@ -41,7 +41,7 @@ const SHORT_MEMORY: ByteSize = ByteSize::gib(4);
 const PARTS_KEPT_OPEN: usize = 500;
 
 /// Raised when the same files would be read to other lines than before.
-const READER_VERSION: u32 = 1;
+const READER_VERSION: u32 = 2;
 
 /// Reads what changed in the export and registers credits.
 pub(crate) async fn detect_credits(app: &App, lock: &LakeLock) -> Result<Detected, Failure> {
@@ -57,6 +57,8 @@ pub(crate) struct ReadExport {
     pub(crate) changed: BTreeMap<BillingPeriod, String>,
     /// What is known of credits already.
     known: Arc<Known>,
+    /// Files that do not count.
+    left_out: Vec<LeftOut>,
 }
 
 /// Reads what changed in the export.
@@ -85,7 +87,8 @@ pub(crate) async fn read(app: &App, _lock: &LakeLock) -> Result<ReadExport, Fail
     let mut restored = export.restored.clone();
     restored.retain(|period, _| !changed.contains_key(period));
     app.lake.restore_pointers(&restored).await?;
-    Ok(ReadExport { present: export.fingerprints(last).into_keys().collect(), changed, known })
+    let (present, left_out) = (export.fingerprints(last).into_keys().collect(), export.listed.left_out.clone());
+    Ok(ReadExport { present, changed, known, left_out })
 }
 
 /// Registers the credits and hands the later jobs what they need.
@@ -395,15 +398,24 @@ impl Reading {
             format: formats.into_iter().collect::<Vec<_>>().join(", "),
             files: unit.files.iter().filter(|file| file.census.contains_key(&period)).map(source_file).collect(),
             totals: totals
-                .map(|((_, currency), (lines, export_total))| CurrencyTotal {
-                    currency: currency.clone(),
-                    export_total: *export_total,
-                    lines: *lines,
-                })
+                .map(|(key, (lines, export_total))| currency_total(&scanned.tally, key, *lines, *export_total))
                 .collect(),
             blank_costs: scanned.tally.blank_costs.get(&period).copied().unwrap_or(0),
             unknown_line_types: scanned.tally.unknown_line_types.get(&period).cloned().unwrap_or_default(),
+            notes: scanned.tally.notes.get(&period).cloned().unwrap_or_default(),
         })
+    }
+}
+
+fn currency_total(tally: &Tally, key: &(BillingPeriod, String), lines: u64, export_total: Money) -> CurrencyTotal {
+    let invoices = tally.invoices.get(key);
+    let invoiced: u64 = invoices.into_iter().flat_map(BTreeMap::values).sum();
+    CurrencyTotal {
+        currency: key.1.clone(),
+        export_total,
+        lines,
+        invoice_ids: invoices.into_iter().flat_map(BTreeMap::keys).cloned().collect(),
+        lines_without_invoice: lines - invoiced,
     }
 }
 
@@ -434,7 +446,7 @@ async fn hand_over(
     read: ReadExport,
 ) -> Result<Detected, Failure> {
     let last = BillingPeriod::of(app.as_of);
-    let ReadExport { present, changed, known } = read;
+    let ReadExport { present, changed, known, left_out } = read;
     let register = register::hand_over(app, reference, generations, &known, last).await?;
     let run_id = &app.run_id;
     let in_run: BTreeMap<&BillingPeriod, &Generation> =
@@ -451,16 +463,23 @@ async fn hand_over(
         },
         blank_costs: generation.blank_costs,
         unknown_line_types: generation.unknown_line_types.clone(),
+        notes: generation.notes.clone(),
     });
     let formats: BTreeSet<&str> = in_run.values().map(|generation| generation.format.as_str()).collect();
     Ok(Detected {
         as_of: app.as_of,
         format: formats.into_iter().collect::<Vec<_>>().join(", "),
         periods: periods.collect(),
+        left_out,
         register,
         in_memory: app.handed_over.in_memory,
         fetched: fetched(app),
     })
+}
+
+fn invoice_ids(ids: &BTreeSet<String>) -> Option<Text> {
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    (!ids.is_empty()).then(|| ids.join(",").into())
 }
 
 fn export_totals(generations: &BTreeMap<&BillingPeriod, &Generation>) -> Vec<ExportTotal> {
@@ -470,6 +489,8 @@ fn export_totals(generations: &BTreeMap<&BillingPeriod, &Generation>) -> Vec<Exp
             currency: total.currency.as_str().into(),
             export_total: total.export_total,
             rows_read: i64::try_from(total.lines).unwrap_or(i64::MAX),
+            invoice_ids: invoice_ids(&total.invoice_ids),
+            lines_without_invoice: i64::try_from(total.lines_without_invoice).unwrap_or(i64::MAX),
         })
     });
     rows.collect()

@@ -1,10 +1,11 @@
 //! The files of the export as they were listed, to be listed again after they were read.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use credit_ledger::ExportPeriods;
-use detect_credits::listing::{ExportFile, Listing, Manifests, current_files, list};
+use detect_credits::listing::{
+    CurrentFiles, ExportFile, LeftOut, Listing, Manifests, check_status, current_files, list,
+};
 use lake::{Generation, SourceFile};
 use object_store::ObjectStore;
 
@@ -25,7 +26,10 @@ pub(crate) struct Place {
 pub(crate) struct Listed {
     place: Place,
     manifests: Manifests,
+    current: CurrentFiles,
     pub(crate) files: Vec<ExportFile>,
+    /// Files that do not count, and why.
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
 impl Place {
@@ -45,15 +49,18 @@ impl Place {
     /// # Errors
     /// Where it cannot be said which files count.
     pub(crate) async fn list(self) -> Result<Listed, Failure> {
-        let (manifests, files) = self.current(&Manifests::default()).await?;
-        Ok(Listed { place: self, manifests, files })
+        let (manifests, current, unread) = self.current(&Manifests::default()).await?;
+        let (files, mut left_out) = current.by_content(&self.store).await?;
+        left_out.extend(unread);
+        Ok(Listed { place: self, manifests, current, files, left_out })
     }
 
-    async fn current(&self, known: &Manifests) -> Result<(Manifests, Vec<ExportFile>), Failure> {
+    async fn current(&self, known: &Manifests) -> Result<(Manifests, CurrentFiles, Vec<LeftOut>), Failure> {
         let listing = self.listing().await?;
+        let unread = check_status(&self.store, &listing).await?;
         let manifests = Manifests::fetch(&self.store, &listing, known, self.at_once).await?;
         let files = current_files(&listing, &manifests, self.periods)?;
-        Ok((manifests, files))
+        Ok((manifests, files, unread))
     }
 
     async fn listing(&self) -> Result<Listing, Failure> {
@@ -71,9 +78,8 @@ impl Listed {
     /// # Errors
     /// [`Kind::NotYet`] where it changed.
     pub(crate) async fn check_unchanged(&self) -> Result<(), Failure> {
-        let (_, now) = self.place.current(&self.manifests).await?;
-        let (then, now): (BTreeSet<_>, BTreeSet<_>) = (self.files.iter().collect(), now.iter().collect());
-        match then.symmetric_difference(&now).next() {
+        let (_, now, _) = self.place.current(&self.manifests).await?;
+        match self.current.first_other(&now) {
             None => Ok(()),
             Some(file) => {
                 let message = format!("{}: the export changed while it was read; try again", file.path);

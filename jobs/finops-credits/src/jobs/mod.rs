@@ -19,8 +19,10 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use credit_ledger::BillingPeriod;
+use detect_credits::listing::LeftOut;
 use futures::{StreamExt, TryStreamExt};
 use lake::{FileSum, Lake};
+use schemas::PeriodNotes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinError;
@@ -88,6 +90,7 @@ pub(crate) struct DetectedPeriod {
     pub(crate) source: PeriodSource,
     pub(crate) blank_costs: u64,
     pub(crate) unknown_line_types: BTreeMap<String, u64>,
+    pub(crate) notes: PeriodNotes,
 }
 
 /// Where a period's lines come from.
@@ -104,6 +107,8 @@ pub(crate) struct Detected {
     pub(crate) as_of: NaiveDate,
     pub(crate) format: String,
     pub(crate) periods: Vec<DetectedPeriod>,
+    /// Files under the source location that are not read.
+    pub(crate) left_out: Vec<LeftOut>,
     pub(crate) register: RegisterRecord,
     /// Tables of credits are handed over in memory: no other process has them.
     pub(crate) in_memory: bool,

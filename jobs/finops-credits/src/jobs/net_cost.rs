@@ -118,7 +118,12 @@ async fn stage(app: &App, detected: Detected, joined: JoinRecord, applied: FifoR
 }
 
 fn staged_period(detected: &super::DetectedPeriod) -> StagedPeriod {
-    StagedPeriod { billing_period: detected.period, fingerprint: detected.fingerprint.clone(), lines: detected.lines }
+    StagedPeriod {
+        billing_period: detected.period,
+        fingerprint: detected.fingerprint.clone(),
+        lines: detected.lines,
+        exclusions_not_applied: detected.notes.exclusions_not_applied.clone(),
+    }
 }
 
 /// Net cost of a month.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 use backon::{ExponentialBuilder, Retryable};
-use iceberg::arrow::schema_to_arrow_schema;
-use iceberg::spec::{DataFile, DataFileFormat, TableProperties};
+use iceberg::arrow::{arrow_schema_to_schema_auto_assign_ids, schema_to_arrow_schema};
+use iceberg::spec::{DataFile, DataFileFormat, NestedFieldRef, TableProperties};
 use iceberg::table::Table as IcebergTable;
-use iceberg::transaction::{ApplyTransactionAction, Transaction};
+use iceberg::transaction::{AddColumn, ApplyTransactionAction, Transaction};
 use iceberg::writer::base_writer::data_file_writer::DataFileWriterBuilder;
 use iceberg::writer::file_writer::ParquetWriterBuilder;
 use iceberg::writer::file_writer::location_generator::{DefaultFileNameGenerator, DefaultLocationGenerator};
@@ -51,7 +51,9 @@ impl Logs {
         if rows.is_empty() {
             return Ok(None);
         }
-        let files = write_data_files(&self.load(&R::TABLE).await?, &schemas::to_batch(rows)?).await?;
+        let log = self.load(&R::TABLE).await?;
+        let log = self.with_all_columns(log, &R::TABLE).await?;
+        let files = write_data_files(&log, &schemas::to_batch(rows)?).await?;
         let log = self.append_files(&R::TABLE, files).await?;
         // The rows are in: states that stay now go with a later append.
         let _stays = self.expire(&log).await;
@@ -96,6 +98,30 @@ impl Logs {
         ))
     }
 
+    /// The log with the columns that an older version of the program made it without; they may be null.
+    async fn with_all_columns(&self, log: IcebergTable, table: &Table) -> Result<IcebergTable, LakeError> {
+        let missing = missing_columns(&log, table)?;
+        if missing.is_empty() {
+            return Ok(log);
+        }
+        let added = self.add_columns(&log, missing).await;
+        // Another process may add them at the same time: the log, loaded anew, says what it has.
+        let log = self.load(table).await?;
+        match (missing_columns(&log, table)?.is_empty(), added) {
+            (true, _) => Ok(log),
+            (false, Ok(_)) => Err(self.not_kept(table.name)),
+            (false, Err(error)) => Err(self.refused(error)),
+        }
+    }
+
+    async fn add_columns(&self, log: &IcebergTable, missing: Vec<NestedFieldRef>) -> iceberg::Result<IcebergTable> {
+        let transaction = Transaction::new(log);
+        let update = missing.into_iter().fold(transaction.update_schema(), |update, field| {
+            update.add_column(AddColumn::optional(&field.name, (*field.field_type).clone()))
+        });
+        update.apply(transaction)?.commit(self.catalog.as_ref()).await
+    }
+
     /// Drops old states of a log that has many: no row of a log ever goes, so they have nothing that the newest has not.
     /// A commit of its own, as Iceberg refuses one that appends and expires.
     async fn expire(&self, log: &IcebergTable) -> iceberg::Result<()> {
@@ -110,6 +136,14 @@ impl Logs {
         let expire = transaction.expire_snapshots().expire_older_than_ms(oldest_to_stay);
         expire.apply(transaction)?.commit(self.catalog.as_ref()).await.map(drop)
     }
+}
+
+/// The columns that a log was made without.
+fn missing_columns(log: &IcebergTable, table: &Table) -> Result<Vec<NestedFieldRef>, LakeError> {
+    let schema = log.metadata().current_schema();
+    let wanted = arrow_schema_to_schema_auto_assign_ids(&table.schema())?;
+    let fields = wanted.as_struct().fields().iter();
+    Ok(fields.filter(|field| !field.required && schema.field_by_name(&field.name).is_none()).cloned().collect())
 }
 
 /// Files on their way into a log.
@@ -315,6 +349,7 @@ mod tests {
             outcome: "published".into(),
             started_at: "2026-02-01T00:00:00".parse().unwrap(),
             finished_at: "2026-02-01T00:00:00".parse().unwrap(),
+            exclusions_not_applied: None,
         }
     }
 
@@ -367,6 +402,23 @@ mod tests {
         *line.fates.lock().unwrap() = vec![Fate::Claimed];
         logs.append(&[run("r1")]).await.unwrap();
         assert_eq!(runs(&logs).await, [run("r1")], "kept in the end, once");
+    }
+
+    #[tokio::test]
+    async fn log_of_an_older_version_gets_the_columns_that_it_lacks() {
+        let (line, logs, _folder) = opened().await;
+        let load = || async { line.load_table(&logs.ident(&RunLogRow::TABLE)).await.unwrap() };
+        let transaction = Transaction::new(&load().await);
+        let without = transaction.update_schema().delete_column("exclusions_not_applied");
+        without.apply(transaction).unwrap().commit(line.as_ref()).await.unwrap();
+        let rows = schemas::to_batch(&[run("r0")]).unwrap();
+        let rows = rows.project(&(0..rows.num_columns() - 1).collect::<Vec<_>>()).unwrap();
+        let files = write_data_files(&load().await, &rows).await.unwrap();
+        logs.append_files(&RunLogRow::TABLE, files).await.unwrap();
+        assert_eq!(runs(&logs).await, [run("r0")], "what an older version left is read");
+        let newer = RunLogRow { exclusions_not_applied: Some("e".into()), ..run("r1") };
+        logs.append(std::slice::from_ref(&newer)).await.unwrap();
+        assert_eq!(runs(&logs).await, [run("r0"), newer]);
     }
 
     #[tokio::test]

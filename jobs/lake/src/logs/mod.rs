@@ -12,14 +12,17 @@ pub(crate) mod damage;
 pub(crate) mod repair;
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::sync::Arc;
 
+use arrow::array::new_null_array;
+use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, NaiveDateTime, TimeDelta};
 use futures::TryStreamExt;
 use iceberg::arrow::arrow_schema_to_schema_auto_assign_ids;
 use iceberg::table::Table as IcebergTable;
-use iceberg::{Catalog, ErrorKind, NamespaceIdent, TableCreation, TableIdent};
+use iceberg::{Catalog, Error, ErrorKind, NamespaceIdent, TableCreation, TableIdent};
 use object_store::path::Path;
 use schemas::{Table, TableRow, tables};
 
@@ -215,9 +218,27 @@ impl Logs {
     }
 }
 
+/// All rows. Those of an older version of the program have null in columns that it did not have.
 async fn scan(log: &IcebergTable, table: &Table) -> iceberg::Result<Vec<RecordBatch>> {
-    let scan = log.scan().select(table.column_names()).build()?;
-    scan.to_arrow().await?.try_collect().await
+    let metadata = log.metadata();
+    let newest = metadata.current_snapshot().map(|snapshot| snapshot.schema(metadata)).transpose()?;
+    let known = newest.unwrap_or_else(|| Arc::clone(metadata.current_schema()));
+    let columns = table.column_names().filter(|name| known.field_by_name(name).is_some());
+    let batches = log.scan().select(columns).build()?.to_arrow().await?;
+    batches.and_then(|batch| ready(with_all_columns(&batch, table))).try_collect().await
+}
+
+/// Columns are only ever added at the end, and may be null.
+fn with_all_columns(batch: &RecordBatch, table: &Table) -> iceberg::Result<RecordBatch> {
+    let (mut fields, mut columns) = (batch.schema().fields().to_vec(), batch.columns().to_vec());
+    for field in table.schema().fields().iter().filter(|field| field.is_nullable()) {
+        if batch.column_by_name(field.name()).is_none() {
+            columns.push(new_null_array(field.data_type(), batch.num_rows()));
+            fields.push(Arc::clone(field));
+        }
+    }
+    let whole = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns);
+    whole.map_err(|error| Error::new(ErrorKind::DataInvalid, error.to_string()))
 }
 
 fn creation(table: &Table, location: String) -> Result<TableCreation, LakeError> {

@@ -1,0 +1,299 @@
+//! Which format a file has, and where each value of a line stands in it.
+//!
+//! CUR 1.0 (`lineItem/UnblendedCost`, or `line_item_unblended_cost` in Parquet) and CUR 2.0 name columns alike once
+//! folded to snake case; they differ in tags, cost categories and products: a column per key, or a map. FOCUS names
+//! compare without regard to case.
+
+mod costs;
+mod cur;
+mod exclusions;
+mod focus;
+mod picker;
+
+use schemas::excerpt;
+use schemas::reference::{Problem, Problems, foreign_separator};
+use schemas::settings::CostColumn;
+
+use crate::lines::LineReader;
+
+pub(crate) use costs::{Costs, Role};
+pub(crate) use exclusions::{Exclusions, Unapplied};
+
+use picker::Picker;
+
+/// A recognised format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Format {
+    Cur1,
+    Cur2,
+    Focus,
+}
+
+impl Format {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Cur1 => "CUR 1.0",
+            Self::Cur2 => "CUR 2.0",
+            Self::Focus => "FOCUS",
+        }
+    }
+}
+
+/// Where values come from: positions in the projected columns of a file.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    pub(crate) format: Format,
+    /// Names of the projected columns, as the file spells them.
+    pub(crate) projection: Vec<String>,
+    pub(crate) period: usize,
+    pub(crate) payer: usize,
+    pub(crate) account: usize,
+    pub(crate) start: usize,
+    pub(crate) line_type: usize,
+    pub(crate) description: usize,
+    pub(crate) cost: usize,
+    pub(crate) currency: Option<usize>,
+    /// Tried in order.
+    pub(crate) service: Vec<usize>,
+    /// Tried in order, then the product map.
+    pub(crate) region: Vec<usize>,
+    pub(crate) product: KeyedSources,
+    pub(crate) billing_entity: Option<usize>,
+    pub(crate) publisher: Option<usize>,
+    pub(crate) invoice_issuer: Option<usize>,
+    pub(crate) invoice: Option<usize>,
+    pub(crate) reservation_arn: Option<usize>,
+    pub(crate) savings_plan_arn: Option<usize>,
+    pub(crate) charge_class: Option<usize>,
+    pub(crate) charge_frequency: Option<usize>,
+    pub(crate) commitment_id: Option<usize>,
+    pub(crate) costs: Costs,
+    pub(crate) exclusions: Exclusions,
+    pub(crate) tags: KeyedSources,
+    pub(crate) categories: KeyedSources,
+}
+
+/// Where the wanted keys of tags, cost categories or the product map come from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeyedSources {
+    /// Map columns.
+    pub(crate) maps: Vec<usize>,
+    /// Plain columns: position of the wanted key, and the column.
+    pub(crate) columns: Vec<(usize, usize)>,
+}
+
+/// Recognises a file by its columns.
+pub(crate) fn recognise(names: &[String]) -> Option<Format> {
+    let lower: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+    let has = |name: &str| lower.iter().any(|column| column == name);
+    let focus = ["billedcost", "chargecategory", "chargeperiodstart", "billingaccountid"];
+    if focus.iter().filter(|name| has(name)).count() >= 2 {
+        return Some(Format::Focus);
+    }
+    if lower.iter().any(|column| column.starts_with("lineitem/") || column.starts_with("bill/")) {
+        return Some(Format::Cur1);
+    }
+    if lower.iter().any(|column| column.starts_with("line_item_"))
+        && lower.iter().any(|column| column.starts_with("bill_"))
+    {
+        let cur2 = ["bill_payer_account_name", "resource_tags", "cost_category", "product", "tags", "discount"];
+        return Some(if cur2.iter().any(|name| has(name)) { Format::Cur2 } else { Format::Cur1 });
+    }
+    None
+}
+
+/// Finds everything a scan needs in a file's columns.
+pub(crate) fn layout(file: &str, names: &[String], reader: &LineReader) -> Result<Layout, Problems> {
+    let problem = |message: String| Problems(vec![Problem { file: file.to_owned(), row: None, column: None, message }]);
+    let shown: Vec<&str> = names.iter().map(String::as_str).collect();
+    if let Some(separator) = foreign_separator(&shown) {
+        return Err(problem(format!("the columns are separated by {separator}; deliver the file with commas")));
+    }
+    let format = recognise(names).ok_or_else(|| problem(unknown_format(names)))?;
+    let folded = match format {
+        Format::Focus => names.iter().map(|name| name.to_lowercase()).collect(),
+        Format::Cur1 | Format::Cur2 => names.iter().map(|name| cur::folded(name)).collect(),
+    };
+    let mut picker = Picker::new(names, folded);
+    let layout = match format {
+        Format::Focus => focus::layout(&mut picker, reader),
+        Format::Cur1 | Format::Cur2 => cur::layout(&mut picker, format, reader),
+    };
+    if !picker.missing.is_empty() {
+        let (column, it) = if picker.missing.len() == 1 { ("column", "it") } else { ("columns", "them") };
+        return Err(problem(format!(
+            "{} export without the required {column} {}; add {it} to the export",
+            format.name(),
+            picker.missing.join(", ")
+        )));
+    }
+    if !picker.several.is_empty() {
+        let several: Vec<_> = picker.several.iter().map(|name| excerpt(name)).collect();
+        let message = "stands more than once, and it cannot be said which one counts; keep one of them";
+        return Err(problem(format!("column {} {message}", several.join(", "))));
+    }
+    if format == Format::Focus && reader.cost == CostColumn::NetUnblended {
+        let message = "FOCUS has no net_unblended cost; set [source] cost to unblended or amortized";
+        return Err(problem(message.to_owned()));
+    }
+    if let Some(unapplied) = layout.exclusions.lines.iter().find(|unapplied| unapplied.is_set) {
+        return Err(problem(unapplied.refusal()));
+    }
+    Ok(Layout { projection: picker.projection, ..layout })
+}
+
+fn unknown_format(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<_> = names.iter().take(SHOWN).map(|name| excerpt(name)).collect();
+    let more = if names.len() > SHOWN { ", …" } else { "" };
+    format!(
+        "unknown format: the columns ({}{more}) are not those of CUR 2.0 or 1.0, which needs {}, or of FOCUS, which needs {}",
+        shown.join(", "),
+        cur::REQUIRED.join(", "),
+        focus::REQUIRED.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::NaiveDate;
+    use credit_ledger::ExportPeriods;
+    use schemas::reference::CostRules;
+    use schemas::settings::CreditSettings;
+
+    use super::*;
+    use crate::RuleMatcher;
+    use crate::description::DescriptionParser;
+
+    fn reader() -> LineReader {
+        let credits = CreditSettings::default();
+        LineReader {
+            periods: ExportPeriods::read_on(NaiveDate::default(), NaiveDate::MAX),
+            currency: None,
+            cost: CostColumn::Unblended,
+            descriptions: DescriptionParser::new(&credits).unwrap(),
+            credits,
+            rules: RuleMatcher::new(&CostRules::default()),
+        }
+    }
+
+    fn names(list: &str) -> Vec<String> {
+        list.split(',').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn formats_are_recognised_by_their_columns_whatever_the_case() {
+        let cases = [
+            ("bill/PayerAccountId,lineItem/UnblendedCost", Some(Format::Cur1)),
+            ("bill_payer_account_id,line_item_unblended_cost", Some(Format::Cur1)),
+            ("BILL_PAYER_ACCOUNT_ID,line_item_unblended_cost,resource_tags", Some(Format::Cur2)),
+            ("billedcost,chargecategory", Some(Format::Focus)),
+            ("BilledCost,ChargeCategory", Some(Format::Focus)),
+            ("date,amount", None),
+        ];
+        for (columns, expected) in cases {
+            assert_eq!(recognise(&names(columns)), expected, "{columns}");
+        }
+    }
+
+    #[test]
+    fn every_missing_required_column_is_named() {
+        let columns = names(
+            "bill_payer_account_id,line_item_usage_account_id,line_item_usage_start_date,line_item_line_item_type,line_item_line_item_description,line_item_unblended_cost",
+        );
+        let problems = layout("a.csv", &columns, &reader()).unwrap_err();
+        assert_eq!(
+            problems.to_string(),
+            "a.csv: CUR 1.0 export without the required columns bill_billing_period_start_date, \
+             line_item_currency_code (or set [source] currency); add them to the export"
+        );
+    }
+
+    const CUR: &str = "bill_billing_period_start_date,bill_payer_account_id,line_item_usage_account_id,\
+        line_item_usage_start_date,line_item_line_item_type,line_item_line_item_description,line_item_unblended_cost,\
+        line_item_currency_code";
+    const FOCUS: &str = "BillingPeriodStart,BillingAccountId,SubAccountId,ChargePeriodStart,ChargeCategory,\
+        ChargeDescription,BilledCost,BillingCurrency";
+
+    /// The exclusions that cannot be applied to lines, and to fees.
+    fn unapplied(columns: &str, reader: &LineReader) -> (Vec<String>, Vec<String>) {
+        let Exclusions { lines, fees } = layout("a.csv", &names(columns), reader).unwrap().exclusions;
+        let named = |list: Vec<Unapplied>| list.iter().map(Unapplied::named).collect();
+        (named(lines), named(fees))
+    }
+
+    #[test]
+    fn an_exclusion_without_its_column_is_named() {
+        let reader = reader();
+        let (lines, fees) = unapplied(CUR, &reader);
+        assert_eq!(
+            lines,
+            [
+                "ineligible_billing_entities (no column bill_billing_entity)",
+                "ineligible_services (no column line_item_product_code)",
+            ]
+        );
+        // In a CUR 1.0 without any of their columns there are no reservations and no Savings Plans.
+        assert_eq!(fees, [""; 0]);
+        let some = format!("{CUR},reservation_effective_cost");
+        assert_eq!(unapplied(&some, &reader).1, ["ineligible_upfront_fees (no column reservation_reservation_a_r_n)"]);
+        assert_eq!(unapplied(&format!("{CUR},resource_tags"), &reader).1.len(), 2);
+        let all = format!("{CUR},bill_billing_entity,line_item_product_code");
+        assert_eq!(unapplied(&all, &reader), (Vec::new(), Vec::new()));
+        let (lines, fees) = unapplied(&format!("{FOCUS},ServiceName,ProviderName"), &reader);
+        assert_eq!(lines, ["ineligible_billing_entities (no column PublisherName)"]);
+        assert_eq!(
+            fees,
+            [
+                "ineligible_upfront_fees (no column ChargeFrequency)",
+                "ineligible_upfront_fees (no column CommitmentDiscountId)",
+            ]
+        );
+        assert_eq!(unapplied(FOCUS, &reader).0[1], "ineligible_services (no column ServiceName)");
+    }
+
+    #[test]
+    fn an_exclusion_that_was_set_and_has_no_column_is_an_error() {
+        let credits = toml::from_str("ineligible_services = [\"AmazonEC2\"]").unwrap();
+        let reader = LineReader { credits, ..reader() };
+        let refused = layout("a.csv", &names(&format!("{FOCUS},ServiceName")), &reader).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "a.csv: has no column x_ServiceCode, which [credits] ineligible_services needs; add it to the export, or take \
+             the setting out"
+        );
+    }
+
+    #[test]
+    fn a_column_that_stands_twice_is_an_error_but_for_those_where_the_last_value_counts() {
+        let twice = |more: &str| layout("a.csv", &names(&format!("{CUR},{more}")), &reader());
+        assert_eq!(
+            twice("LINE_ITEM_UNBLENDED_COST").unwrap_err().to_string(),
+            "a.csv: column LINE_ITEM_UNBLENDED_COST, line_item_unblended_cost stands more than once, and it cannot be said \
+             which one counts; keep one of them"
+        );
+        assert!(twice("bill_billing_entity,bill_billing_entity").is_err());
+        assert!(twice("product_region,product_region,resource_tags_user_team,resource_tags_user_team").is_ok());
+    }
+
+    #[test]
+    fn other_separators_are_told_before_anything_else() {
+        for (mark, name) in [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")] {
+            let refused = layout("a.csv", &[CUR.replace(',', mark)], &reader()).unwrap_err();
+            let expected = format!("a.csv: the columns are separated by {name}; deliver the file with commas");
+            assert_eq!(refused.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn an_unknown_format_says_which_columns_each_format_needs() {
+        assert_eq!(
+            layout("a.csv", &names("date,amount"), &reader()).unwrap_err().to_string(),
+            "a.csv: unknown format: the columns (date, amount) are not those of CUR 2.0 or 1.0, which needs \
+             bill_billing_period_start_date, bill_payer_account_id, line_item_usage_account_id, \
+             line_item_usage_start_date, line_item_line_item_type, line_item_line_item_description, \
+             line_item_unblended_cost, or of FOCUS, which needs BillingPeriodStart, BillingAccountId, SubAccountId, \
+             ChargePeriodStart, ChargeCategory, ChargeDescription, BilledCost"
+        );
+    }
+}
