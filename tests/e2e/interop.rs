@@ -4,7 +4,6 @@
 //! the target folder.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,6 +12,8 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 
 use crate::faults::shop::{Shop, names, outcome};
+use crate::support;
+use crate::support::python::finish;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("interop")
@@ -21,35 +22,7 @@ fn folder() -> PathBuf {
 /// Python with the pinned clients.
 fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let venv = venv();
-        let requirements = folder().join("requirements.txt");
-        let wanted = fs::read_to_string(&requirements).expect("the requirements");
-        let (python, stamp) = (venv.join("bin/python"), venv.join("requirements.stamp"));
-        if fs::read_to_string(&stamp).is_ok_and(|made_for| made_for == wanted) && python.exists() {
-            return python;
-        }
-        finish(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-        finish(Command::new(&python).args(install).arg(&requirements));
-        fs::write(&stamp, wanted).expect("a written stamp");
-        python
-    })
-}
-
-#[expect(clippy::disallowed_methods, reason = "where test tools are kept is no setting of the program")]
-fn venv() -> PathBuf {
-    let this = std::env::current_exe().expect("the path of this test");
-    let target = this.ancestors().nth(3).expect("the target folder").to_path_buf();
-    std::env::var("FINOPS_VENV").map_or(target.join("interop-venv"), PathBuf::from)
-}
-
-/// Runs a command that must succeed and returns what it printed.
-fn finish(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}\n{stderr}", output.status);
-    String::from_utf8(output.stdout).expect("UTF-8 on stdout")
+    PYTHON.get_or_init(|| support::python::python(&folder().join("requirements.txt"), "FINOPS_VENV", "interop-venv"))
 }
 
 /// One of the scripts beside the requirements, on the shop's lake.

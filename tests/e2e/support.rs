@@ -1,6 +1,7 @@
 //! The built binary in a workspace of its own: a settings file, an export, reference data, and nothing of this machine.
 
 pub(crate) mod compare;
+pub(crate) mod python;
 pub(crate) mod random;
 pub(crate) mod saved;
 
