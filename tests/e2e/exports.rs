@@ -142,7 +142,27 @@ macro_rules! kinds {
 }
 
 kinds! {
-KINDS_HERE
+    account_ids_as_numbers_are_padded_or_refused: "account-ids",
+    newest_assembly_counts_where_only_instants_tell: "assemblies-by-instant",
+    columns_that_a_month_does_not_have_count_as_null: "columns-by-month",
+    columns_of_type_null_are_all_null: "columns-of-type-null",
+    required_column_that_stands_twice_is_named: "columns-twice",
+    dates_of_every_spelling_are_the_same_days: "dates",
+    delivery_under_way_does_not_count_as_whole: "deliveries-under-way",
+    exclusion_whose_column_is_missing_is_never_silent: "exclusions",
+    files_that_a_re_delivery_left_behind_do_not_count: "files-left-behind",
+    hidden_files_are_no_part_of_the_export: "hidden-files",
+    manifests_of_other_tools_are_no_manifests: "manifests-of-other-tools",
+    marketplace_charges_are_told_in_every_format: "marketplace",
+    data_files_are_known_by_their_content: "names-of-files",
+    payers_share_a_location_and_no_month_counts_twice: "payers-under-one-location",
+    refunds_are_told_in_every_format_and_view: "refunds",
+    other_separators_than_commas_are_named: "separators",
+    purchases_of_one_credit_have_ends_of_their_own: "several-purchases",
+    maps_of_every_shape_are_read: "shapes-of-maps",
+    amounts_of_every_type_are_exact: "types-of-amounts",
+    text_that_is_not_marked_as_text_is_read: "types-of-text",
+    zip_of_one_text_is_read: "zip",
 }
 
 #[test]
