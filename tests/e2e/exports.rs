@@ -37,8 +37,10 @@ fn plain(text: &str) -> &str {
 
 /// The rows as lines of CSV, in order.
 fn lines(columns: &[&str], rows: &[Row]) -> Vec<String> {
-    let mut lines: Vec<String> =
-        rows.iter().map(|row| columns.iter().map(|column| plain(&row[*column])).collect::<Vec<_>>().join(",")).collect();
+    let mut lines: Vec<String> = rows
+        .iter()
+        .map(|row| columns.iter().map(|column| plain(&row[*column])).collect::<Vec<_>>().join(","))
+        .collect();
     lines.sort();
     lines
 }
@@ -77,7 +79,8 @@ fn workspace(case: &Path) -> Workspace {
     workspace.copy(&root().join("reference"), "reference");
     for place in ["export", "reference"] {
         for file in files(&case.join(place)) {
-            workspace.write(&format!("{place}/{file}"), fs::read(case.join(place).join(&file)).expect("a readable file"));
+            workspace
+                .write(&format!("{place}/{file}"), fs::read(case.join(place).join(&file)).expect("a readable file"));
         }
     }
     workspace

@@ -220,7 +220,7 @@ FOCUS_TEXTS = ["BillingAccountId", "SubAccountId", "ChargeCategory", "ChargeDesc
 case("types-of-text/focus-bytes", "FOCUS whose text is not marked as text.",
      {"focus.parquet": parquet("focus12", CREDITED, types=dict.fromkeys(FOCUS_TEXTS, pa.large_binary()))},
      expected=CREDITED_EXPECTED, credits=FIRST_DAY)
-DESCRIPTION = "line_item_line_item_description"
+PRODUCT = "line_item_product_code"
 case("types-of-text/no-text", "Bytes that are no text.",
-     {"cur.parquet": parquet("cur2", TWO, types={DESCRIPTION: pa.array([b"EC2", b"\xff\xfe"], pa.binary())})},
-     refused=[3, "cur.parquet", DESCRIPTION])
+     {"cur.parquet": parquet("cur2", TWO, types={PRODUCT: pa.array([b"EC2", b"\xff\xfe"], pa.binary())})},
+     refused=[3, "cur.parquet", PRODUCT])

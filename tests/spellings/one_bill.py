@@ -20,11 +20,11 @@ import bill
 import layouts
 import writers
 
-STAMPS = ["ms", "us", "ns", "ms-utc", "us-utc", "ns-utc", "int96", "date"]
+STAMPS = ["ms", "us", "ns", "ms-utc", "us-utc", "ns-utc", "us-zurich", "int96", "date"]
 AXES = {
     "format": ["cur1", "athena", "cur2", "focus10", "focus12"],
     "container": ["pyarrow", "duckdb", "polars", "fastparquet", "csv", "gz", "gz-zeros", "gz-members", "zip"],
-    "codec": ["none", "snappy", "gzip", "zstd", "lz4", "brotli", "of-container"],
+    "codec": writers.CODECS + ["of-container"],
     "maps": ["columns", "map", "pairs", "struct", "json"],
     "ids": ["text", "integers", "accounts", "invoice-double"],
     "dates": STAMPS + list(writers.DATE_TEXTS),
@@ -35,22 +35,23 @@ AXES = {
     "parts": ["1", "2", "3"],
     "groups": ["one", "many"],
     "names": ["delivered", "upper", "lower"],
+    "lines": ["lf", "crlf", "quoted", "bom", "of-container"],
+    "missing": ["null", "blank", "word"],
     "beside": ["nothing", "leftovers"],
 }
+DATES, PARQUET_COSTS = set(AXES["dates"]), {"double", "text", "text-exponent", "text-padded"}
+# What each writer can write; without an entry, every value.
 WRITERS = {
-    "pyarrow": {"codec": {"none", "snappy", "gzip", "zstd", "lz4", "brotli"}},
-    "duckdb": {"codec": {"none", "snappy", "gzip", "zstd", "lz4", "brotli"}, "groups": {"one"}, "strings": {"utf8"},
-               "costs": {"double", "decimal9", "decimal18", "decimal38", "text", "text-exponent", "text-padded"},
-               "dates": set(AXES["dates"]) - {"int96", "ns-utc"}},
-    "polars": {"codec": {"none", "snappy", "gzip", "zstd", "lz4", "brotli"}, "strings": {"utf8"},
-               "costs": {"double", "decimal18", "decimal38", "text", "text-exponent", "text-padded"},
-               "maps": {"columns", "pairs", "struct", "json"}, "dates": set(AXES["dates"]) - {"int96"}},
-    "fastparquet": {"codec": {"none", "snappy", "gzip", "zstd", "lz4", "brotli"}, "strings": {"utf8"},
-                    "unused": {"typed", "absent"}, "costs": {"double", "text", "text-exponent", "text-padded"},
-                    "maps": {"columns", "json"}, "dates": set(AXES["dates"]) - {"date"}},
+    "pyarrow": {},
+    "duckdb": {"groups": {"one"}, "strings": {"utf8"}, "dates": DATES - {"int96", "ns-utc", "us-zurich"},
+               "costs": PARQUET_COSTS | {"decimal9", "decimal18", "decimal38"}},
+    "polars": {"strings": {"utf8"}, "dates": DATES - {"int96", "us-zurich"}, "costs": PARQUET_COSTS | {"decimal18", "decimal38"},
+               "maps": {"columns", "pairs", "struct", "json"}},
+    "fastparquet": {"strings": {"utf8"}, "dates": DATES - {"date", "us-zurich"}, "costs": PARQUET_COSTS,
+                    "maps": {"columns", "json"}, "unused": {"typed", "absent"}},
     "text": {"codec": {"of-container"}, "strings": {"utf8"}, "unused": {"typed", "absent"}, "ids": {"text"},
-             "costs": {"text", "text-exponent", "text-padded"}, "maps": {"columns", "json"}, "groups": {"one"},
-             "dates": set(writers.DATE_TEXTS)},
+             "costs": PARQUET_COSTS - {"double"}, "maps": {"columns", "json"}, "groups": {"one"},
+             "dates": set(writers.DATE_TEXTS), "missing": {"blank", "word"}, "lines": {"lf", "crlf", "quoted", "bom"}},
 }
 # What AWS delivers; plain files can hold anything.
 DELIVERED = {"exports": {"cur2", "focus10", "focus12"}, "executions": {"cur2", "focus10", "focus12"},
@@ -58,30 +59,34 @@ DELIVERED = {"exports": {"cur2", "focus10", "focus12"}, "executions": {"cur2", "
 # The first of many: as AWS delivers CUR 1.0 for Athena.
 USUAL = {"format": "athena", "container": "pyarrow", "codec": "snappy", "maps": "columns", "ids": "text", "dates": "ms",
          "costs": "double", "strings": "utf8", "unused": "typed", "layout": "athena", "parts": "1", "groups": "one",
-         "names": "delivered", "beside": "nothing"}
+         "names": "delivered", "lines": "of-container", "missing": "null", "beside": "nothing"}
 
 
-def possible(choices):
+def allowed(choices):
+    """What each axis may be for this format, container and layout; None if they do not go together."""
     text = choices["container"] in writers.TEXTS
-    limits = WRITERS["text" if text else choices["container"]]
-    if any(choices[axis] not in values for axis, values in limits.items()):
-        return False
-    if (choices["maps"] == "columns") != (choices["format"] in ("cur1", "athena")):
-        return False
+    layout, form = choices["layout"], choices["format"]
+    if form not in DELIVERED.get(layout, AXES["format"]):
+        return None
+    if layout == "assemblies" and not text or layout == "athena" and text:
+        return None
+    usual = {} if text else {"lines": {"of-container"}, "missing": {"null", "blank"}, "codec": set(writers.CODECS)}
+    limits = usual | WRITERS["text" if text else choices["container"]]
     # Case tells the words of a CUR 1.0 key apart.
-    if choices["names"] != "delivered" and choices["format"] == "cur1":
-        return False
-    if choices["layout"] == "assemblies" and not text or choices["layout"] == "athena" and text:
-        return False
-    return choices["format"] in DELIVERED.get(choices["layout"], AXES["format"])
+    limits |= {"names": {"delivered"}} if form == "cur1" else {}
+    keyed = {"columns"} if form in ("cur1", "athena") else set(AXES["maps"]) - {"columns"}
+    limits["maps"] = limits.get("maps", set(AXES["maps"])) & keyed
+    return {axis: [value for value in values if value in limits.get(axis, values)] for axis, values in AXES.items()}
 
 
 def draw(seed, fixed):
     source = random.Random(f"{seed} {sorted(fixed.items())}")
-    for _ in range(1_000_000):
-        choices = {axis: fixed.get(axis) or source.choice(values) for axis, values in AXES.items()}
-        if possible(choices):
-            return choices
+    for _ in range(10_000):
+        first = {axis: fixed.get(axis) or source.choice(AXES[axis]) for axis in ("format", "container", "layout")}
+        values = allowed(first)
+        if values is None or any(fixed.get(axis, values[axis][0]) not in values[axis] for axis in AXES):
+            continue
+        return {axis: first.get(axis) or fixed.get(axis) or source.choice(values[axis]) for axis in AXES}
     sys.exit(f"no such bill: {fixed}")
 
 

@@ -6,15 +6,18 @@ import gzip
 import io
 import json
 import zipfile
-from datetime import timezone
+from datetime import timedelta, timezone
 
 TEXTS = {"csv", "gz", "gz-zeros", "gz-members", "zip"}
+CODECS = ["none", "snappy", "gzip", "zstd", "lz4", "brotli"]
 DATE_TEXTS = {
     "iso-z": "%Y-%m-%dT%H:%M:%SZ",
     "iso-fraction": "%Y-%m-%dT%H:%M:%S.000Z",
     "iso-no-zone": "%Y-%m-%dT%H:%M:%S",
     "iso-no-seconds": "%Y-%m-%dT%H:%MZ",
     "iso-offset": "%Y-%m-%dT%H:%M:%S+00:00",
+    "iso-east": "%Y-%m-%dT%H:%M:%S+05:30",
+    "iso-west": "%Y-%m-%dT%H:%M:%S-08:00",
     "blank": "%Y-%m-%d %H:%M:%S",
     "blank-no-seconds": "%Y-%m-%d %H:%M",
     "blank-fraction": "%Y-%m-%d %H:%M:%S.000000",
@@ -25,6 +28,7 @@ DATE_TEXTS = {
     "blank-fraction-utc": "%Y-%m-%d %H:%M:%S.000 UTC",
     "day": "%Y-%m-%d",
 }
+OFFSETS = {"iso-east": timedelta(hours=5, minutes=30), "iso-west": timedelta(hours=-8)}
 DECIMALS = {"decimal9": (9, 6), "decimal18": (18, 10), "decimal38": (38, 10), "decimal76": (50, 12)}
 
 
@@ -39,22 +43,25 @@ def cost_text(cost, how):
 
 
 def as_text(column, choices):
-    """The cells of a column as text; None is a missing value."""
+    """The cells of a column as text; None is a missing value, where it has no word of its own."""
     if column.kind == "instant":
-        return [value.strftime(DATE_TEXTS[choices["dates"]]) for value in column.values]
-    if column.kind == "cost":
-        return [cost_text(value, choices["costs"]) for value in column.values]
+        offset, form = OFFSETS.get(choices["dates"], timedelta()), DATE_TEXTS[choices["dates"]]
+        return [(value + offset).strftime(form) for value in column.values]
     if column.kind == "map":
         return [json.dumps(value, ensure_ascii=False) for value in column.values]
-    return list(column.values)
+    cells = [cost_text(value, choices["costs"]) for value in column.values] if column.kind == "cost" else column.values
+    word = {"blank": "", "word": "NULL"}.get(choices.get("missing"))
+    return [word if cell is None else cell for cell in cells]
 
 
 def csv_text(columns, choices):
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    form = choices.get("lines", "lf")
+    quoting = csv.QUOTE_ALL if form == "quoted" else csv.QUOTE_MINIMAL
+    writer = csv.writer(buffer, lineterminator="\r\n" if form == "crlf" else "\n", quoting=quoting)
     writer.writerow([column.name for column in columns])
     writer.writerows(zip(*(as_text(column, choices) for column in columns)))
-    return buffer.getvalue().encode()
+    return buffer.getvalue().encode("utf-8-sig" if form == "bom" else "utf-8")
 
 
 def zipped(name, text):
@@ -118,6 +125,9 @@ def instants(values, how):
     if how == "date":
         return pa.array([value.date() for value in values], pa.date32())
     unit = {"int96": "ns"}.get(how, how.split("-")[0])
+    if how.endswith("-zurich"):
+        # The same instants; the zone only says how to show them.
+        return instants(values, f"{unit}-utc").cast(pa.timestamp(unit, "Europe/Zurich"))
     if how.endswith("-utc"):
         return pa.array([value.replace(tzinfo=timezone.utc) for value in values], pa.timestamp(unit, "UTC"))
     return pa.array(values, pa.timestamp(unit))
