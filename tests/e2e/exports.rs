@@ -1,9 +1,9 @@
-//! Exports as they are met in the field: each folder of `fixtures/exports/<kind>` is a case with its own export, what comes
-//! of it, and a line that says why it is there. `spellings/make_exports.py` writes most of them.
+//! Exports as they are met in the field: each folder of `fixtures/exports/<kind>` is a case with its own export, what
+//! comes of it, and a line that says why it is there. `spellings/make_exports.py` writes most of them.
 //!
-//! A case has `about.txt`, `export/`, and one of `expected.csv` (the summary by business unit) and `refused.txt` (the exit
-//! code and what the error says). It may have `credits.csv` (columns of the register), `says.txt` (what the run's summary
-//! says), and settings and reference data of its own.
+//! A case has `about.txt`, `export/`, and one of `expected.csv` (the summary by business unit) and `refused.txt` (the
+//! exit code and what the error says). It may have `credits.csv` (columns of the register), `says.txt` (what the run's
+//! summary says), and settings and reference data of its own.
 
 use std::collections::BTreeSet;
 use std::fs;

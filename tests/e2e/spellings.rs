@@ -1,8 +1,9 @@
-//! One bill in many spellings: whatever program wrote the export and however its files lie, the same files are published.
+//! One bill in many spellings: whatever program wrote the export and however its files lie, the same files are
+//! published.
 //!
-//! `spellings/one_bill.py` writes the bills: each value of each axis at least once, and `FINOPS_SPELLINGS` draws more, from
-//! `FINOPS_SPELLINGS_SEED` on. The programs that it writes with live in a virtual environment that is made on first use and
-//! kept: `FINOPS_SPELLINGS_VENV`, else `spellings-venv` in the target folder.
+//! `spellings/one_bill.py` writes the bills: each value of each axis at least once, and `FINOPS_SPELLINGS` draws more,
+//! from `FINOPS_SPELLINGS_SEED` on. The programs that it writes with live in a virtual environment that is made on first
+//! use and kept: `FINOPS_SPELLINGS_VENV`, else `spellings-venv` in the target folder.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -47,12 +47,15 @@ case("refunds/of-usage-amortized", "A refund without a commitment stays what it 
      {"cur.parquet": parquet("athena", [line("20"), line("-5", kind="Refund")])}, settings=settings('cost = "amortized"'),
      expected=["2026-09 Shop 20 -5"])
 CORRECTED = [line("100"), line("4"), line("-3", kind="Credit", description="Credits"), line("-1", kind="Tax"), line("2", kind="Refund")]
-case("refunds/focus-corrections", "FOCUS: a correction upwards is a charge, of a credit a credit, of a tax a refund; an adjustment upwards is a refund, too.",
-     {"focus.csv": text("focus12", CORRECTED, add={"ChargeClass": ("text", [None, "Correction", "Correction", "Correction", None])})},
+case("refunds/focus-corrections",
+     "FOCUS: a correction upwards is a charge, of a credit a credit, of a tax a refund; an adjustment upwards is a refund, too.",
+     {"focus.csv": text("focus12", CORRECTED,
+     add={"ChargeClass": ("text", [None, "Correction", "Correction", "Correction", None])})},
      expected=["2026-09 Shop 104 1 -3"])
 EFFECTIVE = {"EffectiveCost": ("cost", ["0", "0", "20"]), "ChargeClass": ("text", [None, "Correction", None])}
 case("refunds/focus-plan-returned", "FOCUS: a Savings Plan that was bought and returned, in the amortized view.",
-     {"focus.parquet": parquet("focus12", PURCHASED, add=EFFECTIVE)}, settings=settings('cost = "amortized"'), expected=["2026-09 Shop 20"])
+     {"focus.parquet": parquet("focus12", PURCHASED, add=EFFECTIVE)},
+     settings=settings('cost = "amortized"'), expected=["2026-09 Shop 20"])
 
 
 # Exclusions whose column is missing.
@@ -61,7 +64,8 @@ ENTITY = "bill_billing_entity"
 UPFRONT = [USED, line("70", kind="Fee", commitment=RESERVATION), CREDIT]
 DOMAIN = [USED, line("70", service="AmazonRegistrar"), CREDIT]
 case("exclusions/focus-without-publisher", "FOCUS without PublisherName: a seller's charge cannot be told.",
-     {"focus.csv": text("focus12", with_seller(seller="Red Hat Inc."), drop={"PublisherName"})}, reference=ALLOCATED, expected=ALL,
+     {"focus.csv": text("focus12", with_seller(seller="Red Hat Inc."), drop={"PublisherName"})},
+     reference=ALLOCATED, expected=ALL,
      says=["Marketplace | ineligible_billing_entities | PublisherName", "2026-09"])
 case("exclusions/focus-without-frequency", "FOCUS without ChargeFrequency: an upfront fee cannot be told.",
      {"focus.parquet": parquet("focus12", UPFRONT, drop={"ChargeFrequency"})}, reference=ALLOCATED, expected=ALL,
@@ -90,13 +94,15 @@ def purchases(*rows):
 
 
 STARTUP = f"Startup Credits,{SHOP},"
-case("several-purchases/one-ends-within-the-month", "The first purchase ends on the 10th and loses 10; the second has no end.",
+case("several-purchases/one-ends-within-the-month",
+     "The first purchase ends on the 10th and loses 10; the second has no end.",
      {"cur.csv": text("cur1", [line("40", start="2026-09-05T00:00"), line("40", start="2026-09-20T00:00"),
                                startup("-10", start="2026-09-02T00:00")])},
      reference=purchases(f"{STARTUP},50,USD,2026-09-10,P-1,Shop,,,", f"{STARTUP},100,USD,,P-2,Shop,,,"),
      expected=["2026-09 Shop 80 0 -10 -80"],
      credits=["credit_key,allocated_amount,used,expired,remaining,end_date", f"code:Startup Credits@{SHOP},150,80,10,60,"])
-case("several-purchases/by-credit-id", "Two purchases under one credit id: the first is used up, the end of the second is shown.",
+case("several-purchases/by-credit-id",
+     "Two purchases under one credit id: the first is used up, the end of the second is shown.",
      {"focus.csv": text("focus12", [line("50"), line("-9", kind="Credit", description="Goodwill Credits, credit id: 42")])},
      reference=purchases(",,id:42,30,USD,2026-09-30,P-1,Shop,,,", ",,id:42,30,USD,2027-09-30,P-2,Shop,,,"),
      expected=["2026-09 Shop 50 0 -9 -50"],

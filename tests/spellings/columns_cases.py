@@ -25,8 +25,10 @@ case("columns-by-month/net-unblended", "No discount in August: AWS leaves the ne
 }, settings=settings('cost = "net_unblended"'), expected=AUGUST_EXPECTED + ["2026-09 Shop 8", "2026-09 Data 4.5"])
 PLANS = [[line("10", kind="SavingsPlanCoveredUsage", commitment=PLAN, start=f"2026-0{month}-03T00:00"),
           line("-10", kind="SavingsPlanNegation", commitment=PLAN, start=f"2026-0{month}-03T00:00")] for month in (8, 9)]
-case("columns-by-month/net-amortized", "A plan in both months, a discount on it in September only: net falls back to the column without net.", {
-    "august.csv": text("cur2", PLANS[0], add={COVERED: costs("7", "0"), COMMITMENT: costs("0", "0"), RECURRING: costs("0", "0")}),
+case("columns-by-month/net-amortized",
+     "A plan in both months, a discount on it in September only: net falls back to the column without net.", {
+    "august.csv": text("cur2", PLANS[0],
+    add={COVERED: costs("7", "0"), COMMITMENT: costs("0", "0"), RECURRING: costs("0", "0")}),
     "september.csv": text("cur2", PLANS[1], add={
         COVERED: costs("7", "0"), "savings_plan_net_savings_plan_effective_cost": costs("6", "0"),
         "line_item_net_unblended_cost": costs("9", "-9")}),
@@ -40,11 +42,15 @@ case("columns-by-month/reservations-in-text", "CUR 1.0 as CSV: a reservation in 
 }, settings=settings('cost = "amortized"'), expected=AUGUST_EXPECTED + ["2026-09 Shop 3", "2026-09 Data 2"])
 case("columns-by-month/plan-without-its-column", "A line that a plan covers, and no column that says what it cost.",
      {"cur.csv": text("cur2", TWO + PLANS[1])}, settings=settings('cost = "amortized"'), refused=[3, "cur.csv", COVERED])
-case("columns-by-month/reservation-without-its-column", "A line that a reservation covers, and no column that says what it cost.",
-     {"cur.parquet": parquet("athena", TWO + RESERVED[:1])}, settings=settings('cost = "amortized"'), refused=[3, "cur.parquet", EFFECTIVE])
+case("columns-by-month/reservation-without-its-column",
+     "A line that a reservation covers, and no column that says what it cost.",
+     {"cur.parquet": parquet("athena", TWO + RESERVED[:1])},
+     settings=settings('cost = "amortized"'), refused=[3, "cur.parquet", EFFECTIVE])
 FEE = line("8", kind="SavingsPlanRecurringFee", service="ComputeSavingsPlans", commitment=PLAN)
-case("columns-by-month/recurring-fee-without-one-of-its-columns", "A plan's recurring fee takes two columns, and one is missing.",
-     {"cur.csv": text("cur2", TWO + [FEE], add={COMMITMENT: costs(None, None, "8")})}, settings=settings('cost = "amortized"'),
+case("columns-by-month/recurring-fee-without-one-of-its-columns",
+     "A plan's recurring fee takes two columns, and one is missing.",
+     {"cur.csv": text("cur2", TWO + [FEE], add={COMMITMENT: costs(None, None, "8")})},
+     settings=settings('cost = "amortized"'),
      refused=[3, "cur.csv", RECURRING])
 
 
@@ -65,7 +71,8 @@ case("dates/days-in-parquet", "CUR 2.0 as Parquet with days for instants.",
 START = "line_item_usage_start_date"
 LATE = "2026-09-03T23:30:00-02:00"
 case("dates/day-of-another-zone", "A start in the evening two hours west of UTC is a start on the next day.",
-     {"cur.csv": text("cur2", CREDITED, add={START: ("text", [LATE, LATE, LATE])})}, expected=CREDITED_EXPECTED, credits=FIRST_DAY)
+     {"cur.csv": text("cur2", CREDITED, add={START: ("text", [LATE, LATE, LATE])})}, expected=CREDITED_EXPECTED,
+     credits=FIRST_DAY)
 case("dates/day-before-month", "A spreadsheet's own way to write a day.",
      {"cur.csv": text("cur2", TWO, add={START: ("text", ["2026-09-03T00:00:00Z", "03/09/2026"])})},
      refused=[3, "cur.csv", "row 3", START, "03/09/2026"])
@@ -131,7 +138,8 @@ case("shapes-of-maps/large-lists-of-pairs", "Lists with 64-bit offsets, a value 
      reference=BY_TAG, expected=TAGGED_EXPECTED)
 case("shapes-of-maps/region-in-a-struct", "The region only in the map of the product, and that is a struct.",
      {"cur.parquet": parquet("cur2", [line("10", region="eu-west-1"), line("5"), line("1", region=None)], maps="struct")},
-     reference={"cost_rules.csv": rules("shop,10,,,,eu-*,,,,,Shop,,,,", "data,20,,,,us-*,,,,,Data,,,,")}, expected=TAGGED_EXPECTED)
+     reference={"cost_rules.csv": rules("shop,10,,,,eu-*,,,,,Shop,,,,", "data,20,,,,us-*,,,,,Data,,,,")},
+     expected=TAGGED_EXPECTED)
 case("shapes-of-maps/numbers", "A list of numbers is no map.",
      {"cur.parquet": parquet("cur2", TWO, types={"resource_tags": pa.array([[1], [2]], pa.list_(pa.int64()))})},
      reference=BY_TAG, refused=[3, "cur.parquet", "resource_tags"])
@@ -141,7 +149,8 @@ case("shapes-of-maps/numbers", "A list of numbers is no map.",
 
 NULL = pa.null()
 case("columns-of-type-null/focus", "FOCUS of a month in which many columns are empty.",
-     {"focus.parquet": parquet("focus12", TWO, types=dict.fromkeys(["Tags", "RegionId", "CommitmentDiscountId", "ChargeClass"], NULL))},
+     {"focus.parquet": parquet("focus12", TWO,
+     types=dict.fromkeys(["Tags", "RegionId", "CommitmentDiscountId", "ChargeClass"], NULL))},
      reference={"cost_rules.csv": rules(
          "tagged,5,,,,,user_team,,,,Data,,,,", "europe,6,,,,eu-*,,,,,Data,,,,",
          f"shop,10,,{SHOP},,,,,,,Shop,,,,", f"data,20,,{DATA},,,,,,,Data,,,,")},
@@ -180,7 +189,8 @@ case("columns-twice/payer-in-text", "CUR 2.0 as CSV with the payer twice.",
 case("columns-twice/focus-cost-in-text", "FOCUS as CSV with the cost twice.",
      {"focus.csv": doubled("focus12", "BilledCost")}, refused=[3, "focus.csv", "BilledCost"])
 case("columns-twice/focus-cost-in-parquet", "FOCUS as Parquet with the cost twice, once in lower case.",
-     {"focus.parquet": parquet("focus12", TWO, twice={"billedcost": "BilledCost"})}, refused=[3, "focus.parquet", "BilledCost"])
+     {"focus.parquet": parquet("focus12", TWO, twice={"billedcost": "BilledCost"})},
+     refused=[3, "focus.parquet", "BilledCost"])
 
 
 # Separators.
@@ -189,7 +199,8 @@ case("separators/tabs", "CUR 2.0 that is separated by tabs.", {"cur.csv": text("
      refused=[3, "cur.csv", "separated", "tab"])
 case("separators/pipes", "CUR 1.0 that is separated by pipes.", {"cur.csv": text("cur1", TWO, separator="|")},
      refused=[3, "cur.csv", "separated"])
-case("separators/focus-semicolons", "FOCUS that a European spreadsheet saved.", {"focus.csv": text("focus12", TWO, separator=";")},
+case("separators/focus-semicolons",
+     "FOCUS that a European spreadsheet saved.", {"focus.csv": text("focus12", TWO, separator=";")},
      refused=[3, "focus.csv", "separated", "semicolon"])
 case("separators/packed-semicolons", "The same, packed.", {"cur.csv.gz": packed(text("cur2", TWO, separator=";"))},
      refused=[3, "cur.csv.gz", "separated", "semicolon"])
@@ -204,7 +215,8 @@ CENTS_EXPECTED = ["2026-09 Shop 10.25", "2026-09 Data -0.5"]
 COST = "line_item_unblended_cost"
 for NAME, KIND in [("decimal32", pa.decimal32(9, 2)), ("decimal64", pa.decimal64(18, 6)), ("decimal128", pa.decimal128(20, 4)),
                    ("decimal256", pa.decimal256(76, 20))]:
-    case(f"types-of-amounts/{NAME}", f"Costs as {NAME}.", {"cur.parquet": parquet("cur2", CENTS, types={COST: KIND})}, expected=CENTS_EXPECTED)
+    case(f"types-of-amounts/{NAME}",
+         f"Costs as {NAME}.", {"cur.parquet": parquet("cur2", CENTS, types={COST: KIND})}, expected=CENTS_EXPECTED)
 for NAME, KIND in [("decimal128", pa.decimal128(38, 18)), ("decimal256", pa.decimal256(60, 30))]:
     case(f"types-of-amounts/{NAME}-rounded", "More than ten decimals: each line is rounded half away from zero.",
          {"cur.parquet": parquet("cur2", FINE, costs="text", types={COST: KIND})}, expected=FINE_EXPECTED)
@@ -215,7 +227,8 @@ case("types-of-amounts/truth-values", "A cost that is no number.",
 TEXTS = ["bill_billing_entity", "bill_payer_account_id", "line_item_usage_account_id", "line_item_line_item_type",
          "line_item_product_code", "line_item_currency_code", "line_item_line_item_description"]
 case("types-of-text/bytes", "CUR 1.0 whose text is not marked as text.",
-     {"cur.parquet": parquet("athena", CREDITED, types=dict.fromkeys(TEXTS, pa.binary()))}, expected=CREDITED_EXPECTED, credits=FIRST_DAY)
+     {"cur.parquet": parquet("athena", CREDITED, types=dict.fromkeys(TEXTS, pa.binary()))}, expected=CREDITED_EXPECTED,
+     credits=FIRST_DAY)
 FOCUS_TEXTS = ["BillingAccountId", "SubAccountId", "ChargeCategory", "ChargeDescription", "BillingCurrency", "x_ServiceCode"]
 case("types-of-text/focus-bytes", "FOCUS whose text is not marked as text.",
      {"focus.parquet": parquet("focus12", CREDITED, types=dict.fromkeys(FOCUS_TEXTS, pa.large_binary()))},
