@@ -194,18 +194,21 @@ case("names-of-files/no-data", "Pictures and documents beside the data are left 
 
 # Assemblies and executions by instant.
 
-def assembled(*instants):
+def assembled(*instants, month=MONTH, lines=TWO):
     """Assemblies of a month, each with its manifest and none for the month; the last is the current one."""
     files = {}
     for instant in instants:
-        name = f"reports/acme/{MONTH}/{instant}/acme-1.csv.gz"
-        files[name] = packed(text("cur1", TWO if instant == instants[-1] else STALE))
-        files[f"reports/acme/{MONTH}/{instant}/acme-Manifest.json"] = report_manifest(MONTH, instant, name)
+        name = f"reports/acme/{month}/{instant}/acme-1.csv.gz"
+        files[name] = packed(text("cur1", lines if instant == instants[-1] else [line("700", start=lines[0].start)]))
+        files[f"reports/acme/{month}/{instant}/acme-Manifest.json"] = report_manifest(month, instant, name)
     return files
 
 
-case("assemblies-by-instant/with-hyphens", "Assemblies with hyphens in their instants.",
-     assembled("2026-09-03T08:11:20Z", "2026-09-05T16:57:09Z"), expected=TWO_EXPECTED)
+# Of August an assembly is newer than the current one of September.
+TWO_MONTHS = assembled("20260903T081120Z", "20260904T165709Z") | assembled(
+    "20260803T081120Z", "20260905T165709Z", month="20260801-20260901", lines=AUGUST)
+case("assemblies-by-instant/two-months", "Two months, each with assemblies of its own.",
+     TWO_MONTHS, expected=AUGUST_EXPECTED + TWO_EXPECTED)
 case("assemblies-by-instant/three", "Three assemblies, two of one day.",
      assembled("20260905T081120Z", "20260903T235959Z", "20260905T165709Z"), expected=TWO_EXPECTED)
 EXECUTIONS = {}
