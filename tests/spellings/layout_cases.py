@@ -184,8 +184,8 @@ case("names-of-files/text-without-suffix", "CSV and packed CSV without a suffix.
     "export": text("cur1", [line("1")]), "part-0000": packed(text("cur1", [line("2")])),
 }, expected=["2026-09 Shop 3"])
 case("names-of-files/suffix-of-another-kind", "The content says what a file is, whatever its suffix.", {
-    "cur.parquet": text("focus12", [line("1")]), "cur.csv": parquet("focus12", [line("2")]),
-    "cur.csv.gz": text("focus12", [line("4")]),
+    "one.parquet": text("focus12", [line("1")]), "two.csv": parquet("focus12", [line("2")]),
+    "three.csv.gz": text("focus12", [line("4")]),
 }, expected=["2026-09 Shop 7"])
 case("names-of-files/no-data", "Pictures and documents beside the data are left out, and the summary names them.", {
     "cur.csv": text("cur1", TWO), "logo.png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "report.pdf": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
