@@ -42,11 +42,12 @@ fn workspace(out: &Path, bill: &Value) -> Workspace {
     workspace
 }
 
-/// Names of the published files that differ, in one line.
-fn differing(got: &Published, expected: &Published) -> String {
+/// Names of the published files that differ. FOCUS 1.0 has no ids of invoices, so what tells them does.
+fn differing<'a>(got: &'a Published, expected: &'a Published, bill: &Value) -> Vec<&'a str> {
     let all = got.keys().chain(expected.keys().filter(|name| !got.contains_key(*name)));
-    let names: Vec<&str> = all.filter(|name| got.get(*name) != expected.get(*name)).map(String::as_str).collect();
-    names.join(", ")
+    let differ = all.filter(|name| got.get(*name) != expected.get(*name)).map(String::as_str);
+    let tells_invoices = |name: &&str| name.starts_with("reconciliation/") || *name == "manifest.json";
+    differ.filter(|name| bill["choices"]["format"] != "focus10" || !tells_invoices(name)).collect()
 }
 
 /// What makes this bill again.
@@ -75,10 +76,13 @@ fn one_bill_in_every_spelling_publishes_the_same_files() {
         let other = workspace(out.path(), bill);
         match other.try_run(AS_OF, &["run"]) {
             Err(problem) => problems.push(format!("{}\n{problem}", again(bill))),
-            Ok(_) if other.published() != expected => {
-                problems.push(format!("{}\ndiffers in {}", again(bill), differing(&other.published(), &expected)));
+            Ok(_) => {
+                let published = other.published();
+                let names = differing(&published, &expected, bill);
+                if !names.is_empty() {
+                    problems.push(format!("{}\ndiffers in {}", again(bill), names.join(", ")));
+                }
             }
-            Ok(_) => {}
         }
     }
     assert!(

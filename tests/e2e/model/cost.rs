@@ -163,7 +163,7 @@ fn measure(line: &Line, settings: &Settings) -> Measures {
     match line.line_type.as_str() {
         "Credit" if is_refund_class(line, settings) => Measures { refunds: line.unblended, ..none },
         "Credit" => Measures { aws_credits: line.unblended, ..none },
-        "Refund" => Measures { refunds: line.unblended, ..none },
+        "Refund" => Measures { refunds: line.chosen, invoiced_charges: line.unblended - line.chosen, ..none },
         "Tax" => Measures { tax: line.unblended, ..none },
         _ => {
             let eligible = if is_eligible(line) { line.chosen } else { Money::ZERO };

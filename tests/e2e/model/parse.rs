@@ -71,29 +71,41 @@ fn map(row: &Row, column: &str) -> BTreeMap<String, String> {
     object.into_iter().filter(|(_, value)| !value.trim().is_empty()).map(|(key, value)| (snake(&key), value)).collect()
 }
 
-/// The cost of a charge by the chosen column.
+/// The amount of the first column that has one, else 0.
+fn first(row: &Row, columns: &[&str]) -> Money {
+    columns.iter().find(|column| text(row, column).is_some()).map_or(Money::ZERO, |column| money(row, column))
+}
+
+/// The cost of a charge, or a refund, by the chosen column. Where a net one is blank, that without net counts.
 fn chosen(row: &Row, basis: Basis, line_type: &str, reserved: bool) -> Money {
     let unblended = money(row, "line_item_unblended_cost");
+    let net_unblended = first(row, &["line_item_net_unblended_cost", "line_item_unblended_cost"]);
     let net = match basis {
         Basis::Unblended => return unblended,
-        Basis::NetUnblended => return money(row, "line_item_net_unblended_cost"),
+        Basis::NetUnblended if line_type == "Refund" => return unblended,
+        Basis::NetUnblended => return net_unblended,
         Basis::Amortized => "",
         Basis::NetAmortized => "net_",
     };
+    let of =
+        |family: &str, column: &str| first(row, &[&format!("{family}_{net}{column}"), &format!("{family}_{column}")]);
     match line_type {
-        "SavingsPlanCoveredUsage" => money(row, &format!("savings_plan_{net}savings_plan_effective_cost")),
+        // A commitment that was returned.
+        "Refund" if reserved || text(row, "savings_plan_savings_plan_a_r_n").is_some() => Money::ZERO,
+        "Refund" => unblended,
+        "SavingsPlanCoveredUsage" => of("savings_plan", "savings_plan_effective_cost"),
         "SavingsPlanRecurringFee" => {
             money(row, "savings_plan_total_commitment_to_date") - money(row, "savings_plan_used_commitment")
         }
         "SavingsPlanNegation" | "SavingsPlanUpfrontFee" => Money::ZERO,
         "Fee" if reserved => Money::ZERO,
-        "DiscountedUsage" => money(row, &format!("reservation_{net}effective_cost")),
+        "DiscountedUsage" => of("reservation", "effective_cost"),
         "RIFee" => {
-            money(row, &format!("reservation_{net}unused_amortized_upfront_fee_for_billing_period"))
-                + money(row, &format!("reservation_{net}unused_recurring_fee"))
+            of("reservation", "unused_amortized_upfront_fee_for_billing_period")
+                + of("reservation", "unused_recurring_fee")
         }
         _ if net.is_empty() => unblended,
-        _ => money(row, "line_item_net_unblended_cost"),
+        _ => net_unblended,
     }
 }
 

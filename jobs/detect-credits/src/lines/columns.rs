@@ -7,7 +7,7 @@ use crate::columns::{KeyedSources, Layout, Role};
 use crate::error::bad_column;
 use crate::raw::{RawBatch, RawColumn};
 use crate::rules::{RuleMatcher, attribute, snake, tag_key};
-use crate::values::{AmountColumn, DayColumn, PerEntry, PeriodMemo, TextColumn, account_ids};
+use crate::values::{AmountColumn, DayColumn, PerEntry, PeriodMemo, TextColumn, account_ids, invoice_ids};
 
 /// The typed columns of one batch.
 pub(super) struct Columns {
@@ -51,6 +51,8 @@ impl Columns {
             |at: usize| column(at).and_then(RawColumn::amount).map_err(|message| bad_column(file, name(at), message));
         let accounts =
             |at: usize| column(at).and_then(account_ids).map_err(|message| bad_column(file, name(at), message));
+        let invoices =
+            |at: usize| column(at).and_then(invoice_ids).map_err(|message| bad_column(file, name(at), message));
         let map =
             |at: usize| column(at).and_then(RawColumn::map).map_err(|message| bad_column(file, name(at), message));
         let keyed = |sources: &KeyedSources| {
@@ -74,7 +76,7 @@ impl Columns {
             billing_entity: some_text(layout.billing_entity)?,
             publisher: some_text(layout.publisher)?,
             invoice_issuer: some_text(layout.invoice_issuer)?,
-            invoice: some_text(layout.invoice)?,
+            invoice: layout.invoice.map(invoices).transpose()?,
             reservation_arn: some_text(layout.reservation_arn)?,
             savings_plan_arn: some_text(layout.savings_plan_arn)?,
             charge_class: some_text(layout.charge_class)?,

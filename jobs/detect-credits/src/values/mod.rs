@@ -1,16 +1,16 @@
 //! Values of the export as lines need them: text, days, money, maps.
 
-mod accounts;
 mod amounts;
 mod days;
+mod ids;
 mod maps;
 mod text;
 
 use arrow::datatypes::DataType;
 
-pub(crate) use accounts::{account_id, account_ids, is_short};
 pub(crate) use amounts::{AmountColumn, NoAmount};
 pub(crate) use days::{DayColumn, PeriodMemo, far_away, impossible, no_date};
+pub(crate) use ids::{account_id, account_ids, invoice_ids, is_short};
 pub(crate) use maps::{MapColumn, RealMap, json_entries};
 pub(crate) use text::{Dictionary, NO_CODE, PerEntry, TextColumn};
 

@@ -1,9 +1,9 @@
-//! Account ids: 12 digits, also where a tool took them for numbers and dropped leading zeros.
+//! Ids of accounts and invoices, also where a tool took them for numbers. An account id has 12 digits.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringDictionaryBuilder};
-use arrow::datatypes::{DataType, Int32Type};
+use arrow::datatypes::{DataType, Float64Type, Int32Type};
 
 use super::text::strictly;
 use super::{TextColumn, TypeMismatch};
@@ -30,6 +30,22 @@ pub(crate) fn account_ids(column: &RawColumn) -> Result<TextColumn, TypeMismatch
     } else {
         Err(format!("holds account ids as numbers with a fraction ({}); deliver them as text", array.data_type()))
     }
+}
+
+/// A column of invoice ids as text. Whole numbers among floating point ones are written as such.
+pub(crate) fn invoice_ids(column: &RawColumn) -> Result<TextColumn, TypeMismatch> {
+    let RawColumn::Array(array) = column else { return column.text() };
+    if !array.data_type().is_floating() {
+        return column.text();
+    }
+    let doubles = strictly(array, &DataType::Float64)?;
+    let mut texts = StringDictionaryBuilder::<Int32Type>::new();
+    for number in doubles.as_primitive::<Float64Type>() {
+        // As text without a fraction or an exponent.
+        texts.append_option(number.map(|number| number.to_string()));
+    }
+    let texts: ArrayRef = Arc::new(texts.finish());
+    TextColumn::new(&texts)
 }
 
 fn padded(numbers: &ArrayRef) -> Result<TextColumn, TypeMismatch> {
@@ -86,6 +102,8 @@ mod tests {
         assert_eq!(of(Arc::new(UInt32Array::from(vec![7]))).unwrap().get(0), Some("000000000007"));
         let whole = Decimal128Array::from(vec![111_122_223_333]).with_precision_and_scale(38, 0).unwrap();
         assert_eq!(of(Arc::new(whole)).unwrap().get(0), Some("111122223333"));
+        let invoices = invoice_ids(&RawColumn::Array(Arc::new(Float64Array::from(vec![220_260_517.0, 1e15])))).unwrap();
+        assert_eq!((invoices.get(0), invoices.get(1)), (Some("220260517"), Some("1000000000000000")));
         let refused = of(Arc::new(Float64Array::from(vec![12_345_678_901.0]))).unwrap_err();
         assert_eq!(refused, "holds account ids as numbers with a fraction (Float64); deliver them as text");
     }
