@@ -1,12 +1,14 @@
 //! What is damaged, and which command reads it then.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::path::Path;
 
 use arrow::datatypes::DataType;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 use super::world::{Base, MIDWAY, World};
 use super::{bytes, text, thrift};
@@ -16,10 +18,11 @@ use crate::support::SETTINGS;
 use crate::support::random::Random;
 
 /// Kinds of input files, and how many of a hundred runs each gets.
-pub(super) const KINDS: [(&str, usize); 9] = [
-    ("parquet", 34),
-    ("csv", 13),
-    ("csv.gz", 6),
+pub(super) const KINDS: [(&str, usize); 10] = [
+    ("parquet", 32),
+    ("csv", 12),
+    ("csv.gz", 5),
+    ("zip", 4),
     ("manifest", 6),
     ("settings", 8),
     ("reference", 11),
@@ -84,6 +87,13 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.finish().expect("a whole text")
 }
 
+fn zip(content: &[u8]) -> Vec<u8> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    archive.start_file("may.csv", SimpleFileOptions::default()).expect("an entry");
+    archive.write_all(content).expect("a compressed text");
+    archive.finish().expect("a whole archive").into_inner()
+}
+
 fn damage_parquet(content: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     let done = match random.below(10) {
         0..=2 => thrift::damage(content, random),
@@ -136,7 +146,8 @@ impl Case {
         });
         match kind.map_or("parquet", |(kind, _)| *kind) {
             "csv" => Self::csv(seeds, random),
-            "csv.gz" => Self::gzip(seeds, random),
+            "csv.gz" => Self::packed("csv.gz", gzip, seeds, random),
+            "zip" => Self::packed("zip", zip, seeds, random),
             "manifest" => Self::manifest(random),
             "settings" => Self::settings(random),
             "reference" => Self::reference(world, random),
@@ -171,17 +182,17 @@ impl Case {
         Self::export("csv", "cur/may.csv", content, random)
     }
 
-    fn gzip(seeds: &Seeds, random: &mut Random) -> Self {
+    fn packed(kind: &'static str, pack: fn(&[u8]) -> Vec<u8>, seeds: &Seeds, random: &mut Random) -> Self {
         let mut content = random.pick(&seeds.csv).1.clone();
         let by_meaning = random.percent(40);
         if by_meaning {
             damage_text(&mut content, &random.pick(&seeds.csv).1, random, text::damage_csv);
         }
-        let mut content = gzip(&content);
+        let mut content = pack(&content);
         if !by_meaning {
-            bytes::damage(&mut content, &gzip(&random.pick(&seeds.csv).1), random);
+            bytes::damage(&mut content, &pack(&random.pick(&seeds.csv).1), random);
         }
-        Self::export("csv.gz", "cur/may.csv.gz", content, random)
+        Self::export(kind, &format!("cur/may.{kind}"), content, random)
     }
 
     fn manifest(random: &mut Random) -> Self {
