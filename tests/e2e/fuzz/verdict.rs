@@ -6,7 +6,7 @@ use super::cases::Case;
 use super::world::{Base, Ended, World};
 
 /// Endings by which a message is seen to name a file.
-const FILES: [&str; 8] = [".parquet", ".json", ".avro", ".db", ".csv", ".gz", ".toml", "-Manifest"];
+const FILES: [&str; 9] = [".parquet", ".json", ".avro", ".db", ".csv", ".gz", ".zip", ".toml", "-Manifest"];
 
 /// What is wrong with how a command ended, one short line each; nothing for a good end.
 pub(super) fn faults(case: &Case, world: &World, ended: &Ended, before: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
