@@ -23,6 +23,8 @@ pub(crate) struct LineState {
     /// Lines by period, numbers of the currency and of the invoice.
     invoices: HashMap<(BillingPeriod, u32, u32), u64>,
     invoice_ids: BTreeMap<u32, String>,
+    /// Of the lines before: mostly they are all on one invoice.
+    invoiced_before: Option<((BillingPeriod, u32, u32), u64)>,
     pub(super) notes: BTreeMap<BillingPeriod, PeriodNotes>,
     /// Period, number of the payer, and place of the delivery, as they were met.
     met: HashSet<(BillingPeriod, u32, usize)>,
@@ -46,6 +48,7 @@ impl LineState {
             unknown_line_types: BTreeMap::new(),
             invoices: HashMap::new(),
             invoice_ids: BTreeMap::new(),
+            invoiced_before: None,
             notes: BTreeMap::new(),
             met: HashSet::new(),
             deliveries: BTreeMap::new(),
@@ -92,8 +95,21 @@ impl LineState {
 
     /// Counts lines on an invoice.
     pub(super) fn invoiced(&mut self, period: BillingPeriod, currency: u32, (invoice, id): (u32, &str), lines: u64) {
-        *self.invoices.entry((period, currency, invoice)).or_default() += lines;
-        self.invoice_ids.entry(invoice).or_insert_with(|| id.to_owned());
+        let key = (period, currency, invoice);
+        match &mut self.invoiced_before {
+            Some((before, count)) if *before == key => *count += lines,
+            _ => {
+                self.add_invoiced();
+                self.invoiced_before = Some((key, lines));
+                self.invoice_ids.entry(invoice).or_insert_with(|| id.to_owned());
+            }
+        }
+    }
+
+    fn add_invoiced(&mut self) {
+        if let Some((key, lines)) = self.invoiced_before.take() {
+            *self.invoices.entry(key).or_default() += lines;
+        }
     }
 
     /// Notes that a delivery has lines of a payer.
@@ -105,6 +121,7 @@ impl LineState {
 
     /// What was counted beside the cells.
     pub(crate) fn take_tally(&mut self) -> Tally {
+        self.add_invoiced();
         let totals = std::mem::take(&mut self.totals).into_iter().map(|((period, currency), counted)| {
             ((period, self.currencies.get(&currency).cloned().unwrap_or_default()), counted)
         });
