@@ -161,10 +161,10 @@ impl CsvFile {
 /// What separates the columns where it is not a comma, as in files of some spreadsheets.
 #[must_use]
 pub fn foreign_separator(header: &[&str]) -> Option<&'static str> {
-    let [only] = header else { return None };
-    [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")]
-        .into_iter()
-        .find_map(|(mark, name)| only.contains(mark).then_some(name))
+    // A comma may stand in a name.
+    let is_separator = |mark: &str| header.iter().map(|name| name.matches(mark).count()).sum::<usize>() >= header.len();
+    let marks = [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")].into_iter();
+    marks.filter(|_| !header.is_empty()).find_map(|(mark, name)| is_separator(mark).then_some(name))
 }
 
 /// One record.

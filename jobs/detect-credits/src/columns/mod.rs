@@ -282,6 +282,9 @@ mod tests {
             let refused = layout("a.csv", &[CUR.replace(',', mark)], &reader()).unwrap_err();
             let expected = format!("a.csv: the columns are separated by {name}; deliver the file with commas");
             assert_eq!(refused.to_string(), expected);
+            // A name with a comma in it.
+            let header = format!("{CUR},resource_tags_user_a").replace(',', mark) + "b,c";
+            assert_eq!(layout("a.csv", &names(&header), &reader()).unwrap_err().to_string(), expected);
         }
     }
 
