@@ -258,6 +258,9 @@ impl Settings {
             if location.trim().is_empty() {
                 return Err(format!("[{section}] location is empty"));
             }
+            if location.chars().any(char::is_control) {
+                return Err(format!("[{section}] location {location:?} holds a control character"));
+            }
             let bucket = location.strip_prefix(S3).map(|path| path.split('/').next().unwrap_or_default());
             if bucket == Some("") || (bucket.is_none() && location.contains("://")) {
                 return Err(format!("[{section}] location {location:?} is neither a folder nor s3://bucket/prefix"));

@@ -1,6 +1,6 @@
 //! `credits.toml`.
 
-use super::{Published, refuses};
+use super::{AS_OF, Published, good_input, refuses};
 use crate::support::SETTINGS;
 
 /// `run` with a section added to the settings.
@@ -140,6 +140,16 @@ fn settings_that_are_no_text_file_are_named() {
     let outcome = workspace.run_with(&workspace.path("credits.toml/x"), &["run"]);
     assert_eq!(outcome.exit_code, Some(3));
     assert!(outcome.stderr.ends_with("credits.toml/x does not exist; name one with --config\n"), "{}", outcome.stderr);
+}
+
+#[test]
+fn location_with_a_line_break_is_refused() {
+    let workspace = good_input();
+    workspace.write("credits.toml", SETTINGS.replace("\"lake\"\n", "\"a\\r\\nb\"\n"));
+    let outcome = workspace.run(AS_OF, &["run"]);
+    assert_eq!(outcome.exit_code, Some(3));
+    assert!(outcome.stderr.contains("[lake] location"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("holds a control character"), "{}", outcome.stderr);
 }
 
 #[test]

@@ -81,6 +81,11 @@ fn next_member<R: Read>(mut rest: BufReader<R>) -> io::Result<Option<GzDecoder<B
     }
 }
 
+/// True for an error of where the bytes come from, not of the bytes.
+pub(super) fn is_of_storage(error: &io::Error) -> bool {
+    error.raw_os_error().is_some() || error.get_ref().is_some_and(|source| source.is::<object_store::Error>())
+}
+
 /// The only entry of a ZIP archive, given to `read` with its packed size.
 pub(super) fn only_entry<T>(
     path: &str,
@@ -88,9 +93,7 @@ pub(super) fn only_entry<T>(
     read: impl FnOnce(Box<dyn Read + '_>, u64) -> Result<T, DetectError>,
 ) -> Result<T, DetectError> {
     let refused = |error: ZipError| match error {
-        ZipError::Io(error) if error.kind() != ErrorKind::UnexpectedEof && error.kind() != ErrorKind::InvalidData => {
-            DetectError::Io { file: path.to_owned(), source: error }
-        }
+        ZipError::Io(error) if is_of_storage(&error) => DetectError::Io { file: path.to_owned(), source: error },
         error => bad_file(path, format!("is no ZIP archive that can be read ({error}); copy the file again")),
     };
     let mut archive = ZipArchive::new(bytes).map_err(refused)?;

@@ -9,7 +9,7 @@ use csv::StringRecord;
 use schemas::reference::{Problem, Problems};
 use schemas::{excerpt, misread};
 
-use super::packing::{Gunzip, Packing, only_entry};
+use super::packing::{Gunzip, Packing, is_of_storage, only_entry};
 use super::shapes::MOST_COLUMNS;
 use crate::DetectError;
 use crate::error::{bad_file, bad_row};
@@ -166,7 +166,7 @@ enum Refused {
 }
 
 fn csv_error(path: &str, row: u64, error: &csv::Error) -> DetectError {
-    use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    use std::io::ErrorKind::UnexpectedEof;
     let message = match error.kind() {
         csv::ErrorKind::Utf8 { .. } => return bad_row(path, row, "is not UTF-8".to_owned()),
         csv::ErrorKind::Io(io) => match io.get_ref().and_then(|refused| refused.downcast_ref::<Refused>()) {
@@ -181,9 +181,7 @@ fn csv_error(path: &str, row: u64, error: &csv::Error) -> DetectError {
                     row.saturating_sub(1)
                 )
             }
-            None if matches!(io.kind(), InvalidData | InvalidInput) => {
-                format!("cannot be unpacked ({io}); copy the file again")
-            }
+            None if !is_of_storage(io) => format!("cannot be unpacked ({io}); copy the file again"),
             None => {
                 let source = io::Error::new(io.kind(), io.to_string());
                 return DetectError::Io { file: path.to_owned(), source };
