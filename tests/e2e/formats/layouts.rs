@@ -1,7 +1,7 @@
 //! Folders and manifests: the current files count, once.
 
 use super::incremental::june;
-use super::{Workspace, assert_net_cost, expected, fixture, organisation, query};
+use super::{AS_OF, Workspace, assert_net_cost, expected, fixture, organisation, query};
 use crate::formats::parquet_file::{Types, parquet};
 
 /// An older delivery of the same month, with another amount.
@@ -115,6 +115,13 @@ fn athena_folders_count_as_they_lie_and_the_status_table_does_not() {
     workspace.write("cur/acme/cost_and_usage_data_status/status.parquet", "no Parquet at all");
     workspace.write("cur/acme/acme-create-table.sql", "CREATE EXTERNAL TABLE acme");
     assert_net_cost(&workspace, &expected());
+    let said = workspace.try_run(AS_OF, &["run"]).unwrap_or_else(|problem| panic!("{problem}"));
+    let left_out: Vec<&str> = said.lines().filter(|line| line.contains("left out")).collect();
+    assert_eq!(
+        left_out,
+        ["            left out: acme/cost_and_usage_data_status/status.parquet: cannot be read: whether AWS is still \
+         delivering is not known"]
+    );
 }
 
 #[test]

@@ -73,8 +73,9 @@ async fn a_manifest_and_its_file_side_by_side_resolve_by_name() {
     let manifest =
         r#"{"dataFiles": [{"key": "some/where/x-1.csv"}], "billingPeriod": {"start": "2026-05-01T00:00:00.000Z"}}"#;
     let files = [("x-1.csv", "."), ("x-Manifest.json", manifest), ("x-0.csv", ".")];
-    let found = current(&files).await;
-    assert_eq!(found.unwrap(), ["x-1.csv"]);
+    let (found, left_out) = read(&files).await.unwrap();
+    assert_eq!(found, ["x-1.csv"]);
+    assert_eq!(left_out, ["x-0.csv (1): x-Manifest.json does not name it"]);
 }
 
 #[tokio::test]
@@ -147,13 +148,20 @@ async fn once_a_period_has_a_manifest_one_without_is_a_delivery_in_progress() {
         ("x/metadata/BILLING_PERIOD=2026-08/x-Manifest.json", august),
         ("x/data/BILLING_PERIOD=2026-09/x-1.csv", "."),
         ("y/data/BILLING_PERIOD=2026-09/y-1.csv", "."),
+        ("x/notes/september.csv", "."),
     ])
     .await
     .unwrap();
     // Another export is none of its business.
     assert_eq!(files, ["x/data/BILLING_PERIOD=2026-08/x-1.csv", "y/data/BILLING_PERIOD=2026-09/y-1.csv"]);
     let reason = "2026-09 has no manifest yet: its delivery is in progress";
-    assert_eq!(left_out, [format!("x/data/BILLING_PERIOD=2026-09/ (1): {reason}")]);
+    assert_eq!(
+        left_out,
+        [
+            format!("x/data/BILLING_PERIOD=2026-09/ (1): {reason}"),
+            "x/notes/september.csv (1): no manifest names it".to_owned(),
+        ]
+    );
 }
 
 #[tokio::test]
