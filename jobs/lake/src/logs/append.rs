@@ -421,6 +421,23 @@ mod tests {
         assert_eq!(runs(&logs).await, [run("r0"), newer]);
     }
 
+    /// iceberg panics on it, in a task whose end looks like that of the files.
+    #[tokio::test]
+    async fn a_damaged_list_of_files_is_an_error_and_no_empty_log() {
+        let (line, logs, _folder) = opened().await;
+        logs.append(&[run("r0")]).await.unwrap();
+        let log = line.load_table(&logs.ident(&RunLogRow::TABLE)).await.unwrap();
+        let snapshot = log.metadata().current_snapshot().unwrap();
+        let list = log.manifest_list_reader(snapshot).load().await.unwrap();
+        let manifest = list.entries()[0].manifest_path.clone();
+        let mut bytes = log.file_io().new_input(&manifest).unwrap().read().await.unwrap().to_vec();
+        let name = bytes.windows(14).position(|text| text == b"manifest_entry").unwrap();
+        bytes[name + 8] = b';';
+        log.file_io().new_output(&manifest).unwrap().write(bytes.into()).await.unwrap();
+        let refused = logs.read::<RunLogRow>().await.unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("the log runs_log is damaged: {manifest} cannot be read")), "{refused}");
+    }
+
     #[tokio::test]
     async fn old_states_of_a_log_expire_and_its_rows_stay() {
         let (line, logs, _folder) = opened().await;

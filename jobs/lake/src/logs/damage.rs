@@ -3,7 +3,8 @@
 use std::error::Error as _;
 
 use bytes::Bytes;
-use iceberg::spec::TableMetadata;
+use futures::{StreamExt, TryStreamExt};
+use iceberg::spec::{Manifest, ManifestContentType, TableMetadata};
 use iceberg::table::Table as IcebergTable;
 use iceberg::{Error, ErrorKind, Result};
 use object_store::path::Path;
@@ -174,6 +175,26 @@ fn sql_error(error: &Error) -> Option<&sqlx::Error> {
 fn is_not_found(error: &Error) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<object_store::Error>());
     matches!(cause, Some(object_store::Error::NotFound { .. }))
+}
+
+/// Lists of files that are read at once.
+const LISTS_AT_ONCE: usize = 16;
+
+/// Reads the lists of files that a scan reads. A panic in one of the scan's own tasks ends it without an error, as if there
+/// were no more files. Says how many rows the files have; none where another client has deleted some.
+pub(super) async fn rows_listed(log: &IcebergTable) -> Result<Option<u64>> {
+    let Some(snapshot) = log.metadata().current_snapshot() else { return Ok(Some(0)) };
+    let list = caught(log.manifest_list_reader(snapshot).load()).await?;
+    let read = list.entries().iter().cloned().map(|manifest| {
+        let files = log.file_io().clone();
+        async move { caught(manifest.load_manifest(&files)).await }
+    });
+    let read: Vec<_> = read.collect();
+    let manifests: Vec<Manifest> = futures::stream::iter(read).buffered(LISTS_AT_ONCE).try_collect().await?;
+    let only_data = list.entries().iter().all(|manifest| manifest.content == ManifestContentType::Data);
+    let files = manifests.iter().flat_map(Manifest::entries).filter(|file| file.is_alive());
+    let rows = files.map(|file| file.record_count()).sum();
+    Ok(only_data.then_some(rows))
 }
 
 /// The first file of a log's newest state that cannot be read.

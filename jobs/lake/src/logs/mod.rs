@@ -224,8 +224,15 @@ async fn scan(log: &IcebergTable, table: &Table) -> iceberg::Result<Vec<RecordBa
     let newest = metadata.current_snapshot().map(|snapshot| snapshot.schema(metadata)).transpose()?;
     let known = newest.unwrap_or_else(|| Arc::clone(metadata.current_schema()));
     let columns = table.column_names().filter(|name| known.field_by_name(name).is_some());
+    let listed = damage::rows_listed(log).await?;
     let batches = log.scan().select(columns).build()?.to_arrow().await?;
-    batches.and_then(|batch| ready(with_all_columns(&batch, table))).try_collect().await
+    let batches: Vec<RecordBatch> =
+        batches.and_then(|batch| ready(with_all_columns(&batch, table))).try_collect().await?;
+    let read: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+    match listed.filter(|listed| *listed != read) {
+        None => Ok(batches),
+        Some(listed) => Err(Error::new(ErrorKind::DataInvalid, format!("{read} rows were read of {listed}"))),
+    }
 }
 
 /// Columns are only ever added at the end, and may be null.
