@@ -1,6 +1,6 @@
 //! **detect-credits**: billing export -> credit lines and cost lines, and the register of credits.
 //!
-//! * reads: the export (CUR 2.0, CUR 1.0, FOCUS 1.0/1.2; Parquet, CSV, CSV.gz), the conditions of the cost rules
+//! * reads: the export (CUR 2.0, CUR 1.0, FOCUS 1.0/1.2; Parquet, CSV, plain or packed), the conditions of the cost rules
 //! * writes: generations `cost_lines` and `credit_lines` per billing period; `credits_log`; for the later jobs
 //!   `credit_register`, `applied_by_aws`, `export_totals`
 //! * grain: `cost_lines` day, payer, account, service, currency, rule; `credit_lines` credit, day, payer, account,
