@@ -83,7 +83,7 @@ pub fn create_table(table: &Table) -> Option<String> {
     match table.place {
         Place::Published => Some(create_external_table(table)),
         Place::Log => Some(create_iceberg_table(table)),
-        Place::Generation | Place::Handoff => None,
+        Place::Generation | Place::Intermediate => None,
     }
 }
 

@@ -3,7 +3,8 @@
 //! One module per table under [`tables`]: a row type whose fields are the columns, with the grain, the place in the
 //! lake and a description of every column. Arrow schemas, the reference page `generated/tables.md`, and the reading
 //! and writing of rows all derive from that one declaration. [`mod@reference`] holds the shapes of the CSV files that
-//! people keep: hierarchy, cost rules, budgets and allocations; [`settings`] the part of the settings that jobs share.
+//! people keep: hierarchy, cost rules, budgets and allocations; [`settings`] the part of the settings that jobs share;
+//! [`records`] what jobs find beside their tables.
 //!
 //! Money is `decimal(38,10)`, dates are `date32`, instants are UTC microseconds without a zone. Costs are positive
 //! and what reduces cost is negative in cost columns; ledger amounts (`amount`, `used`, `expired`, `remaining`,
@@ -15,6 +16,7 @@ mod decoding;
 mod docs;
 mod foreign;
 mod notes;
+pub mod records;
 pub mod reference;
 mod rows;
 pub mod settings;

@@ -3,10 +3,10 @@
 use std::ops::Deref;
 
 use credit_ledger::{Policy, PolicyError};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The cost columns of the export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CostColumn {
     /// What is invoiced.
@@ -53,7 +53,7 @@ pub const AWS_MARKETPLACE: &str = "AWS Marketplace";
 pub const DOMAIN_REGISTRATION: &str = "AmazonRegistrar";
 
 /// What credits do not offset: values of one column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Excluded<T> {
     list: Vec<T>,
     /// Somebody set it: then it must be applied, or the export is refused.
@@ -83,7 +83,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Excluded<T> {
 }
 
 /// A class and the pattern of names that belong to it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassPattern {
     /// Regular expression, matched anywhere in the name.
@@ -93,7 +93,7 @@ pub struct ClassPattern {
 }
 
 /// Kinds of commitments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Commitment {
     /// Reserved capacity.

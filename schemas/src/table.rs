@@ -16,7 +16,7 @@ pub enum Place {
     /// Immutable Parquet per billing period, replaced as a whole by a pointer switch: state.
     Generation,
     /// What jobs of one run hand each other; gone after the run.
-    Handoff,
+    Intermediate,
     /// Published Parquet, for everybody.
     Published,
 }
@@ -26,6 +26,9 @@ pub enum Place {
 pub struct Table {
     /// Its name.
     pub name: &'static str,
+    /// Raised when the same inputs make other rows than before: digests of what a table is made from cover it, so no table
+    /// of an older version of the program is reused.
+    pub version: u32,
     /// What it says.
     pub doc: &'static str,
     /// The columns that identify a row, `billing_period` first where the table is partitioned.
@@ -88,7 +91,7 @@ impl Table {
 macro_rules! table {
     (
         $(#[doc = $doc:literal])*
-        $place:ident $name:literal by [$($grain:literal),+ $(,)?] $($partitioned:ident)?;
+        $place:ident $name:literal version $version:literal by [$($grain:literal),+ $(,)?] $($partitioned:ident)?;
         pub struct $row:ident {
             $($(#[doc = $column_doc:literal])* $column:ident: $type:ty,)*
         }
@@ -102,6 +105,7 @@ macro_rules! table {
         impl $crate::TableRow for $row {
             const TABLE: $crate::Table = $crate::Table {
                 name: $name,
+                version: $version,
                 doc: concat!($($doc),*),
                 grain: &[$($grain),+],
                 place: $crate::Place::$place,

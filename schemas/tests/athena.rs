@@ -88,7 +88,8 @@ fn athena_sees_published_tables_and_logs_only() {
     let places: BTreeSet<bool> = athena_tables().map(|table| table.place == Place::Published).collect();
     assert_eq!(places, BTreeSet::from([true, false]));
     assert_eq!(athena_tables().count(), 13);
-    let handed_on = tables::ALL.into_iter().filter(|table| matches!(table.place, Place::Handoff | Place::Generation));
+    let handed_on =
+        tables::ALL.into_iter().filter(|table| matches!(table.place, Place::Intermediate | Place::Generation));
     assert!(handed_on.map(|table| create_table(&table)).all(|ddl| ddl.is_none()));
 }
 

@@ -11,12 +11,12 @@ const DIRECTION: [(&str, &[&str]); 11] = [
     ("credit-ledger", &[]),
     ("schemas", &["credit-ledger"]),
     ("money-sql", &["credit-ledger"]),
+    ("lake", &["credit-ledger", "schemas"]),
+    ("lake-aws", &["credit-ledger", "lake", "schemas"]),
     ("detect-credits", JOB),
     ("join-allocations", JOB),
     ("apply-fifo", JOB),
     ("write-net-cost", JOB),
-    ("lake", &["credit-ledger", "schemas"]),
-    ("lake-aws", &["credit-ledger", "lake", "schemas"]),
     (
         "finops-credits",
         &[
@@ -34,8 +34,8 @@ const DIRECTION: [(&str, &[&str]); 11] = [
     ("tests", &[]),
 ];
 
-/// Jobs meet in tables: never in each other's code, and never in the lake's.
-const JOB: &[&str] = &["credit-ledger", "money-sql", "schemas"];
+/// Jobs meet in tables: never in each other's code.
+const JOB: &[&str] = &["credit-ledger", "lake", "money-sql", "schemas"];
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the repository")
@@ -62,7 +62,7 @@ fn users(packages: &[Package], fits: impl Fn(&str) -> bool) -> BTreeSet<String> 
 fn sources() -> BTreeMap<String, String> {
     let root = repository();
     let mut found = BTreeMap::new();
-    let mut folders: Vec<PathBuf> = ["jobs", "schemas", "tests"].map(|folder| root.join(folder)).into();
+    let mut folders: Vec<PathBuf> = ["crates", "jobs", "schemas", "tests"].map(|folder| root.join(folder)).into();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder") {
             let path = entry.expect("an entry").path();
@@ -139,4 +139,121 @@ fn files_stay_short() {
     assert!(long.is_empty(), "over 500 lines: {long:?}");
     let main = &sources["jobs/finops-credits/src/main.rs"];
     assert!(lines(main) <= 15, "main.rs has {} lines", lines(main));
+}
+
+/// The modules of a crate and what each file of it imports of the others, by path below `src`, without `.rs`.
+fn imports(sources: &BTreeMap<String, String>, crate_folder: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let prefix = format!("{crate_folder}/src/");
+    let files: BTreeMap<String, &String> = sources
+        .iter()
+        .filter_map(|(name, text)| Some((name.strip_prefix(&prefix)?.strip_suffix(".rs")?.to_owned(), text)))
+        .collect();
+    // `lib.rs` and `mod.rs` stand for what they pass on.
+    let is_folder = |name: &str| name == "lib" || name == "mod" || name.ends_with("/mod");
+    let module = |name: &str| name.strip_suffix("/mod").unwrap_or(name).to_owned();
+    let resolve = |path: &str| {
+        let parts: Vec<&str> = path.split("::").collect();
+        let candidates = (1..=parts.len()).rev().map(|length| parts[..length].join("/"));
+        candidates.into_iter().find(|name| files.contains_key(name) || files.contains_key(&format!("{name}/mod")))
+    };
+    let mut passed_on: BTreeMap<(String, String), String> = BTreeMap::new();
+    for (name, text) in files.iter().filter(|(name, _)| is_folder(name)) {
+        let folder = if *name == "lib" { String::new() } else { module(name) + "::" };
+        for path in used(text, &["pub use ", "pub(crate) use ", "pub(super) use "]) {
+            let path = folder.replace('/', "::") + path.trim_start_matches("self::");
+            if let (Some(file), Some(item)) = (resolve(&path), path.rsplit("::").next()) {
+                passed_on.insert((folder.trim_end_matches("::").to_owned(), item.to_owned()), file);
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    for (name, text) in files.iter().filter(|(name, _)| !is_folder(name)) {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent).replace('/', "::");
+        let of_file = used(code, &["use ", "pub use ", "pub(crate) use "]).into_iter().filter_map(|path| {
+            let path = match path.strip_prefix("crate::") {
+                Some(path) => path.to_owned(),
+                None => format!("{parent}::{}", path.strip_prefix("super::")?).trim_start_matches("::").to_owned(),
+            };
+            let (module, item) = path.rsplit_once("::").unwrap_or(("", &path));
+            let direct = passed_on.get(&(module.replace("::", "/"), item.to_owned())).cloned();
+            direct.or_else(|| resolve(&path))
+        });
+        found.insert(name.clone(), of_file.filter(|other| other != name).collect());
+    }
+    found
+}
+
+/// Paths of `use` declarations that begin with one of these, braces taken apart.
+fn used(text: &str, beginnings: &[&str]) -> Vec<String> {
+    let mut paths = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("use ") {
+        let line = rest[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let declaration = &rest[line..];
+        let end = declaration.find(';').unwrap_or(declaration.len());
+        if let Some(beginning) = beginnings.iter().find(|beginning| declaration.starts_with(**beginning)) {
+            take_apart("", &declaration[beginning.len()..end.max(beginning.len())], &mut paths);
+        }
+        rest = &rest[at + 4..];
+    }
+    paths
+}
+
+fn take_apart(prefix: &str, tree: &str, paths: &mut Vec<String>) {
+    let (mut depth, mut begin) = (0, 0);
+    let mut parts = Vec::new();
+    for (at, letter) in tree.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&tree[begin..at]);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&tree[begin..]);
+    for part in parts.into_iter().map(str::trim).filter(|part| !part.is_empty()) {
+        match part.split_once('{') {
+            Some((path, inner)) => take_apart(&format!("{prefix}{path}"), inner.trim_end_matches('}'), paths),
+            None => {
+                paths.push(format!("{prefix}{}", part.split(" as ").next().unwrap_or(part).trim_end_matches("::self")))
+            }
+        }
+    }
+}
+
+#[test]
+fn no_two_files_of_a_crate_import_each_other() {
+    let sources = sources();
+    let mut circles = Vec::new();
+    for package in metadata().packages {
+        let folder = package.manifest_path.parent().expect("a folder").as_std_path();
+        let folder = folder.strip_prefix(repository()).expect("a folder below").display().to_string();
+        let imports = imports(&sources, &folder);
+        for (name, used) in &imports {
+            for other in used.iter().filter(|other| *other > name) {
+                if imports.get(other).is_some_and(|others| others.contains(name)) {
+                    circles.push(format!("{folder}/src: {name}.rs and {other}.rs"));
+                }
+            }
+        }
+    }
+    assert!(circles.is_empty(), "{}", circles.join("\n"));
+}
+
+#[test]
+fn shells_of_jobs_stay_thin() {
+    let sources = sources();
+    let shells = sources.iter().filter(|(name, _)| name.starts_with("jobs/finops-credits/src/jobs/"));
+    let code = |text: &str| text.lines().count();
+    let mut long = Vec::new();
+    for (name, text) in shells {
+        if code(text) > 40 {
+            long.push(format!("{name}: {} lines", code(text)));
+        }
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
 }

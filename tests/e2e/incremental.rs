@@ -1,4 +1,4 @@
-//! A run takes over what it would make again, and only that.
+//! A run reuses what it would make again, and only that.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,7 +30,7 @@ fn all_tables_of(periods: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn periods_whose_inputs_are_the_same_are_taken_over() {
+fn tables_whose_inputs_are_unchanged_are_reused() {
     let shop = Shop::new();
     shop.succeed(&["run"]);
     let first = inodes(&shop);
@@ -52,12 +52,11 @@ fn periods_whose_inputs_are_the_same_are_taken_over() {
     let budgets = format!("{}\n2026-01,Retail,,,,USD,7\n", budgets.trim_end());
     shop.0.write("reference/budgets.csv", budgets);
     shop.succeed(&["run"]);
-    let of_january = ["credit_impact", "net_cost_summary", "reconciliation"].map(|table| format!("{table}/2026-01"));
-    assert_eq!(made_anew(&shop, &before), of_january, "January got a budget");
+    assert_eq!(made_anew(&shop, &before), ["net_cost_summary/2026-01"], "January got a budget");
 }
 
 #[test]
-fn later_months_are_made_again_only_if_something_else_was_left_for_them() {
+fn later_month_is_reused_if_its_inputs_and_opening_balances_are_unchanged() {
     let shop = Shop::new();
     shop.succeed(&["run"]);
     let first = inodes(&shop);
@@ -67,7 +66,7 @@ fn later_months_are_made_again_only_if_something_else_was_left_for_them() {
     shop.succeed(&["run"]);
     let delivered = all_tables_of(&["2026-01", "2026-03"]);
     assert_eq!(made_anew(&shop, &first), delivered, "as much is left of credit A for February");
-    assert_shows_what_it_would_without_anything_kept(&shop, "February was taken over");
+    assert_shows_what_it_would_without_anything_kept(&shop, "February was reused");
 
     let before = inodes(&shop);
     let late_line = shop.second_delivery().lines().nth_back(1).expect("a line of usage").replace("2026-03", "2026-01");
@@ -75,7 +74,7 @@ fn later_months_are_made_again_only_if_something_else_was_left_for_them() {
     shop.succeed(&["run"]);
     let since_january = all_tables_of(&["2026-01", "2026-02", "2026-03"]);
     assert_eq!(made_anew(&shop, &before), since_january, "credit A drew more in January");
-    assert_shows_what_it_would_without_anything_kept(&shop, "nothing was taken over");
+    assert_shows_what_it_would_without_anything_kept(&shop, "nothing was reused");
 }
 
 fn remove(shop: &Shop, kept: &str) {
@@ -83,21 +82,25 @@ fn remove(shop: &Shop, kept: &str) {
     if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.expect("something to remove");
 }
 
+/// Without its manifest nothing is known of what a run is made from.
+fn remove_what_can_be_reused(shop: &Shop) {
+    remove(shop, "lake/work");
+    remove(shop, "lake/published/manifest.json");
+}
+
 fn assert_shows_what_it_would_without_anything_kept(shop: &Shop, context: &str) {
-    let taken_over = shop.0.published();
-    remove(shop, "lake/cache");
+    let reused = shop.0.published();
+    remove_what_can_be_reused(shop);
     shop.succeed(&["run"]);
-    assert_same(context, &shop.0.published(), &taken_over);
+    assert_same(context, &shop.0.published(), &reused);
 }
 
 #[test]
-fn what_is_kept_to_be_taken_over_may_be_removed_at_any_time() {
+fn what_can_be_reused_may_be_removed_at_any_time() {
     let [first, second] = Shop::undisturbed();
     let lost = [
-        "lake/cache",
-        "lake/cache/cells",
-        "lake/cache/logs",
-        "lake/cache/published.json",
+        "lake/work",
+        "lake/published/manifest.json",
         "lake/published/credit_balances/billing_period=2026-01",
         "lake/published/credit_consumption/billing_period=2026-02",
         "lake/published/credits",
@@ -121,65 +124,12 @@ fn what_is_kept_to_be_taken_over_may_be_removed_at_any_time() {
 }
 
 #[test]
-fn record_of_what_was_made_that_nobody_can_read_counts_as_none() {
-    let shop = Shop::new();
-    shop.succeed(&["run"]);
-    let published = shop.0.published();
-    for text in ["", "{\"run_id\": 7}", "{"] {
-        shop.0.write("lake/cache/published.json", text);
-        shop.succeed(&["run"]);
-        assert_same("an unreadable record", &shop.0.published(), &published);
-    }
-}
-
-#[test]
-fn a_log_is_read_from_what_is_kept_of_it_unless_that_is_damaged_or_old() {
-    let shop = Shop::new();
-    shop.succeed(&["run"]);
-    let kept = files(&shop.0.path("lake/cache/logs"));
-    let logs: Vec<&str> = kept.iter().filter_map(|file| file.split('/').next()).collect();
-    assert_eq!(logs, ["allocations_log", "credits_log", "runs_log"], "one state of each log");
-
-    let (warehouse, away) = (shop.0.path("lake/warehouse"), shop.0.path("warehouse-away"));
-    fs::rename(warehouse.join("finops_credits"), &away).expect("the logs");
-    for log in logs {
-        // Its states stay, its rows go.
-        let metadata = format!("finops_credits/{log}/metadata");
-        fs::create_dir_all(warehouse.join(&metadata)).expect("a folder");
-        for file in files(&away.join(log).join("metadata")) {
-            let from = away.join(log).join("metadata").join(&file);
-            fs::copy(from, warehouse.join(&metadata).join(file)).expect("a state of a log");
-        }
-    }
-    shop.0.write("cur/cur-2026-03.csv", shop.second_delivery());
-    shop.succeed(&["run"]);
-    let delivered = shop.0.published();
-    for file in files(&away).iter().filter(|file| file.contains("/data/")) {
-        let to = warehouse.join("finops_credits").join(file);
-        fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
-        fs::copy(away.join(file), to).expect("rows of a log");
-    }
-
-    shop.succeed(&ALLOCATE_B);
-    shop.succeed(&["run"]);
-    assert_ne!(shop.0.published(), delivered, "what was recorded since the log was kept counts");
-    assert_shows_what_it_would_without_anything_kept(&shop, "a log that grew");
-
-    let published = shop.0.published();
-    for file in files(&shop.0.path("lake/cache/logs")) {
-        shop.0.write(&format!("lake/cache/logs/{file}"), "damaged");
-    }
-    shop.succeed(&["run"]);
-    assert_same("what is kept is damaged", &shop.0.published(), &published);
-}
-
-#[test]
-fn a_run_of_which_nothing_changed_takes_over_every_file() {
+fn run_of_which_nothing_changed_reuses_every_partition() {
     let shop = Shop::new();
     shop.succeed(&["run"]);
     let first = inodes(&shop);
     let summary = shop.succeed(&["--format", "json", "run"]);
-    assert_eq!(inodes(&shop), first);
+    assert_eq!(made_anew(&shop, &first), Vec::<String>::new());
     let summary: serde_json::Value = serde_json::from_str(&summary).expect("a summary");
     assert_eq!(summary["credits"]["registered"], 2);
     assert_eq!(summary["credits"]["new"].as_array().map(Vec::len), Some(0), "{summary}");
@@ -221,10 +171,28 @@ fn whatever_changes_a_run_shows_what_it_would_without_anything_kept() {
                 ran.unwrap_or_else(|problem| panic!("{name}, {job}: {problem}"));
             }
         };
-        run("taken-over", jobs);
-        let taken_over = shop.0.published();
-        remove(&shop, "lake/cache");
+        run("reused", jobs);
+        let reused = shop.0.published();
+        remove_what_can_be_reused(&shop);
         run("anew", &["run"]);
-        assert_same(name, &shop.0.published(), &taken_over);
+        assert_same(name, &shop.0.published(), &reused);
+    }
+}
+
+#[test]
+fn run_that_broke_off_is_continued_job_by_job_to_the_same_bytes() {
+    let [_, expected] = Shop::undisturbed();
+    for done in 0..JOBS.len() - 1 {
+        let shop = Shop::new();
+        shop.succeed(&["run"]);
+        shop.change();
+        // As a `run` leaves it that was killed after so many jobs: they are the same code.
+        for job in &JOBS[..=done] {
+            shop.succeed(&["--run-id", "night", job]);
+        }
+        for job in &JOBS[done + 1..] {
+            shop.succeed(&["--run-id", "night", job]);
+        }
+        assert_same(&format!("continued after {}", JOBS[done]), &shop.0.published(), &expected);
     }
 }

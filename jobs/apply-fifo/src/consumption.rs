@@ -13,8 +13,8 @@ use credit_ledger::{Draw, Ledger, Money, Node, Posting};
 use schemas::TableRow;
 use schemas::tables::CreditConsumption;
 
-use crate::FifoError;
 use crate::draws::DrawFile;
+use crate::error::FifoError;
 use crate::spend::PeriodSpend;
 
 const ROWS_PER_BATCH: usize = 8192;

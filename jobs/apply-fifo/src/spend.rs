@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 use credit_ledger::{BillingPeriod, Money, Node, Spend, Text};
 use hashbrown::{Equivalent, HashMap, HashSet};
 
-use crate::{CreditBook, FifoError};
+use crate::error::FifoError;
 
 /// What a cell takes in memory while credits are applied: here, what the ledger has not drawn of it, and its checks.
 const BYTES_PER_CELL: usize = 256;
@@ -112,10 +112,8 @@ impl<'a> Columns<'a> {
 }
 
 impl SpendReader {
-    /// A reader of the cells that the book's lots may draw on in `period`.
-    #[must_use]
-    pub fn new(book: &CreditBook, period: BillingPeriod) -> Self {
-        let lots = book.ledger.open_lots(period).map(|(currency, node)| (currency.into(), node.clone())).collect();
+    /// A reader of the cells of `period` that lots of these currencies and nodes may draw on.
+    pub(crate) fn new(period: BillingPeriod, lots: HashSet<(Text, Node)>) -> Self {
         let read =
             PeriodSpend { spend: Spend::new(period), usage_dates: Vec::new(), accounts: Vec::new(), names: Vec::new() };
         Self { lots, read, accounts: HashMap::new(), places: HashMap::new() }

@@ -1,6 +1,7 @@
 //! Why an export cannot be taken.
 
 use datafusion::error::DataFusionError;
+use lake::LakeError;
 use schemas::RowsError;
 use schemas::reference::{Problem, Problems};
 
@@ -30,6 +31,9 @@ pub enum DetectError {
     /// A plan failed.
     #[error("{0}")]
     Engine(#[from] Box<DataFusionError>),
+    /// The lake refused.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
     /// Rows do not fit their table.
     #[error(transparent)]
     Rows(#[from] RowsError),

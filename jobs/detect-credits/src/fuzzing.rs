@@ -14,10 +14,10 @@ use schemas::settings::{CostColumn, CreditSettings};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::description::DescriptionParser;
+use crate::interner::StringInterner;
 use crate::lines::{LineReader, LineState, PartReader};
 use crate::listing::{ExportFile, Manifests, current_files, list};
-use crate::names::Names;
-use crate::{DetectError, RuleMatcher, census};
+use crate::{DetectError, RuleMatcher, line_counts};
 
 const HIERARCHY: &[u8] = b"business_unit,department,portfolio,product\nRetail,,,\n";
 /// Rules that ask for all that a line can say.
@@ -68,11 +68,11 @@ async fn read(bytes: &[u8], name: &str, reader: &LineReader) -> Result<(), Detec
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     store.put(&Path::from(name), bytes.to_vec().into()).await?;
     let file = ExportFile::new(name.to_owned(), bytes.len() as u64, String::new());
-    let counted = census::count(&store, &file, reader).await?;
-    let periods: Vec<BillingPeriod> = counted.census.keys().copied().collect();
+    let counted = line_counts::count(&store, &file, reader).await?;
+    let periods: Vec<BillingPeriod> = counted.line_counts.keys().copied().collect();
     let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
-    let names = Names::new(&pool);
-    let mut state = LineState::new(reader, &names);
+    let names = StringInterner::new(&pool);
+    let mut state = LineState::new(&reader.rules, &names);
     for part in 0..counted.parts() {
         let mut lines = PartReader::new(reader, &names, name, &counted.layout, (&periods, None));
         let mut batches = counted.open.read(&store, part, &counted.layout.projection);

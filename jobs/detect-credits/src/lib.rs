@@ -8,28 +8,35 @@
 //! * invariants: every line goes to exactly one measure; lines read = lines counted apart; no file changes meanwhile
 //! * a re-run reads a period again only where its files or what the scan depends on changed, and finds the same
 //!
-//! One scan per period: [`listing`] says which files count, [`census`] which periods they hold, [`scan`] reads their
+//! One scan per period: [`listing`] says which files count, [`line_counts`] which periods they hold, [`scan`] reads their
 //! parts into [`lines`], summed as they are read, and sums those of all parts; cost lines and credit lines are read off
 //! the ordered sums; [`history`] gathers what the credit lines of all periods say, [`register`] derives the credits.
 
-pub mod census;
 mod columns;
 pub mod description;
 mod error;
+mod export;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod history;
+mod interner;
+mod job;
+pub mod line_counts;
 pub mod lines;
+mod listed;
 pub mod listing;
-mod names;
-mod ordered;
 mod plan;
 mod raw;
+mod reading;
 pub mod register;
 mod rules;
 pub mod scan;
+mod scan_units;
+mod split_by_period;
 mod values;
 
 pub use error::DetectError;
+pub use job::{credit_history, detect_credits, plan_reading, read_period};
+pub use listed::{ExportSource, still_there};
 pub use rules::RuleMatcher;

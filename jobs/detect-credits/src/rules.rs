@@ -11,7 +11,7 @@ use credit_ledger::BillingPeriod;
 use schemas::reference::{CostRules, KeyedCondition, RuleConditions};
 
 use conditions::Conditions;
-pub(crate) use finder::{NO_CLAIM, NO_OBJECT, RuleFinder};
+pub(crate) use finder::{NO_CANDIDATES, NO_OBJECT, RuleFinder};
 use sets::{RuleBits, RuleSet, in_all};
 
 /// A key in AWS's snake form: `user:CostCenter` -> `user_cost_center`.
@@ -43,8 +43,8 @@ pub(crate) fn tag_key(key: &str) -> String {
 
 /// All rules, ready to match, in the order they are tried.
 ///
-/// A line is matched by what each of its values *claims*: the rules with a condition that the value meets. Claims depend
-/// on one value, so they are worked out once per dictionary entry; the first rule depends on the claims alone, so it is
+/// A line is matched by what each of its values *candidates*: the rules with a condition that the value meets. CandidateRules depend
+/// on one value, so they are worked out once per dictionary entry; the first rule depends on the candidates alone, so it is
 /// worked out once per combination of them (`RuleFinder`).
 #[derive(Debug, Clone)]
 pub struct RuleMatcher {
@@ -165,19 +165,19 @@ impl RuleMatcher {
         self.rules.get(position as usize).map(|rule| rule.rule_id.as_str())
     }
 
-    /// The rules that a value of an attribute claims, as far as any of them may be the first.
-    fn claims(&self, attribute: usize, value: &str, scratch: &mut RuleBits) -> RuleSet {
+    /// The rules that a value of an attribute candidates, as far as any of them may be the first.
+    fn candidates(&self, attribute: usize, value: &str, scratch: &mut RuleBits) -> RuleSet {
         scratch.clear();
         if let Some(conditions) = self.conditions.get(attribute) {
-            conditions.claims(value, scratch);
+            conditions.candidates(value, scratch);
         }
         RuleSet::up_to(scratch, &self.final_rules)
     }
 
-    /// The first rule that takes a line of `period` with these claims by dimension.
-    fn first_match(&self, period: BillingPeriod, claims: [&RuleSet; DIMENSIONS]) -> Option<u32> {
+    /// The first rule that takes a line of `period` with these candidates by dimension.
+    fn first_match(&self, period: BillingPeriod, candidates: [&RuleSet; DIMENSIONS]) -> Option<u32> {
         let is_in_force = |rule: &u32| self.rules.get(*rule as usize).is_some_and(|rule| rule.is_in(period));
-        in_all(claims, &self.free).find(is_in_force)
+        in_all(candidates, &self.free).find(is_in_force)
     }
 }
 

@@ -18,22 +18,36 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use schemas::reference::{Problem, Problems};
 
-use crate::census::CountedFile;
 use crate::error::bad_file;
+use crate::interner::{StringInterner, lock};
+use crate::line_counts::CountedFile;
 use crate::lines::{LineReader, LineState, PartReader, Tally, schema};
 use crate::listing::{ExportFile, stem};
-use crate::names::{Names, lock};
-use crate::ordered::{CreditLines, OrderedCells};
 use crate::raw::{RawStream, decoding};
+use crate::split_by_period::{CreditLines, OrderedSums};
 use crate::{DetectError, plan};
 
 /// How far a scan is, for whoever watches.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Lines read.
-    pub lines: AtomicU64,
+    /// Bytes to read; 0 before reading begins.
+    pub total_bytes: AtomicU64,
     /// Bytes of the parts that have been read.
     pub bytes: AtomicU64,
+    /// Lines read.
+    pub lines: AtomicU64,
+    /// The billing periods at work.
+    pub reading: Mutex<String>,
+}
+
+impl Progress {
+    pub(crate) fn begin(&self, total_bytes: u64) {
+        self.total_bytes.store(total_bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn reads(&self, periods: String) {
+        *lock(&self.reading) = periods;
+    }
 }
 
 /// Files and the periods to take from them.
@@ -48,7 +62,7 @@ pub struct ScanUnit {
 pub struct Scanned {
     /// Counts and sums straight from the lines.
     pub tally: Tally,
-    cells: Arc<OrderedCells>,
+    cells: Arc<OrderedSums>,
 }
 
 impl Scanned {
@@ -70,7 +84,7 @@ struct Part {
 struct Shared {
     store: Arc<dyn ObjectStore>,
     reader: Arc<LineReader>,
-    names: Arc<Names>,
+    names: Arc<StringInterner>,
     periods: Vec<BillingPeriod>,
     /// What delivered the files, in order.
     deliveries: Vec<Delivery>,
@@ -102,7 +116,7 @@ pub async fn scan(
     // The largest come first: no thread is left alone with one at the end.
     parts.sort_by_key(|part| Reverse(part.file.open.part_bytes(part.part)));
     let deliveries = Delivery::all(unit);
-    let names = Arc::new(Names::new(&context.runtime_env().memory_pool));
+    let names = Arc::new(StringInterner::new(&context.runtime_env().memory_pool));
     let shared = Arc::new(Shared {
         store: Arc::clone(store),
         reader: Arc::clone(reader),
@@ -120,8 +134,8 @@ pub async fn scan(
     });
     let table = StreamingTable::try_new(schema(), partitions.collect())?;
     let lines = context.read_table(Arc::new(table))?;
-    // Cells are put in order on one thread while those before are read off on another.
-    let mut cells = spawn_buffered(plan::ordered_cells(lines, &names)?.execute_stream().await?, 1);
+    // PartialSums are put in order on one thread while those before are read off on another.
+    let mut cells = spawn_buffered(plan::final_sums(lines, &names)?.execute_stream().await?, 1);
     // Sums come only when every line has been read.
     let first = cells.next().await;
     let failures = std::mem::take(&mut *lock(&shared.failures));
@@ -131,7 +145,7 @@ pub async fn scan(
     let tally = std::mem::take(&mut *lock(&shared.tally));
     check_counts(unit, &tally)?;
     check_deliveries(&tally, &deliveries)?;
-    let cells = OrderedCells::new(first.transpose()?, cells, names, reader.descriptions.clone());
+    let cells = OrderedSums::new(first.transpose()?, cells, names, reader.descriptions.clone());
     Ok(Scanned { tally, cells: Arc::new(cells) })
 }
 
@@ -156,10 +170,10 @@ fn worst(failures: Vec<DetectError>) -> Option<DetectError> {
 
 fn check_counts(unit: &ScanUnit, tally: &Tally) -> Result<(), DetectError> {
     for period in &unit.periods {
-        let counted: u64 = unit.files.iter().filter_map(|file| file.census.get(period)).sum();
+        let counted: u64 = unit.files.iter().filter_map(|file| file.line_counts.get(period)).sum();
         let read: u64 = tally.totals.iter().filter(|((of, _), _)| of == period).map(|(_, (lines, _))| lines).sum();
         if counted != read {
-            let files = unit.files.iter().filter(|file| file.census.contains_key(period));
+            let files = unit.files.iter().filter(|file| file.line_counts.contains_key(period));
             let files: Vec<&str> = files.map(|file| file.file().path.as_str()).collect();
             return Err(DetectError::CountMismatch(format!(
                 "billing period {period}: {read} lines were read but {counted} were counted in {}",
@@ -244,7 +258,7 @@ impl PartitionStream for Lines {
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let shared = Arc::clone(&self.shared);
         let cells = async_stream::try_stream! {
-            let mut state = LineState::new(&shared.reader, &shared.names);
+            let mut state = LineState::new(&shared.reader.rules, &shared.names);
             while let Some(part) = shared.next_part() {
                 let file = &part.file;
                 let periods = (&shared.periods[..], shared.delivery(file.file()));
@@ -261,17 +275,17 @@ impl PartitionStream for Lines {
                             break;
                         }
                     }
-                    if state.cells.are_many() {
-                        for cells in state.cells.batches() {
+                    if state.sums.are_many() {
+                        for cells in state.sums.batches() {
                             yield cells?;
                         }
-                        state.cells.clear();
+                        state.sums.clear();
                     }
                 }
                 shared.progress.bytes.fetch_add(file.open.part_bytes(part.part), Ordering::Relaxed);
             }
             shared.add(state.take_tally());
-            for cells in state.cells.batches() {
+            for cells in state.sums.batches() {
                 yield cells?;
             }
         };

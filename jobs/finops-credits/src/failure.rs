@@ -7,11 +7,14 @@ use apply_fifo::FifoError;
 use credit_ledger::MoneyError;
 use datafusion::error::DataFusionError;
 use detect_credits::DetectError;
+use join_allocations::JoinError;
 use lake::LakeError;
 use schemas::RowsError;
 use schemas::reference::Problems;
+use write_net_cost::NetCostError;
 
 use crate::foreign_text::{LINE, visible, without_keys};
+use crate::removed_nodes;
 
 /// What the caller can do about a failure; each kind has its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,8 +119,12 @@ const fn iceberg_conflict() -> lake::IcebergErrorKind {
 
 impl From<DetectError> for Failure {
     fn from(error: DetectError) -> Self {
+        if let DetectError::Lake(error) = error {
+            return error.into();
+        }
         let kind = match &error {
             DetectError::BadExport(problems) => return problems.into(),
+            DetectError::Lake(_) => Kind::CheckFailed,
             DetectError::NotYet(_) => Kind::NotYet,
             DetectError::CountMismatch(_) | DetectError::Rows(_) | DetectError::Money { .. } => Kind::CheckFailed,
             DetectError::Store(error) if is_lasting(error) => Kind::BadInput,
@@ -128,12 +135,42 @@ impl From<DetectError> for Failure {
     }
 }
 
+impl From<JoinError> for Failure {
+    fn from(error: JoinError) -> Self {
+        match error {
+            JoinError::RemovedNodes(removed) => {
+                Self::list(Kind::BadInput, removed_nodes::WHAT_TO_DO, removed_nodes::lines(&removed))
+            }
+            JoinError::BadRows(problems) => problems.into(),
+            JoinError::Lake(error) => error.into(),
+            JoinError::Money(error) => error.into(),
+        }
+    }
+}
+
 impl From<FifoError> for Failure {
     fn from(error: FifoError) -> Self {
-        match &error {
+        match error {
             FifoError::Breach(breaches) => Self::list(Kind::CheckFailed, "an invariant does not hold:", breaches),
             FifoError::TemporaryFile(_) => Self::new(Kind::Storage, error.to_string()),
+            FifoError::Memory { .. } | FifoError::Policy(_) => Self::new(Kind::BadInput, error.to_string()),
+            FifoError::Lake(error) => error.into(),
+            FifoError::Cells(error) => (*error).into(),
             _ => Self::new(Kind::CheckFailed, error.to_string()),
+        }
+    }
+}
+
+impl From<NetCostError> for Failure {
+    fn from(error: NetCostError) -> Self {
+        match error {
+            NetCostError::Breaches(breaches) => {
+                Self::list(Kind::CheckFailed, "the run does not tie out, nothing is published:", breaches)
+            }
+            NetCostError::Lake(error) => error.into(),
+            NetCostError::Engine(error) => (*error).into(),
+            NetCostError::Rows(error) => error.into(),
+            NetCostError::Money(error) => error.into(),
         }
     }
 }

@@ -3,15 +3,19 @@
 //! The clock is read once, in `run`; the environment by the command line (settings as text), by the commands that record
 //! who did something, and by the AWS SDK. Everything below takes the as-of date and the run's start as values.
 
+mod app;
 pub mod cli;
 mod commands;
+mod digest;
 mod failure;
 mod foreign_text;
 mod jobs;
+mod locations;
 mod money_text;
 mod output;
-mod places;
 mod progress;
+mod removed_nodes;
+mod report;
 mod run;
 mod stderr;
 

@@ -12,9 +12,9 @@ use credit_ledger::Money;
 use num_format::{Locale, ToFormattedString};
 use schemas::reference::guarded;
 
+use crate::app::App;
 use crate::cli::Format;
 use crate::foreign_text::{CELL, LINE, visible};
-use crate::run::App;
 use crate::{Failure, Kind, money_text};
 
 /// How tables for people show money.

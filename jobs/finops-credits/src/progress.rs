@@ -1,7 +1,7 @@
 //! Progress of the scan, where a person watches.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use detect_credits::scan::Progress;
@@ -20,24 +20,19 @@ pub(crate) struct ScanBar {
 const REFRESH: Duration = Duration::from_millis(100);
 
 impl ScanBar {
-    pub(crate) fn new(total_bytes: u64, watched: bool) -> Self {
+    /// A bar that is drawn once reading begins.
+    pub(crate) fn new(watched: bool) -> Self {
         let target = if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(total_bytes), target);
+        let bar = ProgressBar::with_draw_target(Some(0), target);
         let template = "reading {prefix} [{bar:30}] {binary_bytes}/{binary_total_bytes}, {msg} lines, {elapsed}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
-        bar.set_message(count(0));
         Self { bar, progress: Arc::default() }
     }
 
     pub(crate) fn progress(&self) -> &Arc<Progress> {
         &self.progress
-    }
-
-    /// Names what is being read.
-    pub(crate) fn reading(&self, periods: &str) {
-        self.bar.set_prefix(visible(periods, CELL));
     }
 
     /// Waits for all reading to end, redrawing meanwhile.
@@ -46,7 +41,7 @@ impl ScanBar {
         loop {
             tokio::select! {
                 result = &mut reading => {
-                    self.draw();
+                    self.bar.finish_and_clear();
                     return result;
                 }
                 () = tokio::time::sleep(REFRESH) => self.draw(),
@@ -55,11 +50,15 @@ impl ScanBar {
     }
 
     fn draw(&self) {
-        self.bar.set_message(count(self.progress.lines.load(Ordering::Relaxed)));
-        self.bar.set_position(self.progress.bytes.load(Ordering::Relaxed));
-    }
-
-    pub(crate) fn finish(&self) {
-        self.bar.finish_and_clear();
+        let Progress { total_bytes, bytes, lines, reading } = &*self.progress;
+        let total_bytes = total_bytes.load(Ordering::Relaxed);
+        if total_bytes == 0 {
+            return;
+        }
+        let periods = reading.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.bar.set_length(total_bytes);
+        self.bar.set_prefix(visible(&periods, CELL));
+        self.bar.set_message(count(lines.load(Ordering::Relaxed)));
+        self.bar.set_position(bytes.load(Ordering::Relaxed));
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! * reads, from this run: `cells`, `credit_consumption`, `credit_balances`, `credit_register`, `applied_by_aws`,
 //!   `allocated_credits`, `allocation_issues`, `export_totals`; `hierarchy.csv`, `budgets.csv`
-//! * stages: every published table, whole
+//! * writes: `net_cost`, `net_cost_summary`, `credit_impact`, `reconciliation` per billing period, `credits`,
+//!   `credit_queue`; then the manifest, which says what the run is of: it is staged
 //! * grain: `net_cost` day, payer, account, service, currency, node; `net_cost_summary` node, currency, per period
 //! * invariants, checked before the run counts as staged: the tie-out to the export to the last decimal, parent = own
 //!   + children at every level, no cell drawn beyond what is eligible
-//! * a re-run stages the same bytes
+//! * a re-run writes the same bytes; a table of a month is reused where it is made from the same
 //!
 //! Both books per cell:
 //!
@@ -17,7 +18,13 @@
 //! ```
 
 pub mod check;
+mod error;
+mod job;
+mod month;
 pub mod net_cost;
 pub mod plan;
 pub mod roll_up;
 pub mod standing;
+
+pub use error::NetCostError;
+pub use job::write_net_cost;

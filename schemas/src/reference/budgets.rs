@@ -8,7 +8,7 @@ use super::csv_file::{CsvFile, Problem, Problems, Row};
 use super::hierarchy::Hierarchy;
 
 /// One budget row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Budget {
     /// Period.
     pub billing_period: BillingPeriod,

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use credit_ledger::{BillingPeriod, Node};
 use rust_decimal::Decimal;
+use serde::Serialize;
 
 use super::csv_file::{CsvFile, Problem, Problems, Row};
 use super::hierarchy::Hierarchy;
 
 /// A condition on one key of the tags or cost categories.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeyedCondition {
     /// The key as CUR 2.0 spells it: `user_cost_center`.
     pub key: String,
@@ -18,7 +19,7 @@ pub struct KeyedCondition {
 }
 
 /// What a line must be to be taken; all that are set must match.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct RuleConditions {
     /// Payer account.
     pub payer_account_id: Option<String>,

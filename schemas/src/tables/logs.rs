@@ -5,7 +5,7 @@ use credit_ledger::{BillingPeriod, Money, Text};
 
 table! {
     /// The journal of the credit register: one row where a credit is new or changed.
-    Log "credits_log" by ["credit_key", "revision"];
+    Log "credits_log" version 1 by ["credit_key", "revision"];
     pub struct CreditLogRow {
         /// `id:<credit id>`, or `code:<promotion code>@<account>` where the export states no id
         credit_key: Text,
@@ -43,7 +43,7 @@ table! {
 table! {
     /// What people recorded about credits: one revision per allocation id, one row per lot. A revocation is one row
     /// without node and amount.
-    Log "allocations_log" by ["allocation_id", "lot"];
+    Log "allocations_log" version 1 by ["allocation_id", "lot"];
     pub struct AllocationLogRow {
         /// The revision
         allocation_id: Text,
@@ -80,7 +80,7 @@ table! {
 
 table! {
     /// Published runs: one row per billing period in the run.
-    Log "runs_log" by ["run_id", "billing_period"];
+    Log "runs_log" version 1 by ["run_id", "billing_period"];
     pub struct RunLogRow {
         /// The run
         run_id: Text,

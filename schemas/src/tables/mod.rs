@@ -1,13 +1,13 @@
 //! All tables.
 
 mod generations;
-mod handoff;
+mod intermediate;
 mod logs;
 mod published_costs;
 mod published_credits;
 
 pub use generations::{CostLine, CreditLine};
-pub use handoff::{AllocatedCredit, AppliedByAws, Cell, ExportTotal, LotRow, NodeCost, RegisteredCredit};
+pub use intermediate::{AllocatedCredit, AppliedByAws, Cell, ExportTotal, LotRow, NodeCost, RegisteredCredit};
 pub use logs::{AllocationLogRow, CreditLogRow, RunLogRow};
 pub use published_costs::{HierarchyRow, NetCost, NetCostSummary, Reconciliation};
 pub use published_credits::{AllocationIssue, Credit, CreditBalance, CreditConsumption, CreditImpact, CreditQueue};

@@ -6,7 +6,7 @@ use credit_ledger::{Money, Text};
 table! {
     /// Both books per cell: what AWS invoiced and what the node pays net of its credits. A row for every cell with a
     /// line, zero sums too.
-    Published "net_cost" by ["billing_period", "usage_date", "payer_account_id", "account_id", "service", "currency", "business_unit", "department", "portfolio", "product"] partitioned;
+    Published "net_cost" version 1 by ["billing_period", "usage_date", "payer_account_id", "account_id", "service", "currency", "business_unit", "department", "portfolio", "product"] partitioned;
     pub struct NetCost {
         /// UTC day of the usage
         usage_date: NaiveDate,
@@ -51,7 +51,7 @@ table! {
 
 table! {
     /// Net cost rolled up the hierarchy: one row per node with cost at or below it, or a budget.
-    Published "net_cost_summary" by ["billing_period", "currency", "level", "business_unit", "department", "portfolio", "product"] partitioned;
+    Published "net_cost_summary" version 1 by ["billing_period", "currency", "level", "business_unit", "department", "portfolio", "product"] partitioned;
     pub struct NetCostSummary {
         /// 1 business unit to 4 product; 0: everything
         level: i32,
@@ -88,7 +88,7 @@ table! {
 
 table! {
     /// The tie-out to the export.
-    Published "reconciliation" by ["billing_period", "currency"] partitioned;
+    Published "reconciliation" version 1 by ["billing_period", "currency"] partitioned;
     pub struct Reconciliation {
         /// ISO 4217 code
         currency: Text,
@@ -115,7 +115,7 @@ table! {
 
 table! {
     /// The nodes of the hierarchy, ancestors included.
-    Published "hierarchy" by ["business_unit", "department", "portfolio", "product"];
+    Published "hierarchy" version 1 by ["business_unit", "department", "portfolio", "product"];
     pub struct HierarchyRow {
         /// Node, level 1
         business_unit: Option<Text>,

@@ -5,7 +5,7 @@ use credit_ledger::{Money, Text};
 
 table! {
     /// What each lot took of each cell.
-    Published "credit_consumption" by ["billing_period", "credit_key", "lot", "usage_date", "payer_account_id", "account_id", "service", "currency", "business_unit", "department", "portfolio", "product"] partitioned;
+    Published "credit_consumption" version 1 by ["billing_period", "credit_key", "lot", "usage_date", "payer_account_id", "account_id", "service", "currency", "business_unit", "department", "portfolio", "product"] partitioned;
     pub struct CreditConsumption {
         /// The credit
         credit_key: Text,
@@ -49,7 +49,7 @@ table! {
 table! {
     /// Each lot over each month from its issue period to the as-of period, without gaps:
     /// `opening + issued = used + expired + remaining`.
-    Published "credit_balances" by ["billing_period", "credit_key", "lot"] partitioned;
+    Published "credit_balances" version 1 by ["billing_period", "credit_key", "lot"] partitioned;
     pub struct CreditBalance {
         /// The credit
         credit_key: Text,
@@ -90,7 +90,7 @@ table! {
 
 table! {
     /// Every registered credit with its allocation and position.
-    Published "credits" by ["credit_key"];
+    Published "credits" version 1 by ["credit_key"];
     pub struct Credit {
         /// `id:<credit id>`, or `code:<promotion code>@<account>`
         credit_key: Text,
@@ -152,7 +152,7 @@ table! {
 
 table! {
     /// Credits that wait for somebody to say whose they are.
-    Published "credit_queue" by ["credit_key"];
+    Published "credit_queue" version 1 by ["credit_key"];
     pub struct CreditQueue {
         /// The credit
         credit_key: Text,
@@ -181,7 +181,7 @@ table! {
 
 table! {
     /// What each credit with a line or a draw in the period did to it in both books.
-    Published "credit_impact" by ["billing_period", "credit_key"] partitioned;
+    Published "credit_impact" version 1 by ["billing_period", "credit_key"] partitioned;
     pub struct CreditImpact {
         /// The credit
         credit_key: Text,
@@ -198,7 +198,7 @@ table! {
 
 table! {
     /// Newest revisions of the allocations log that cannot be used, with the reason. Their credits wait.
-    Published "allocation_issues" by ["allocation_id", "lot"];
+    Published "allocation_issues" version 1 by ["allocation_id", "lot"];
     pub struct AllocationIssue {
         /// The revision
         allocation_id: Text,

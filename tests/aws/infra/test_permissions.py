@@ -70,16 +70,16 @@ def test_the_export_is_only_read_and_only_by_the_job_that_detects(main):
 
 
 @pytest.mark.parametrize(("role", "writes", "removes"), [
-    ("DetectRole", "generations work cache warehouse", "generations work superseded"),
-    ("JoinRole", "work cache", "work"),
-    ("FifoRole", "work", "work"),
+    ("DetectRole", "generations work warehouse", "generations work superseded"),
+    ("JoinRole", "work runs/*/allocation_issues runs/*/hierarchy", "work"),
+    ("FifoRole", "work runs/*/credit_balances runs/*/credit_consumption", ""),
     ("NetCostRole", "runs work summaries", "runs work"),
     ("CheckRole", "work athena-results", ""),
-    ("PublishRole", "runs cache superseded warehouse", "runs summaries work generations cache superseded"),
+    ("PublishRole", "runs superseded warehouse", "runs summaries work generations superseded"),
 ])
 def test_jobs_write_and_remove_only_their_own(main, role, writes, removes):
     def places(action):
-        found = (re.fullmatch(r"arn:aws:s3:::databucket/(?:lake/)?([a-z-]+)/\*", resource)[1]
+        found = (re.fullmatch(r"arn:aws:s3:::databucket/(?:lake/)?([a-z_/*-]+)/\*", resource)[1]
                  for done, resource in allowed(main, role) if done == action)
         return set(found)
 

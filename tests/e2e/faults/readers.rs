@@ -159,7 +159,7 @@ fn generation_that_a_run_made_current_outlives_a_reader_of_the_same_period_that_
         period.wait().expect("an ended process");
         let run = outcome(run);
         assert_eq!(run.exit_code, Some(0), "{delay_ms} ms: {run:?}");
-        fs::remove_dir_all(shop.0.path("lake/cache")).expect("a cache");
+        fs::remove_dir_all(shop.0.path("lake/work")).expect("intermediate tables");
         let next = shop.run(&["run"]);
         assert_eq!((next.exit_code, next.stderr.as_str()), (Some(0), ""), "{delay_ms} ms: nothing is missing");
         assert_same(&format!("{delay_ms} ms"), &shop.0.published(), &second);

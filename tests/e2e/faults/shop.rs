@@ -134,17 +134,8 @@ impl Shop {
     /// Fails if the lake holds anything that no finished run accounts for.
     pub(crate) fn assert_tidy(&self) {
         let lake = self.0.path("lake");
-        let top = [
-            ".lock",
-            "cache",
-            "catalog.db",
-            "generations",
-            "published",
-            "runs",
-            "summaries",
-            "superseded",
-            "warehouse",
-        ];
+        let top =
+            [".lock", "catalog.db", "generations", "published", "runs", "summaries", "superseded", "warehouse", "work"];
         let strangers: Vec<String> = names(&lake).into_iter().filter(|name| !top.contains(&name.as_str())).collect();
         assert!(strangers.is_empty(), "left in the lake: {strangers:?}");
         let logged: BTreeSet<String> = self.rows("SELECT DISTINCT run_id FROM runs_log").into_iter().collect();
@@ -152,13 +143,8 @@ impl Shop {
         let summaries: BTreeSet<String> = logged.iter().map(|run_id| format!("{run_id}.json")).collect();
         assert_eq!(names(&lake.join("summaries")), summaries, "and so are the summaries");
         assert!(logged.contains(&self.published_run()), "the published run is logged");
-        let kept = fs::read(lake.join("cache/published.json")).expect("a record of what the run was made from");
-        let kept: serde_json::Value = serde_json::from_slice(&kept).expect("a whole record");
-        assert_eq!(kept["run_id"].as_str(), Some(self.published_run().as_str()), "of the published run");
-        let cells = kept["made_from"]["cells"].as_object().expect("cells").iter();
-        let cells =
-            cells.map(|(period, digest)| format!("{period}/{}/part-0.parquet", digest.as_str().expect("a digest")));
-        assert_eq!(files(&lake.join("cache/cells")), cells.collect(), "the cells of the published run and no others");
+        let published = BTreeSet::from([self.published_run()]);
+        assert_eq!(names(&lake.join("work")), published, "the intermediate tables of the published run and no others");
         for period in names(&lake.join("generations")) {
             let folder = lake.join("generations").join(&period);
             let pointer = fs::read(folder.join("current.json")).expect("a pointer for every period");

@@ -43,7 +43,7 @@ impl Format {
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub(crate) format: Format,
-    /// Names of the projected columns, as the file spells them.
+    /// StringInterner of the projected columns, as the file spells them.
     pub(crate) projection: Vec<String>,
     pub(crate) period: usize,
     pub(crate) payer: usize,

@@ -1,13 +1,13 @@
 //! The columns of one batch, typed, and what is known about the dictionaries of a part's columns.
 
-use super::claims::{KeyedClaims, KeyedColumns};
-use super::measure::LineType;
+use super::candidates::{KeyedCandidates, KeyedColumns};
+use super::classify::LineType;
 use crate::DetectError;
 use crate::columns::{KeyedSources, Layout, Role};
 use crate::error::bad_column;
 use crate::raw::{RawBatch, RawColumn};
 use crate::rules::{RuleMatcher, attribute, snake, tag_key};
-use crate::values::{AmountColumn, DayColumn, PerEntry, PeriodMemo, TextColumn, account_ids, invoice_ids};
+use crate::values::{AmountColumn, DayColumn, DictionaryMemo, PeriodMemo, TextColumn, account_ids, invoice_ids};
 
 /// The typed columns of one batch.
 pub(super) struct Columns {
@@ -99,11 +99,11 @@ pub(super) fn has(column: Option<&TextColumn>, row: usize) -> bool {
     column.is_some_and(|column| column.get(row).is_some())
 }
 
-/// An account that lines are grouped by, and what it claims.
+/// An account that lines are grouped by, and what it candidates.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Named {
     pub(super) name: u32,
-    pub(super) claim: u32,
+    pub(super) candidates: u32,
     /// Fewer digits than an id has.
     pub(super) is_short: bool,
 }
@@ -111,7 +111,7 @@ pub(super) struct Named {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Payer {
     pub(super) name: u32,
-    pub(super) claim: u32,
+    pub(super) candidates: u32,
     /// Where a line names no account of its own.
     pub(super) as_account: Named,
 }
@@ -119,7 +119,7 @@ pub(super) struct Payer {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Service {
     pub(super) name: u32,
-    pub(super) claim: u32,
+    pub(super) candidates: u32,
     pub(super) is_ineligible: bool,
 }
 
@@ -130,69 +130,69 @@ pub(super) struct Description {
 }
 
 /// What is known about the dictionaries of the columns of one part.
-pub(super) struct Known {
+pub(super) struct DictionaryMemos {
     pub(super) period: PeriodMemo,
-    pub(super) start: PerEntry<Option<i32>>,
+    pub(super) start: DictionaryMemo<Option<i32>>,
     /// `None` for what is no account id.
-    pub(super) payer: PerEntry<Option<Payer>>,
-    pub(super) account: PerEntry<Option<Named>>,
-    pub(super) services: Vec<PerEntry<Service>>,
-    pub(super) currency: PerEntry<u32>,
-    pub(super) line_type: PerEntry<LineType>,
-    pub(super) description: PerEntry<Description>,
-    pub(super) billing_entity: PerEntry<bool>,
+    pub(super) payer: DictionaryMemo<Option<Payer>>,
+    pub(super) account: DictionaryMemo<Option<Named>>,
+    pub(super) services: Vec<DictionaryMemo<Service>>,
+    pub(super) currency: DictionaryMemo<u32>,
+    pub(super) line_type: DictionaryMemo<LineType>,
+    pub(super) description: DictionaryMemo<Description>,
+    pub(super) billing_entity: DictionaryMemo<bool>,
     /// Whether it is somebody else than AWS.
-    pub(super) publisher: PerEntry<bool>,
-    pub(super) invoice: PerEntry<u32>,
-    pub(super) regions: Vec<PerEntry<u32>>,
-    pub(super) charge_class: PerEntry<bool>,
-    pub(super) charge_frequency: PerEntry<bool>,
-    pub(super) product: KeyedClaims,
-    pub(super) tags: KeyedClaims,
-    pub(super) categories: KeyedClaims,
+    pub(super) publisher: DictionaryMemo<bool>,
+    pub(super) invoice: DictionaryMemo<u32>,
+    pub(super) regions: Vec<DictionaryMemo<u32>>,
+    pub(super) charge_class: DictionaryMemo<bool>,
+    pub(super) charge_frequency: DictionaryMemo<bool>,
+    pub(super) product: KeyedCandidates,
+    pub(super) tags: KeyedCandidates,
+    pub(super) categories: KeyedCandidates,
 }
 
-impl Known {
+impl DictionaryMemos {
     pub(super) fn new(layout: &Layout, rules: &RuleMatcher) -> Self {
         let region = ["region".to_owned()].into();
         let keys = (rules.tag_keys(), rules.category_keys());
-        let tags = KeyedClaims::new(&layout.tags, keys.0, attribute::FIRST_KEYED, &["resource_tags_"], tag_key);
+        let tags = KeyedCandidates::new(&layout.tags, keys.0, attribute::FIRST_KEYED, &["resource_tags_"], tag_key);
         let categories =
-            KeyedClaims::new(&layout.categories, keys.1, rules.first_category(), &["cost_category_"], snake);
+            KeyedCandidates::new(&layout.categories, keys.1, rules.first_category(), &["cost_category_"], snake);
         Self {
             period: PeriodMemo::default(),
-            start: PerEntry::default(),
-            payer: PerEntry::default(),
-            account: PerEntry::default(),
-            services: layout.service.iter().map(|_| PerEntry::default()).collect(),
-            currency: PerEntry::default(),
-            line_type: PerEntry::default(),
-            description: PerEntry::default(),
-            billing_entity: PerEntry::default(),
-            publisher: PerEntry::default(),
-            invoice: PerEntry::default(),
-            regions: layout.region.iter().map(|_| PerEntry::default()).collect(),
-            charge_class: PerEntry::default(),
-            charge_frequency: PerEntry::default(),
-            product: KeyedClaims::new(&layout.product, &region, attribute::REGION, &[], snake),
+            start: DictionaryMemo::default(),
+            payer: DictionaryMemo::default(),
+            account: DictionaryMemo::default(),
+            services: layout.service.iter().map(|_| DictionaryMemo::default()).collect(),
+            currency: DictionaryMemo::default(),
+            line_type: DictionaryMemo::default(),
+            description: DictionaryMemo::default(),
+            billing_entity: DictionaryMemo::default(),
+            publisher: DictionaryMemo::default(),
+            invoice: DictionaryMemo::default(),
+            regions: layout.region.iter().map(|_| DictionaryMemo::default()).collect(),
+            charge_class: DictionaryMemo::default(),
+            charge_frequency: DictionaryMemo::default(),
+            product: KeyedCandidates::new(&layout.product, &region, attribute::REGION, &[], snake),
             tags,
             categories,
         }
     }
 
     /// Prepares for a batch.
-    pub(super) fn follow(&mut self, columns: &Columns) {
-        columns.period.follow(&mut self.period.entries);
-        columns.start.follow(&mut self.start);
-        self.payer.follow(&columns.payer);
-        self.account.follow(&columns.account);
-        self.line_type.follow(&columns.line_type);
-        self.description.follow(&columns.description);
+    pub(super) fn rebind(&mut self, columns: &Columns) {
+        columns.period.rebind(&mut self.period.entries);
+        columns.start.rebind(&mut self.start);
+        self.payer.rebind(&columns.payer);
+        self.account.rebind(&columns.account);
+        self.line_type.rebind(&columns.line_type);
+        self.description.rebind(&columns.description);
         for (known, column) in self.services.iter_mut().zip(&columns.services) {
-            known.follow(column);
+            known.rebind(column);
         }
         for (known, column) in self.regions.iter_mut().zip(&columns.regions) {
-            known.follow(column);
+            known.rebind(column);
         }
         for (known, column) in [
             (&mut self.billing_entity, &columns.billing_entity),
@@ -201,12 +201,12 @@ impl Known {
             (&mut self.charge_frequency, &columns.charge_frequency),
         ] {
             if let Some(column) = column {
-                known.follow(column);
+                known.rebind(column);
             }
         }
         for (known, column) in [(&mut self.currency, &columns.currency), (&mut self.invoice, &columns.invoice)] {
             if let Some(column) = column {
-                known.follow(column);
+                known.rebind(column);
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Lines: every format in one shape, each line in exactly one measure, summed as they are read.
 
-mod cells;
-mod claims;
+mod candidates;
+mod classify;
 mod columns;
-mod measure;
+mod partial_sums;
 mod read;
 mod runs;
 mod state;

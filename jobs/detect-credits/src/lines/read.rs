@@ -10,20 +10,20 @@ use schemas::excerpt;
 use schemas::reference::{Problem, Problems};
 use schemas::settings::{AWS_MARKETPLACE, CostColumn, CreditSettings};
 
-use super::cells::CellKey;
-use super::claims::KeyedColumns;
-use super::columns::{Columns, Description, Known, Named, Payer, Service, has};
-use super::measure::{
-    Amounts, Kind, LineFacts, LineType, Marks, MeasureRules, is_listed, is_listed_service, is_seller,
+use super::candidates::KeyedColumns;
+use super::classify::{
+    Amounts, Kind, LineFacts, LineFlags, LineType, MeasureRules, is_listed, is_listed_service, is_seller,
 };
-use super::runs::{Claims, runs};
+use super::columns::{Columns, Description, DictionaryMemos, Named, Payer, Service, has};
+use super::partial_sums::SumKey;
+use super::runs::{CandidateRules, runs};
 use super::state::LineState;
 use crate::DetectError;
 use crate::columns::{Format, Layout};
 use crate::description::DescriptionParser;
-use crate::names::{NO_NAME, Names};
+use crate::interner::{NO_NAME, StringInterner};
 use crate::raw::RawBatch;
-use crate::rules::{NO_CLAIM, NO_OBJECT, RuleMatcher, attribute};
+use crate::rules::{NO_CANDIDATES, NO_OBJECT, RuleMatcher, attribute};
 use crate::values::{AmountColumn, BLANK, NoAmount, account_id, far_away, impossible, is_short, no_date};
 
 /// The largest amount of a line, in units of 1e-10: 10^18 of any currency. No export has lines like that, and sums of
@@ -50,7 +50,7 @@ pub struct LineReader {
 /// Reads one part of a file batch after batch, and remembers what its dictionaries hold.
 pub(crate) struct PartReader<'a> {
     reader: &'a LineReader,
-    names: &'a Names,
+    names: &'a StringInterner,
     layout: &'a Layout,
     file: &'a str,
     /// What delivered it, where there are several.
@@ -61,20 +61,20 @@ pub(crate) struct PartReader<'a> {
     days: Vec<PeriodDays>,
     /// Where the export states none.
     currency: Option<u32>,
-    known: Known,
+    known: DictionaryMemos,
 }
 
 impl<'a> PartReader<'a> {
     pub(crate) fn new(
         reader: &'a LineReader,
-        names: &'a Names,
+        names: &'a StringInterner,
         file: &'a str,
         layout: &'a Layout,
         (periods, delivery): (&'a [BillingPeriod], Option<usize>),
     ) -> Self {
         let currency = reader.currency.as_deref().map(|currency| names.number(currency));
         let days = periods.iter().copied().map(PeriodDays::of).collect();
-        let (noted, known) = (vec![false; periods.len()], Known::new(layout, &reader.rules));
+        let (noted, known) = (vec![false; periods.len()], DictionaryMemos::new(layout, &reader.rules));
         Self { reader, names, layout, file, delivery, noted, periods, days, currency, known }
     }
 
@@ -85,14 +85,14 @@ impl<'a> PartReader<'a> {
     /// Reads a batch: lines of the wanted periods are summed in `state`, others are left alone.
     pub(crate) fn read(&mut self, batch: &RawBatch, state: &mut LineState) -> Result<(), DetectError> {
         let columns = Columns::new(self.file, self.layout, batch)?;
-        if state.forgets_claims(&self.reader.rules) {
-            self.known = Known::new(self.layout, &self.reader.rules);
+        if state.forgets_candidates(&self.reader.rules) {
+            self.known = DictionaryMemos::new(self.layout, &self.reader.rules);
         }
-        self.known.follow(&columns);
+        self.known.rebind(&columns);
         let rules = (&self.reader.rules, &mut state.finder);
-        let claims = Claims::new(&columns, batch.rows, &mut self.known, rules);
-        let runs = runs(&columns, &claims, batch.rows, &mut self.known);
-        let batch = Batch { columns, claims, first_row: batch.first_row };
+        let candidates = CandidateRules::new(&columns, batch.rows, &mut self.known, rules);
+        let runs = runs(&columns, &candidates, batch.rows, &mut self.known);
+        let batch = Batch { columns, candidates, first_row: batch.first_row };
         for run in runs {
             let period = self.period(&batch, run.start)?;
             let Some(wanted) = self.periods.iter().position(|wanted| *wanted == period) else { continue };
@@ -196,7 +196,7 @@ impl<'a> PartReader<'a> {
             self.problem(row, layout.currency.unwrap_or(usize::MAX), message)
         })?;
         let region = self.region(batch, index, state)?;
-        let [tags, categories] = batch.claims.keyed(index);
+        let [tags, categories] = batch.candidates.keyed(index);
         if [tags, categories].contains(&NO_OBJECT) {
             return Err(self.no_object(batch, index, &[&columns.tags, &columns.categories]));
         }
@@ -225,15 +225,15 @@ impl<'a> PartReader<'a> {
             is_ineligible: service.is_ineligible
                 || self.is_ineligible_entity(columns, index)
                 || self.is_of_a_seller(columns, index),
-            marks: self.marks(columns, index, line_type.kind),
+            flags: self.flags(columns, index, line_type.kind),
         };
         let (cost, credits, is_focus) = (self.reader.cost, &self.reader.credits, layout.format == Format::Focus);
         let measures = MeasureRules { cost, credits, is_focus }.measures(&facts);
         let measures = measures.map_err(|_| self.overflow(batch, index))?;
-        let claims = [payer.claim, account.claim, service.claim, region, tags, categories];
-        let rule = state.rule(&self.reader.rules, period, claims);
+        let candidates = [payer.candidates, account.candidates, service.candidates, region, tags, categories];
+        let rule = state.rule(&self.reader.rules, period, candidates);
         let credit = description.filter(|description| !description.is_refund);
-        let key = CellKey {
+        let key = SumKey {
             period: days.first,
             usage_date,
             payer: payer.name,
@@ -244,16 +244,17 @@ impl<'a> PartReader<'a> {
             is_credit: credit.is_some(),
             description: credit.map_or(NO_NAME, |description| description.name),
         };
-        state.cells.add(&key, &measures).map_err(|_| self.overflow(batch, index))
+        state.sums.add(&key, &measures).map_err(|_| self.overflow(batch, index))
     }
 
     fn payer(&mut self, batch: &Batch, index: usize, state: &mut LineState) -> Result<Payer, DetectError> {
         let (names, rules, column) = (self.names, &self.reader.rules, &batch.columns.payer);
         let known = self.known.payer.get(column, index, |text| {
             let text = account_id(text)?;
-            let (name, claim) = (names.number(text), state.finder.claim(rules, attribute::ACCOUNT, text));
-            let as_account = Named { name, claim, is_short: is_short(text) };
-            Some(Payer { name, claim: state.finder.claim(rules, attribute::PAYER, text), as_account })
+            let (name, candidates) =
+                (names.number(text), state.finder.candidate_rules(rules, attribute::ACCOUNT, text));
+            let as_account = Named { name, candidates, is_short: is_short(text) };
+            Some(Payer { name, candidates: state.finder.candidate_rules(rules, attribute::PAYER, text), as_account })
         });
         let at = self.layout.payer;
         let known = known.ok_or_else(|| self.problem(batch.row(index), at, BLANK.to_owned()))?;
@@ -265,8 +266,8 @@ impl<'a> PartReader<'a> {
         let (names, rules, column) = (self.names, &self.reader.rules, &batch.columns.account);
         let known = self.known.account.get(column, index, |text| {
             let text = account_id(text)?;
-            let claim = state.finder.claim(rules, attribute::ACCOUNT, text);
-            Some(Named { name: names.number(text), claim, is_short: is_short(text) })
+            let candidates = state.finder.candidate_rules(rules, attribute::ACCOUNT, text);
+            Some(Named { name: names.number(text), candidates, is_short: is_short(text) })
         });
         match known {
             Some(None) => Err(self.no_account(batch, index, self.layout.account, column)),
@@ -282,11 +283,12 @@ impl<'a> PartReader<'a> {
         let mut services = services.filter_map(|(known, column)| {
             known.get(column, index, |text| Service {
                 name: names.number(text),
-                claim: state.finder.claim(rules, attribute::SERVICE, text),
+                candidates: state.finder.candidate_rules(rules, attribute::SERVICE, text),
                 is_ineligible: is_listed_service(ineligible, text),
             })
         });
-        let first = services.next().unwrap_or(Service { name: NO_NAME, claim: NO_CLAIM, is_ineligible: false });
+        let first =
+            services.next().unwrap_or(Service { name: NO_NAME, candidates: NO_CANDIDATES, is_ineligible: false });
         // A list may name services by another column.
         Service { is_ineligible: first.is_ineligible || services.any(|service| service.is_ineligible), ..first }
     }
@@ -357,7 +359,7 @@ impl<'a> PartReader<'a> {
     }
 
     /// What says that a line pays for a commitment, or corrects another; only kinds of lines that ask for it look.
-    fn marks(&mut self, columns: &Columns, index: usize, kind: Kind) -> Marks {
+    fn flags(&mut self, columns: &Columns, index: usize, kind: Kind) -> LineFlags {
         let is_fee = kind == Kind::Fee;
         let is_purchase = kind == Kind::Purchase;
         let is_refund = kind == Kind::Refund;
@@ -365,7 +367,7 @@ impl<'a> PartReader<'a> {
         let known = &mut self.known.charge_frequency;
         let frequency = columns.charge_frequency.as_ref().filter(|_| is_purchase);
         let one_time = frequency.and_then(|column| known.get(column, index, |text| text == "One-Time"));
-        Marks {
+        LineFlags {
             reservation: (is_fee || is_refund) && has(columns.reservation_arn.as_ref(), index),
             savings_plan: (is_fee || is_refund) && has(columns.savings_plan_arn.as_ref(), index),
             correction,
@@ -404,15 +406,15 @@ impl<'a> PartReader<'a> {
         Ok(sum)
     }
 
-    /// What the region claims: of its own column, else of the product map.
+    /// What the region candidates: of its own column, else of the product map.
     fn region(&mut self, batch: &Batch, index: usize, state: &mut LineState) -> Result<u32, DetectError> {
         let (rules, finder) = (&self.reader.rules, &mut state.finder);
-        let mut claim = |text: &str| finder.claim(rules, attribute::REGION, text);
+        let mut candidates = |text: &str| finder.candidate_rules(rules, attribute::REGION, text);
         let mut regions = self.known.regions.iter_mut().zip(&batch.columns.regions);
-        if let Some(own) = regions.find_map(|(known, column)| known.get(column, index, &mut claim)) {
+        if let Some(own) = regions.find_map(|(known, column)| known.get(column, index, &mut candidates)) {
             return Ok(own);
         }
-        match batch.claims.region(index) {
+        match batch.candidates.region(index) {
             NO_OBJECT => Err(self.no_object(batch, index, &[&batch.columns.product])),
             region => Ok(region),
         }
@@ -442,10 +444,10 @@ impl PeriodDays {
     }
 }
 
-/// A batch and what its lines claim.
+/// A batch and what its lines candidates.
 struct Batch {
     columns: Columns,
-    claims: Claims,
+    candidates: CandidateRules,
     first_row: u64,
 }
 

@@ -2,22 +2,22 @@
 
 use std::ops::Range;
 
-use super::columns::{Columns, Known};
-use crate::rules::{NO_CLAIM, RuleFinder, RuleMatcher};
+use super::columns::{Columns, DictionaryMemos};
+use crate::rules::{NO_CANDIDATES, RuleFinder, RuleMatcher};
 
-/// What the lines of a batch claim by keyed attributes.
-pub(super) struct Claims {
+/// What the lines of a batch candidates by keyed attributes.
+pub(super) struct CandidateRules {
     /// Of the product map.
     region: Option<Vec<u32>>,
     tags: Option<Vec<u32>>,
     categories: Option<Vec<u32>>,
 }
 
-impl Claims {
+impl CandidateRules {
     pub(super) fn new(
         columns: &Columns,
         rows: usize,
-        known: &mut Known,
+        known: &mut DictionaryMemos,
         (rules, finder): (&RuleMatcher, &mut RuleFinder),
     ) -> Self {
         Self {
@@ -29,21 +29,26 @@ impl Claims {
 
     /// [`NO_OBJECT`](crate::rules::NO_OBJECT) stands for a text that should be a JSON object and is none.
     pub(super) fn region(&self, row: usize) -> u32 {
-        claim(self.region.as_deref(), row)
+        candidates(self.region.as_deref(), row)
     }
 
     /// By tags and by cost categories; as [`Self::region`].
     pub(super) fn keyed(&self, row: usize) -> [u32; 2] {
-        [claim(self.tags.as_deref(), row), claim(self.categories.as_deref(), row)]
+        [candidates(self.tags.as_deref(), row), candidates(self.categories.as_deref(), row)]
     }
 }
 
-fn claim(claims: Option<&[u32]>, row: usize) -> u32 {
-    claims.and_then(|claims| claims.get(row)).copied().unwrap_or(NO_CLAIM)
+fn candidates(found: Option<&[u32]>, row: usize) -> u32 {
+    found.and_then(|found| found.get(row)).copied().unwrap_or(NO_CANDIDATES)
 }
 
 /// The runs of a batch, in order. Descriptions do not part lines.
-pub(super) fn runs(columns: &Columns, claims: &Claims, rows: usize, known: &mut Known) -> Vec<Range<usize>> {
+pub(super) fn runs(
+    columns: &Columns,
+    candidates: &CandidateRules,
+    rows: usize,
+    known: &mut DictionaryMemos,
+) -> Vec<Range<usize>> {
     let always = [&columns.payer, &columns.account, &columns.line_type];
     let sometimes = [
         &columns.currency,
@@ -64,8 +69,8 @@ pub(super) fn runs(columns: &Columns, claims: &Claims, rows: usize, known: &mut 
     }
     add_changes(&mut changes, &columns.period.codes());
     add_changes(&mut changes, &columns.start.day_codes(rows, &mut known.start));
-    for claims in [&claims.region, &claims.tags, &claims.categories].into_iter().flatten() {
-        add_changes(&mut changes, claims);
+    for candidates in [&candidates.region, &candidates.tags, &candidates.categories].into_iter().flatten() {
+        add_changes(&mut changes, candidates);
     }
     let ends = (1..).zip(&changes).filter(|(_, is_change)| **is_change).map(|(end, _)| end);
     let mut first = 0;
@@ -73,7 +78,7 @@ pub(super) fn runs(columns: &Columns, claims: &Claims, rows: usize, known: &mut 
     runs.filter(|run| !run.is_empty()).collect()
 }
 
-/// Marks where a value differs from the one before.
+/// LineFlags where a value differs from the one before.
 pub(super) fn add_changes<T: PartialEq>(changes: &mut [bool], values: &[T]) {
     for (change, [before, value]) in changes.iter_mut().zip(values.array_windows()) {
         *change |= before != value;

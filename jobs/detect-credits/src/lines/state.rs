@@ -7,14 +7,13 @@ use hashbrown::{HashMap, HashSet};
 use schemas::PeriodNotes;
 
 use super::Tally;
-use super::cells::Cells;
-use super::read::LineReader;
-use crate::names::{NO_NAME, Names};
+use super::partial_sums::PartialSums;
+use crate::interner::{NO_NAME, StringInterner};
 use crate::rules::{DIMENSIONS, RuleFinder, RuleMatcher};
 
 /// Sums, counts, and what was worked out for earlier lines.
 pub(crate) struct LineState {
-    pub(crate) cells: Cells,
+    pub(crate) sums: PartialSums,
     /// Lines and unblended cost, by period and number of the currency.
     pub(super) totals: HashMap<(BillingPeriod, u32), (u64, Money)>,
     pub(super) currencies: BTreeMap<u32, String>,
@@ -30,7 +29,7 @@ pub(crate) struct LineState {
     met: HashSet<(BillingPeriod, u32, usize)>,
     deliveries: BTreeMap<(BillingPeriod, String), BTreeSet<usize>>,
     pub(super) finder: RuleFinder,
-    /// Period and claims of the line before, and its rule.
+    /// Period and candidates of the line before, and its rule.
     pub(super) line_before: Option<(BillingPeriod, [u32; DIMENSIONS])>,
     pub(super) rule_before: u32,
     /// Numbers of the rules' ids, by position.
@@ -38,10 +37,10 @@ pub(crate) struct LineState {
 }
 
 impl LineState {
-    pub(crate) fn new(reader: &LineReader, names: &Names) -> Self {
-        let rule_names = (0..).map_while(|rule| reader.rules.rule_id(rule)).map(|id| names.number(id)).collect();
+    pub(crate) fn new(rules: &RuleMatcher, names: &StringInterner) -> Self {
+        let rule_names = (0..).map_while(|rule| rules.rule_id(rule)).map(|id| names.number(id)).collect();
         Self {
-            cells: Cells::default(),
+            sums: PartialSums::default(),
             totals: HashMap::new(),
             currencies: BTreeMap::new(),
             blank_costs: BTreeMap::new(),
@@ -52,7 +51,7 @@ impl LineState {
             notes: BTreeMap::new(),
             met: HashSet::new(),
             deliveries: BTreeMap::new(),
-            finder: RuleFinder::new(&reader.rules),
+            finder: RuleFinder::new(rules),
             line_before: None,
             rule_before: NO_NAME,
             rule_names,
@@ -60,10 +59,10 @@ impl LineState {
     }
 
     /// The number of the first rule's id; `NO_NAME` where no rule takes the line.
-    pub(super) fn rule(&mut self, rules: &RuleMatcher, period: BillingPeriod, claims: [u32; DIMENSIONS]) -> u32 {
-        let line = Some((period, claims));
+    pub(super) fn rule(&mut self, rules: &RuleMatcher, period: BillingPeriod, candidates: [u32; DIMENSIONS]) -> u32 {
+        let line = Some((period, candidates));
         if line != self.line_before {
-            let found = self.finder.first_match(rules, period, claims);
+            let found = self.finder.first_match(rules, period, candidates);
             let name = found.and_then(|rule| self.rule_names.get(rule as usize)).copied();
             self.rule_before = name.unwrap_or(NO_NAME);
             self.line_before = line;
@@ -71,8 +70,8 @@ impl LineState {
         self.rule_before
     }
 
-    /// Makes room for other claims; true where the numbers of all claims so far are void.
-    pub(super) fn forgets_claims(&mut self, rules: &RuleMatcher) -> bool {
+    /// Makes room for other candidates; true where the numbers of all candidates so far are void.
+    pub(super) fn forgets_candidates(&mut self, rules: &RuleMatcher) -> bool {
         let is_full = self.finder.is_full();
         if is_full {
             self.finder = RuleFinder::new(rules);

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use credit_ledger::{BillingPeriod, ExportPeriods};
 use object_store::ObjectStore;
 
-use super::left_out::{Collected, LeftOut};
+use schemas::records::LeftOut;
+
+use super::left_out::Collected;
 use super::manifest::{Manifest, Manifests};
 use super::place::{self, Place, folder};
 use super::{ExportFile, Listing, is_named_as_data, is_named_as_packed};
@@ -39,17 +41,17 @@ pub fn current_files(
         Some(Err(wrong)) => Err(bad_file(path, format!("{wrong}; move what is not part of the export elsewhere"))),
         _ => Ok(()),
     };
-    let mut claims: BTreeMap<(String, Option<BillingPeriod>), Vec<&Manifest>> = BTreeMap::new();
+    let mut candidates: BTreeMap<(String, Option<BillingPeriod>), Vec<&Manifest>> = BTreeMap::new();
     for manifest in manifests.iter() {
         possible(&manifest.path, manifest.period)?;
-        claims.entry((manifest.place.root.clone(), manifest.period)).or_default().push(manifest);
+        candidates.entry((manifest.place.root.clone(), manifest.period)).or_default().push(manifest);
     }
     let mut current = CurrentFiles { left_out: listing.left_out.clone(), ..CurrentFiles::default() };
     for path in manifests.others() {
         current.left_out.add(path, "is named as a manifest, but names no data files");
     }
     let (mut governed, mut named) = (Governed::default(), BTreeSet::new());
-    for ((root, period), manifests) in &claims {
+    for ((root, period), manifests) in &candidates {
         governed.periods.insert((root.clone(), *period));
         let manifest = nearest(manifests)?;
         for name in &manifest.files {
@@ -169,7 +171,7 @@ fn nearest<'a>(manifests: &[&'a Manifest]) -> Result<&'a Manifest, DetectError> 
         [.., last] => {
             let mut paths: Vec<&str> = near.iter().map(|manifest| manifest.path.as_str()).collect();
             paths.sort_unstable();
-            Err(bad_file(&last.path, format!("several manifests claim one billing period: {}", paths.join(", "))))
+            Err(bad_file(&last.path, format!("several manifests candidates one billing period: {}", paths.join(", "))))
         }
         [] => Err(DetectError::NotYet("no manifest".to_owned())),
     }

@@ -2,18 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-/// Files that are not read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct LeftOut {
-    /// The file, or a folder with a `/` behind it, below the source location.
-    pub path: String,
-    /// How many files.
-    pub files: u64,
-    /// Why.
-    pub reason: String,
-}
+use schemas::records::LeftOut;
 
 /// What is left out, by path and reason.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -30,7 +30,6 @@ use object_store::{ObjectMeta, ObjectStore};
 use crate::DetectError;
 
 pub use current::{CurrentFiles, current_files};
-pub use left_out::LeftOut;
 pub use manifest::Manifests;
 pub use status::check_status;
 

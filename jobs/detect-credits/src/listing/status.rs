@@ -5,7 +5,9 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 
-use super::{ExportFile, LeftOut, Listing};
+use schemas::records::LeftOut;
+
+use super::{ExportFile, Listing};
 use crate::DetectError;
 use crate::error::bad_column;
 use crate::raw::{OpenFile, decoding};

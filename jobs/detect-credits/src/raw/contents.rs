@@ -19,7 +19,7 @@ use super::leaf::{take, take_length};
 use super::pages::{MOST_ENTRIES, too_many_entries};
 use super::thrift::damaged;
 use super::{BadColumn, ROWS_PER_BATCH};
-use crate::names::lock;
+use crate::interner::lock;
 
 /// What the texts of a page may unpack to by what they have in common.
 const MOST_SHARED: u64 = 256 << 20;

@@ -55,8 +55,8 @@ impl Conditions {
     }
 
     /// Adds the rules whose condition `value` meets.
-    pub(super) fn claims(&self, value: &str, claims: &mut RuleBits) {
-        let mut add = |rules: &[u32]| rules.iter().for_each(|rule| claims.insert(*rule));
+    pub(super) fn candidates(&self, value: &str, candidates: &mut RuleBits) {
+        let mut add = |rules: &[u32]| rules.iter().for_each(|rule| candidates.insert(*rule));
         add(&self.any);
         add(self.exact.get(value).map_or(&[], Vec::as_slice));
         let mut try_out = |(pattern, rules): &(String, Vec<u32>)| {

@@ -6,27 +6,27 @@ use hashbrown::{Equivalent, HashMap};
 use super::sets::{RuleBits, RuleSet};
 use super::{DIMENSIONS, RuleMatcher};
 
-/// What a value claims that no rule wants.
-pub(crate) const NO_CLAIM: u32 = 0;
-/// Stands in place of the claims of a line with a text that is no JSON object.
+/// What a value candidates that no rule wants.
+pub(crate) const NO_CANDIDATES: u32 = 0;
+/// Stands in place of the candidates of a line with a text that is no JSON object.
 pub(crate) const NO_OBJECT: u32 = u32::MAX;
 
 /// Combinations remembered. Forgotten when they grow many: they are worked out again.
 const COMBINATIONS: usize = 65_536;
-/// Bytes of claims after which all are forgotten: they are worked out again.
+/// Bytes of candidates after which all are forgotten: they are worked out again.
 const MOST_BYTES: usize = 32 << 20;
 
-/// Finds the first rule of lines by what their values claim, and remembers it. Claims have numbers: equal ones share one.
+/// Finds the first rule of lines by what their values candidates, and remembers it. Sets of candidates have numbers: equal ones share one.
 #[derive(Debug)]
 pub(crate) struct RuleFinder {
     /// By number.
-    claims: Vec<RuleSet>,
+    candidates: Vec<RuleSet>,
     numbers: HashMap<RuleSet, u32>,
     /// By attribute and value.
     of_values: HashMap<(usize, Box<str>), u32>,
-    /// By the claims that are taken together.
+    /// By the candidates that are taken together.
     of_several: HashMap<Box<[u32]>, u32>,
-    /// By period and claims.
+    /// By period and candidates.
     found: HashMap<(BillingPeriod, [u32; DIMENSIONS]), Option<u32>>,
     /// Bytes of all that but `found`.
     bytes: usize,
@@ -47,8 +47,8 @@ impl RuleFinder {
     pub(crate) fn new(rules: &RuleMatcher) -> Self {
         let nothing = RuleSet::none();
         Self {
-            claims: vec![nothing.clone()],
-            numbers: HashMap::from_iter([(nothing, NO_CLAIM)]),
+            candidates: vec![nothing.clone()],
+            numbers: HashMap::from_iter([(nothing, NO_CANDIDATES)]),
             of_values: HashMap::new(),
             of_several: HashMap::new(),
             found: HashMap::new(),
@@ -63,44 +63,45 @@ impl RuleFinder {
         self.bytes >= MOST_BYTES
     }
 
-    /// The number of what `value` claims as `attribute`.
-    pub(crate) fn claim(&mut self, rules: &RuleMatcher, attribute: usize, value: &str) -> u32 {
+    /// The number of what `value` candidates as `attribute`.
+    pub(crate) fn candidate_rules(&mut self, rules: &RuleMatcher, attribute: usize, value: &str) -> u32 {
         if let Some(number) = self.of_values.get(&Value(attribute, value)) {
             return *number;
         }
-        let claims = rules.claims(attribute, value, &mut self.scratch);
-        let number = self.number(claims);
+        let candidates = rules.candidates(attribute, value, &mut self.scratch);
+        let number = self.number(candidates);
         self.bytes += size_of::<(usize, Box<str>, u32)>() + value.len();
         self.of_values.insert((attribute, value.into()), number);
         number
     }
 
-    /// The number of what the values of several keys claim together. `found` holds the places of keys among the wanted
-    /// ones and what their values claim; of one key the last counts, but what is no object stays to be reported.
+    /// The number of what the values of several keys candidates together. `found` holds the places of keys among the wanted
+    /// ones and what their values candidates; of one key the last counts, but what is no object stays to be reported.
     pub(crate) fn together(&mut self, rules: &RuleMatcher, found: &mut [(usize, u32)]) -> u32 {
         if let [] | [_] = found[..] {
-            return found.first().map_or(NO_CLAIM, |(_, claimed)| *claimed);
+            return found.first().map_or(NO_CANDIDATES, |(_, candidates)| *candidates);
         }
-        if found.iter().any(|(_, claimed)| *claimed == NO_OBJECT) {
+        if found.iter().any(|(_, candidates)| *candidates == NO_OBJECT) {
             return NO_OBJECT;
         }
         // Stable: the last of each key stays the last.
         found.sort_by_key(|(key, _)| *key);
         self.together.clear();
         let last_of_keys = found.chunk_by(|(left, _), (right, _)| left == right).filter_map(<[_]>::last);
-        self.together.extend(last_of_keys.map(|(_, claimed)| claimed).filter(|claimed| **claimed != NO_CLAIM));
+        self.together
+            .extend(last_of_keys.map(|(_, candidates)| candidates).filter(|candidates| **candidates != NO_CANDIDATES));
         self.together.sort_unstable();
         self.together.dedup();
         if let [] | [_] = self.together[..] {
-            return self.together.first().copied().unwrap_or(NO_CLAIM);
+            return self.together.first().copied().unwrap_or(NO_CANDIDATES);
         }
         if let Some(number) = self.of_several.get(&self.together[..]) {
             return *number;
         }
         self.scratch.clear();
         for number in &self.together {
-            if let Some(claims) = self.claims.get(*number as usize) {
-                self.scratch.extend(claims);
+            if let Some(candidates) = self.candidates.get(*number as usize) {
+                self.scratch.extend(candidates);
             }
         }
         let number = self.number(RuleSet::up_to(&self.scratch, &rules.final_rules));
@@ -109,18 +110,18 @@ impl RuleFinder {
         number
     }
 
-    fn number(&mut self, claims: RuleSet) -> u32 {
-        if let Some(number) = self.numbers.get(&claims) {
+    fn number(&mut self, candidates: RuleSet) -> u32 {
+        if let Some(number) = self.numbers.get(&candidates) {
             return *number;
         }
-        let number = u32::try_from(self.claims.len()).unwrap_or(NO_OBJECT);
-        self.bytes += 2 * size_of::<(RuleSet, u32)>() + claims.bytes();
-        self.claims.push(claims.clone());
-        self.numbers.insert(claims, number);
+        let number = u32::try_from(self.candidates.len()).unwrap_or(NO_OBJECT);
+        self.bytes += 2 * size_of::<(RuleSet, u32)>() + candidates.bytes();
+        self.candidates.push(candidates.clone());
+        self.numbers.insert(candidates, number);
         number
     }
 
-    /// Position of the first rule for a line of `period` with these claims by dimension.
+    /// Position of the first rule for a line of `period` with these candidates by dimension.
     pub(crate) fn first_match(
         &mut self,
         rules: &RuleMatcher,
@@ -130,8 +131,9 @@ impl RuleFinder {
         if let Some(found) = self.found.get(&(period, line)) {
             return *found;
         }
-        let [nothing, ..] = &self.claims[..] else { return None };
-        let found = rules.first_match(period, line.map(|number| self.claims.get(number as usize).unwrap_or(nothing)));
+        let [nothing, ..] = &self.candidates[..] else { return None };
+        let found =
+            rules.first_match(period, line.map(|number| self.candidates.get(number as usize).unwrap_or(nothing)));
         if self.found.len() >= COMBINATIONS {
             self.found.clear();
         }

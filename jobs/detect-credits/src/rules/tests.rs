@@ -70,23 +70,23 @@ struct Line {
     keyed: [Vec<(String, String)>; 2],
 }
 
-/// The id of the first rule, by what values claim.
-fn by_claims(matcher: &RuleMatcher, finder: &mut RuleFinder, line: &Line) -> Option<String> {
-    let mut claims = [NO_CLAIM; DIMENSIONS];
+/// The id of the first rule, by what values candidates.
+fn by_candidates(matcher: &RuleMatcher, finder: &mut RuleFinder, line: &Line) -> Option<String> {
+    let mut candidates = [NO_CANDIDATES; DIMENSIONS];
     for (at, value) in line.fixed.iter().enumerate() {
-        claims[at] = value.as_ref().map_or(NO_CLAIM, |value| finder.claim(matcher, at, value));
+        candidates[at] = value.as_ref().map_or(NO_CANDIDATES, |value| finder.candidate_rules(matcher, at, value));
     }
     let keys = [(matcher.tag_keys(), attribute::FIRST_KEYED), (matcher.category_keys(), matcher.first_category())];
     for (at, ((keys, first), entries)) in keys.into_iter().zip(&line.keyed).enumerate() {
         let mut found = Vec::new();
         for (key, value) in entries {
             if let Some(key) = position_of(keys, key) {
-                found.push((key, finder.claim(matcher, first + key, value)));
+                found.push((key, finder.candidate_rules(matcher, first + key, value)));
             }
         }
-        claims[attribute::FIRST_KEYED + at] = finder.together(matcher, &mut found);
+        candidates[attribute::FIRST_KEYED + at] = finder.together(matcher, &mut found);
     }
-    let rule = finder.first_match(matcher, line.period.parse().unwrap(), claims)?;
+    let rule = finder.first_match(matcher, line.period.parse().unwrap(), candidates)?;
     matcher.rule_id(rule).map(str::to_owned)
 }
 
@@ -190,7 +190,7 @@ proptest! {
         let matcher = RuleMatcher::new(&rules);
         let (mut finder, regexes) = (RuleFinder::new(&matcher), regexes(&rules));
         for line in lines {
-            prop_assert_eq!(by_claims(&matcher, &mut finder, &line), one_by_one(&rules, &regexes, &line), "{:?}", line);
+            prop_assert_eq!(by_candidates(&matcher, &mut finder, &line), one_by_one(&rules, &regexes, &line), "{:?}", line);
         }
     }
 }

@@ -14,7 +14,7 @@ use arrow::datatypes::{
 use chrono::{FixedOffset, NaiveDate, NaiveTime};
 use credit_ledger::{BillingPeriod, ImpossiblePeriod, Quoted};
 
-use super::{PerEntry, TextColumn, TypeMismatch, is_text};
+use super::{DictionaryMemo, TextColumn, TypeMismatch, is_text};
 
 /// What is wrong with a text that is no date.
 pub(crate) fn no_date(text: &str) -> String {
@@ -61,7 +61,7 @@ impl DayColumn {
 
     /// The day as days since 1970; `Ok(None)` where blank, `Err` with the text where it is no date.
     #[inline]
-    pub(crate) fn get(&self, row: usize, known: &mut PerEntry<Option<i32>>) -> Result<Option<i32>, String> {
+    pub(crate) fn get(&self, row: usize, known: &mut DictionaryMemo<Option<i32>>) -> Result<Option<i32>, String> {
         match self {
             Self::Days(days) if days.is_null(row) => Ok(None),
             Self::Days(days) => {
@@ -107,7 +107,7 @@ impl DayColumn {
     }
 
     /// As [`Self::codes`], the same for all hours of a day.
-    pub(crate) fn day_codes(&self, rows: usize, known: &mut PerEntry<Option<i32>>) -> ScalarBuffer<i32> {
+    pub(crate) fn day_codes(&self, rows: usize, known: &mut DictionaryMemo<Option<i32>>) -> ScalarBuffer<i32> {
         match self {
             Self::Days(days) => codes_of_days(days),
             Self::Text(_) => {
@@ -121,9 +121,9 @@ impl DayColumn {
     }
 
     /// Prepares what is known for a batch.
-    pub(crate) fn follow<T: Copy>(&self, known: &mut PerEntry<T>) {
+    pub(crate) fn rebind<T: Copy>(&self, known: &mut DictionaryMemo<T>) {
         if let Self::Text(text) = self {
-            known.follow(text);
+            known.rebind(text);
         }
     }
 }
@@ -143,7 +143,7 @@ fn codes_of_days(days: &Date32Array) -> ScalarBuffer<i32> {
 #[derive(Debug, Default)]
 pub(crate) struct PeriodMemo {
     last: Option<(i32, BillingPeriod)>,
-    pub(crate) entries: PerEntry<Option<BillingPeriod>>,
+    pub(crate) entries: DictionaryMemo<Option<BillingPeriod>>,
 }
 
 fn parse_period(text: &str) -> Option<BillingPeriod> {

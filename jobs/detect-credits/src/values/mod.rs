@@ -12,7 +12,7 @@ pub(crate) use amounts::{AmountColumn, NoAmount};
 pub(crate) use days::{DayColumn, PeriodMemo, far_away, impossible, no_date};
 pub(crate) use ids::{account_id, account_ids, invoice_ids, is_short};
 pub(crate) use maps::{MapColumn, RealMap, json_entries};
-pub(crate) use text::{Dictionary, NO_CODE, PerEntry, TextColumn};
+pub(crate) use text::{Dictionary, DictionaryMemo, NO_CODE, TextColumn};
 
 /// What is wrong with a blank where every line has a value.
 pub(crate) const BLANK: &str = "is blank; every line needs a value here";

@@ -106,7 +106,7 @@ pub(crate) struct Dictionary {
 
 impl Dictionary {
     /// True where `column` has another dictionary than the batch before.
-    pub(crate) fn follow(&mut self, column: &TextColumn) -> bool {
+    pub(crate) fn rebind(&mut self, column: &TextColumn) -> bool {
         let is_new = !self.entries.as_ref().is_some_and(|entries| column.shares_entries(entries));
         if is_new {
             self.entries = Some(column.entries.clone());
@@ -117,22 +117,22 @@ impl Dictionary {
 
 /// What is known about the entries of a column's dictionary: worked out once per entry, not once per line.
 #[derive(Debug)]
-pub(crate) struct PerEntry<T> {
+pub(crate) struct DictionaryMemo<T> {
     dictionary: Dictionary,
     /// By entry; `Some(None)` for one that is blank.
     known: Vec<Option<Option<T>>>,
 }
 
-impl<T> Default for PerEntry<T> {
+impl<T> Default for DictionaryMemo<T> {
     fn default() -> Self {
         Self { dictionary: Dictionary::default(), known: Vec::new() }
     }
 }
 
-impl<T: Copy> PerEntry<T> {
+impl<T: Copy> DictionaryMemo<T> {
     /// Forgets what is known unless `column` has the dictionary of the batch before; true where it forgot.
-    pub(crate) fn follow(&mut self, column: &TextColumn) -> bool {
-        let is_new = self.dictionary.follow(column);
+    pub(crate) fn rebind(&mut self, column: &TextColumn) -> bool {
+        let is_new = self.dictionary.rebind(column);
         if is_new {
             self.known.clear();
             self.known.resize(column.entries.len(), None);

@@ -4,20 +4,20 @@ use std::io::IsTerminal;
 
 use credit_ledger::{Money, Text};
 use dialoguer::{Input, Select};
-use join_allocations::entry::{Recording, find, revisions};
+use join_allocations::record::{Recording, find, revisions};
 use schemas::reference::{Action, AllocationRow, CreditName, Problem};
 use schemas::tables::RegisteredCredit;
 use write_net_cost::standing::queue as queue_rows;
 
-use super::{Standing, note};
+use super::{CreditSnapshot, note};
+use crate::app::App;
 use crate::cli::{Allocate, CreditArgs, Placed, RecordArgs, Revoke, date};
 use crate::foreign_text::{CELL, visible};
 use crate::output::print_lines;
-use crate::run::App;
 use crate::{Failure, Kind, money_text};
 
 pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), Failure> {
-    let standing = Standing::of(app).await?;
+    let standing = CreditSnapshot::of(app).await?;
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         ask(app, &standing, &mut arguments)?;
     }
@@ -81,7 +81,7 @@ fn allocated(credit: &RegisteredCredit, rows: &[AllocationRow]) -> Result<String
 }
 
 pub(crate) async fn revoke(app: &App, arguments: Revoke) -> Result<(), Failure> {
-    let standing = Standing::of(app).await?;
+    let standing = CreditSnapshot::of(app).await?;
     let name = credit_name(&arguments.credit)?;
     let credit = found(&name, &standing)?;
     let joined = standing.joined();
@@ -108,7 +108,7 @@ fn credit_name(credit: &CreditArgs) -> Result<CreditName, Failure> {
     }
 }
 
-fn found(name: &CreditName, standing: &Standing) -> Result<RegisteredCredit, Failure> {
+fn found(name: &CreditName, standing: &CreditSnapshot) -> Result<RegisteredCredit, Failure> {
     let credit = find(name, &standing.register.credits);
     credit.cloned().map_err(|message| Failure::new(Kind::BadInput, message))
 }
@@ -130,7 +130,12 @@ fn revision_row(command: &str, credit: CreditName, action: Action) -> Allocation
     }
 }
 
-async fn record(app: &App, standing: &Standing, rows: &[AllocationRow], stamp: &RecordArgs) -> Result<(), Failure> {
+async fn record(
+    app: &App,
+    standing: &CreditSnapshot,
+    rows: &[AllocationRow],
+    stamp: &RecordArgs,
+) -> Result<(), Failure> {
     let recording = recording(app, standing, stamp);
     let (register, hierarchy) = (&standing.register.credits, &standing.reference.hierarchy);
     let new = revisions(rows, register, hierarchy, &standing.log, &recording)?;
@@ -142,7 +147,7 @@ async fn record(app: &App, standing: &Standing, rows: &[AllocationRow], stamp: &
 }
 
 /// Who and when: as stated, else the login name and now.
-pub(crate) fn recording(app: &App, standing: &Standing, stamp: &RecordArgs) -> Recording {
+pub(crate) fn recording(app: &App, standing: &CreditSnapshot, stamp: &RecordArgs) -> Recording {
     #[expect(clippy::disallowed_methods, reason = "the login name says who recorded it")]
     let login = || ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     Recording {
@@ -154,7 +159,7 @@ pub(crate) fn recording(app: &App, standing: &Standing, stamp: &RecordArgs) -> R
 }
 
 /// Asks on the terminal for what is missing.
-fn ask(app: &App, standing: &Standing, arguments: &mut Allocate) -> Result<(), Failure> {
+fn ask(app: &App, standing: &CreditSnapshot, arguments: &mut Allocate) -> Result<(), Failure> {
     let has_amount = arguments.amount.is_some() || arguments.to.iter().any(|lot| lot.amount.is_some());
     let asked = !has_amount || arguments.to.is_empty();
     if arguments.credit.key.is_none() && arguments.credit.code.is_none() {

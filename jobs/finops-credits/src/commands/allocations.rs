@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use join_allocations::entry::{Revisions, revisions};
+use join_allocations::record::{Revisions, revisions};
 use schemas::reference::read_allocations;
 use schemas::tables::AllocationLogRow;
 
 use super::allocate::recording;
-use super::{Standing, note};
+use super::{CreditSnapshot, note};
+use crate::app::App;
 use crate::cli::{Allocations, RecordArgs};
 use crate::output::{Shown, print, print_lines};
-use crate::run::App;
 use crate::{Failure, Kind};
 
 pub(crate) async fn allocations(app: &App, command: Allocations) -> Result<(), Failure> {
@@ -29,7 +29,7 @@ async fn import(app: &App, file: &Path, record: &RecordArgs) -> Result<(), Failu
         _ => Failure::new(Kind::Storage, format!("{}: {error}", file.display())),
     })?;
     let (entered, mut problems) = read_allocations(&name, &bytes);
-    let standing = Standing::of(app).await?;
+    let standing = CreditSnapshot::of(app).await?;
     let (register, hierarchy) = (&standing.register.credits, &standing.reference.hierarchy);
     let checked = revisions(&entered, register, hierarchy, &standing.log, &recording(app, &standing, record));
     let new = checked.unwrap_or_else(|found| {
@@ -52,7 +52,7 @@ async fn import(app: &App, file: &Path, record: &RecordArgs) -> Result<(), Failu
 
 /// The rows of the revisions that count, by credit and lot.
 async fn list(app: &App) -> Result<(), Failure> {
-    let standing = Standing::of(app).await?;
+    let standing = CreditSnapshot::of(app).await?;
     let mut rows = standing.log.clone();
     rows.retain(|row| {
         let of_credit = standing.log.iter().filter(|other| other.credit_key == row.credit_key);
@@ -68,7 +68,7 @@ async fn history(app: &App, key: &str) -> Result<(), Failure> {
     let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
     let mut rows: Vec<AllocationLogRow> = log.into_iter().filter(|row| row.credit_key == key).collect();
     if rows.is_empty() && app.format == crate::cli::Format::Table {
-        let standing = Standing::of(app).await?;
+        let standing = CreditSnapshot::of(app).await?;
         if !standing.register.credits.iter().any(|credit| credit.credit_key == key) {
             let message = format!("credit {key} is not registered; `queue` and `credits` list those that are");
             return Err(Failure::new(Kind::BadInput, message));

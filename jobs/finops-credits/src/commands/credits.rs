@@ -8,8 +8,8 @@ use schemas::tables::{AllocationLogRow, Credit};
 use super::note;
 use super::query::collected;
 use crate::Failure;
+use crate::app::App;
 use crate::output::{Shown, print};
-use crate::run::App;
 
 const COLUMNS: [&str; 13] = [
     "credit_key",

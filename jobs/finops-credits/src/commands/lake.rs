@@ -4,11 +4,11 @@ use std::io::IsTerminal;
 
 use ::lake::Generation;
 use credit_ledger::BillingPeriod;
+use detect_credits::still_there;
 use dialoguer::Confirm;
 
-use crate::jobs::listed::still_there;
+use crate::app::App;
 use crate::output::print_lines;
-use crate::run::{App, locked};
 use crate::{Failure, Kind, money_text};
 
 /// Takes out a period that was never right. A later run does without it, unless the export still has it.
@@ -17,11 +17,16 @@ pub(crate) async fn drop_period(app: &App, period: BillingPeriod, yes: bool) -> 
     if !yes && !confirmed(&format!("Drop {period}: {}", in_short(&found)))? {
         return print_lines(["Nothing was dropped."]);
     }
-    let next = match still_there(app, &found).await? {
+    let file = match app.export_source() {
+        Ok(source) => still_there(&source, &found).await?,
+        Err(failure) if failure.kind == Kind::NotYet => None,
+        Err(failure) => return Err(failure),
+    };
+    let next = match file {
         Some(file) => format!("The export still has it, in {file}: unless that changes, the next run reads it again."),
         None => "`run --publish` publishes without it.".to_owned(),
     };
-    let dropped = locked(app, async |_lock| {
+    let dropped = app.locked(async |_lock| {
         let dropped = generation(app, period).await?;
         app.lake.drop_generation(period).await?;
         Ok(dropped)

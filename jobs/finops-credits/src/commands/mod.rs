@@ -3,31 +3,30 @@
 pub(crate) mod allocate;
 pub(crate) mod allocations;
 pub(crate) mod credits;
-mod digest;
 pub(crate) mod lake;
 pub(crate) mod query;
 pub(crate) mod queue;
 pub(crate) mod repair;
 pub(crate) mod run;
-pub(crate) mod summary;
+mod summary;
 
 use std::sync::Arc;
 
-use ::lake::ReferenceFiles;
+use ::lake::{ReferenceFiles, latest_instant};
 use chrono::NaiveDateTime;
 use credit_ledger::BillingPeriod;
+use detect_credits::credit_history;
 use detect_credits::register::{Register, register};
-use join_allocations::join::{Joined, join};
+use join_allocations::lots::{Joined, join};
 use schemas::tables::{AllocationLogRow, CreditLogRow};
 
+use crate::app::App;
 use crate::foreign_text::{LINE, visible};
-use crate::jobs::register::{Known, credit_history};
-use crate::run::App;
 use crate::stderr::to_stderr;
 use crate::{Failure, Kind};
 
 /// The credits and what is recorded about them at this moment, also what the next run has not seen yet.
-pub(crate) struct Standing {
+pub(crate) struct CreditSnapshot {
     pub(crate) register: Register,
     pub(crate) log: Vec<AllocationLogRow>,
     /// What is said to be recorded later counts as wrong.
@@ -35,7 +34,7 @@ pub(crate) struct Standing {
     pub(crate) reference: Arc<ReferenceFiles>,
 }
 
-impl Standing {
+impl CreditSnapshot {
     /// # Errors
     /// [`Kind::NotYet`] before the first run.
     pub(crate) async fn of(app: &App) -> Result<Self, Failure> {
@@ -46,15 +45,15 @@ impl Standing {
             return Err(Failure::new(Kind::NotYet, message));
         }
         let last = BillingPeriod::of(app.as_of);
-        let history = credit_history(app, &generations, &Known::nothing(last)).await?;
+        let history = credit_history(&app.lake, last, &generations, app.settings.threads()).await?;
         let credits_log: Vec<CreditLogRow> = app.lake.logs().read().await?;
         let (state, log): (_, Vec<AllocationLogRow>) = app.lake.logs().read_newest().await?;
         let register = register(&history, &credits_log, &log)?;
         Ok(Self {
             register,
             log,
-            latest: app.latest_instant(state),
-            reference: app.places.reference_files(&app.settings).await?,
+            latest: latest_instant(app.now, app.as_of, state),
+            reference: app.reference_files().await?,
         })
     }
 

@@ -14,9 +14,9 @@ use lake::{Generation, decoded};
 use schemas::tables::{ALL, CostLine, CreditLine};
 use schemas::{Place, Table, TableRow};
 
+use crate::app::App;
 use crate::failure::engine_kind;
 use crate::output::{Shown, print};
-use crate::run::App;
 use crate::{Failure, Kind};
 
 pub(crate) async fn query(app: &App, sql: &str) -> Result<(), Failure> {
@@ -94,7 +94,7 @@ async fn register_tables(app: &App, context: &SessionContext) -> Result<(), Fail
                 let schema = batches.first().map_or_else(|| table.schema(), RecordBatch::schema);
                 context.register_table(table.name, Arc::new(MemTable::try_new(schema, vec![batches])?))?;
             }
-            Place::Published | Place::Generation | Place::Handoff => {}
+            Place::Published | Place::Generation | Place::Intermediate => {}
         }
     }
     let generations = app.lake.generations().await?;

@@ -3,13 +3,13 @@
 use schemas::tables::CreditQueue;
 use write_net_cost::standing::queue as queue_rows;
 
-use super::{Standing, note};
+use super::{CreditSnapshot, note};
 use crate::Failure;
+use crate::app::App;
 use crate::output::{Shown, print};
-use crate::run::App;
 
 pub(crate) async fn queue(app: &App) -> Result<(), Failure> {
-    let standing = Standing::of(app).await?;
+    let standing = CreditSnapshot::of(app).await?;
     let joined = standing.joined();
     let mut rows: Vec<CreditQueue> = queue_rows(&standing.register.credits, &joined.credits, app.as_of);
     rows.sort_by(|left, right| (left.first_cur_date, &left.credit_key).cmp(&(right.first_cur_date, &right.credit_key)));

@@ -3,13 +3,13 @@
 use lake::{Lake, Newer, Repair, RepairedLog, Settings, is_s3};
 
 use crate::Failure;
+use crate::locations::Locations;
 use crate::money_text::count;
 use crate::output::print_lines;
-use crate::places::Places;
 
-pub(crate) async fn repair(places: &Places, settings: &Settings, accept_loss: bool) -> Result<(), Failure> {
+pub(crate) async fn repair(locations: &Locations, settings: &Settings, accept_loss: bool) -> Result<(), Failure> {
     let repaired = match is_s3(&settings.lake.location) {
-        true => places.aws()?.repair_lake(settings, accept_loss).await?,
+        true => locations.aws()?.repair_lake(settings, accept_loss).await?,
         false => Lake::repair_local(settings, accept_loss).await?,
     };
     print_lines(repaired.iter().map(line))

@@ -1,16 +1,18 @@
 //! The shell of the check in Athena.
 
-use lake::{LakeLock, StagedRun};
+use lake::LakeLock;
+use schemas::records::Staged;
 
 use super::NET_COST;
-use crate::run::App;
-use crate::{Failure, Kind};
+use crate::app::App;
+use crate::failure::{Failure, Kind};
 
 /// Asks Athena for the tie-out and the invariants over the staged run.
 pub(crate) async fn athena_check(app: &App, _lock: &LakeLock) -> Result<(), Failure> {
-    let aws = app.places.aws()?;
-    let staged: StagedRun = app.lake.finished_job(&app.run_id, NET_COST).await?;
-    let breaches = aws.check_staged(&app.settings, &app.run_id, staged.months()).await?;
+    let (aws, run) = (app.locations.aws()?, app.run());
+    let Staged {} = run.finished_job(NET_COST).await?;
+    let months = run.staged().await?.months;
+    let breaches = aws.check_staged(&app.settings, &app.run_id, months).await?;
     if breaches.is_empty() {
         return Ok(());
     }

@@ -3,8 +3,8 @@
 use credit_ledger::{BillingPeriod, Quoted};
 use schemas::excerpt;
 
+use super::super::classify::Kind;
 use super::super::columns::{Named, Payer};
-use super::super::measure::Kind;
 use super::super::state::LineState;
 use super::{Batch, PartReader};
 use crate::DetectError;

@@ -1,0 +1,143 @@
+//! Places in the hierarchy: business unit, department, portfolio, product.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::Text;
+
+/// A path of one to four names. Ordered by code point, level by level, a missing level first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Node(Vec<Text>);
+
+/// Why four columns are no node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NodeError {
+    /// No level is named.
+    #[error("no business unit is named")]
+    Empty,
+    /// A level is named below one that is not.
+    #[error("{below} is set but {missing} is empty")]
+    Gap {
+        /// The empty level.
+        missing: &'static str,
+        /// The named level below it.
+        below: &'static str,
+    },
+}
+
+impl Node {
+    /// The levels from the top, as columns are named.
+    pub const LEVELS: [&'static str; 4] = ["business_unit", "department", "portfolio", "product"];
+    /// The name of the node that takes spend no rule matches.
+    pub const UNASSIGNED: &'static str = "Unassigned";
+
+    /// The node of four level columns, empty or missing levels at the end.
+    ///
+    /// # Errors
+    /// [`NodeError`] where no level or a level below an empty one is named.
+    pub fn from_levels<S: AsRef<str>>(levels: [Option<S>; 4]) -> Result<Self, NodeError> {
+        let mut names = Vec::new();
+        let mut missing = None;
+        for (level, name) in Self::LEVELS.into_iter().zip(&levels) {
+            match (name.as_ref().map(AsRef::as_ref).filter(|name| !name.is_empty()), missing) {
+                (Some(_), Some(missing)) => return Err(NodeError::Gap { missing, below: level }),
+                (Some(name), None) => names.push(name.into()),
+                (None, _) => missing = missing.or(Some(level)),
+            }
+        }
+        if names.is_empty() { Err(NodeError::Empty) } else { Ok(Self(names)) }
+    }
+
+    /// Where spend goes that no rule matches.
+    #[must_use]
+    pub fn unassigned() -> Self {
+        Self(vec![Text::new_static(Self::UNASSIGNED)])
+    }
+
+    /// The four level columns.
+    #[must_use]
+    pub fn levels(&self) -> [Option<Text>; 4] {
+        std::array::from_fn(|level| self.0.get(level).cloned())
+    }
+
+    /// The name of its first level.
+    #[must_use]
+    pub fn business_unit(&self) -> &str {
+        self.0.first().map_or("", Text::as_str)
+    }
+
+    /// 1 for a business unit to 4 for a product.
+    #[must_use]
+    pub const fn level(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True for `other` itself and everything below it.
+    #[must_use]
+    pub fn is_at_or_below(&self, other: &Self) -> bool {
+        self.0.starts_with(&other.0)
+    }
+
+    /// The node itself and its ancestors, from the top.
+    pub fn lineage(&self) -> impl Iterator<Item = Self> + '_ {
+        (1..=self.0.len()).filter_map(|depth| self.0.get(..depth).map(|names| Self(names.to_vec())))
+    }
+}
+
+/// As text: `Retail/Web`.
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Node {
+    /// Names joined by `/`; a name that holds a `/`, a `=` or a quote is quoted, as `allocate --to` reads it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, name) in self.0.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str("/")?;
+            }
+            if name.contains(['/', '=', '"']) {
+                write!(formatter, "\"{}\"", name.replace('"', "\"\""))?;
+            } else {
+                formatter.write_str(name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(levels: [&str; 4]) -> Result<Node, NodeError> {
+        Node::from_levels(levels.map(Some))
+    }
+
+    #[test]
+    fn a_department_serves_itself_and_what_is_below_but_not_a_namesake() {
+        let department = node(["Retail", "Online", "", ""]).unwrap();
+        assert!(node(["Retail", "Online", "Shop", "Web"]).unwrap().is_at_or_below(&department));
+        assert!(department.is_at_or_below(&department));
+        assert!(!node(["Retail", "Online2", "", ""]).unwrap().is_at_or_below(&department));
+        assert!(!node(["Retail", "", "", ""]).unwrap().is_at_or_below(&department));
+    }
+
+    #[test]
+    fn a_level_below_an_empty_one_is_refused() {
+        assert_eq!(node(["", "", "", ""]), Err(NodeError::Empty));
+        let gap = NodeError::Gap { missing: "department", below: "portfolio" };
+        assert_eq!(node(["Retail", "", "Shop", ""]), Err(gap));
+    }
+
+    #[test]
+    fn parents_come_before_children_and_names_compare_by_code_point() {
+        let mut nodes: Vec<Node> =
+            ["b", "a/z", "B", "é", "a"].map(|path| Node(path.split('/').map(Text::new).collect())).into();
+        nodes.sort();
+        assert_eq!(nodes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["B", "a", "a/z", "b", "é"]);
+    }
+}

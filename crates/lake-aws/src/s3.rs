@@ -1,0 +1,85 @@
+//! S3 as an object store, with the SDK's way to region, credentials and endpoint.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use lake::LakeError;
+use object_store::aws::{AmazonS3Builder, AwsCredential};
+use object_store::client::CredentialProvider;
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use tokio::sync::Mutex;
+
+use crate::coalescing::CoalescingStore;
+use crate::traffic::{CountingConnector, Traffic};
+
+/// A bucket, from its root.
+pub(crate) fn bucket(sdk: &SdkConfig, name: &str, traffic: &Arc<Traffic>) -> Result<Arc<dyn ObjectStore>, LakeError> {
+    let region = sdk.region().ok_or_else(|| {
+        LakeError::BadInput("no AWS region is set; set AWS_REGION, or a region in the AWS profile".to_owned())
+    })?;
+    let provider = sdk.credentials_provider().ok_or_else(|| {
+        LakeError::BadInput("no AWS credentials are set; see `aws configure` or give the task a role".to_owned())
+    })?;
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(name)
+        .with_region(region.as_ref())
+        .with_credentials(Arc::new(SdkCredentials { provider, known: Mutex::default() }))
+        .with_http_connector(CountingConnector(Arc::clone(traffic)))
+        .with_client_options(ClientOptions::new().with_allow_http(true).with_timeout(REQUEST))
+        .with_retry(retries());
+    // Another endpoint is a stand-in: it has no address of its own for each bucket.
+    if let Some(endpoint) = sdk.endpoint_url() {
+        builder = builder.with_endpoint(endpoint).with_virtual_hosted_style_request(false);
+    }
+    Ok(Arc::new(CoalescingStore(Arc::new(builder.build()?))))
+}
+
+/// One request with its answer.
+const REQUEST: Duration = Duration::from_secs(60);
+
+/// Throttling, 5xx and broken connections: again after 0.2 s, then ever later, for about half a minute.
+fn retries() -> RetryConfig {
+    let backoff =
+        BackoffConfig { init_backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(8), base: 2. };
+    RetryConfig { backoff, max_retries: 8, retry_timeout: Duration::from_secs(120) }
+}
+
+/// The SDK's credentials, asked for again shortly before they end.
+#[derive(Debug)]
+struct SdkCredentials {
+    provider: SharedCredentialsProvider,
+    known: Mutex<Option<(Arc<AwsCredential>, Option<SystemTime>)>>,
+}
+
+const BEFORE_THE_END: Duration = Duration::from_secs(300);
+
+#[async_trait]
+impl CredentialProvider for SdkCredentials {
+    type Credential = AwsCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+        let mut known = self.known.lock().await;
+        #[expect(clippy::disallowed_methods, reason = "credentials end by the clock; no result depends on it")]
+        let soon = SystemTime::now() + BEFORE_THE_END;
+        if let Some((credential, end)) = known.as_ref()
+            && end.is_none_or(|end| soon < end)
+        {
+            return Ok(Arc::clone(credential));
+        }
+        let found = self.provider.provide_credentials().await;
+        let found = found.map_err(|error| object_store::Error::Unauthenticated {
+            path: "AWS credentials".to_owned(),
+            source: Box::new(error),
+        })?;
+        let credential = Arc::new(AwsCredential {
+            key_id: found.access_key_id().to_owned(),
+            secret_key: found.secret_access_key().to_owned(),
+            token: found.session_token().map(str::to_owned),
+        });
+        *known = Some((Arc::clone(&credential), found.expiry()));
+        Ok(credential)
+    }
+}

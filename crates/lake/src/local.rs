@@ -1,0 +1,190 @@
+//! The embedded lake: a folder, a SQLite catalogue, a symbolic link.
+
+use std::collections::HashMap;
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use iceberg::CatalogBuilder;
+use iceberg_catalog_sql::{SqlCatalog, SqlCatalogBuilder};
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+
+use crate::error::LakeError;
+use crate::error::at;
+use crate::lake::Lake;
+use crate::layout::{CATALOG_FILE, GENERATIONS, LOCK_FILE, PUBLISHED, RUNS, WAREHOUSE};
+use crate::logs::CATALOG;
+use crate::logs::damage::refused;
+use crate::logs::repair::RepairedLog;
+use crate::parts::{EngineStore, Held, LakeParts, Locks, PeriodRange, Pointer};
+use crate::settings::{Settings, not_utf_8};
+use crate::synced::SyncedFilesFactory;
+
+impl Lake {
+    /// Opens the local lake of the settings, making it where it is not there yet.
+    ///
+    /// # Errors
+    /// [`LakeError::BadInput`] for a location that can be no lake, [`LakeError::Io`] or [`LakeError::Iceberg`] where
+    /// storage refuses; [`LakeError::Damaged`] where the catalogue is gone or cannot be read.
+    pub async fn open_local(settings: &Settings) -> Result<Self, LakeError> {
+        let location = Path::new(&settings.lake.location);
+        std::fs::create_dir_all(location).map_err(|error| not_made(location, error))?;
+        let root = location.canonicalize().map_err(at(location))?;
+        refuse_lost_catalog(&root)?;
+        Self::of_parts(local_parts(root).await?, settings).await
+    }
+
+    /// Registers the logs of the local lake again; see [`Lake::repair`]. A catalogue that is no database any more is kept
+    /// beside the new one.
+    ///
+    /// # Errors
+    /// [`LakeError::BadInput`] where there is no lake, else those of [`Lake::repair`].
+    pub async fn repair_local(settings: &Settings, accept_loss: bool) -> Result<Vec<RepairedLog>, LakeError> {
+        let location = Path::new(&settings.lake.location);
+        let root = location.canonicalize().ok().filter(|root| root.is_dir());
+        let root = root.ok_or_else(|| {
+            LakeError::BadInput(format!(
+                "no lake at {}: the folder does not exist; see [lake] location",
+                location.display()
+            ))
+        })?;
+        let parts = match local_parts(root.clone()).await {
+            Err(LakeError::Damaged(_)) => {
+                set_aside(&root.join(CATALOG_FILE))?;
+                local_parts(root).await?
+            }
+            parts => parts?,
+        };
+        Self::repair(parts, settings, accept_loss).await
+    }
+}
+
+async fn local_parts(root: PathBuf) -> Result<LakeParts, LakeError> {
+    let name = root.to_str().ok_or_else(|| not_utf_8(&root))?;
+    let objects: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(&root)?.with_automatic_cleanup(true));
+    Ok(LakeParts {
+        location: name.to_owned(),
+        engine: EngineStore { url: ENGINE_URL.to_owned(), host: Some(Arc::clone(&objects)) },
+        objects,
+        folder: Some(root.clone()),
+        pointer: Box::new(SymlinkPointer { root: root.clone() }),
+        locks: Box::new(LockFile { root: root.clone() }),
+        catalog: Arc::new(sqlite_catalog(name).await?),
+        catalog_name: format!("{name}/{CATALOG_FILE}"),
+        warehouse: format!("file://{name}/{WAREHOUSE}"),
+    })
+}
+
+/// A lake that has anything has a catalogue: one that lost it must not begin anew.
+fn refuse_lost_catalog(root: &Path) -> Result<(), LakeError> {
+    let catalog = root.join(CATALOG_FILE);
+    let is_there = std::fs::metadata(&catalog).is_ok_and(|file| file.len() > 0);
+    let holds = |folder: &&str| std::fs::read_dir(root.join(folder)).is_ok_and(|mut entries| entries.next().is_some());
+    let traces: Vec<&str> = [RUNS, GENERATIONS, WAREHOUSE].into_iter().filter(holds).collect();
+    if is_there || traces.is_empty() {
+        return Ok(());
+    }
+    let what = if catalog.exists() { "is empty" } else { "is missing" };
+    Err(LakeError::Damaged(format!(
+        "{} {what}, but this lake is not new: {}/ is there; bring the catalogue back from a backup, or run `finops-credits lake \
+         repair`, which registers the logs again from their newest metadata in warehouse/",
+        catalog.display(),
+        traces.join("/, ")
+    )))
+}
+
+/// Gives a file another name: `catalog.db.damaged-1`, or the next one that is free.
+fn set_aside(file: &Path) -> Result<(), LakeError> {
+    let names = (1..).map(|number: u32| PathBuf::from(format!("{}.damaged-{number}", file.display())));
+    let free = names.into_iter().find(|name| !name.exists()).unwrap_or_default();
+    std::fs::rename(file, free).map_err(at(file))
+}
+
+/// Where the engine finds the lake. It would take `*`, `?` or `[` in the path of a folder for a pattern.
+const ENGINE_URL: &str = "lake://folder/";
+
+fn not_made(location: &Path, error: std::io::Error) -> LakeError {
+    use std::io::ErrorKind::{AlreadyExists, NotADirectory};
+    if !matches!(error.kind(), AlreadyExists | NotADirectory) {
+        return at(location)(error);
+    }
+    let location = location.display();
+    LakeError::BadInput(format!("the lake cannot be at {location}: that is or lies below a file; set [lake] location"))
+}
+
+/// `catalog.db` in the lake, made where it is not there yet.
+async fn sqlite_catalog(root: &str) -> Result<SqlCatalog, LakeError> {
+    let file = format!("{root}/{CATALOG_FILE}");
+    let encoded = file.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    let properties = HashMap::from([
+        ("uri".to_owned(), format!("sqlite://{encoded}?mode=rwc")),
+        ("warehouse".to_owned(), format!("file://{root}/{WAREHOUSE}")),
+        ("sql_bind_style".to_owned(), "QMark".to_owned()),
+    ]);
+    let builder = SqlCatalogBuilder::default().with_storage_factory(Arc::new(SyncedFilesFactory));
+    builder.load(CATALOG, properties).await.map_err(|error| refused(&file, error))
+}
+
+/// `.lock` in the lake: released when the job's process ends, also by a kill.
+struct LockFile {
+    root: PathBuf,
+}
+
+struct LockedFile {
+    _file: File,
+}
+
+#[async_trait]
+impl Locks for LockFile {
+    async fn take(&self, _run_id: &str) -> Result<Box<dyn Held>, LakeError> {
+        let path = self.root.join(LOCK_FILE);
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(LockedFile { _file: file })),
+            Err(TryLockError::WouldBlock) => Err(LakeError::LostRace(format!(
+                "another run is at work on the lake {}; try again when it has ended",
+                self.root.display()
+            ))),
+            Err(TryLockError::Error(error)) => Err(at(&path)(error)),
+        }
+    }
+}
+
+#[async_trait]
+impl Held for LockedFile {
+    async fn release(self: Box<Self>) -> Result<(), LakeError> {
+        Ok(())
+    }
+}
+
+/// `<lake>/published`, a symbolic link replaced by rename.
+#[derive(Debug)]
+struct SymlinkPointer {
+    root: PathBuf,
+}
+
+#[async_trait]
+impl Pointer for SymlinkPointer {
+    async fn published(&self) -> Result<Option<String>, LakeError> {
+        let link = self.root.join(PUBLISHED);
+        match std::fs::read_link(&link) {
+            Ok(target) => Ok(target.file_name().map(|name| name.to_string_lossy().into_owned())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(at(link)(error)),
+        }
+    }
+
+    async fn switch(&self, run_id: &str, _follows: Option<&str>, _periods: PeriodRange) -> Result<(), LakeError> {
+        let (link, next) = (self.root.join(PUBLISHED), self.root.join(".published.next"));
+        match std::fs::remove_file(&next) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(at(next)(error)),
+            _ => {}
+        }
+        std::os::unix::fs::symlink(Path::new(RUNS).join(run_id), &next).map_err(at(&next))?;
+        std::fs::rename(&next, &link).map_err(at(&link))?;
+        File::open(&self.root).and_then(|root| root.sync_all()).map_err(at(&self.root))
+    }
+}

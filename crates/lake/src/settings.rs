@@ -1,0 +1,337 @@
+//! The settings file.
+
+use std::path::Path;
+
+use bytesize::ByteSize;
+use chrono::NaiveDate;
+use credit_ledger::{Quoted, within_years};
+use regex::Regex;
+use schemas::settings::{CostColumn, CreditSettings};
+use serde::Deserialize;
+
+use crate::error::LakeError;
+use crate::error::at;
+
+/// All settings: one TOML file. An unknown key is an error, so that no typing error passes unseen.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The billing export.
+    pub source: SourceSettings,
+    /// Hierarchy, rules and budgets.
+    pub reference: ReferenceSettings,
+    /// Where state and results live.
+    pub lake: LakeSettings,
+    /// What a credit is and how it is consumed.
+    #[serde(default)]
+    pub credits: CreditSettings,
+    /// How a run runs.
+    #[serde(default)]
+    pub run: RunSettings,
+    /// Where a lake on AWS is checked.
+    #[serde(default)]
+    pub athena: AthenaSettings,
+}
+
+/// `[source]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSettings {
+    /// Folder or `s3://bucket/prefix`: an export root with `data/` and `metadata/`, or plain files.
+    pub location: String,
+    /// Which cost column `charges` and `net_cost` use.
+    #[serde(default)]
+    pub cost: CostColumn,
+    /// Currency of an export without a currency column.
+    pub currency: Option<String>,
+}
+
+/// `[reference]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReferenceSettings {
+    /// Folder or `s3://bucket/prefix`.
+    pub location: String,
+}
+
+/// `[lake]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LakeSettings {
+    /// Folder, made on first use, or `s3://bucket/prefix`.
+    pub location: String,
+    /// The Iceberg catalogue.
+    #[serde(default)]
+    pub catalog: CatalogKind,
+    /// Namespace of the logs; in Glue the database of all tables.
+    #[serde(default = "default_database")]
+    pub database: String,
+}
+
+/// Iceberg catalogues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CatalogKind {
+    /// `catalog.db` in the lake, for a lake in a folder.
+    #[default]
+    Sqlite,
+    /// AWS Glue, for a lake on S3.
+    Glue,
+}
+
+/// `[athena]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AthenaSettings {
+    /// Work group of the check; it says where results go.
+    pub workgroup: String,
+}
+
+impl Default for AthenaSettings {
+    fn default() -> Self {
+        Self { workgroup: "finops-credits".to_owned() }
+    }
+}
+
+/// `[run]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunSettings {
+    /// As-of date instead of today, quoted or as a TOML date, in the years 2006 to 2100; `--as-of` goes before it.
+    #[serde(deserialize_with = "date")]
+    pub as_of: Option<NaiveDate>,
+    /// Threads of the scan and the plans; default: all cores. More than four times as many help nobody and are not
+    /// started.
+    pub threads: Option<usize>,
+    /// What a run may hold in memory before it goes on in temporary files; default: half of what there is.
+    pub memory_limit: Option<ByteSize>,
+    /// Published runs kept for as-reported questions. 1 counts as 2: whoever began to read the run before is not left
+    /// with nothing.
+    pub keep_runs: usize,
+}
+
+/// The memory of the machine, or of the container where that has less.
+fn available_memory() -> Option<u64> {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let machine = read("/proc/meminfo").and_then(|text| {
+        let kibibytes = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?;
+        kibibytes.trim().parse::<u64>().ok()?.checked_mul(1024)
+    });
+    // Of cgroups v2 and v1; "max", or more than the machine has, is no limit.
+    let container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let container = container.into_iter().filter_map(read).filter_map(|text| text.trim().parse().ok());
+    machine.into_iter().chain(container).min()
+}
+
+/// Below this a sort cannot even merge what it spilled.
+const LEAST_MEMORY: ByteSize = ByteSize::mib(256);
+
+const S3: &str = "s3://";
+
+/// True for `s3://…`.
+#[must_use]
+pub fn is_s3(location: &str) -> bool {
+    location.starts_with(S3)
+}
+
+/// A relative location below a folder or an `s3://` address, whose `..` are resolved: S3 knows no folders.
+fn below(base: &str, location: &str) -> String {
+    if !is_s3(base) {
+        return Path::new(base).join(location).to_string_lossy().into_owned();
+    }
+    let mut parts: Vec<&str> = base.trim_end_matches('/').split('/').collect();
+    let bucket = 3;
+    for part in location.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        if part != ".." {
+            parts.push(part);
+        } else if parts.len() > bucket {
+            parts.pop();
+        }
+    }
+    parts.join("/")
+}
+
+/// `"2026-10-31"` or `2026-10-31`.
+fn date<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {
+    let value = toml::Value::deserialize(deserializer)?;
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let date = NaiveDate::parse_from_str(&text, "%Y-%m-%d").map_err(|_| format!("{text:?} is not a date (YYYY-MM-DD)"));
+    let date = date.and_then(|date| within_years(date).map_err(|wrong| wrong.to_string()));
+    date.map(Some).map_err(|wrong| serde::de::Error::custom(format!("as_of {wrong}")))
+}
+
+/// Why a settings file cannot be read: where that is a slip of a person, in their words.
+fn unreadable(file: &Path, error: std::io::Error) -> LakeError {
+    use std::io::ErrorKind::{InvalidData, IsADirectory, NotADirectory, NotFound, PermissionDenied};
+    let wrong = match error.kind() {
+        NotFound | NotADirectory => "does not exist; name one with --config",
+        IsADirectory => "is a folder; name the file in it with --config",
+        InvalidData => "is not UTF-8; save it as UTF-8",
+        PermissionDenied => "may not be read by this user",
+        _ => return at(file)(error),
+    };
+    LakeError::BadInput(format!("settings file {} {wrong}", file.display()))
+}
+
+/// A name that is no text cannot stand in the addresses that catalogues and manifests keep.
+pub(crate) fn not_utf_8(path: &Path) -> LakeError {
+    LakeError::BadInput(format!("the name of the folder {} is not UTF-8; rename it", path.display()))
+}
+
+/// What is wrong with a TOML text and where: `, line 11, column 1: unknown field …`.
+fn located(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let place = before.map(|before| {
+        let (line, column) = (before.split('\n').count(), before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+        format!(", line {line}, column {column}")
+    });
+    format!("{}: {}", place.unwrap_or_default(), error.message())
+}
+
+/// A regular expression of the settings.
+fn regex(key: &str, pattern: &str) -> Result<Regex, String> {
+    Regex::new(pattern).map_err(|error| {
+        // The last line says why; those before it point at the place.
+        let text = error.to_string();
+        let why = text.lines().last().unwrap_or_default();
+        format!("[credits] {key}: {}: {}", Quoted(pattern), why.trim_start_matches("error: "))
+    })
+}
+
+fn default_database() -> String {
+    "finops_credits".to_owned()
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        Self { as_of: None, threads: None, memory_limit: None, keep_runs: 30 }
+    }
+}
+
+impl Settings {
+    /// Reads and checks a settings file. Relative locations become relative to its folder.
+    ///
+    /// # Errors
+    /// [`LakeError::BadInput`] that names the file and the key.
+    pub fn load(file: &Path) -> Result<Self, LakeError> {
+        let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, error))?;
+        let absolute = std::path::absolute(file).map_err(at(file))?;
+        let folder = absolute.parent().unwrap_or(&absolute);
+        let base = folder.to_str().ok_or_else(|| not_utf_8(folder))?;
+        Self::parse(&text, &format!("settings file {}", file.display()), base)
+    }
+
+    /// Checks the text of settings, called `name`. Relative locations become relative to `base`, a folder or an `s3://`
+    /// address.
+    ///
+    /// # Errors
+    /// [`LakeError::BadInput`] that names the settings and the key.
+    pub fn parse(text: &str, name: &str, base: &str) -> Result<Self, LakeError> {
+        let mut settings: Self =
+            toml::from_str(text).map_err(|error| LakeError::BadInput(format!("{name}{}", located(text, &error))))?;
+        settings.check().map_err(|message| LakeError::BadInput(format!("{name}: {message}")))?;
+        for location in [&mut settings.source.location, &mut settings.reference.location, &mut settings.lake.location] {
+            if !is_s3(location) {
+                *location = below(base, location);
+            }
+        }
+        settings.check_lake().map_err(|message| LakeError::BadInput(format!("{name}: {message}")))?;
+        Ok(settings)
+    }
+
+    /// A lake in a folder has its catalogue in it, one on S3 in Glue.
+    fn check_lake(&self) -> Result<(), String> {
+        match (is_s3(&self.lake.location), self.lake.catalog) {
+            (true, CatalogKind::Sqlite) => Err("[lake] catalog must be \"glue\" for a location on S3".to_owned()),
+            (false, CatalogKind::Glue) => Err(format!(
+                "[lake] location {:?}: catalog \"glue\" needs a location on S3 (s3://bucket/prefix)",
+                self.lake.location
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let locations =
+            [("source", &self.source.location), ("reference", &self.reference.location), ("lake", &self.lake.location)];
+        for (section, location) in locations {
+            if location.trim().is_empty() {
+                return Err(format!("[{section}] location is empty"));
+            }
+            if location.chars().any(char::is_control) {
+                return Err(format!("[{section}] location {location:?} holds a control character"));
+            }
+            let bucket = location.strip_prefix(S3).map(|path| path.split('/').next().unwrap_or_default());
+            if bucket == Some("") || (bucket.is_none() && location.contains("://")) {
+                return Err(format!("[{section}] location {location:?} is neither a folder nor s3://bucket/prefix"));
+            }
+        }
+        if let Some(code) = &self.source.currency
+            && !(code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()))
+        {
+            return Err(format!("[source] currency {code:?} is no currency code (USD)"));
+        }
+        self.credits.policy().map_err(|error| format!("[credits] policy: {error}"))?;
+        if self.run.threads == Some(0) {
+            return Err("[run] threads must be at least 1".to_owned());
+        }
+        if let Some(limit) = self.run.memory_limit.filter(|limit| *limit < LEAST_MEMORY) {
+            return Err(format!("[run] memory_limit {limit} is too little; give at least {LEAST_MEMORY}"));
+        }
+        if self.run.keep_runs == 0 {
+            return Err("[run] keep_runs must be at least 1".to_owned());
+        }
+        self.check_patterns()
+    }
+
+    fn check_patterns(&self) -> Result<(), String> {
+        for pattern in &self.credits.description_patterns {
+            let regex = regex("description_patterns", pattern)?;
+            let names: Vec<&str> = regex.capture_names().flatten().collect();
+            if !names.contains(&"code") {
+                return Err(format!("[credits] description_patterns: {pattern:?} has no group named code"));
+            }
+            if let Some(other) = names.iter().find(|name| !["code", "id", "account"].contains(*name)) {
+                return Err(format!(
+                    "[credits] description_patterns: {pattern:?} names {other}; known are code, id, account"
+                ));
+            }
+        }
+        for class in &self.credits.class_patterns {
+            regex("class_patterns", &class.pattern)?;
+        }
+        Ok(())
+    }
+
+    /// Threads to use: all cores, or as many as the settings say, up to four times that.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.run.threads.map_or(cores, |threads| threads.clamp(1, cores.saturating_mul(4)))
+    }
+
+    /// What a run may hold in memory; `None` where nothing is set and the system does not say what there is.
+    #[must_use]
+    pub fn memory_limit(&self) -> Option<ByteSize> {
+        let half = || available_memory().map(|bytes| ByteSize(bytes / 2).max(LEAST_MEMORY));
+        self.run.memory_limit.or_else(half)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(run: &str) -> Settings {
+        let sections = ["source", "reference", "lake"].map(|name| format!("[{name}]\nlocation = \"{name}\"\n"));
+        Settings::parse(&format!("{}[run]\n{run}", sections.concat()), "settings", "").unwrap()
+    }
+
+    #[test]
+    fn half_of_the_memory_is_the_limit_unless_one_is_set() {
+        assert_eq!(settings("memory_limit = \"1 GiB\"").memory_limit(), Some(ByteSize::gib(1)));
+        let half = available_memory().map(|bytes| ByteSize(bytes / 2).max(LEAST_MEMORY));
+        assert_eq!(settings("").memory_limit(), half);
+        assert_eq!(half.is_some(), cfg!(target_os = "linux"));
+    }
+}

@@ -1,0 +1,168 @@
+//! The job: reads what changed in the export, and registers the credits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use credit_ledger::{BillingPeriod, Text};
+use datafusion::physical_plan::common::spawn_buffered;
+use futures::{StreamExt, TryStreamExt};
+use lake::{Generation, JobContext, Lake, ReferenceFiles, spawn_abort_on_drop};
+use schemas::records::{Detected, DetectedPeriod, LeftOut, PeriodSource};
+use schemas::tables::{AllocationLogRow, CreditLine, CreditLogRow, ExportTotal};
+
+use crate::error::DetectError;
+use crate::export::Export;
+use crate::history::CreditHistory;
+use crate::listed::ExportSource;
+use crate::reading::read;
+use crate::register::{Register, journal, register};
+use crate::scan::Progress;
+
+/// Reads what changed in the export and registers the credits.
+///
+/// # Errors
+/// [`DetectError::BadExport`] for bad files, [`DetectError::NotYet`] where there is no export yet or it changes while it is
+/// read; [`DetectError`] from the lake.
+pub async fn detect_credits(
+    context: &JobContext,
+    source: ExportSource,
+    reference: &ReferenceFiles,
+    progress: &Arc<Progress>,
+) -> Result<Detected, DetectError> {
+    let export = Arc::new(Export::open(context, source, reference).await?);
+    let changed = export.changed(context)?;
+    read(context, &export, changed.clone(), progress).await?;
+    let lake = context.run.lake();
+    let mut restored = export.found.restored.clone();
+    restored.retain(|period, _| !changed.contains_key(period));
+    lake.restore_pointers(&restored).await?;
+    let generations = lake.generations().await?;
+    write_register(context, &generations).await?;
+    let mut in_run = generations;
+    in_run.retain(|period, _| *period <= context.last_period());
+    context.run.write(None, &export_totals(&in_run)).await?;
+    Ok(detected(context, &in_run, &changed, &export.periods(), export.listed.left_out.clone()))
+}
+
+/// Says which billing periods must be read, so that several processes can share them.
+///
+/// # Errors
+/// As [`detect_credits`].
+pub async fn plan_reading(
+    context: &JobContext,
+    source: ExportSource,
+    reference: &ReferenceFiles,
+) -> Result<Vec<BillingPeriod>, DetectError> {
+    Ok(Export::open(context, source, reference).await?.changed(context)?.into_keys().collect())
+}
+
+/// Reads one billing period, if it changed. Needs no lock: a generation is written once, and its pointer switched in one
+/// step.
+///
+/// # Errors
+/// As [`detect_credits`].
+pub async fn read_period(
+    context: &JobContext,
+    source: ExportSource,
+    reference: &ReferenceFiles,
+    period: BillingPeriod,
+    progress: &Arc<Progress>,
+) -> Result<(), DetectError> {
+    let export = Arc::new(Export::open(context, source, reference).await?);
+    let mut changed = export.changed(context)?;
+    changed.retain(|of, _| *of == period);
+    read(context, &export, changed, progress).await
+}
+
+/// Registers the credits: writes the register and the AWS book, and records what is new in `credits_log`.
+async fn write_register(
+    context: &JobContext,
+    generations: &BTreeMap<BillingPeriod, Generation>,
+) -> Result<(), DetectError> {
+    let (run, logs) = (&context.run, context.run.lake().logs());
+    let history = credit_history(run.lake(), context.last_period(), generations, context.settings.threads()).await?;
+    let (log, allocations): (Vec<CreditLogRow>, Vec<AllocationLogRow>) = (logs.read().await?, logs.read().await?);
+    let register = register(&history, &log, &allocations)?;
+    logs.append(&journal(&register, &log, run.id(), context.now)).await?;
+    let Register { credits, applied } = register;
+    run.write(None, &credits).await?;
+    run.write(None, &applied).await?;
+    Ok(())
+}
+
+/// What the credit lines of all generations say; lines after `last` count as seen only.
+///
+/// # Errors
+/// [`DetectError`] from the lake.
+pub async fn credit_history(
+    lake: &Arc<Lake>,
+    last: BillingPeriod,
+    generations: &BTreeMap<BillingPeriod, Generation>,
+    threads: usize,
+) -> Result<CreditHistory, DetectError> {
+    // Lines are decoded on other threads and added on this one.
+    let opened = generations.iter().map(|(period, generation)| {
+        let (lake, period, fingerprint) = (Arc::clone(lake), *period, generation.fingerprint.clone());
+        spawn_abort_on_drop(async move {
+            let lines = lake.coded_generation_stream::<CreditLine>(period, &fingerprint).await?;
+            Ok::<_, DetectError>((period, spawn_buffered(lines, 1)))
+        })
+    });
+    let mut opened = futures::stream::iter(opened).buffered(threads);
+    let mut history = CreditHistory::until(last);
+    while let Some((period, mut lines)) = opened.try_next().await? {
+        while let Some(lines) = lines.try_next().await? {
+            history.add(period, &lines)?;
+        }
+    }
+    Ok(history)
+}
+
+fn detected(
+    context: &JobContext,
+    generations: &BTreeMap<BillingPeriod, Generation>,
+    changed: &BTreeMap<BillingPeriod, String>,
+    present: &BTreeSet<BillingPeriod>,
+    left_out: Vec<LeftOut>,
+) -> Detected {
+    let periods = generations.iter().map(|(period, generation)| DetectedPeriod {
+        period: *period,
+        fingerprint: generation.fingerprint.clone(),
+        lines: generation.lines(),
+        source: match (changed.contains_key(period), present.contains(period)) {
+            (true, _) => PeriodSource::Read,
+            (false, true) => PeriodSource::Unchanged,
+            (false, false) => PeriodSource::Gone,
+        },
+        blank_costs: generation.blank_costs,
+        unknown_line_types: generation.unknown_line_types.clone(),
+        notes: generation.notes.clone(),
+    });
+    let formats: BTreeSet<&str> = generations.values().map(|generation| generation.format.as_str()).collect();
+    Detected {
+        as_of: context.as_of,
+        format: formats.into_iter().collect::<Vec<_>>().join(", "),
+        periods: periods.collect(),
+        left_out,
+        fetched: None,
+    }
+}
+
+fn export_totals(generations: &BTreeMap<BillingPeriod, Generation>) -> Vec<ExportTotal> {
+    let rows = generations.iter().flat_map(|(period, generation)| {
+        generation.totals.iter().map(|total| ExportTotal {
+            billing_period: *period,
+            currency: total.currency.as_str().into(),
+            export_total: total.export_total,
+            rows_read: i64::try_from(total.lines).unwrap_or(i64::MAX),
+            invoice_ids: invoice_ids(&total.invoice_ids),
+            lines_without_invoice: i64::try_from(total.lines_without_invoice).unwrap_or(i64::MAX),
+        })
+    });
+    rows.collect()
+}
+
+fn invoice_ids(ids: &BTreeSet<String>) -> Option<Text> {
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    (!ids.is_empty()).then(|| ids.join(",").into())
+}

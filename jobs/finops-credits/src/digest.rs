@@ -1,0 +1,84 @@
+//! `summaries/<run id>.json`: the summary for machines that pass it on, with texts for an e-mail. It stays small
+//! whatever the number of credits and the length of their names: lists and entries are cut. Entries are made [`visible`],
+//! so that no name makes a line of the e-mail.
+
+use serde::Serialize;
+
+use crate::foreign_text::visible;
+use crate::money_text::cents;
+use crate::report::{CreditAmount, Report, TieOut};
+
+/// Entries of a list that are kept.
+const ENTRIES: usize = 20;
+
+/// The most characters of an entry that are kept.
+const ENTRY: usize = 200;
+
+/// What a run found, in brief.
+#[derive(Debug, Serialize)]
+pub(crate) struct Digest<'a> {
+    run_id: &'a str,
+    as_of: String,
+    database: &'a str,
+    latest_period: Option<String>,
+    periods_read: usize,
+    lines_read: u64,
+    new_credits: TruncatedList,
+    waiting: Waiting,
+    expiring_soon: TruncatedList,
+    expired: TruncatedList,
+    allocation_issues: TruncatedList,
+    tie_out: &'a [TieOut],
+}
+
+/// How many there are, and the first of them.
+#[derive(Debug, Serialize)]
+struct TruncatedList {
+    count: usize,
+    first: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Waiting {
+    #[serde(flatten)]
+    list: TruncatedList,
+    /// Of the credit that waits longest; 0 where none does.
+    oldest_days: i32,
+}
+
+impl TruncatedList {
+    fn of<T>(all: &[T], text: impl Fn(&T) -> String) -> Self {
+        Self { count: all.len(), first: all.iter().take(ENTRIES).map(|entry| visible(&text(entry), ENTRY)).collect() }
+    }
+
+    fn credits(all: &[CreditAmount]) -> Self {
+        Self::of(all, |credit| {
+            let end = credit.end_date.map(|end| format!(", ends {end}")).unwrap_or_default();
+            format!("{}  {} {}{end}", credit.credit_key, cents(credit.amount), credit.currency)
+        })
+    }
+}
+
+impl<'a> Digest<'a> {
+    /// The report in brief; `database` is where the tables are.
+    pub(crate) fn of(report: &'a Report, database: &'a str) -> Self {
+        let credits = &report.credits;
+        Self {
+            run_id: &report.run_id,
+            as_of: report.as_of.to_string(),
+            database,
+            latest_period: report.latest_period.map(|period| period.to_string()),
+            periods_read: report.export.periods_read.len(),
+            lines_read: report.export.lines_read,
+            new_credits: TruncatedList::credits(&credits.new),
+            waiting: Waiting {
+                list: TruncatedList::credits(&credits.waiting),
+                oldest_days: credits.oldest_waiting_days,
+            },
+            expiring_soon: TruncatedList::credits(&credits.expiring_soon),
+            expired: TruncatedList::credits(&credits.expired),
+            allocation_issues: TruncatedList::of(&report.allocation_issues, String::clone),
+            tie_out: &report.tie_out,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Where things lie: in folders or on S3.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lake::{Lake, ReferenceFiles, Settings, is_s3, open_folder};
+use lake_aws::{Aws, Traffic};
+use object_store::ObjectStore;
+use schemas::records::Fetched;
+use tokio::sync::OnceCell;
+
+use crate::failure::{Failure, Kind};
+
+/// Opens what the settings name.
+pub(crate) struct Locations {
+    aws: Option<Aws>,
+    /// What was fetched of the export.
+    traffic: Arc<Traffic>,
+    reference: OnceCell<Arc<ReferenceFiles>>,
+}
+
+/// The settings: a file, here or on S3, or their text; `credits.toml` where neither is given.
+///
+/// # Errors
+/// What is wrong with them.
+pub(crate) fn settings(file: Option<&Path>, text: Option<&str>) -> Result<Settings, Failure> {
+    match (file, text) {
+        (Some(file), _) if is_s3(&file.to_string_lossy()) => settings_on_s3(&file.to_string_lossy()),
+        (Some(file), _) => Ok(Settings::load(file)?),
+        (None, Some(text)) => Ok(Settings::parse(text, "settings (FINOPS_CREDITS_SETTINGS)", ".")?),
+        (None, None) => Ok(Settings::load(Path::new("credits.toml"))?),
+    }
+}
+
+/// Read before anything else starts: they say how many threads there are.
+fn settings_on_s3(file: &str) -> Result<Settings, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Kind::Storage, format!("cannot start: {error}")))?;
+    let text = runtime.block_on(async { Aws::load().await.read_text(file).await })?;
+    let base = file.rsplit_once('/').map_or(file, |(folder, _)| folder);
+    Ok(Settings::parse(&text, &format!("settings file {file}"), base)?)
+}
+
+impl Locations {
+    pub(crate) async fn of(settings: &Settings) -> Self {
+        let locations = [&settings.source.location, &settings.reference.location, &settings.lake.location];
+        let aws = if locations.into_iter().any(|location| is_s3(location)) { Some(Aws::load().await) } else { None };
+        Self { aws, traffic: Arc::default(), reference: OnceCell::new() }
+    }
+
+    /// The way into AWS.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] where no setting names a place on S3.
+    pub(crate) fn aws(&self) -> Result<&Aws, Failure> {
+        self.aws.as_ref().ok_or_else(|| Failure::new(Kind::Usage, "this needs a lake on S3; see [lake] location"))
+    }
+
+    pub(crate) async fn open_lake(&self, settings: &Settings) -> Result<Lake, Failure> {
+        if is_s3(&settings.lake.location) {
+            return Ok(self.aws()?.open_lake(settings).await?);
+        }
+        Ok(Lake::open_local(settings).await?)
+    }
+
+    /// What was fetched of the export so far, where it lies on S3.
+    pub(crate) fn fetched(&self) -> Option<Fetched> {
+        let fetched = Fetched { requests: self.traffic.requests(), bytes: self.traffic.bytes() };
+        (fetched.requests > 0).then_some(fetched)
+    }
+
+    pub(crate) fn open_export(&self, settings: &Settings) -> Result<Arc<dyn ObjectStore>, Failure> {
+        let location = &settings.source.location;
+        if is_s3(location) {
+            return Ok(self.aws()?.open_folder(location, &self.traffic)?);
+        }
+        open_folder(location, "[source] location")?.ok_or_else(|| {
+            let message = format!("no billing export at {location}: the folder does not exist; set [source] location");
+            Failure::new(Kind::NotYet, message)
+        })
+    }
+
+    /// The reference files, read once: all jobs of one command have the same.
+    pub(crate) async fn reference_files(&self, settings: &Settings) -> Result<Arc<ReferenceFiles>, Failure> {
+        let read = self.reference.get_or_try_init(|| async { self.read_reference_files(settings).await.map(Arc::new) });
+        Ok(Arc::clone(read.await?))
+    }
+
+    async fn read_reference_files(&self, settings: &Settings) -> Result<ReferenceFiles, Failure> {
+        let location = &settings.reference.location;
+        let files = match is_s3(location) {
+            true => Some(self.aws()?.open_folder(location, &Arc::default())?),
+            false => open_folder(location, "[reference] location")?,
+        };
+        Ok(ReferenceFiles::load(location, files.as_ref()).await?)
+    }
+}

@@ -1,0 +1,75 @@
+//! What to say of nodes that are published and gone from `hierarchy.csv`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use credit_ledger::{BillingPeriod, Money, Node, Text};
+use join_allocations::RemovedNode;
+use schemas::tables::LotRow;
+
+use crate::money_text::cents;
+
+/// Nodes, and lots of a node, that the error lists.
+const LISTED: usize = 20;
+
+pub(crate) const WHAT_TO_DO: &str = "nodes of the published run are gone from hierarchy.csv, but something hangs on them. Put them back, or move their \
+     allocations to other nodes; with --accept-removed-nodes their months are restated, and their allocations cannot be \
+     used:";
+
+/// One line a node.
+pub(crate) fn lines(removed: &BTreeMap<Node, RemovedNode>) -> Vec<String> {
+    let mut lines: Vec<String> =
+        removed.iter().take(LISTED).map(|(node, removed)| format!("{node}: {}", text(removed))).collect();
+    if removed.len() > LISTED {
+        lines.push(format!("and {} more nodes", removed.len() - LISTED));
+    }
+    lines
+}
+
+fn text(removed: &RemovedNode) -> String {
+    let RemovedNode { lots, costs, budgets } = removed;
+    let lot = |lot: &LotRow| format!("lot {} of {}, {} {}", lot.lot, lot.credit_key, cents(lot.amount), lot.currency);
+    let mut parts: Vec<String> = lots.iter().take(LISTED).map(lot).collect();
+    if lots.len() > LISTED {
+        parts.push(format!("{} more lots", lots.len() - LISTED));
+    }
+    let cost = |(currency, (sum, in_months)): (&Text, &(Money, _))| {
+        format!("cost of its own {} {currency} in {}", cents(*sum), months(in_months))
+    };
+    parts.extend(costs.iter().map(cost));
+    if !budgets.is_empty() {
+        parts.push(format!("budgets of {}", months(budgets)));
+    }
+    parts.join("; ")
+}
+
+/// `2026-01`, `2026-01 to 2026-03`, or where months between are missing `2 months from 2026-01 to 2026-03`.
+fn months(of: &BTreeSet<BillingPeriod>) -> String {
+    let (Some(first), Some(last)) = (of.first(), of.last()) else { return String::new() };
+    if first == last {
+        return first.to_string();
+    }
+    let without_gap = first.through(*last).count() == of.len();
+    if without_gap { format!("{first} to {last}") } else { format!("{} months from {first} to {last}", of.len()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removed_node_is_told_with_what_hangs_on_it() {
+        let months = BTreeSet::from(["2026-01".parse().unwrap(), "2026-03".parse().unwrap()]);
+        let costs = BTreeMap::from([("USD".into(), ("1218".parse().unwrap(), months.clone()))]);
+        let removed = RemovedNode { costs, budgets: months, ..RemovedNode::default() };
+        let expected = "cost of its own 1,218.00 USD in 2 months from 2026-01 to 2026-03; budgets of 2 months from 2026-01 \
+                        to 2026-03";
+        assert_eq!(text(&removed), expected);
+    }
+
+    #[test]
+    fn months_are_told_in_short() {
+        let of = |periods: &[&str]| months(&periods.iter().map(|period| period.parse().unwrap()).collect());
+        assert_eq!(of(&["2026-01"]), "2026-01");
+        assert_eq!(of(&["2025-12", "2026-01"]), "2025-12 to 2026-01");
+    }
+}

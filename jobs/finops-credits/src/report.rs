@@ -1,0 +1,231 @@
+//! What a run found, as data: for the summary at its end and for machines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use credit_ledger::{BillingPeriod, Money, Text};
+use hashbrown::HashMap;
+use lake::JobContext;
+use schemas::records::{Detected, Fetched, LeftOut, PeriodSource};
+use schemas::tables::{AllocationIssue, Credit, CreditBalance, CreditQueue, NetCostSummary, Reconciliation};
+use schemas::{PeriodNotes, TableRow};
+use serde::Serialize;
+use write_net_cost::standing::{AsOf, Ending, endings};
+
+use crate::failure::Failure;
+
+/// Everything the summary says, as `--format json` prints it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) run_id: String,
+    pub(crate) as_of: chrono::NaiveDate,
+    pub(crate) export: ExportPart,
+    pub(crate) credits: CreditsPart,
+    pub(crate) allocation_issues: Vec<String>,
+    /// Latest period with lines.
+    pub(crate) latest_period: Option<BillingPeriod>,
+    pub(crate) net_cost_by_business_unit: Vec<NetCostSummary>,
+    pub(crate) tie_out: Vec<TieOut>,
+    pub(crate) published: bool,
+    /// Why it is not.
+    pub(crate) not_published: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ExportPart {
+    pub(crate) format: String,
+    pub(crate) periods_read: Vec<BillingPeriod>,
+    pub(crate) lines_read: u64,
+    pub(crate) periods_unchanged: Vec<BillingPeriod>,
+    pub(crate) lines_unchanged: u64,
+    /// No longer in the export: they keep what was last read.
+    pub(crate) periods_gone: Vec<BillingPeriod>,
+    pub(crate) blank_costs: u64,
+    pub(crate) unknown_line_types: BTreeMap<String, u64>,
+    /// Files under the source location that are not read, and why.
+    pub(crate) left_out: Vec<LeftOut>,
+    /// Exclusions that files have no column for, and the periods in which all charges count as eligible instead.
+    pub(crate) exclusions_not_applied: BTreeMap<String, Vec<BillingPeriod>>,
+    /// Columns of the configured cost that files do not have and that count as null, and the periods.
+    pub(crate) missing_cost_columns: BTreeMap<String, Vec<BillingPeriod>>,
+    /// Some of the account ids with fewer than 12 digits, which are taken as they stand.
+    pub(crate) short_account_ids: BTreeSet<String>,
+    /// Of an export on S3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fetched: Option<Fetched>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct CreditsPart {
+    pub(crate) registered: usize,
+    pub(crate) new: Vec<CreditAmount>,
+    pub(crate) waiting: Vec<CreditAmount>,
+    pub(crate) expiring_soon: Vec<CreditAmount>,
+    pub(crate) expired: Vec<CreditAmount>,
+    pub(crate) oldest_waiting_days: i32,
+}
+
+/// A credit and the amount that matters: applied by AWS so far (new, waiting), left (expiring soon), lost (expired).
+#[derive(Debug, Serialize)]
+pub(crate) struct CreditAmount {
+    pub(crate) credit_key: Text,
+    pub(crate) currency: Text,
+    pub(crate) amount: Money,
+    pub(crate) end_date: Option<chrono::NaiveDate>,
+}
+
+/// Sums over all periods of one currency.
+#[derive(Debug, Serialize)]
+pub(crate) struct TieOut {
+    pub(crate) currency: String,
+    pub(crate) export_total: Money,
+    pub(crate) invoice_net: Money,
+    pub(crate) difference: Money,
+    pub(crate) net_cost: Money,
+    pub(crate) clearing: Money,
+}
+
+impl Report {
+    /// Reads back what was staged, before it is published.
+    ///
+    /// # Errors
+    /// [`Failure`] from the lake; where a sum leaves the range of money.
+    pub(crate) async fn read(context: &JobContext, detected: &Detected) -> Result<Self, Failure> {
+        let run = &context.run;
+        let (issues, mut reconciliation): (Vec<AllocationIssue>, Vec<Reconciliation>) =
+            (run.rows(None).await?, Vec::new());
+        for period in &detected.periods {
+            reconciliation.extend(run.rows::<Reconciliation>(Some(period.period)).await?);
+        }
+        let latest_period = detected.periods.iter().map(|detected| detected.period).max();
+        let mut by_unit: Vec<NetCostSummary> = match latest_period {
+            Some(_) => run.rows(latest_period).await?,
+            None => Vec::new(),
+        };
+        by_unit.retain(|row| row.level == 1);
+        by_unit
+            .sort_by(|left, right| (&left.currency, &left.business_unit).cmp(&(&right.currency, &right.business_unit)));
+        Ok(Self {
+            run_id: run.id().to_owned(),
+            as_of: context.as_of,
+            export: ExportPart::of(detected),
+            credits: CreditsPart::read(context).await?,
+            allocation_issues: issues
+                .iter()
+                .map(|issue| format!("{} lot {}: {}", issue.allocation_id, issue.lot, issue.problem))
+                .collect(),
+            latest_period,
+            net_cost_by_business_unit: by_unit,
+            tie_out: tie_out(&reconciliation)?,
+            published: false,
+            not_published: None,
+        })
+    }
+}
+
+impl ExportPart {
+    fn of(detected: &Detected) -> Self {
+        let of = |source| detected.periods.iter().filter(move |period| period.source == source);
+        let periods = |source| of(source).map(|detected| detected.period).collect::<Vec<_>>();
+        let lines = |source| of(source).map(|detected| detected.lines).sum();
+        let mut unknown_line_types: BTreeMap<String, u64> = BTreeMap::new();
+        for (line_type, lines) in detected.periods.iter().flat_map(|detected| &detected.unknown_line_types) {
+            *unknown_line_types.entry(line_type.clone()).or_default() += lines;
+        }
+        let noted = |notes: fn(&PeriodNotes) -> &BTreeSet<String>| {
+            let mut noted: BTreeMap<String, Vec<BillingPeriod>> = BTreeMap::new();
+            for period in &detected.periods {
+                for note in notes(&period.notes) {
+                    noted.entry(note.clone()).or_default().push(period.period);
+                }
+            }
+            noted
+        };
+        Self {
+            format: detected.format.clone(),
+            periods_read: periods(PeriodSource::Read),
+            lines_read: lines(PeriodSource::Read),
+            periods_unchanged: periods(PeriodSource::Unchanged),
+            lines_unchanged: lines(PeriodSource::Unchanged),
+            periods_gone: periods(PeriodSource::Gone),
+            blank_costs: detected.periods.iter().map(|detected| detected.blank_costs).sum(),
+            unknown_line_types,
+            left_out: detected.left_out.clone(),
+            exclusions_not_applied: noted(|notes| &notes.exclusions_not_applied),
+            missing_cost_columns: noted(|notes| &notes.missing_cost_columns),
+            short_account_ids: detected.periods.iter().flat_map(|of| of.notes.short_account_ids.clone()).collect(),
+            fetched: detected.fetched,
+        }
+    }
+}
+
+impl CreditsPart {
+    async fn read(context: &JobContext) -> Result<Self, Failure> {
+        let run = &context.run;
+        let (credits, queue): (Vec<Credit>, Vec<CreditQueue>) = (run.rows(None).await?, run.rows(None).await?);
+        let known = run.lake().published_texts(&Credit::TABLE, "credit_key").await?;
+        let balances: Vec<CreditBalance> = run.rows(Some(context.last_period())).await?;
+        let as_of = AsOf { date: context.as_of, expiring_soon_days: context.settings.credits.expiring_soon_days };
+        Ok(Self::of(&credits, &queue, &known, &endings(&balances, as_of)?))
+    }
+
+    /// What the tables say of credits; all but those of `known` are new. All in order of the key.
+    fn of(credits: &[Credit], queue: &[CreditQueue], known: &[Text], endings: &HashMap<Text, Ending>) -> Self {
+        let mut known = known.iter().peekable();
+        let is_new = |credit: &&Credit| {
+            while known.next_if(|key| **key < credit.credit_key).is_some() {}
+            known.next_if(|key| **key == credit.credit_key).is_none()
+        };
+        let of_credit = |credit: &Credit, amount: Option<Money>| CreditAmount {
+            credit_key: credit.credit_key.clone(),
+            currency: credit.currency.clone(),
+            amount: amount.unwrap_or_default(),
+            end_date: credit.end_date,
+        };
+        let waiting = queue.iter().map(|row| CreditAmount {
+            credit_key: row.credit_key.clone(),
+            currency: row.currency.clone(),
+            amount: row.aws_applied,
+            end_date: None,
+        });
+        let ending = |credit: &Credit| endings.get(&credit.credit_key);
+        // A credit may have lots that end later, and others that have lapsed.
+        let expiring_soon = credits.iter().filter(|credit| credit.status == "expiring_soon");
+        let expired = credits.iter().filter(|credit| credit.expired.is_some_and(Money::is_positive));
+        Self {
+            registered: credits.len(),
+            new: credits.iter().filter(is_new).map(|credit| of_credit(credit, Some(credit.aws_applied))).collect(),
+            waiting: waiting.collect(),
+            expiring_soon: expiring_soon
+                .map(|credit| of_credit(credit, ending(credit).map(|ending| ending.soon).or(credit.remaining)))
+                .collect(),
+            expired: expired
+                .map(|credit| CreditAmount {
+                    end_date: ending(credit).and_then(|ending| ending.past),
+                    ..of_credit(credit, credit.expired)
+                })
+                .collect(),
+            oldest_waiting_days: queue.iter().map(|row| row.days_waiting).max().unwrap_or(0),
+        }
+    }
+}
+
+fn tie_out(rows: &[Reconciliation]) -> Result<Vec<TieOut>, Failure> {
+    let mut by_currency: BTreeMap<&str, Vec<&Reconciliation>> = BTreeMap::new();
+    for row in rows {
+        by_currency.entry(&row.currency).or_default().push(row);
+    }
+    by_currency
+        .into_iter()
+        .map(|(currency, rows)| {
+            let sum = |amount: fn(&Reconciliation) -> Money| Money::total(rows.iter().map(|row| amount(row)));
+            Ok(TieOut {
+                currency: currency.to_owned(),
+                export_total: sum(|row| row.export_total)?,
+                invoice_net: sum(|row| row.invoice_net)?,
+                difference: sum(|row| row.difference)?,
+                net_cost: sum(|row| row.net_cost)?,
+                clearing: sum(|row| row.clearing)?,
+            })
+        })
+        .collect()
+}

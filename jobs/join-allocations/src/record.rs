@@ -1,0 +1,247 @@
+//! What people record, checked before it goes to the log.
+
+use std::collections::BTreeMap;
+
+use chrono::{NaiveDateTime, TimeDelta};
+use credit_ledger::{Money, Quoted, Text};
+use schemas::reference::{Action, AllocationRow, CreditName, Hierarchy, Problem, Problems};
+use schemas::tables::{AllocationLogRow, RegisteredCredit};
+use sha2::{Digest, Sha256};
+
+use crate::lots::row_problems;
+
+/// Stamps for rows that do not carry their own.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// Who.
+    pub recorded_by: Option<Text>,
+    /// When, UTC.
+    pub recorded_at: NaiveDateTime,
+    /// True where somebody stated it; false where it is what the clock says.
+    pub is_stated: bool,
+    /// The latest instant at which anything can have been recorded.
+    pub now: NaiveDateTime,
+}
+
+/// Rows for the log, and what a person should know about them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Revisions {
+    /// To append, all at once.
+    pub rows: Vec<AllocationLogRow>,
+    /// Nothing is wrong, but it may not be meant.
+    pub warnings: Vec<String>,
+    /// Rows that stand in the log already, to the letter.
+    pub already_recorded: usize,
+}
+
+/// Turns entered rows into revisions: rows of one credit with one `recorded_at` are the lots of one.
+///
+/// # Errors
+/// [`Problems`] of all rows; then nothing may be recorded.
+pub fn revisions(
+    entered: &[AllocationRow],
+    register: &[RegisteredCredit],
+    hierarchy: &Hierarchy,
+    log: &[AllocationLogRow],
+    recording: &Recording,
+) -> Result<Revisions, Problems> {
+    let mut problems = Problems::default();
+    let mut groups: BTreeMap<(NaiveDateTime, &str), Vec<(&AllocationRow, &RegisteredCredit)>> = BTreeMap::new();
+    for row in entered {
+        match find(&row.credit, register) {
+            Ok(credit) => {
+                let recorded_at = row.recorded_at.unwrap_or(recording.recorded_at);
+                groups.entry((recorded_at, &credit.credit_key)).or_default().push((row, credit));
+            }
+            Err(message) => problems.0.push(Problem { message, ..row.at.clone() }),
+        }
+    }
+    let mut found = Revisions::default();
+    for ((recorded_at, _), group) in &groups {
+        let rows = revision(*recorded_at, group, recording);
+        for ((entered, credit), row) in group.iter().zip(&rows) {
+            let mut wrong = row_problems(row, credit, hierarchy);
+            wrong.extend(whole_problem(entered, group));
+            if *recorded_at > recording.now {
+                wrong.push(format!("recorded_at {recorded_at} is in the future"));
+            }
+            if entered.recorded_at.is_none() && !recording.is_stated {
+                wrong.extend(clock_is_behind(row, log));
+            }
+            problems.0.extend(wrong.into_iter().map(|message| Problem { message, ..entered.at.clone() }));
+        }
+        let is_id_stated = group.iter().any(|(entered, _)| entered.allocation_id.is_some());
+        let (known, new): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| is_recorded(row, is_id_stated, log));
+        found.already_recorded += known.len();
+        found.warnings.extend(warnings(&new, group, log));
+        found.rows.extend(new);
+    }
+    problems.0.sort_by_key(|problem| problem.row);
+    problems.or(found)
+}
+
+/// The registered credit that a name stands for.
+///
+/// # Errors
+/// What to tell the person.
+pub fn find<'a>(name: &CreditName, register: &'a [RegisteredCredit]) -> Result<&'a RegisteredCredit, String> {
+    match name {
+        CreditName::Key(key) => register
+            .iter()
+            .find(|credit| credit.credit_key == *key)
+            .ok_or_else(|| format!("credit {key} is not registered; `queue` and `credits` list those that are")),
+        CreditName::Code { promotion_code, account_id } => {
+            let quoted = Quoted(promotion_code);
+            let matches: Vec<&RegisteredCredit> = register
+                .iter()
+                .filter(|credit| credit.promotion_code == *promotion_code && credit.account_id == *account_id)
+                .collect();
+            match matches.as_slice() {
+                [credit] => Ok(credit),
+                [] => Err(format!(
+                    "no credit {quoted} of account {account_id} is registered; `queue` and `credits` list those that are"
+                )),
+                several => {
+                    let keys: Vec<&str> = several.iter().map(|credit| credit.credit_key.as_str()).collect();
+                    Err(format!(
+                        "{quoted} of account {account_id} stands for {} credits: {}; name one by its key",
+                        several.len(),
+                        keys.join(", ")
+                    ))
+                }
+            }
+        }
+    }
+}
+
+fn revision(
+    recorded_at: NaiveDateTime,
+    group: &[(&AllocationRow, &RegisteredCredit)],
+    recording: &Recording,
+) -> Vec<AllocationLogRow> {
+    let mut rows: Vec<AllocationLogRow> = (1..)
+        .zip(group)
+        .map(|(lot, (entered, credit))| {
+            let levels = entered.node.as_ref().map(credit_ledger::Node::levels).unwrap_or_default();
+            let [business_unit, department, portfolio, product] = levels;
+            AllocationLogRow {
+                allocation_id: entered.allocation_id.clone().unwrap_or_default(),
+                lot,
+                credit_key: credit.credit_key.clone(),
+                action: Text::new_static(entered.action.name()),
+                business_unit,
+                department,
+                portfolio,
+                product,
+                amount: entered.amount,
+                currency: entered.currency.clone(),
+                end_date: entered.end_date,
+                reference: entered.reference.clone(),
+                recorded_by: entered.recorded_by.clone().or_else(|| recording.recorded_by.clone()),
+                recorded_at,
+                note: entered.note.clone(),
+            }
+        })
+        .collect();
+    let stated = rows.iter().map(|row| row.allocation_id.clone()).find(|id| !id.is_empty());
+    let id = stated.unwrap_or_else(|| content_id(&rows));
+    for row in &mut rows {
+        row.allocation_id.clone_from(&id);
+    }
+    rows
+}
+
+/// An id that is the same for the same content, so that recording twice is seen. People's data carry it, so its encoding
+/// is frozen: columns that come later are left out of it.
+///
+/// `alc-` and the first 10 bytes, in hexadecimal, of the SHA-256 of all lots' fields in this order. A field is 0 where it is
+/// null, else 1, the length of its text (u64, little endian) and the text.
+fn content_id(rows: &[AllocationLogRow]) -> Text {
+    let mut digest = Sha256::new();
+    for row in rows {
+        let fields = [
+            Some(row.lot.to_string()),
+            Some(row.credit_key.to_string()),
+            Some(row.action.to_string()),
+            row.business_unit.as_ref().map(Text::to_string),
+            row.department.as_ref().map(Text::to_string),
+            row.portfolio.as_ref().map(Text::to_string),
+            row.product.as_ref().map(Text::to_string),
+            row.amount.map(|amount| amount.to_string()),
+            row.currency.as_ref().map(Text::to_string),
+            row.end_date.map(|date| date.format("%Y-%m-%d").to_string()),
+            row.reference.as_ref().map(Text::to_string),
+            row.recorded_by.as_ref().map(Text::to_string),
+            Some(row.recorded_at.format("%Y-%m-%dT%H:%M:%S%.6f").to_string()),
+            row.note.as_ref().map(Text::to_string),
+        ];
+        for field in fields {
+            digest.update([u8::from(field.is_some())]);
+            if let Some(text) = field {
+                digest.update((text.len() as u64).to_le_bytes());
+                digest.update(text);
+            }
+        }
+    }
+    let hex: String = digest.finalize().iter().take(10).map(|byte| format!("{byte:02x}")).collect();
+    format!("alc-{hex}").into()
+}
+
+/// True if the log has the row. An id that nobody stated may be of an older version of the program.
+fn is_recorded(row: &AllocationLogRow, is_id_stated: bool, log: &[AllocationLogRow]) -> bool {
+    let mut known = log.iter().filter(|known| known.credit_key == row.credit_key && known.lot == row.lot);
+    known.any(|known| {
+        let id = if is_id_stated { &row.allocation_id } else { &known.allocation_id };
+        *known == AllocationLogRow { allocation_id: id.clone(), ..row.clone() }
+    })
+}
+
+/// What is wrong between the rows of one revision.
+fn whole_problem(entered: &AllocationRow, group: &[(&AllocationRow, &RegisteredCredit)]) -> Option<String> {
+    let (first, _) = group.first()?;
+    if entered.action != first.action || (entered.action == Action::Revoke && group.len() > 1) {
+        return Some("a revocation is one row of its own".to_owned());
+    }
+    (entered.allocation_id != first.allocation_id).then(|| "the lots of one credit share allocation_id".to_owned())
+}
+
+/// When a revision of the row's credit was recorded that is newer than the row: the row would never count.
+fn newer_revision(row: &AllocationLogRow, log: &[AllocationLogRow]) -> Option<NaiveDateTime> {
+    let of_credit = log.iter().filter(|known| known.credit_key == row.credit_key);
+    of_credit.map(|known| known.recorded_at).max().filter(|newest| *newest > row.recorded_at)
+}
+
+/// Clocks differ by as much, and people may record at once: of two such revisions the later one counts.
+const AT_ONCE: TimeDelta = TimeDelta::minutes(1);
+
+/// What is wrong with a row that is recorded now, where the log has a later one.
+fn clock_is_behind(row: &AllocationLogRow, log: &[AllocationLogRow]) -> Option<String> {
+    let newer = newer_revision(row, log).filter(|newer| *newer > row.recorded_at + AT_ONCE)?;
+    Some(format!(
+        "credit {} has a revision recorded at {newer}, but now is {}: this one would never count; set the clock, or wait",
+        row.credit_key, row.recorded_at
+    ))
+}
+
+fn warnings(
+    rows: &[AllocationLogRow],
+    group: &[(&AllocationRow, &RegisteredCredit)],
+    log: &[AllocationLogRow],
+) -> Vec<String> {
+    let (Some(row), Some((_, credit))) = (rows.first(), group.first()) else { return Vec::new() };
+    let mut warnings = Vec::new();
+    if let Some(newer) = newer_revision(row, log) {
+        warnings.push(format!(
+            "credit {}: a revision recorded at {newer} is newer and stays the one that counts",
+            row.credit_key
+        ));
+    }
+    let total = Money::total(rows.iter().filter_map(|row| row.amount)).unwrap_or_default();
+    if row.action == Action::Allocate.name() && total < credit.aws_applied {
+        warnings.push(format!(
+            "credit {}: {total} {} is less than the {} that AWS has applied already",
+            row.credit_key, credit.currency, credit.aws_applied
+        ));
+    }
+    warnings
+}

@@ -1,0 +1,134 @@
+//! Nodes that are published and are gone from `hierarchy.csv`: what hangs on them is not restated in silence.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDateTime;
+use credit_ledger::{BillingPeriod, Money, MoneyError, Node, Text};
+use lake::Lake;
+use schemas::NodeColumns;
+use schemas::reference::Hierarchy;
+use schemas::tables::{AllocationLogRow, HierarchyRow, LotRow, NetCostSummary, RegisteredCredit};
+
+use crate::error::{JoinError, RemovedNode};
+use crate::lots::join;
+
+/// Stops a run that would restate what hangs on nodes of the published run that are gone.
+///
+/// # Errors
+/// [`JoinError::RemovedNodes`] that lists them.
+pub(crate) async fn refuse(
+    lake: &Lake,
+    hierarchy: &Hierarchy,
+    register: &[RegisteredCredit],
+    log: &[AllocationLogRow],
+    latest: NaiveDateTime,
+) -> Result<(), JoinError> {
+    let published: Vec<HierarchyRow> = lake.published_table().await?;
+    let published = published.iter().filter_map(|row| row.node().ok());
+    let removed: BTreeSet<Node> = published.filter(|node| !hierarchy.contains(node)).collect();
+    if removed.is_empty() {
+        return Ok(());
+    }
+    let mut hanging: BTreeMap<Node, RemovedNode> = BTreeMap::new();
+    let before = join(register, log, &hierarchy.with(&removed), latest);
+    add_lots(&mut hanging, &removed, before.lots);
+    for month in lake.published_periods::<NetCostSummary>().await? {
+        add_month(&mut hanging, &removed, month, &lake.published_rows(month).await?)?;
+    }
+    if hanging.is_empty() { Ok(()) } else { Err(JoinError::RemovedNodes(hanging)) }
+}
+
+fn add_lots(hanging: &mut BTreeMap<Node, RemovedNode>, removed: &BTreeSet<Node>, lots: Vec<LotRow>) {
+    for lot in lots {
+        if let Some(node) = lot.node().ok().filter(|node| removed.contains(node)) {
+            hanging.entry(node).or_default().lots.push(lot);
+        }
+    }
+}
+
+/// Amounts that are zero where a node has no cost of its own: gross cost, and what was taken off it in both books.
+type Own = [Money; 3];
+
+/// Adds what a published month has of removed nodes: cost of their own is that of the node without the nodes below.
+fn add_month(
+    hanging: &mut BTreeMap<Node, RemovedNode>,
+    removed: &BTreeSet<Node>,
+    month: BillingPeriod,
+    rows: &[NetCostSummary],
+) -> Result<(), MoneyError> {
+    let mut own: BTreeMap<(Node, &Text), Own> = BTreeMap::new();
+    for row in rows {
+        let Ok(node) = row.node() else { continue };
+        if row.budget_amount.is_some() && removed.contains(&node) {
+            hanging.entry(node.clone()).or_default().budgets.insert(month);
+        }
+        let whole = [row.gross_cost, row.invoice_net, row.net_cost];
+        let parent = node.level().checked_sub(2).and_then(|at| node.lineage().nth(at));
+        for (sum, amount) in own.entry((node, &row.currency)).or_default().iter_mut().zip(whole) {
+            *sum = sum.checked_add(amount)?;
+        }
+        let Some(parent) = parent else { continue };
+        for (sum, amount) in own.entry((parent, &row.currency)).or_default().iter_mut().zip(whole) {
+            *sum = sum.checked_sub(amount)?;
+        }
+    }
+    for ((node, currency), own) in own {
+        if removed.contains(&node) && own.iter().any(|amount| !amount.is_zero()) {
+            let (sum, months) = hanging.entry(node).or_default().costs.entry(currency.clone()).or_default();
+            *sum = sum.checked_add(own[0])?;
+            months.insert(month);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(path: &[&str], gross: &str, budget: Option<&str>) -> NetCostSummary {
+        let level = |level: usize| path.get(level).map(|name| Text::new(*name));
+        let money = |text: &str| text.parse::<Money>().unwrap();
+        NetCostSummary {
+            level: i32::try_from(path.len()).unwrap(),
+            business_unit: level(0),
+            department: level(1),
+            portfolio: level(2),
+            product: level(3),
+            currency: "USD".into(),
+            gross_cost: money(gross),
+            refunds: Money::ZERO,
+            aws_credits: Money::ZERO,
+            invoice_net: money(gross),
+            credits_applied: Money::ZERO,
+            net_cost: money(gross),
+            clearing: Money::ZERO,
+            budget_amount: budget.map(money),
+            budget_remaining: None,
+        }
+    }
+
+    #[test]
+    fn cost_of_a_removed_node_is_that_without_the_nodes_below() {
+        let node = |path: &[&str]| Node::from_levels(std::array::from_fn(|level| path.get(level))).unwrap();
+        let removed = BTreeSet::from([node(&["A"]), node(&["A", "B"]), node(&["A", "C"]), node(&["D"])]);
+        let mut hanging = BTreeMap::new();
+        let rows = [
+            row(&[], "9", Some("1")),
+            row(&["A"], "9", None),
+            row(&["A", "B"], "9", None),
+            row(&["A", "C"], "0", Some("7")),
+            row(&["E"], "3", Some("3")),
+        ];
+        for month in ["2026-01", "2026-03"] {
+            add_month(&mut hanging, &removed, month.parse().unwrap(), &rows).unwrap();
+        }
+        let months = BTreeSet::from(["2026-01".parse().unwrap(), "2026-03".parse().unwrap()]);
+        let cost = ("USD".into(), ("18".parse().unwrap(), months.clone()));
+        let expected = [
+            (node(&["A", "B"]), RemovedNode { costs: [cost].into(), ..RemovedNode::default() }),
+            (node(&["A", "C"]), RemovedNode { budgets: months, ..RemovedNode::default() }),
+        ];
+        assert_eq!(hanging, expected.into());
+    }
+}
