@@ -35,7 +35,7 @@ CPU_SECONDS_PER_LINE = 0.399e-6
 CPU_SECONDS_PER_DRAW = 2.7e-6 * 2
 CELLS_PER_LINE = 0.062
 BYTES_FETCHED_PER_LINE = 32.7
-BYTES_PER_CELL = {"generation": 17, "cache": 18, "run": 29}
+BYTES_PER_CELL = {"generation": 17, "intermediate": 18, "run": 29}
 
 # Assumed.
 VCPU_FACTOR = 2  # a vCPU is half a core, and TLS takes its share
@@ -45,7 +45,7 @@ SECONDS_PER_JOB = 60  # to start, to call S3 and Glue; Fargate bills a minute at
 ROWS_BESIDE_NET_COST = 1.5  # draws and balances, as a factor on what net_cost takes
 RUNS_STORED = 30 + 3  # kept, and dropped ones that the bucket still holds
 LINES_PER_ROW_GROUP, LINES_PER_FILE = 131_072, 500_000
-TABLES_BY_PERIOD, WRITES_PER_TABLE = 6, 3  # handed over, staged, kept
+TABLES_BY_PERIOD, WRITES_PER_TABLE = 6, 3  # intermediate, staged
 REQUESTS_PER_NIGHT = 1_000  # logs, lock, markers, lists
 QUERIES, QUERIES_OF_ALL = 40, 10  # check and dashboards a night; those that read every period
 TRANSITIONS = 30
@@ -89,7 +89,7 @@ class Organisation:
 
     @property
     def stored_gigabytes(self) -> float:
-        state = self.cells * (BYTES_PER_CELL["generation"] + BYTES_PER_CELL["cache"]) / 1e9
+        state = self.cells * (BYTES_PER_CELL["generation"] + BYTES_PER_CELL["intermediate"]) / 1e9
         return state + self.run_gigabytes * RUNS_STORED
 
 

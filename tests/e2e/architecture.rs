@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// What each crate may use of the others, besides tests.
-const DIRECTION: [(&str, &[&str]); 11] = [
+const DIRECTION: [(&str, &[&str]); 12] = [
     ("credit-ledger", &[]),
     ("schemas", &["credit-ledger"]),
     ("money-sql", &["credit-ledger"]),
+    ("cur-reader", &["credit-ledger", "schemas"]),
     ("lake", &["credit-ledger", "schemas"]),
     ("lake-aws", &["credit-ledger", "lake", "schemas"]),
     ("detect-credits", JOB),
@@ -22,6 +23,7 @@ const DIRECTION: [(&str, &[&str]); 11] = [
         &[
             "apply-fifo",
             "credit-ledger",
+            "cur-reader",
             "detect-credits",
             "join-allocations",
             "lake",
@@ -35,7 +37,7 @@ const DIRECTION: [(&str, &[&str]); 11] = [
 ];
 
 /// Jobs meet in tables: never in each other's code.
-const JOB: &[&str] = &["credit-ledger", "lake", "money-sql", "schemas"];
+const JOB: &[&str] = &["credit-ledger", "cur-reader", "lake", "money-sql", "schemas"];
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the repository")

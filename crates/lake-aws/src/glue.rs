@@ -178,7 +178,7 @@ where
     if DENIED.contains(&code) { LakeError::Denied(text) } else { LakeError::Service(text) }
 }
 
-/// Codes of AWS that no retry heals.
+/// Codes of AWS that retrying cannot fix.
 const DENIED: [&str; 4] =
     ["AccessDeniedException", "AccessDenied", "UnrecognizedClientException", "InvalidSignatureException"];
 

@@ -29,7 +29,7 @@ pub fn open_folder(location: &str, setting: &str) -> Result<Option<Arc<dyn Objec
 }
 
 /// What people keep about the organisation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ReferenceFiles {
     /// `hierarchy.csv`
     pub hierarchy: Hierarchy,
@@ -37,7 +37,7 @@ pub struct ReferenceFiles {
     pub cost_rules: CostRules,
     /// `budgets.csv`; none without the file.
     pub budgets: Vec<Budget>,
-    /// `allocations.csv`, taken over once by a lake without allocations.
+    /// `allocations.csv`, imported once by a lake without allocations.
     pub allocations: Vec<AllocationRow>,
 }
 

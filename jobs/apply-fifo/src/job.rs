@@ -144,3 +144,149 @@ fn month_inputs(
     }
     Ok(inputs)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chrono::NaiveDateTime;
+    use credit_ledger::Money;
+    use datafusion::prelude::SessionContext;
+    use lake::{Lake, Run, Settings, StagedRun};
+    use schemas::records::{DetectedPeriod, PeriodSource};
+
+    use super::*;
+
+    const MONTHS: [&str; 3] = ["2026-01", "2026-02", "2026-03"];
+
+    fn money(text: &str) -> Money {
+        text.parse().unwrap()
+    }
+
+    async fn context(folder: &std::path::Path, id: &str) -> JobContext {
+        let location = folder.display();
+        let text =
+            format!("source.location = \"cur\"\nreference.location = \"reference\"\nlake.location = \"{location}\"");
+        let settings = Settings::parse(&text, "settings", ".").unwrap();
+        let lake = Arc::new(Lake::open_local(&settings).await.unwrap());
+        JobContext {
+            run: Run::new(lake, id),
+            session: SessionContext::new(),
+            settings,
+            as_of: "2026-03-31".parse().unwrap(),
+            now: NaiveDateTime::default(),
+        }
+    }
+
+    fn lot(amount: &str) -> LotRow {
+        LotRow {
+            credit_key: "id:1".into(),
+            lot: 1,
+            promotion_code: "MAP".into(),
+            account_id: "1".into(),
+            business_unit: Some("Retail".into()),
+            department: None,
+            portfolio: None,
+            product: None,
+            currency: "USD".into(),
+            amount: money(amount),
+            issue_date: "2026-01-01".parse().unwrap(),
+            first_cur_date: "2026-01-02".parse().unwrap(),
+            end_date: None,
+            reference: None,
+        }
+    }
+
+    fn cell(month: &str, eligible: &str) -> Cell {
+        Cell {
+            usage_date: format!("{month}-05").parse().unwrap(),
+            payer_account_id: "9".into(),
+            account_id: "1".into(),
+            service: None,
+            currency: "USD".into(),
+            business_unit: Some("Retail".into()),
+            department: None,
+            portfolio: None,
+            product: None,
+            charges: money(eligible),
+            tax: Money::ZERO,
+            refunds: Money::ZERO,
+            aws_credits: Money::ZERO,
+            eligible_charges: money(eligible),
+            unblended_charges: money(eligible),
+        }
+    }
+
+    fn detected() -> Detected {
+        let period = |month: &&str| DetectedPeriod {
+            period: month.parse().unwrap(),
+            fingerprint: String::new(),
+            lines: 1,
+            source: PeriodSource::Read,
+            blank_costs: 0,
+            unknown_line_types: BTreeMap::new(),
+            notes: schemas::PeriodNotes::default(),
+        };
+        Detected {
+            as_of: "2026-03-31".parse().unwrap(),
+            format: String::new(),
+            periods: MONTHS.iter().map(period).collect(),
+            left_out: Vec::new(),
+            fetched: None,
+        }
+    }
+
+    /// A night with one lot and this eligible spend by month. Says what was left after each month, with a `*` where the month
+    /// was applied, not reused.
+    async fn night(folder: &std::path::Path, id: &str, lot_amount: &str, spend: [&str; 3]) -> String {
+        let context = context(folder, id).await;
+        let run = &context.run;
+        run.begin().await.unwrap();
+        run.write(None, &[lot(lot_amount)]).await.unwrap();
+        run.write::<AppliedByAws>(None, &[]).await.unwrap();
+        for (month, spend) in MONTHS.iter().zip(spend) {
+            let cells = stream_of(&[cell(month, spend)]).unwrap();
+            run.write_reusable::<Cell>(month.parse().ok(), &format!("{month} {spend}"), cells).await.unwrap();
+        }
+        let first_period = MONTHS[0].parse().unwrap();
+        apply_fifo(&context, &detected(), Joined { first_period }).await.unwrap();
+        let staged = StagedRun {
+            follows: run.lake().published().await.unwrap(),
+            as_of: context.as_of,
+            policy: String::new(),
+            started_at: context.now,
+            months: (first_period, context.last_period()),
+            periods: Vec::new(),
+        };
+        let before = staged.follows.clone();
+        run.finish_staging(staged).await.unwrap();
+        run.lake().publish(id, context.now).await.unwrap();
+        let mut left = Vec::new();
+        for month in MONTHS {
+            let rows: Vec<CreditBalance> = run.rows(month.parse().ok()).await.unwrap();
+            let file =
+                |id: &str| folder.join(format!("runs/{id}/credit_balances/billing_period={month}/part-0.parquet"));
+            let inode = |id: &str| std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(file(id)).unwrap());
+            let is_reused = before.as_deref().is_some_and(|before| inode(before) == inode(id));
+            left.push(format!("{}{}", rows[0].remaining.units() / 10_000_000_000, if is_reused { "" } else { "*" }));
+        }
+        left.join(" ")
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn month_is_applied_again_only_if_its_inputs_or_opening_balances_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let night = async |id: &str, lot: &str, spend| night(folder.path(), id, lot, spend).await;
+        assert_eq!(night("a", "100", ["10", "20", "30"]).await, "90* 70* 40*");
+        assert_eq!(night("b", "100", ["10", "20", "30"]).await, "90 70 40", "nothing changed");
+        assert_eq!(night("c", "100", ["10", "20", "5"]).await, "90 70 65*", "March changed");
+        assert_eq!(night("d", "100", ["15", "20", "5"]).await, "85* 65* 60*", "January left less");
+        assert_eq!(night("e", "100", ["15", "100", "5"]).await, "85 0* 0*", "February took the rest");
+        assert_eq!(
+            night("f", "100", ["15", "200", "5"]).await,
+            "85 0* 0",
+            "it left as much to March as before: nothing"
+        );
+        assert_eq!(night("g", "200", ["15", "200", "5"]).await, "185* 0* 0*", "the lot grew");
+    }
+}

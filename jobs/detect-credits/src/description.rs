@@ -17,7 +17,7 @@ use regex::Regex;
 use schemas::reference::{Problem, Problems};
 use schemas::settings::CreditSettings;
 
-use crate::DetectError;
+use crate::error::DetectError;
 
 /// Name of a credit without a description.
 pub const NO_DESCRIPTION: &str = "(no description)";
@@ -67,7 +67,7 @@ impl DescriptionParser {
     /// A parser for the settings.
     ///
     /// # Errors
-    /// [`DetectError::BadExport`] for a pattern that is none; never for checked settings.
+    /// [`ReadError::BadExport`](cur_reader::ReadError::BadExport) for a pattern that is none; never for checked settings.
     pub fn new(settings: &CreditSettings) -> Result<Self, DetectError> {
         let regex = |pattern: &String| {
             Regex::new(pattern).map_err(|error| {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use credit_ledger::BillingPeriod;
+use cur_reader::ReadError;
 use futures::StreamExt;
 use lake::{
     DamagedGeneration, Generation, Generations, InputDigest, JobContext, Lake, LakeError, ReferenceFiles,
@@ -18,8 +19,8 @@ use crate::error::DetectError;
 use crate::line_counts::{CountedFile, PeriodLineCounts, count};
 use crate::lines::LineReader;
 use crate::listed::{ExportSource, Listed};
-use crate::listing::ExportFile;
 use crate::rules::RuleMatcher;
+use cur_reader::listing::ExportFile;
 
 /// Of all files that were counted, so many parts stay open until they are read: what a footer says of the wanted columns
 /// takes memory. The others are opened again.
@@ -74,9 +75,9 @@ impl Export {
         let no_lines = self.files.iter().all(|(_, line_counts)| line_counts.is_empty());
         if no_lines || (fingerprints.is_empty() && self.found.current.is_empty()) {
             let location = &context.settings.source.location;
-            return Err(DetectError::NotYet(format!(
-                "the billing export at {location} holds no lines up to {last} yet"
-            )));
+            return Err(
+                ReadError::NotYet(format!("the billing export at {location} holds no lines up to {last} yet")).into()
+            );
         }
         if let Some((_, problem)) = self.found.lost.iter().find(|(period, _)| !fingerprints.contains_key(period)) {
             return Err(LakeError::Damaged(problem.clone()).into());
@@ -209,7 +210,7 @@ async fn counted_files(
                 }
             }
             Ok(None) => break,
-            Err(DetectError::BadExport(found)) => problems.0.extend(found.0),
+            Err(DetectError::Read(ReadError::BadExport(found))) => problems.0.extend(found.0),
             Err(other) => return Err(listed.changed_or(other).await),
         }
     }

@@ -14,10 +14,12 @@ use schemas::settings::{CostColumn, CreditSettings};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::description::DescriptionParser;
+use crate::error::DetectError;
 use crate::interner::StringInterner;
+use crate::line_counts;
 use crate::lines::{LineReader, LineState, PartReader};
-use crate::listing::{ExportFile, Manifests, current_files, list};
-use crate::{DetectError, RuleMatcher, line_counts};
+use crate::rules::RuleMatcher;
+use cur_reader::listing::{ExportFile, Manifests, current_files, list};
 
 const HIERARCHY: &[u8] = b"business_unit,department,portfolio,product\nRetail,,,\n";
 /// Rules that ask for all that a line can say.
@@ -66,7 +68,7 @@ fn export(bytes: &[u8], name: &str) {
 
 async fn read(bytes: &[u8], name: &str, reader: &LineReader) -> Result<(), DetectError> {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    store.put(&Path::from(name), bytes.to_vec().into()).await?;
+    store.put(&Path::from(name), bytes.to_vec().into()).await.map_err(cur_reader::ReadError::from)?;
     let file = ExportFile::new(name.to_owned(), bytes.len() as u64, String::new());
     let counted = line_counts::count(&store, &file, reader).await?;
     let periods: Vec<BillingPeriod> = counted.line_counts.keys().copied().collect();

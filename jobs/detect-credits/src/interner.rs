@@ -1,10 +1,11 @@
 //! The texts of a scan as numbers: lines are grouped by numbers, and get their texts back once they are summed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray, UInt32Array};
 use arrow::datatypes::{DataType, UInt32Type};
+use cur_reader::lock;
 use datafusion::common::{Result, exec_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
@@ -30,11 +31,6 @@ struct Ordered {
     /// By number less one.
     rank: Vec<u32>,
     texts: ArrayRef,
-}
-
-/// A lock; a panic elsewhere does not matter, as it ends the scan.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl StringInterner {

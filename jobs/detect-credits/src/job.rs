@@ -21,7 +21,7 @@ use crate::scan::Progress;
 /// Reads what changed in the export and registers the credits.
 ///
 /// # Errors
-/// [`DetectError::BadExport`] for bad files, [`DetectError::NotYet`] where there is no export yet or it changes while it is
+/// [`ReadError::BadExport`](cur_reader::ReadError::BadExport) for bad files, [`ReadError::NotYet`](cur_reader::ReadError::NotYet) where there is no export yet or it changes while it is
 /// read; [`DetectError`] from the lake.
 pub async fn detect_credits(
     context: &JobContext,
@@ -112,7 +112,7 @@ pub async fn credit_history(
     let mut history = CreditHistory::until(last);
     while let Some((period, mut lines)) = opened.try_next().await? {
         while let Some(lines) = lines.try_next().await? {
-            history.add(period, &lines)?;
+            history.add(period, schemas::from_batches(&[lines])?)?;
         }
     }
     Ok(history)

@@ -25,16 +25,13 @@ mod job;
 pub mod line_counts;
 pub mod lines;
 mod listed;
-pub mod listing;
 mod plan;
-mod raw;
 mod reading;
 pub mod register;
 mod rules;
 pub mod scan;
 mod scan_units;
 mod split_by_period;
-mod values;
 
 pub use error::DetectError;
 pub use job::{credit_history, detect_credits, plan_reading, read_period};

@@ -8,13 +8,12 @@ use futures::TryStreamExt;
 use object_store::ObjectStore;
 use schemas::reference::{Problem, Problems};
 
-use crate::DetectError;
 use crate::columns::{Layout, layout};
-use crate::error::bad_file;
+use crate::error::DetectError;
 use crate::lines::LineReader;
-use crate::listing::ExportFile;
-use crate::raw::{OpenFile, RawBatch, decoding};
-use crate::values::{BLANK, PeriodMemo, impossible, no_date};
+use cur_reader::listing::ExportFile;
+use cur_reader::{BLANK, PeriodMemo, impossible, no_date};
+use cur_reader::{OpenFile, RawBatch, decoding};
 
 /// Lines per billing period.
 pub type PeriodLineCounts = BTreeMap<BillingPeriod, u64>;
@@ -50,7 +49,7 @@ impl CountedFile {
     /// Opens a file whose line_counts is known.
     ///
     /// # Errors
-    /// [`DetectError::BadExport`] where it cannot be read or lacks a required column.
+    /// [`ReadError::BadExport`](cur_reader::ReadError::BadExport) where it cannot be read or lacks a required column.
     pub async fn open(
         store: &Arc<dyn ObjectStore>,
         file: &ExportFile,
@@ -68,7 +67,7 @@ impl CountedFile {
 /// group holds one period, nothing.
 ///
 /// # Errors
-/// [`DetectError::BadExport`] where the file cannot be read, lacks a required column or holds a period that is
+/// [`ReadError::BadExport`](cur_reader::ReadError::BadExport) where the file cannot be read, lacks a required column or holds a period that is
 /// none or cannot be.
 pub async fn count(
     store: &Arc<dyn ObjectStore>,
@@ -92,7 +91,9 @@ pub async fn count(
     }
     let lines: u64 = counted.line_counts.values().sum();
     if let Some(footer) = counted.open.rows().filter(|footer| *footer != lines) {
-        return Err(bad_file(&file.path, format!("holds {lines} rows where its footer says {footer}")));
+        return Err(
+            cur_reader::bad_file(&file.path, format!("holds {lines} rows where its footer says {footer}")).into()
+        );
     }
     Ok(counted)
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use credit_ledger::ExportPeriods;
+use cur_reader::ReadError;
 use lake::{Generation, SourceFile};
 use object_store::ObjectStore;
 use schemas::records::LeftOut;
 
 use crate::error::DetectError;
-use crate::listing::{CurrentFiles, ExportFile, Listing, Manifests, check_status, current_files, list};
+use cur_reader::listing::{CurrentFiles, ExportFile, Listing, Manifests, check_status, current_files, list};
 
 /// Where the export lies, and how it is read.
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ impl ExportSource {
         Ok((manifests, files, unread))
     }
 
-    async fn listing(&self) -> Result<Listing, DetectError> {
+    async fn listing(&self) -> Result<Listing, ReadError> {
         list(&self.store, &self.location).await
     }
 }
@@ -73,14 +74,14 @@ impl Listed {
     /// Lists the export again: a file that changed while it was read may have been read half old, half new.
     ///
     /// # Errors
-    /// [`DetectError::NotYet`] where it changed.
+    /// [`ReadError::NotYet`](cur_reader::ReadError::NotYet) where it changed.
     pub(crate) async fn check_unchanged(&self) -> Result<(), DetectError> {
         let (_, now, _) = self.source.current(&self.manifests).await?;
         match self.current.first_other(&now) {
             None => Ok(()),
             Some(file) => {
                 let message = format!("{}: the export changed while it was read; try again", file.path);
-                Err(DetectError::NotYet(message))
+                Err(ReadError::NotYet(message).into())
             }
         }
     }
@@ -88,7 +89,7 @@ impl Listed {
     /// Why the export could not be read: because it changed meanwhile, or else `failure`.
     pub(crate) async fn changed_or(&self, failure: DetectError) -> DetectError {
         match self.check_unchanged().await {
-            Err(changed @ DetectError::NotYet(_)) => changed,
+            Err(changed @ DetectError::Read(ReadError::NotYet(_))) => changed,
             _ => failure,
         }
     }
@@ -100,7 +101,7 @@ impl Listed {
 /// Where the export cannot be listed.
 pub async fn still_there(source: &ExportSource, generation: &Generation) -> Result<Option<String>, DetectError> {
     let listing = match source.listing().await {
-        Err(DetectError::NotYet(_)) => return Ok(None),
+        Err(ReadError::NotYet(_)) => return Ok(None),
         listing => listing?,
     };
     let is_there = |file: &&SourceFile| listing.has(&file.path, file.size, &file.version);

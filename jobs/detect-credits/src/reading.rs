@@ -14,9 +14,9 @@ use crate::error::DetectError;
 use crate::export::Export;
 use crate::line_counts::CountedFile;
 use crate::lines::Tally;
-use crate::listing::ExportFile;
 use crate::scan::{Progress, ScanUnit, Scanned, scan};
 use crate::scan_units::{Unit, units};
+use cur_reader::listing::ExportFile;
 
 /// Units read at once: while the sums of one are written, the lines of the next are read. One where memory is short.
 const UNITS_AT_ONCE: usize = 2;

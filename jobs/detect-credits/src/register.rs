@@ -7,12 +7,12 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{Days, NaiveDate, NaiveDateTime};
-use credit_ledger::{BillingPeriod, Money, Text, within_years};
+use chrono::{Days, NaiveDateTime};
+use credit_ledger::{Money, Text, within_years};
 use schemas::reference::{Problem, Problems};
 use schemas::tables::{AllocationLogRow, AppliedByAws, CreditLogRow, RegisteredCredit};
 
-use crate::DetectError;
+use crate::error::DetectError;
 use crate::history::{CreditHistory, FirstLine, History, money_error};
 
 /// Source of an issue date inferred from the export.
@@ -34,7 +34,7 @@ pub struct Register {
 /// A credit without any line, in any period, stays as last known while it is allocated.
 ///
 /// # Errors
-/// [`DetectError::BadExport`] for one key in two currencies or an issue date that cannot be meant,
+/// [`ReadError::BadExport`](cur_reader::ReadError::BadExport) for one key in two currencies or an issue date that cannot be meant,
 /// [`DetectError::Money`] where a sum leaves the range of money.
 pub fn register(
     history: &CreditHistory,
@@ -43,29 +43,25 @@ pub fn register(
 ) -> Result<Register, DetectError> {
     let credits = history.credits();
     let mut problems = Problems::default();
-    let newest = newest_revisions(log);
-    let mut newest = newest.into_iter().peekable();
+    let mut newest = newest_revisions(log).into_iter().peekable();
     let mut gone = Vec::new();
     let mut register = Register { credits: Vec::with_capacity(credits.len()), applied: Vec::new() };
-    let mut periods: BTreeMap<BillingPeriod, Vec<AppliedByAws>> = BTreeMap::new();
-    for history in credits.iter() {
-        let History { credit_key: key, first, last_cur_date, currencies, applied } = history?;
-        if !currencies.is_empty() {
-            problems.0.push(several_currencies(key, &currencies));
+    for (credit_key, history) in credits {
+        if history.currencies.len() > 1 {
+            problems.0.push(several_currencies(credit_key, &history.currencies));
         }
-        while let Some(row) = newest.next_if(|row| row.credit_key.as_str() < key) {
+        while let Some(row) = newest.next_if(|row| row.credit_key < *credit_key) {
             gone.push(row);
         }
-        let logged = newest.next_if(|row| row.credit_key == key);
-        let Some(first) = first else { continue };
-        let credit_key = Text::new(key);
-        let aws_applied =
-            Money::total(applied.iter().map(|(_, amount)| *amount)).map_err(|source| money_error(key, source))?;
-        for (billing_period, aws_applied) in applied {
-            let applied = AppliedByAws { billing_period, credit_key: credit_key.clone(), aws_applied };
-            periods.entry(billing_period).or_default().push(applied);
-        }
-        register.credits.push(registered(first, credit_key, logged, last_cur_date, aws_applied));
+        let logged = newest.next_if(|row| row.credit_key == *credit_key);
+        let Some(first) = &history.first else { continue };
+        register.credits.push(registered(first, logged, history)?);
+        let applied = history.applied.iter().map(|(period, amount)| AppliedByAws {
+            billing_period: *period,
+            credit_key: credit_key.clone(),
+            aws_applied: *amount,
+        });
+        register.applied.extend(applied);
     }
     gone.extend(newest);
     let allocated = allocated(allocations);
@@ -74,37 +70,36 @@ pub fn register(
     problems.0.extend(register.credits.iter().filter_map(wrong_issue_date));
     problems.or(())?;
     register.credits.sort_by(|left, right| left.credit_key.cmp(&right.credit_key));
-    register.applied.reserve_exact(periods.values().map(Vec::len).sum());
-    register.applied.extend(periods.into_values().flatten());
+    // Stable: of one period credits stay in order.
+    register.applied.sort_by_key(|row| row.billing_period);
     Ok(register)
 }
 
 /// A credit as its first line shows it.
 fn registered(
-    first: FirstLine<'_>,
-    credit_key: Text,
+    FirstLine { line, .. }: &FirstLine,
     logged: Option<&CreditLogRow>,
-    last_cur_date: Option<NaiveDate>,
-    aws_applied: Money,
-) -> RegisteredCredit {
+    history: &History,
+) -> Result<RegisteredCredit, DetectError> {
     let manual = logged.filter(|row| row.issue_date_source == MANUAL);
-    let inferred = first.usage_date().checked_sub_days(Days::new(1)).unwrap_or(first.usage_date());
-    RegisteredCredit {
-        credit_key,
-        promotion_code: first.promotion_code().into(),
-        account_id: first.credit_account_id().into(),
-        owner_account_id: first.owner_account_id().map(Text::new),
-        credit_id: first.credit_id().map(Text::new),
-        payer_account_id: first.payer_account_id().into(),
-        currency: first.currency().into(),
-        description: first.description().map(Text::new),
-        credit_class: first.credit_class().into(),
-        first_cur_date: first.usage_date(),
+    let inferred = line.usage_date.checked_sub_days(Days::new(1)).unwrap_or(line.usage_date);
+    let aws_applied = Money::total(history.applied.values().copied());
+    Ok(RegisteredCredit {
+        credit_key: line.credit_key.clone(),
+        promotion_code: line.promotion_code.clone(),
+        account_id: line.credit_account_id.clone(),
+        owner_account_id: line.owner_account_id.clone(),
+        credit_id: line.credit_id.clone(),
+        payer_account_id: line.payer_account_id.clone(),
+        currency: line.currency.clone(),
+        description: line.description.clone(),
+        credit_class: line.credit_class.clone(),
+        first_cur_date: line.usage_date,
         issue_date: manual.map_or(inferred, |row| row.issue_date),
         issue_date_source: manual.map_or(CUR_INFERRED, |_| MANUAL).into(),
-        last_cur_date,
-        aws_applied,
-    }
+        last_cur_date: history.last_cur_date,
+        aws_applied: aws_applied.map_err(|source| money_error(&line.credit_key, source))?,
+    })
 }
 
 /// The newest row of each key, in order of the key.
@@ -132,8 +127,8 @@ fn allocated(allocations: &[AllocationLogRow]) -> BTreeSet<&Text> {
     newest.into_iter().filter(|(_, row)| row.action == "allocate").map(|(key, _)| key).collect()
 }
 
-fn several_currencies(key: &str, currencies: &BTreeSet<&str>) -> Problem {
-    let currencies: Vec<&str> = currencies.iter().copied().collect();
+fn several_currencies(key: &str, currencies: &BTreeSet<Text>) -> Problem {
+    let currencies: Vec<&str> = currencies.iter().map(Text::as_str).collect();
     let message = format!(
         "has lines in {}, but a credit has one currency; if these are two credits, tell them apart with \
          [credits] description_patterns",
@@ -253,7 +248,7 @@ mod tests {
                 amount: amount.parse().unwrap(),
             })
             .collect();
-        history.add(period.parse().unwrap(), &schemas::to_batch(&lines).unwrap()).unwrap();
+        history.add(period.parse().unwrap(), lines).unwrap();
     }
 
     fn shown(register: &Register) -> (Vec<String>, Vec<String>) {

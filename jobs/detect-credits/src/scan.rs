@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::SchemaRef;
 use credit_ledger::BillingPeriod;
+use cur_reader::{ReadError, bad_file, lock};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::common::spawn_buffered;
@@ -18,14 +19,14 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use schemas::reference::{Problem, Problems};
 
-use crate::error::bad_file;
-use crate::interner::{StringInterner, lock};
+use crate::error::DetectError;
+use crate::interner::StringInterner;
 use crate::line_counts::CountedFile;
 use crate::lines::{LineReader, LineState, PartReader, Tally, schema};
-use crate::listing::{ExportFile, stem};
-use crate::raw::{RawStream, decoding};
+use crate::plan;
 use crate::split_by_period::{CreditLines, OrderedSums};
-use crate::{DetectError, plan};
+use cur_reader::listing::{ExportFile, stem};
+use cur_reader::{RawStream, decoding};
 
 /// How far a scan is, for whoever watches.
 #[derive(Debug, Default)]
@@ -97,7 +98,7 @@ struct Shared {
 /// Reads a unit. Every bad file is reported, each at its first bad row, whatever the number of threads.
 ///
 /// # Errors
-/// [`DetectError::BadExport`] for bad files, [`DetectError::CountMismatch`] where lines read are not lines counted.
+/// [`ReadError::BadExport`](cur_reader::ReadError::BadExport) for bad files, [`DetectError::CountMismatch`] where lines read are not lines counted.
 pub async fn scan(
     context: &SessionContext,
     store: &Arc<dyn ObjectStore>,
@@ -154,7 +155,7 @@ fn worst(failures: Vec<DetectError>) -> Option<DetectError> {
     let mut first: BTreeMap<String, Problem> = BTreeMap::new();
     for failure in failures {
         match failure {
-            DetectError::BadExport(problems) => {
+            DetectError::Read(ReadError::BadExport(problems)) => {
                 for problem in problems.0 {
                     let known = first.get(&problem.file);
                     if known.is_none_or(|known| problem.row < known.row) {
@@ -229,7 +230,7 @@ fn check_deliveries(tally: &Tally, deliveries: &[Delivery]) -> Result<(), Detect
              one of them elsewhere, or set [source] location to one of them",
             other.named()
         );
-        return Err(bad_file(one.named(), message));
+        return Err(bad_file(one.named(), message).into());
     }
     Ok(())
 }

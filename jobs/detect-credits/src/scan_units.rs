@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use credit_ledger::BillingPeriod;
 
 use crate::line_counts::PeriodLineCounts;
-use crate::listing::ExportFile;
+use cur_reader::listing::ExportFile;
 
 /// Files, and how many lines of each period they hold.
 type Files = Vec<(ExportFile, PeriodLineCounts)>;

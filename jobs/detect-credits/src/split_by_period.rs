@@ -7,6 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal1
 use arrow::datatypes::{Date32Type, Decimal128Type, SchemaRef, UInt32Type};
 use arrow::record_batch::RecordBatch;
 use credit_ledger::{BillingPeriod, Money, Text};
+use cur_reader::lock;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -15,9 +16,9 @@ use schemas::TableRow;
 use schemas::tables::{CostLine, CreditLine};
 use tokio::sync::oneshot;
 
-use crate::DetectError;
 use crate::description::{CreditNames, DescriptionParser};
-use crate::interner::{StringInterner, lock};
+use crate::error::DetectError;
+use crate::interner::StringInterner;
 use crate::lines::{MEASURES, Measures};
 
 /// Descriptions remembered. Forgotten when they grow many: they are parsed again.

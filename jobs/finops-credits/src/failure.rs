@@ -5,6 +5,7 @@ use std::fmt;
 
 use apply_fifo::FifoError;
 use credit_ledger::MoneyError;
+use cur_reader::ReadError;
 use datafusion::error::DataFusionError;
 use detect_credits::DetectError;
 use join_allocations::JoinError;
@@ -119,17 +120,23 @@ const fn iceberg_conflict() -> lake::IcebergErrorKind {
 
 impl From<DetectError> for Failure {
     fn from(error: DetectError) -> Self {
-        if let DetectError::Lake(error) = error {
-            return error.into();
-        }
-        let kind = match &error {
-            DetectError::BadExport(problems) => return problems.into(),
-            DetectError::Lake(_) => Kind::CheckFailed,
-            DetectError::NotYet(_) => Kind::NotYet,
+        let kind = match error {
+            DetectError::Read(error) => return error.into(),
+            DetectError::Lake(error) => return error.into(),
             DetectError::CountMismatch(_) | DetectError::Rows(_) | DetectError::Money { .. } => Kind::CheckFailed,
-            DetectError::Store(error) if is_lasting(error) => Kind::BadInput,
-            DetectError::Store(_) | DetectError::Io { .. } => Kind::Storage,
-            DetectError::Engine(error) => engine_kind(error),
+            DetectError::Engine(ref error) => engine_kind(error),
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        let kind = match &error {
+            ReadError::BadExport(problems) => return problems.into(),
+            ReadError::NotYet(_) => Kind::NotYet,
+            ReadError::Store(error) if is_lasting(error) => Kind::BadInput,
+            ReadError::Store(_) | ReadError::Io { .. } => Kind::Storage,
         };
         Self::new(kind, error.to_string())
     }

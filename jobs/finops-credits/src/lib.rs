@@ -4,6 +4,7 @@
 //! who did something, and by the AWS SDK. Everything below takes the as-of date and the run's start as values.
 
 mod app;
+mod aws;
 pub mod cli;
 mod commands;
 mod digest;
@@ -85,7 +86,8 @@ fn log_filter(verbose: u8) -> EnvFilter {
         _ => "debug",
     };
     let engine = if verbose > 2 { "debug" } else { "error" };
-    let crates = ["finops_credits", "detect_credits", "join_allocations", "apply_fifo", "write_net_cost", "lake"];
+    let crates =
+        ["finops_credits", "cur_reader", "detect_credits", "join_allocations", "apply_fifo", "write_net_cost", "lake"];
     let engines = ["datafusion", "parquet", "object_store", "iceberg", "sqlx"];
     let own = crates.iter().map(|name| format!("{name}={own}"));
     let engine = engines.iter().map(|name| format!("{name}={engine}"));

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lake::{Lake, ReferenceFiles, Settings, is_s3, open_folder};
-use lake_aws::{Aws, Traffic};
 use object_store::ObjectStore;
 use schemas::records::Fetched;
 use tokio::sync::OnceCell;
 
+use crate::aws::{self, Aws, Traffic};
 use crate::failure::{Failure, Kind};
 
 /// Opens what the settings name.
@@ -36,16 +36,19 @@ pub(crate) fn settings(file: Option<&Path>, text: Option<&str>) -> Result<Settin
 fn settings_on_s3(file: &str) -> Result<Settings, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Kind::Storage, format!("cannot start: {error}")))?;
-    let text = runtime.block_on(async { Aws::load().await.read_text(file).await })?;
+    let text = runtime.block_on(async { Ok::<_, Failure>(aws::connect().await?.read_text(file).await?) })?;
     let base = file.rsplit_once('/').map_or(file, |(folder, _)| folder);
     Ok(Settings::parse(&text, &format!("settings file {file}"), base)?)
 }
 
 impl Locations {
-    pub(crate) async fn of(settings: &Settings) -> Self {
+    /// # Errors
+    /// [`Kind::Usage`] where a setting names a place on S3 and the program is built without AWS.
+    pub(crate) async fn of(settings: &Settings) -> Result<Self, Failure> {
         let locations = [&settings.source.location, &settings.reference.location, &settings.lake.location];
-        let aws = if locations.into_iter().any(|location| is_s3(location)) { Some(Aws::load().await) } else { None };
-        Self { aws, traffic: Arc::default(), reference: OnceCell::new() }
+        let is_on_aws = locations.into_iter().any(|location| is_s3(location));
+        let aws = if is_on_aws { Some(aws::connect().await?) } else { None };
+        Ok(Self { aws, traffic: Arc::default(), reference: OnceCell::new() })
     }
 
     /// The way into AWS.

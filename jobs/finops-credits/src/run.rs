@@ -41,7 +41,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
     let now = chrono::Utc::now();
     // Microseconds, as the tables keep them.
     let now = chrono::DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now).naive_utc();
-    let locations = Locations::of(&settings).await;
+    let locations = Locations::of(&settings).await?;
     if let Command::Lake(LakeCommand::Repair { accept_loss }) = cli.command {
         return commands::repair::repair(&locations, &settings, accept_loss).await;
     }

@@ -245,3 +245,84 @@ fn warnings(
     }
     warnings
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::reference::{parse_allocations, parse_hierarchy};
+
+    use super::*;
+
+    const HEADER: &str = "credit_key,amount,currency,end_date,reference,business_unit,department,portfolio,product";
+
+    fn credit(key: &str) -> RegisteredCredit {
+        RegisteredCredit {
+            credit_key: key.into(),
+            promotion_code: "MAP".into(),
+            account_id: "111122223333".into(),
+            owner_account_id: None,
+            credit_id: None,
+            payer_account_id: "999999999999".into(),
+            currency: "USD".into(),
+            description: None,
+            credit_class: "promotion".into(),
+            first_cur_date: "2026-02-01".parse().unwrap(),
+            issue_date: "2026-01-31".parse().unwrap(),
+            issue_date_source: "cur_inferred".into(),
+            last_cur_date: None,
+            aws_applied: "40".parse().unwrap(),
+        }
+    }
+
+    fn entered(rows: &[&str]) -> Vec<AllocationRow> {
+        parse_allocations("allocations.csv", format!("{HEADER}\n{}\n", rows.join("\n")).as_bytes()).unwrap()
+    }
+
+    fn recorded(rows: &[&str], log: &[AllocationLogRow], at: &str) -> Result<Revisions, Problems> {
+        let nodes = b"business_unit,department,portfolio,product\nRetail,,,\nMedia,,,\n";
+        let hierarchy = parse_hierarchy("hierarchy.csv", nodes).unwrap();
+        let at: NaiveDateTime = at.parse().unwrap();
+        let by = Recording { recorded_by: Some("jane".into()), recorded_at: at, is_stated: true, now: at };
+        revisions(&entered(rows), &[credit("id:1"), credit("id:2")], &hierarchy, log, &by)
+    }
+
+    const AT: &str = "2026-03-05T09:00:00.5";
+    const TWO_LOTS: [&str; 2] =
+        ["id:1,100,USD,2026-12-31,MAP-1,Retail,,,", "id:1,50.25,USD,,\"Gr\u{f6}\u{df}e \"\"A\"\"\",Media,,,"];
+
+    #[test]
+    fn id_of_an_allocation_stays_as_people_have_it() {
+        let found = recorded(&TWO_LOTS, &[], AT).unwrap();
+        let ids: Vec<(&str, i32)> = found.rows.iter().map(|row| (row.allocation_id.as_str(), row.lot)).collect();
+        assert_eq!(ids, [("alc-b8ec2820fd47b30c5482", 1), ("alc-b8ec2820fd47b30c5482", 2)]);
+    }
+
+    #[test]
+    fn what_is_recorded_twice_is_recorded_once_whatever_id_it_got_then() {
+        let mut log = recorded(&TWO_LOTS, &[], AT).unwrap().rows;
+        for id in ["alc-of-today", "alc-of-an-older-version"] {
+            log.iter_mut().for_each(|row| row.allocation_id = id.into());
+            let again = recorded(&TWO_LOTS, &log, AT).unwrap();
+            assert_eq!((again.rows.len(), again.already_recorded), (0, 2), "{id}");
+        }
+        let later = recorded(&TWO_LOTS, &log, "2026-03-06T09:00:00").unwrap();
+        assert_eq!((later.rows.len(), later.already_recorded), (2, 0), "another revision");
+    }
+
+    #[test]
+    fn amount_below_what_aws_has_applied_is_a_warning() {
+        let found = recorded(&["id:1,30,USD,,,Retail,,,"], &[], AT).unwrap();
+        let warning = "credit id:1: 30.0000000000 USD is less than the 40.0000000000 that AWS has applied already";
+        assert_eq!(found.warnings, [warning]);
+        assert_eq!(recorded(&["id:1,40,USD,,,Retail,,,"], &[], AT).unwrap().warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn all_rows_that_cannot_be_recorded_are_told_and_none_is_recorded() {
+        let rows = ["id:1,30,USD,,,Retail,,,", "id:3,30,USD,,,Retail,,,", "id:2,30,EUR,,,Platform,,,"];
+        let problems = recorded(&rows, &[], AT).unwrap_err();
+        let told: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told[0].contains("row 3") && told[0].contains("credit id:3 is not registered"), "{told:?}");
+        assert!(told[1..].iter().all(|problem| problem.contains("row 4")), "{told:?}");
+    }
+}

@@ -80,3 +80,143 @@ fn staged_period(detected: &DetectedPeriod) -> StagedPeriod {
         exclusions_not_applied: detected.notes.exclusions_not_applied.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use chrono::NaiveDateTime;
+    use credit_ledger::Money;
+    use lake::{Lake, ReferenceFiles, Settings, stream_of};
+    use schemas::records::PeriodSource;
+    use schemas::tables::{
+        AllocatedCredit, AppliedByAws, Cell, CreditConsumption, CreditQueue, ExportTotal, LotRow, NetCostSummary,
+        Reconciliation, RegisteredCredit,
+    };
+
+    use super::*;
+
+    fn money(text: &str) -> Money {
+        text.parse().unwrap()
+    }
+
+    fn month() -> Option<BillingPeriod> {
+        "2026-01".parse().ok()
+    }
+
+    fn cell() -> Cell {
+        Cell {
+            usage_date: "2026-01-05".parse().unwrap(),
+            payer_account_id: "9".into(),
+            account_id: "1".into(),
+            service: None,
+            currency: "USD".into(),
+            business_unit: Some("Retail".into()),
+            department: None,
+            portfolio: None,
+            product: None,
+            charges: money("10"),
+            tax: money("1"),
+            refunds: money("-2"),
+            aws_credits: money("-4"),
+            eligible_charges: money("10"),
+            unblended_charges: money("10"),
+        }
+    }
+
+    fn draw(used: &str) -> CreditConsumption {
+        CreditConsumption {
+            credit_key: "id:1".into(),
+            lot: 1,
+            credit_business_unit: Some("Retail".into()),
+            credit_department: None,
+            credit_portfolio: None,
+            credit_product: None,
+            usage_date: "2026-01-05".parse().unwrap(),
+            payer_account_id: "9".into(),
+            account_id: "1".into(),
+            service: None,
+            currency: "USD".into(),
+            business_unit: Some("Retail".into()),
+            department: None,
+            portfolio: None,
+            product: None,
+            used: money(used),
+            fifo_rank: 1,
+            policy: "fifo_issue_date/v1".into(),
+        }
+    }
+
+    /// A run of one month whose export adds up to `export_total`, with one cell of which so much is drawn.
+    async fn staged(folder: &std::path::Path, export_total: &str, used: &str) -> Result<Run, NetCostError> {
+        let location = folder.display();
+        let text =
+            format!("source.location = \"cur\"\nreference.location = \"reference\"\nlake.location = \"{location}\"");
+        let settings = Settings::parse(&text, "settings", ".").unwrap();
+        let lake = Arc::new(Lake::open_local(&settings).await.unwrap());
+        let runtime = datafusion::execution::runtime_env::RuntimeEnvBuilder::new().build_arc().unwrap();
+        let session = money_sql::session(1, runtime);
+        lake.register_with(&session).unwrap();
+        let run = Run::new(lake, "night");
+        run.write::<RegisteredCredit>(None, &[]).await.unwrap();
+        run.write::<AllocatedCredit>(None, &[]).await.unwrap();
+        run.write::<LotRow>(None, &[]).await.unwrap();
+        run.write::<AppliedByAws>(None, &[]).await.unwrap();
+        let total = ExportTotal {
+            billing_period: month().unwrap(),
+            currency: "USD".into(),
+            export_total: money(export_total),
+            rows_read: 4,
+            invoice_ids: None,
+            lines_without_invoice: 4,
+        };
+        run.write(None, &[total]).await.unwrap();
+        run.write_reusable::<Cell>(month(), "cells", stream_of(&[cell()]).unwrap()).await.unwrap();
+        run.write_reusable::<CreditConsumption>(month(), "draws", stream_of(&[draw(used)]).unwrap()).await.unwrap();
+        run.write_reusable::<CreditBalance>(month(), "draws", stream_of::<CreditBalance>(&[]).unwrap()).await.unwrap();
+        let as_of = "2026-01-31".parse().unwrap();
+        let context = JobContext { run: run.clone(), session, settings, as_of, now: NaiveDateTime::default() };
+        let period = DetectedPeriod {
+            period: month().unwrap(),
+            fingerprint: "f".to_owned(),
+            lines: 4,
+            source: PeriodSource::Read,
+            blank_costs: 0,
+            unknown_line_types: BTreeMap::new(),
+            notes: schemas::PeriodNotes::default(),
+        };
+        let detected =
+            Detected { as_of, format: String::new(), periods: vec![period], left_out: Vec::new(), fetched: None };
+        let reference = Arc::new(ReferenceFiles::default());
+        write_net_cost(&context, &detected, Joined { first_period: month().unwrap() }, &reference).await?;
+        Ok(run)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn both_books_tie_to_the_export_and_the_run_is_staged() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = staged(folder.path(), "5", "3").await.unwrap();
+        let summary: Vec<NetCostSummary> = run.rows(month()).await.unwrap();
+        let shown: Vec<String> =
+            summary.iter().map(|row| format!("{} {} {}", row.level, row.invoice_net, row.net_cost)).collect();
+        assert_eq!(shown, ["0 5.0000000000 6.0000000000", "1 5.0000000000 6.0000000000"]);
+        let reconciliation: Vec<Reconciliation> = run.rows(month()).await.unwrap();
+        assert_eq!((reconciliation[0].difference, reconciliation[0].clearing), (Money::ZERO, money("-1")));
+        assert_eq!(run.rows::<CreditQueue>(None).await.unwrap(), []);
+        assert_eq!(run.staged().await.unwrap().periods[0].lines, 4);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn run_that_breaks_invariants_is_not_staged_and_every_breach_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let Err(NetCostError::Breaches(breaches)) = staged(folder.path(), "5.0000000001", "11").await else {
+            panic!("the export adds up to something else, and more is drawn than is eligible")
+        };
+        let expected = [
+            "2026-01: cell 2026-01-05 1 - USD: credits_applied -11.0000000000 of eligible_charges 10.0000000000",
+            "2026-01: the export sums to 5.0000000001 USD but net_cost to 5.0000000000: 0.0000000001 apart",
+        ];
+        assert_eq!(breaches, expected);
+        assert!(!folder.path().join("runs/night/manifest.json").exists());
+    }
+}

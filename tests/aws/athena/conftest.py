@@ -97,7 +97,7 @@ def amortized(tmp_path_factory, schema, views) -> duckdb.DuckDBPyConnection:
 
 @pytest.fixture(scope="session", params=sorted(path.name for path in VECTORS.iterdir() if path.is_dir()))
 def scenario(request, tmp_path_factory, schema, views) -> duckdb.DuckDBPyConnection:
-    """A golden scenario of the semantics, its allocations taken over by the first run."""
+    """A golden scenario of the semantics, its allocations imported by the first run."""
     source, folder = VECTORS / request.param, tmp_path_factory.mktemp(request.param)
     shutil.copytree(source, folder, dirs_exist_ok=True)
     shutil.copy(source / "allocations.csv", folder / "reference")

@@ -221,7 +221,7 @@ def test_context_of_the_image_has_what_cargo_needs(root):
         needed.append(folder / "Cargo.toml")
         targets = [manifest.get("lib", {}), *(it for kind in ("bin", "test", "bench") for it in manifest.get(kind, []))]
         needed += [folder / it["path"] for it in targets if "path" in it]
-    for folder in ("jobs", "schemas/src"):
+    for folder in ("crates", "jobs", "schemas/src"):
         for source in (root / folder).rglob("*.rs"):
             included = re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', source.read_text())
             needed += [source.parent / name for name in included]

@@ -216,7 +216,7 @@ def test_two_starts_at_once_do_no_harm(account, first_night, local):
 
 
 def test_night_that_was_overtaken_does_no_harm(account, first_night, local):
-    """A whole other night is published while this one waits between two jobs: what it handed over counts no more."""
+    """A whole other night is published while this one waits between two jobs: what it wrote counts no more."""
     account.emulator.control(wait_scale=0.05, faults=["join-allocations: exit 7 once"])
     overtaken = account.start(as_of=AS_OF, notify=False)
     account.wait_until_visited(overtaken, "Wait")

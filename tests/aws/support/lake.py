@@ -24,7 +24,7 @@ PUBLISHED = (
     "hierarchy",
     "reconciliation",
 )
-# Not of the figures but of the run: when the allocations of the reference folder were taken over.
+# Not of the figures but of the run: when the allocations of the reference folder were imported.
 RUN_DEPENDENT = {"credits": {"recorded_at"}, "allocation_issues": {"recorded_at"}}
 
 Files = dict[str, bytes]  # path below a table's folder to content

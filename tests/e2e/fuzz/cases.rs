@@ -28,7 +28,7 @@ pub(super) const KINDS: [(&str, usize); 10] = [
     ("reference", 11),
     ("allocations", 7),
     ("lake", 11),
-    ("handed over", 4),
+    ("intermediate", 4),
 ];
 
 /// One damaged file and the command that meets it.
@@ -153,7 +153,7 @@ impl Case {
             "reference" => Self::reference(world, random),
             "allocations" => Self::allocations(random),
             "lake" => Self::lake(world, random),
-            "handed over" => Self::handed_over(world, random),
+            "intermediate" => Self::intermediate(world, random),
             _ => Self::parquet(seeds, random),
         }
     }
@@ -293,14 +293,14 @@ impl Case {
         Self { kind: "lake", base, path, content, beside, instead_of: None, arguments: words(arguments) }
     }
 
-    fn handed_over(world: &World, random: &mut Random) -> Self {
+    fn intermediate(world: &World, random: &mut Random) -> Self {
         let path = format!("lake/{}", random.pick(&world.lake["midway"]));
         world.put_back(Base::Midway);
         let content = damaged_state(world, &path, random);
         let job = *random.pick(&["join-allocations", "apply-fifo", "write-net-cost", "publish", "publish"]);
         let arguments = words(&["--run-id", MIDWAY, job]);
         let (base, beside) = (Base::Midway, Vec::new());
-        Self { kind: "handed over", base, path, content, beside, instead_of: None, arguments }
+        Self { kind: "intermediate", base, path, content, beside, instead_of: None, arguments }
     }
 
     /// Puts the damaged file, and what belongs to it, in its place.
@@ -323,7 +323,7 @@ impl Case {
     }
 
     pub(super) fn is_state(&self) -> bool {
-        self.kind == "lake" || self.kind == "handed over"
+        self.kind == "lake" || self.kind == "intermediate"
     }
 }
 

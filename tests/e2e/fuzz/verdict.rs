@@ -85,7 +85,7 @@ fn place(panic: &str) -> String {
 /// 0, and what a bad file of the kind may end with.
 fn allowed(case: &Case) -> &'static [i32] {
     match (case.kind, case.base) {
-        ("lake" | "handed over", _) => &[0, 5],
+        ("lake" | "intermediate", _) => &[0, 5],
         ("manifest" | "settings", _) => &[0, 3, 4],
         // Without the good months of the lake there may be nothing to do yet.
         (_, Base::New) => &[0, 3, 4],

@@ -3,7 +3,9 @@
 use super::costs::Costs;
 use super::exclusions::{ARNS, Exclusions};
 use super::picker::Picker;
-use super::{Format, KeyedSources, Layout};
+use cur_reader::Format;
+
+use super::{KeyedSources, Layout};
 use crate::lines::LineReader;
 use crate::rules::{snake, tag_key};
 

@@ -3,7 +3,8 @@
 
 use schemas::settings::{AWS_MARKETPLACE, Commitment, CreditSettings, DOMAIN_REGISTRATION};
 
-use super::Format;
+use cur_reader::Format;
+
 use super::picker::Picker;
 
 /// An exclusion that cannot be applied to a file.

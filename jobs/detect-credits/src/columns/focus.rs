@@ -3,7 +3,9 @@
 use super::costs::Costs;
 use super::exclusions::Exclusions;
 use super::picker::Picker;
-use super::{Format, KeyedSources, Layout};
+use cur_reader::Format;
+
+use super::{KeyedSources, Layout};
 use crate::lines::LineReader;
 
 /// The columns that every FOCUS export has.

@@ -10,6 +10,7 @@ mod exclusions;
 mod focus;
 mod picker;
 
+use cur_reader::{Format, recognise};
 use schemas::excerpt;
 use schemas::reference::{Problem, Problems, foreign_separator};
 use schemas::settings::CostColumn;
@@ -21,29 +22,11 @@ pub(crate) use exclusions::{Exclusions, Unapplied};
 
 use picker::Picker;
 
-/// A recognised format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Format {
-    Cur1,
-    Cur2,
-    Focus,
-}
-
-impl Format {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Cur1 => "CUR 1.0",
-            Self::Cur2 => "CUR 2.0",
-            Self::Focus => "FOCUS",
-        }
-    }
-}
-
 /// Where values come from: positions in the projected columns of a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub(crate) format: Format,
-    /// StringInterner of the projected columns, as the file spells them.
+    /// Names of the projected columns, as the file spells them.
     pub(crate) projection: Vec<String>,
     pub(crate) period: usize,
     pub(crate) payer: usize,
@@ -80,26 +63,6 @@ pub(crate) struct KeyedSources {
     pub(crate) maps: Vec<usize>,
     /// Plain columns: position of the wanted key, and the column.
     pub(crate) columns: Vec<(usize, usize)>,
-}
-
-/// Recognises a file by its columns.
-pub(crate) fn recognise(names: &[String]) -> Option<Format> {
-    let lower: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
-    let has = |name: &str| lower.iter().any(|column| column == name);
-    let focus = ["billedcost", "chargecategory", "chargeperiodstart", "billingaccountid"];
-    if focus.iter().filter(|name| has(name)).count() >= 2 {
-        return Some(Format::Focus);
-    }
-    if lower.iter().any(|column| column.starts_with("lineitem/") || column.starts_with("bill/")) {
-        return Some(Format::Cur1);
-    }
-    if lower.iter().any(|column| column.starts_with("line_item_"))
-        && lower.iter().any(|column| column.starts_with("bill_"))
-    {
-        let cur2 = ["bill_payer_account_name", "resource_tags", "cost_category", "product", "tags", "discount"];
-        return Some(if cur2.iter().any(|name| has(name)) { Format::Cur2 } else { Format::Cur1 });
-    }
-    None
 }
 
 /// Finds everything a scan needs in a file's columns.

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::runs::add_changes;
 use crate::columns::KeyedSources;
 use crate::rules::{NO_CANDIDATES, NO_OBJECT, RuleFinder, RuleMatcher, position_of, snake};
-use crate::values::{Dictionary, DictionaryMemo, MapColumn, RealMap, TextColumn, json_entries};
+use cur_reader::{Dictionary, DictionaryMemo, MapColumn, RealMap, TextColumn, json_entries};
 
 /// Values of map entries whose candidates are remembered. Forgotten when they grow many: they are looked up again.
 const ENTRIES: usize = 262_144;

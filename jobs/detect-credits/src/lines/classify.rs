@@ -11,7 +11,9 @@ use credit_ledger::{Money, MoneyError};
 use schemas::settings::{Commitment, CostColumn, CreditSettings, DOMAIN_REGISTRATION};
 
 use super::Measures;
-use crate::columns::{Format, Role};
+use cur_reader::Format;
+
+use crate::columns::Role;
 
 const CUR_LINE_TYPES: [&str; 19] = [
     "Usage",

@@ -2,12 +2,11 @@
 
 use super::candidates::{KeyedCandidates, KeyedColumns};
 use super::classify::LineType;
-use crate::DetectError;
 use crate::columns::{KeyedSources, Layout, Role};
-use crate::error::bad_column;
-use crate::raw::{RawBatch, RawColumn};
+use crate::error::DetectError;
 use crate::rules::{RuleMatcher, attribute, snake, tag_key};
-use crate::values::{AmountColumn, DayColumn, DictionaryMemo, PeriodMemo, TextColumn, account_ids, invoice_ids};
+use cur_reader::{AmountColumn, DayColumn, DictionaryMemo, PeriodMemo, TextColumn, account_ids, invoice_ids};
+use cur_reader::{RawBatch, RawColumn, bad_column};
 
 /// The typed columns of one batch.
 pub(super) struct Columns {

@@ -18,13 +18,13 @@ use super::columns::{Columns, Description, DictionaryMemos, Named, Payer, Servic
 use super::partial_sums::SumKey;
 use super::runs::{CandidateRules, runs};
 use super::state::LineState;
-use crate::DetectError;
-use crate::columns::{Format, Layout};
+use crate::columns::Layout;
 use crate::description::DescriptionParser;
+use crate::error::DetectError;
 use crate::interner::{NO_NAME, StringInterner};
-use crate::raw::RawBatch;
 use crate::rules::{NO_CANDIDATES, NO_OBJECT, RuleMatcher, attribute};
-use crate::values::{AmountColumn, BLANK, NoAmount, account_id, far_away, impossible, is_short, no_date};
+use cur_reader::RawBatch;
+use cur_reader::{AmountColumn, BLANK, Format, NoAmount, account_id, far_away, impossible, is_short, no_date};
 
 /// The largest amount of a line, in units of 1e-10: 10^18 of any currency. No export has lines like that, and sums of
 /// smaller ones stay within 38 digits for ten billion lines.

@@ -7,9 +7,9 @@ use super::super::classify::Kind;
 use super::super::columns::{Named, Payer};
 use super::super::state::LineState;
 use super::{Batch, PartReader};
-use crate::DetectError;
 use crate::columns::Unapplied;
-use crate::values::{TextColumn, account_id};
+use crate::error::DetectError;
+use cur_reader::{TextColumn, account_id};
 
 impl PartReader<'_> {
     /// Notes what a line says about the delivery, and, of the first line of a period, what all of the file share.

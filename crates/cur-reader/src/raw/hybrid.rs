@@ -1,0 +1,261 @@
+//! Whole numbers as Parquet packs levels and dictionary indexes: runs of one number, and runs packed bit by bit.
+
+use bytes::Bytes;
+use parquet::errors::{ParquetError, Result};
+
+/// The numbers of one page, from the first to the last.
+#[derive(Debug, Default)]
+pub(crate) struct Hybrid {
+    data: Bytes,
+    /// Bits of a number.
+    width: usize,
+    /// First byte after the run.
+    next: usize,
+    run: Run,
+    /// Numbers of the run that are still to be read.
+    left: usize,
+}
+
+/// What the next numbers are.
+#[derive(Debug, Clone, Copy)]
+enum Run {
+    Same(i32),
+    /// Packed from this bit on.
+    Packed(usize),
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self::Same(0)
+    }
+}
+
+/// Of a number that a signed one can hold.
+const MOST_BITS: usize = 31;
+
+fn too_short() -> ParquetError {
+    ParquetError::EOF("a page ends before its last value".to_owned())
+}
+
+impl Hybrid {
+    pub(crate) fn new(data: Bytes, width: usize) -> Result<Self> {
+        if width > MOST_BITS {
+            return Err(ParquetError::General(format!("dictionary indexes of {width} bits")));
+        }
+        // Of no bits there is only the number 0.
+        let left = if width == 0 { usize::MAX } else { 0 };
+        Ok(Self { data, width, next: 0, run: Run::default(), left })
+    }
+
+    /// Appends the next `count` numbers.
+    pub(crate) fn read(&mut self, count: usize, to: &mut Vec<i32>) -> Result<()> {
+        let mut read = 0;
+        while read < count {
+            let (taken, run) = self.take(count - read)?;
+            match run {
+                Run::Same(number) => to.resize(to.len() + taken, number),
+                Run::Packed(bit) => unpack(&self.data, self.width, bit, taken, to),
+            }
+            read += taken;
+        }
+        Ok(())
+    }
+
+    /// Which of the next `count` numbers are `wanted`, as runs of those that are and those that are not.
+    pub(crate) fn are(&mut self, wanted: i32, count: usize, runs: &mut Vec<(bool, usize)>) -> Result<()> {
+        let mut add = |is_wanted, numbers| match runs.last_mut() {
+            Some((last, length)) if *last == is_wanted => *length += numbers,
+            _ => runs.push((is_wanted, numbers)),
+        };
+        let (mut read, mut numbers) = (0, Vec::new());
+        while read < count {
+            let (taken, run) = self.take(count - read)?;
+            match run {
+                Run::Same(number) => add(number == wanted, taken),
+                Run::Packed(bit) => {
+                    numbers.clear();
+                    unpack(&self.data, self.width, bit, taken, &mut numbers);
+                    let alike = numbers.chunk_by(|number, next| (*number == wanted) == (*next == wanted));
+                    alike.for_each(|alike| add(alike.first() == Some(&wanted), alike.len()));
+                }
+            }
+            read += taken;
+        }
+        Ok(())
+    }
+
+    /// The places, from 0, of zeros among the next `count` numbers of one bit.
+    pub(crate) fn zeros(&mut self, count: usize, mut found: impl FnMut(usize)) -> Result<()> {
+        const AT_ONCE: usize = 32;
+        let mut read = 0;
+        while read < count {
+            let (taken, run) = self.take(count - read)?;
+            match run {
+                Run::Same(0) => (read..read + taken).for_each(&mut found),
+                Run::Same(_) => {}
+                Run::Packed(first) => {
+                    for place in (0..taken).step_by(AT_ONCE) {
+                        let bit = first + place;
+                        let held = (1 << (taken - place).min(AT_ONCE)) - 1;
+                        let mut zeros = !(word(&self.data, bit >> 3) >> (bit & 7)) & held;
+                        while zeros != 0 {
+                            found(read + place + zeros.trailing_zeros() as usize);
+                            zeros &= zeros - 1;
+                        }
+                    }
+                }
+            }
+            read += taken;
+        }
+        Ok(())
+    }
+
+    /// Some of the next numbers, at most `most`.
+    fn take(&mut self, most: usize) -> Result<(usize, Run)> {
+        while self.left == 0 {
+            self.open_run()?;
+        }
+        let (taken, run) = (most.min(self.left), self.run);
+        self.left -= taken;
+        if let Run::Packed(bit) = &mut self.run {
+            *bit += taken * self.width;
+        }
+        Ok((taken, run))
+    }
+
+    fn open_run(&mut self) -> Result<()> {
+        let header = self.varint()?;
+        let count = usize::try_from(header >> 1).map_err(|_| too_short())?;
+        let start = self.next;
+        let rest = self.data.get(start..).unwrap_or_default();
+        if header & 1 == 1 {
+            let bytes = count.checked_mul(self.width).ok_or_else(too_short)?;
+            // Some writers leave out the end of the last run, which nobody reads.
+            let held = rest.len().min(bytes);
+            self.next = start + held;
+            (self.run, self.left) = (Run::Packed(start * 8), held * 8 / self.width);
+        } else {
+            let number = rest.get(..self.width.div_ceil(8)).ok_or_else(too_short)?;
+            self.next = start + number.len();
+            let number = number.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte));
+            (self.run, self.left) = (Run::Same(number.cast_signed()), count);
+        }
+        Ok(())
+    }
+
+    fn varint(&mut self) -> Result<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = *self.data.get(self.next).ok_or_else(too_short)?;
+            self.next += 1;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(too_short())
+    }
+}
+
+/// Eight bytes, or what is left.
+#[inline]
+pub(crate) fn word(data: &[u8], at: usize) -> u64 {
+    let rest = data.get(at..).unwrap_or_default();
+    match rest.first_chunk() {
+        Some(bytes) => u64::from_le_bytes(*bytes),
+        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
+/// The lowest bits of a word as a number.
+#[inline]
+fn lowest(word: u64, width: usize) -> i32 {
+    #[expect(clippy::cast_possible_truncation, reason = "at most 31 bits are left")]
+    let number = (word & ((1 << width) - 1)) as u32;
+    number.cast_signed()
+}
+
+/// Appends numbers from a bit on.
+fn unpack(data: &[u8], width: usize, first: usize, count: usize, to: &mut Vec<i32>) {
+    let one_by_one = |range: std::ops::Range<usize>, to: &mut Vec<i32>| {
+        to.extend(range.map(|index| {
+            let bit = first + index * width;
+            lowest(word(data, bit >> 3) >> (bit & 7), width)
+        }));
+    };
+    let mut unpacked = 0;
+    if first.is_multiple_of(8) {
+        let rest = data.get(first / 8..).unwrap_or_default();
+        unpacked = eights(rest, width, count / 8, to) * 8;
+    }
+    one_by_one(unpacked..count, to);
+}
+
+/// Appends groups of eight numbers, each of as many bytes as a number has bits; says how many: none of wide numbers.
+fn eights(data: &[u8], width: usize, groups: usize, to: &mut Vec<i32>) -> usize {
+    match width {
+        1 => narrow::<1>(data, groups, to),
+        2 => narrow::<2>(data, groups, to),
+        3 => narrow::<3>(data, groups, to),
+        4 => narrow::<4>(data, groups, to),
+        5 => narrow::<5>(data, groups, to),
+        6 => narrow::<6>(data, groups, to),
+        7 => narrow::<7>(data, groups, to),
+        8 => narrow::<8>(data, groups, to),
+        9 => wide::<9>(data, groups, to),
+        10 => wide::<10>(data, groups, to),
+        11 => wide::<11>(data, groups, to),
+        12 => wide::<12>(data, groups, to),
+        13 => wide::<13>(data, groups, to),
+        14 => wide::<14>(data, groups, to),
+        15 => wide::<15>(data, groups, to),
+        16 => wide::<16>(data, groups, to),
+        _ => 0,
+    }
+}
+
+/// Groups that fit in one word.
+fn narrow<const WIDTH: usize>(data: &[u8], groups: usize, to: &mut Vec<i32>) -> usize {
+    let (groups, _) = data.as_chunks::<WIDTH>().0.split_at_checked(groups).unwrap_or_default();
+    to.reserve(groups.len() * 8);
+    for group in groups {
+        let mut bytes = [0; 8];
+        bytes[..WIDTH].copy_from_slice(group);
+        let word = u64::from_le_bytes(bytes);
+        to.extend_from_slice(&std::array::from_fn::<i32, 8, _>(|index| lowest(word >> (index * WIDTH), WIDTH)));
+    }
+    groups.len()
+}
+
+/// Groups that fit in two words, four numbers in each.
+fn wide<const WIDTH: usize>(data: &[u8], groups: usize, to: &mut Vec<i32>) -> usize {
+    let (groups, _) = data.as_chunks::<WIDTH>().0.split_at_checked(groups).unwrap_or_default();
+    to.reserve(groups.len() * 8);
+    for group in groups {
+        let mut bytes = [0; 16];
+        bytes[..WIDTH].copy_from_slice(group);
+        let both = u128::from_le_bytes(bytes);
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+        let words = [both as u64, (both >> (4 * WIDTH)) as u64];
+        let number = |index: usize| lowest(words[index / 4] >> (index % 4 * WIDTH), WIDTH);
+        to.extend_from_slice(&std::array::from_fn::<i32, 8, _>(number));
+    }
+    groups.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_not_there_are_an_error() {
+        // One group of eight numbers of three bits, the second one after two of its three bytes.
+        for (bytes, held) in [(&[3, 0b1000_1000, 0b1100_0110, 0b1111_1010][..], 8), (&[3, 0b1000_1000, 0b1100_0110], 5)]
+        {
+            let (mut hybrid, mut numbers) = (Hybrid::new(Bytes::copy_from_slice(bytes), 3).unwrap(), Vec::new());
+            hybrid.read(held, &mut numbers).unwrap();
+            assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7][..held]);
+            assert!(hybrid.read(1, &mut numbers).is_err());
+        }
+    }
+}
