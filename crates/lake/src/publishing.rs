@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{NaiveDateTime, TimeDelta};
 use credit_ledger::Text;
 use object_store::path::Path;
+use schemas::TableRow;
 use schemas::tables::RunLogRow;
 
 use crate::error::{CLOCK_IS_BEHIND, LakeError};
@@ -34,7 +35,7 @@ impl Lake {
                     published.as_deref().unwrap_or("no run"),
                 )));
             }
-            self.refuse_clock_behind(finished_at).await?;
+            self.refuse_unloggable(finished_at).await?;
             if let Some(previous) = &published {
                 self.complete_log(previous, finished_at).await?;
             }
@@ -48,10 +49,10 @@ impl Lake {
         self.drop_work(run_id, &staged).await
     }
 
-    /// A run that is published must be logged, and Iceberg takes no append that is more than a minute older than the last
-    /// one.
-    async fn refuse_clock_behind(&self, now: NaiveDateTime) -> Result<(), LakeError> {
-        let newest = self.logs().snapshot::<RunLogRow>().await?.committed_at.unwrap_or_default();
+    /// A run that is published must be logged. Iceberg reads the log's list of files then, and takes no append that is more
+    /// than a minute older than the last one.
+    async fn refuse_unloggable(&self, now: NaiveDateTime) -> Result<(), LakeError> {
+        let newest = self.logs().appendable(&RunLogRow::TABLE).await?.committed_at.unwrap_or_default();
         let is_behind = newest.signed_duration_since(now) > TimeDelta::minutes(1);
         if is_behind { Err(LakeError::BadInput(CLOCK_IS_BEHIND.to_owned())) } else { Ok(()) }
     }

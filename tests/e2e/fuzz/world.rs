@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::formats::incremental::june;
 use crate::formats::{fixture, organisation};
 use crate::support::saved::Saved;
-use crate::support::{Workspace, binary};
+use crate::support::{Workspace, binary, comparable};
 
 /// After May 2026, in June: every command is given this date.
 pub(super) const AS_OF: &str = "2026-06-10";
@@ -133,6 +133,15 @@ impl World {
             .into_iter()
             .map(|name| (name.clone(), fs::read(root.join(name)).unwrap_or_default()))
             .collect()
+    }
+}
+
+impl World {
+    /// What is published now, comparable with that of another run; its manifest is whole.
+    pub(super) fn published_comparable(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut published = self.published_now();
+        comparable(&mut published);
+        published
     }
 }
 

@@ -11,7 +11,7 @@ use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use schemas::Table;
 
-use super::Logs;
+use super::{LogSnapshot, Logs};
 use crate::decoding::decoded;
 use crate::error::LakeError;
 use crate::layout::{GENERATIONS, RUNS};
@@ -116,6 +116,20 @@ impl Logs {
             self.metadata_folder(table),
             error.message()
         ))
+    }
+
+    /// The newest state of a log that can be appended to: an append reads the list of files before it.
+    ///
+    /// # Errors
+    /// [`LakeError::Damaged`] where that cannot be read.
+    pub(crate) async fn appendable(&self, table: &Table) -> std::result::Result<LogSnapshot, LakeError> {
+        let log = self.load(table).await?;
+        if let Some(snapshot) = log.metadata().current_snapshot()
+            && let Err(error) = caught(log.manifest_list_reader(snapshot).load()).await
+        {
+            return Err(self.unreadable_files(&log, table, error).await);
+        }
+        Ok(LogSnapshot::from(&log))
     }
 
     /// Why the rows of a log cannot be read.
