@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::concurrency::spawn_abort_on_drop;
 use crate::error::LakeError;
 use crate::known::Condition;
 use crate::lake::Lake;
@@ -199,6 +200,25 @@ impl Run {
     /// [`LakeError`] from the store, [`LakeError::Damaged`] where it is not as it was written.
     pub async fn rows<R: TableRow>(&self, period: Option<BillingPeriod>) -> Result<Vec<R>, LakeError> {
         self.lake.store.read_rows(&self.checked::<R>(period).await?).await
+    }
+
+    /// As [`rows`](Self::rows), read on another thread from now on.
+    pub fn spawn_rows<R: TableRow + Send + 'static>(
+        &self,
+        period: Option<BillingPeriod>,
+    ) -> impl Future<Output = Result<Vec<R>, LakeError>> + use<R> {
+        let run = self.clone();
+        spawn_abort_on_drop(async move { run.rows(period).await })
+    }
+
+    /// As [`write`](Self::write), on another thread from now on.
+    pub fn spawn_write<R: TableRow + Send + Sync + 'static>(
+        &self,
+        period: Option<BillingPeriod>,
+        rows: Vec<R>,
+    ) -> impl Future<Output = Result<(), LakeError>> + use<R> {
+        let run = self.clone();
+        spawn_abort_on_drop(async move { run.write(period, &rows).await })
     }
 
     /// A table, or one billing period of it, in its order.

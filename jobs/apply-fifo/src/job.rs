@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDate;
 use credit_ledger::{BillingPeriod, Policy};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -131,9 +132,12 @@ fn month_inputs(
         for (_, lot) in lots.extract_if(.., |(first, _)| *first <= month) {
             known = known.with("lot", lot)?;
         }
-        // A lot expires once the as-of date is past its end; an end after the month changes nothing in it.
-        let as_of = context.as_of.min(month.next().first_day());
-        let mut of_month = known.clone().with("as-of date", &as_of)?;
+        // Of the as-of date a month needs to know which lots have ended in it: a new date alone changes nothing else.
+        let ended = |end: &NaiveDate| month.contains(*end) && *end < context.as_of;
+        let mut of_month = known.clone();
+        for lot in book.lots().filter(|lot| lot.end_date.as_ref().is_some_and(ended)) {
+            of_month = of_month.with("ended", &(&lot.credit_key, lot.lot))?;
+        }
         for (credit_key, amount) in book.aws_applied(month) {
             of_month = of_month.with("applied by AWS", &(credit_key, amount))?;
         }
@@ -163,7 +167,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    async fn context(folder: &std::path::Path, id: &str) -> JobContext {
+    async fn context(folder: &std::path::Path, id: &str, as_of: &str) -> JobContext {
         let location = folder.display();
         let text =
             format!("source.location = \"cur\"\nreference.location = \"reference\"\nlake.location = \"{location}\"");
@@ -173,7 +177,7 @@ mod tests {
             run: Run::new(lake, id),
             session: SessionContext::new(),
             settings,
-            as_of: "2026-03-31".parse().unwrap(),
+            as_of: as_of.parse().unwrap(),
             now: NaiveDateTime::default(),
         }
     }
@@ -238,11 +242,11 @@ mod tests {
 
     /// A night with one lot and this eligible spend by month. Says what was left after each month, with a `*` where the month
     /// was applied, not reused.
-    async fn night(folder: &std::path::Path, id: &str, lot_amount: &str, spend: [&str; 3]) -> String {
-        let context = context(folder, id).await;
+    async fn night(folder: &std::path::Path, (id, as_of): (&str, &str), lot: LotRow, spend: [&str; 3]) -> String {
+        let context = context(folder, id, as_of).await;
         let run = &context.run;
         run.begin().await.unwrap();
-        run.write(None, &[lot(lot_amount)]).await.unwrap();
+        run.write(None, &[lot]).await.unwrap();
         run.write::<AppliedByAws>(None, &[]).await.unwrap();
         for (month, spend) in MONTHS.iter().zip(spend) {
             let cells = stream_of(&[cell(month, spend)]).unwrap();
@@ -276,7 +280,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn month_is_applied_again_only_if_its_inputs_or_opening_balances_changed() {
         let folder = tempfile::tempdir().unwrap();
-        let night = async |id: &str, lot: &str, spend| night(folder.path(), id, lot, spend).await;
+        let night = async |id, amount, spend| night(folder.path(), (id, "2026-03-31"), lot(amount), spend).await;
         assert_eq!(night("a", "100", ["10", "20", "30"]).await, "90* 70* 40*");
         assert_eq!(night("b", "100", ["10", "20", "30"]).await, "90 70 40", "nothing changed");
         assert_eq!(night("c", "100", ["10", "20", "5"]).await, "90 70 65*", "March changed");
@@ -288,5 +292,15 @@ mod tests {
             "it left as much to March as before: nothing"
         );
         assert_eq!(night("g", "200", ["15", "200", "5"]).await, "185* 0* 0*", "the lot grew");
+    }
+    #[tokio::test(flavor = "multi_thread")]
+    async fn new_date_alone_changes_a_month_only_where_a_lot_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let ends = |end: &str| LotRow { end_date: end.parse().ok(), ..lot("100") };
+        let night = async |id, date| night(folder.path(), (id, date), ends("2026-03-20"), ["10", "20", "30"]).await;
+        assert_eq!(night("a", "2026-03-10").await, "90* 70* 40*");
+        assert_eq!(night("b", "2026-03-20").await, "90 70 40", "it may draw to the end of its last day");
+        assert_eq!(night("c", "2026-03-21").await, "90 70 0*", "what is left has lapsed");
+        assert_eq!(night("d", "2026-03-31").await, "90 70 0");
     }
 }

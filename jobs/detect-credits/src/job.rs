@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
 use credit_ledger::{BillingPeriod, Text};
-use datafusion::physical_plan::common::spawn_buffered;
 use futures::{StreamExt, TryStreamExt};
 use lake::{Generation, JobContext, Lake, ReferenceFiles, spawn_abort_on_drop};
 use schemas::records::{Detected, DetectedPeriod, LeftOut, PeriodSource};
@@ -79,14 +79,14 @@ async fn write_register(
     context: &JobContext,
     generations: &BTreeMap<BillingPeriod, Generation>,
 ) -> Result<(), DetectError> {
-    let (run, logs) = (&context.run, context.run.lake().logs());
+    let (run, lake) = (&context.run, Arc::clone(context.run.lake()));
+    let logs = spawn_abort_on_drop(async move { futures::try_join!(lake.logs().read(), lake.logs().read()) });
     let history = credit_history(run.lake(), context.last_period(), generations, context.settings.threads()).await?;
-    let (log, allocations): (Vec<CreditLogRow>, Vec<AllocationLogRow>) = (logs.read().await?, logs.read().await?);
+    let (log, allocations): (Vec<CreditLogRow>, Vec<AllocationLogRow>) = logs.await?;
     let register = register(&history, &log, &allocations)?;
-    logs.append(&journal(&register, &log, run.id(), context.now)).await?;
+    run.lake().logs().append(&journal(&register, &log, run.id(), context.now)).await?;
     let Register { credits, applied } = register;
-    run.write(None, &credits).await?;
-    run.write(None, &applied).await?;
+    futures::try_join!(run.spawn_write(None, credits), run.spawn_write(None, applied))?;
     Ok(())
 }
 
@@ -101,19 +101,18 @@ pub async fn credit_history(
     threads: usize,
 ) -> Result<CreditHistory, DetectError> {
     // Lines are decoded on other threads and added on this one.
-    let opened = generations.iter().map(|(period, generation)| {
+    let read = generations.iter().map(|(period, generation)| {
         let (lake, period, fingerprint) = (Arc::clone(lake), *period, generation.fingerprint.clone());
         spawn_abort_on_drop(async move {
             let lines = lake.coded_generation_stream::<CreditLine>(period, &fingerprint).await?;
-            Ok::<_, DetectError>((period, spawn_buffered(lines, 1)))
+            let lines: Vec<RecordBatch> = lines.try_collect().await?;
+            Ok::<_, DetectError>((period, schemas::from_batches(&lines)?))
         })
     });
-    let mut opened = futures::stream::iter(opened).buffered(threads);
+    let mut read = futures::stream::iter(read).buffered(threads);
     let mut history = CreditHistory::until(last);
-    while let Some((period, mut lines)) = opened.try_next().await? {
-        while let Some(lines) = lines.try_next().await? {
-            history.add(period, schemas::from_batches(&[lines])?)?;
-        }
+    while let Some((period, lines)) = read.try_next().await? {
+        history.add(period, lines)?;
     }
     Ok(history)
 }

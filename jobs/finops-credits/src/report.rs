@@ -9,6 +9,7 @@ use schemas::records::{Detected, Fetched, LeftOut, PeriodSource};
 use schemas::tables::{AllocationIssue, Credit, CreditBalance, CreditQueue, NetCostSummary, Reconciliation};
 use schemas::{PeriodNotes, TableRow};
 use serde::Serialize;
+use write_net_cost::WrittenCredits;
 use write_net_cost::standing::{AsOf, Ending, endings};
 
 use crate::failure::Failure;
@@ -89,7 +90,11 @@ impl Report {
     ///
     /// # Errors
     /// [`Failure`] from the lake; where a sum leaves the range of money.
-    pub(crate) async fn read(context: &JobContext, detected: &Detected) -> Result<Self, Failure> {
+    pub(crate) async fn read(
+        context: &JobContext,
+        detected: &Detected,
+        credits: &WrittenCredits,
+    ) -> Result<Self, Failure> {
         let run = &context.run;
         let (issues, mut reconciliation): (Vec<AllocationIssue>, Vec<Reconciliation>) =
             (run.rows(None).await?, Vec::new());
@@ -108,7 +113,7 @@ impl Report {
             run_id: run.id().to_owned(),
             as_of: context.as_of,
             export: ExportPart::of(detected),
-            credits: CreditsPart::read(context).await?,
+            credits: CreditsPart::read(context, credits).await?,
             allocation_issues: issues
                 .iter()
                 .map(|issue| format!("{} lot {}: {}", issue.allocation_id, issue.lot, issue.problem))
@@ -159,13 +164,12 @@ impl ExportPart {
 }
 
 impl CreditsPart {
-    async fn read(context: &JobContext) -> Result<Self, Failure> {
+    async fn read(context: &JobContext, WrittenCredits { credits, queue }: &WrittenCredits) -> Result<Self, Failure> {
         let run = &context.run;
-        let (credits, queue): (Vec<Credit>, Vec<CreditQueue>) = (run.rows(None).await?, run.rows(None).await?);
         let known = run.lake().published_texts(&Credit::TABLE, "credit_key").await?;
         let balances: Vec<CreditBalance> = run.rows(Some(context.last_period())).await?;
         let as_of = AsOf { date: context.as_of, expiring_soon_days: context.settings.credits.expiring_soon_days };
-        Ok(Self::of(&credits, &queue, &known, &endings(&balances, as_of)?))
+        Ok(Self::of(credits, queue, &known, &endings(&balances, as_of)?))
     }
 
     /// What the tables say of credits; all but those of `known` are new. All in order of the key.

@@ -5,13 +5,23 @@ use std::sync::Arc;
 use credit_ledger::BillingPeriod;
 use lake::{JobContext, ReferenceFiles, Run, StagedPeriod, StagedRun, map_concurrently, spawn_abort_on_drop};
 use schemas::records::{Detected, DetectedPeriod, Joined};
-use schemas::tables::CreditBalance;
+use schemas::tables::{Credit, CreditBalance, CreditQueue};
 
 use crate::error::NetCostError;
 use crate::month::{CreditTables, Month};
 use crate::standing::{self, AsOf, Positions};
 
-/// Writes all published tables, reusing those of unchanged months, and checks them: then the run is staged.
+/// What a run says of credits.
+#[derive(Debug)]
+pub struct WrittenCredits {
+    /// `credits`
+    pub credits: Vec<Credit>,
+    /// `credit_queue`
+    pub queue: Vec<CreditQueue>,
+}
+
+/// Writes all published tables, reusing those of unchanged months, and checks them: then the run is staged. Returns the tables of
+/// credits.
 ///
 /// # Errors
 /// [`NetCostError::Breaches`] where the run does not tie out; [`NetCostError`] from the lake.
@@ -20,7 +30,7 @@ pub async fn write_net_cost(
     detected: &Detected,
     joined: Joined,
     reference: &Arc<ReferenceFiles>,
-) -> Result<(), NetCostError> {
+) -> Result<WrittenCredits, NetCostError> {
     let run = &context.run;
     let months: Vec<BillingPeriod> = joined.first_period.through(context.last_period()).collect();
     let tables = Arc::new(CreditTables::read(run).await?);
@@ -33,7 +43,7 @@ pub async fn write_net_cost(
         async move { month.write(&tables, &reference).await }
     });
     let breaches = breaches.await?.concat();
-    credits.await?;
+    let credits = credits.await?;
     if !breaches.is_empty() {
         return Err(NetCostError::Breaches(breaches));
     }
@@ -45,7 +55,8 @@ pub async fn write_net_cost(
         months: (joined.first_period, context.last_period()),
         periods: detected.periods.iter().map(staged_period).collect(),
     };
-    Ok(run.finish_staging(staged).await?)
+    run.finish_staging(staged).await?;
+    Ok(credits)
 }
 
 /// Writes `credits` and `credit_queue`. Of the balances of all months so many are in memory `at_once`.
@@ -55,7 +66,7 @@ async fn write_credits(
     months: Vec<BillingPeriod>,
     at_once: usize,
     as_of: AsOf,
-) -> Result<(), NetCostError> {
+) -> Result<WrittenCredits, NetCostError> {
     let mut positions = Positions::new();
     for some in months.chunks(at_once) {
         let read = map_concurrently(at_once, some.iter().copied(), |month| {
@@ -67,9 +78,10 @@ async fn write_credits(
         }
     }
     let CreditTables { register, allocated, lots, .. } = &*tables;
-    run.write(None, &standing::credits(register, allocated, lots, &positions, as_of)?).await?;
-    run.write(None, &standing::queue(register, allocated, as_of.date)).await?;
-    Ok(())
+    let queue = standing::queue(register, allocated, as_of.date);
+    let credits = standing::credits(register, allocated, lots, &positions, as_of)?;
+    futures::try_join!(run.write(None, &credits), run.write(None, &queue))?;
+    Ok(WrittenCredits { credits, queue })
 }
 
 fn staged_period(detected: &DetectedPeriod) -> StagedPeriod {
@@ -90,8 +102,8 @@ mod tests {
     use lake::{Lake, ReferenceFiles, Settings, stream_of};
     use schemas::records::PeriodSource;
     use schemas::tables::{
-        AllocatedCredit, AppliedByAws, Cell, CreditConsumption, CreditQueue, ExportTotal, LotRow, NetCostSummary,
-        Reconciliation, RegisteredCredit,
+        AllocatedCredit, AppliedByAws, Cell, CreditConsumption, ExportTotal, LotRow, NetCostSummary, Reconciliation,
+        RegisteredCredit,
     };
 
     use super::*;

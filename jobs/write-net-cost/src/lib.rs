@@ -27,4 +27,4 @@ pub mod roll_up;
 pub mod standing;
 
 pub use error::NetCostError;
-pub use job::write_net_cost;
+pub use job::{WrittenCredits, write_net_cost};

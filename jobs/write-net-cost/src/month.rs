@@ -36,9 +36,9 @@ pub(crate) struct CreditTables {
 
 impl CreditTables {
     pub(crate) async fn read(run: &Run) -> Result<Self, NetCostError> {
-        let register: Vec<RegisteredCredit> = run.rows(None).await?;
-        let (allocated, applied): (Vec<AllocatedCredit>, Vec<AppliedByAws>) =
-            (run.rows(None).await?, run.rows(None).await?);
+        let register = run.spawn_rows::<RegisteredCredit>(None);
+        let (allocated, applied) = (run.spawn_rows::<AllocatedCredit>(None), run.spawn_rows::<AppliedByAws>(None));
+        let (register, allocated, applied) = futures::try_join!(register, allocated, applied)?;
         let (mut waiting, mut issued) = (BTreeMap::new(), BTreeMap::new());
         for (period, credits) in applied_credits(&register, &allocated, &applied)? {
             issued.insert(period, InputDigest::named("issued").with("credits", &credits.issued)?.finish());

@@ -15,8 +15,8 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Report
         (app.job_context().await?, app.detected().await?, app.reference_files().await?);
     let joined: Joined = context.run.finished_job(JOIN).await?;
     let Applied {} = context.run.finished_job(FIFO).await?;
-    write_net_cost::write_net_cost(&context, &detected, joined, &reference).await?;
-    let report = Report::read(&context, &detected).await?;
+    let credits = write_net_cost::write_net_cost(&context, &detected, joined, &reference).await?;
+    let report = Report::read(&context, &detected, &credits).await?;
     context.run.write_summary(&Digest::of(&report, &app.settings.lake.database)).await?;
     context.run.finish_job(NET_COST, &Staged {}).await?;
     Ok(report)
