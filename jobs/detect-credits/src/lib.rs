@@ -8,9 +8,9 @@
 //! * invariants: every line goes to exactly one measure; lines read = lines counted apart; no file changes meanwhile
 //! * a re-run reads a period again only where its files or what the scan depends on changed, and finds the same
 //!
-//! One scan per period: [`listing`] says which files count, [`line_counts`] which periods they hold, [`scan`] reads their
-//! parts into [`lines`], summed as they are read, and sums those of all parts; cost lines and credit lines are read off
-//! the ordered sums; [`history`] gathers what the credit lines of all periods say, [`register`] derives the credits.
+//! `cur-reader` says which files count; [`line_counts`] which billing periods they hold, [`scan`] reads their parts into
+//! [`lines`], summed as they are read, and sums those of all parts; one pass splits the ordered sums into cost lines and credit
+//! lines; [`history`] gathers what the credit lines of all periods say, [`register`] derives the credits. `job.rs` is the job.
 
 mod columns;
 pub mod description;

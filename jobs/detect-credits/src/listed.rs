@@ -74,7 +74,7 @@ impl Listed {
     /// Lists the export again: a file that changed while it was read may have been read half old, half new.
     ///
     /// # Errors
-    /// [`ReadError::NotYet`](cur_reader::ReadError::NotYet) where it changed.
+    /// [`ReadError::NotYet`] where it changed.
     pub(crate) async fn check_unchanged(&self) -> Result<(), DetectError> {
         let (_, now, _) = self.source.current(&self.manifests).await?;
         match self.current.first_other(&now) {

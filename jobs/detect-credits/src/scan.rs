@@ -98,7 +98,7 @@ struct Shared {
 /// Reads a unit. Every bad file is reported, each at its first bad row, whatever the number of threads.
 ///
 /// # Errors
-/// [`ReadError::BadExport`](cur_reader::ReadError::BadExport) for bad files, [`DetectError::CountMismatch`] where lines read are not lines counted.
+/// [`ReadError::BadExport`] for bad files, [`DetectError::CountMismatch`] where lines read are not lines counted.
 pub async fn scan(
     context: &SessionContext,
     store: &Arc<dyn ObjectStore>,
