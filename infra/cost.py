@@ -45,7 +45,7 @@ SECONDS_PER_JOB = 60  # to start, to call S3 and Glue; Fargate bills a minute at
 ROWS_BESIDE_NET_COST = 1.5  # draws and balances, as a factor on what net_cost takes
 RUNS_STORED = 30 + 3  # kept, and dropped ones that the bucket still holds
 LINES_PER_ROW_GROUP, LINES_PER_FILE = 131_072, 500_000
-TABLES_BY_PERIOD, WRITES_PER_TABLE = 6, 3  # intermediate, staged
+TABLES_BY_PERIOD = 7  # published ones and cells, written or copied once
 REQUESTS_PER_NIGHT = 1_000  # logs, lock, markers, lists
 QUERIES, QUERIES_OF_ALL = 40, 10  # check and dashboards a night; those that read every period
 TRANSITIONS = 30
@@ -107,7 +107,7 @@ def month(of: Organisation) -> dict[str, float]:
         + (of.disk_gb - 20) * price("Fargate, GB of disk beyond 20, hour")
     )
     gets = 3 * of.lines_read / LINES_PER_ROW_GROUP + 2 * of.lines_read / LINES_PER_FILE + REQUESTS_PER_NIGHT
-    puts = TABLES_BY_PERIOD * WRITES_PER_TABLE * of.periods + REQUESTS_PER_NIGHT
+    puts = TABLES_BY_PERIOD * of.periods + REQUESTS_PER_NIGHT
     terabytes = QUERIES_OF_ALL * max(of.run_gigabytes, 0.01) / 1e3 + (QUERIES - QUERIES_OF_ALL) * 10 / 1e6
     requests = puts / 1e3 * price("S3, 1,000 PUT, COPY or LIST") + gets / 1e3 * price("S3, 1,000 GET")
     metrics = METRICS_OF_RUN * NIGHTS + METRICS_OF_CONTAINERS * NIGHTS

@@ -72,26 +72,16 @@ impl Run {
         &self.lake
     }
 
-    /// Refuses the id of a run that is or was published: its files must not change.
-    ///
-    /// # Errors
-    /// [`LakeError::LostRace`] for such a run.
-    pub async fn refuse_published(&self) -> Result<(), LakeError> {
-        if self.is_published().await? {
-            return Err(LakeError::LostRace(format!("run {} is already published; start a new run", self.id)));
-        }
-        Ok(())
+    /// True if the pointer names the run.
+    async fn is_published(&self) -> Result<bool, LakeError> {
+        Ok(self.lake.published().await?.as_deref() == Some(&*self.id))
     }
 
-    /// True if the pointer names the run, or if it has published files without the work that led to them: it was published
-    /// before.
-    async fn is_published(&self) -> Result<bool, LakeError> {
-        if self.lake.published().await?.as_deref() == Some(&*self.id) {
-            return Ok(true);
-        }
+    /// True if the run has published files without the work that led to them: it was published before.
+    async fn was_published(&self) -> bool {
         let (files, work) = (layout::run(&self.id), layout::work(&self.id));
         let (staged, begun) = futures::join!(self.lake.store.has_files(&files), self.lake.store.has_files(&work));
-        Ok(staged.unwrap_or(false) && !begun.unwrap_or(true))
+        staged.unwrap_or(false) && !begun.unwrap_or(true)
     }
 
     /// Removes what jobs of an earlier attempt left, so that a retry starts clean. What it left of published tables goes once
@@ -100,7 +90,10 @@ impl Run {
     /// # Errors
     /// [`LakeError::LostRace`] if the run is or was published, [`LakeError::Io`] where storage refuses.
     pub async fn begin(&self) -> Result<(), LakeError> {
-        self.refuse_published().await?;
+        // Files of a published run must not change.
+        if self.is_published().await? || self.was_published().await {
+            return Err(LakeError::LostRace(format!("run {} is already published; start a new run", self.id)));
+        }
         let own_marker = layout::record_name(&self.id);
         let store = &self.lake.store;
         store.remove_all_but(&Path::from(SUPERSEDED), |name| name != own_marker).await?;
@@ -260,8 +253,9 @@ impl Run {
     /// another one has been published since, [`LakeError::Damaged`] where the record cannot be read.
     pub async fn finished_job<T: DeserializeOwned>(&self, job: &str) -> Result<T, LakeError> {
         let (store, id) = (&self.lake.store, &self.id);
+        let published = || LakeError::LostRace(format!("run {id} has been published already; start a new run"));
         if self.is_published().await? {
-            return Err(LakeError::LostRace(format!("run {id} has been published already; start a new run")));
+            return Err(published());
         }
         let path = layout::job_record(id, job);
         if let Some(record) = store.read_record::<Value>(&path).await? {
@@ -277,6 +271,7 @@ impl Run {
             Some(Superseded { by }) => {
                 LakeError::LostRace(format!("run {id} was overtaken: {by} was published meanwhile; start a new run"))
             }
+            None if self.was_published().await => published(),
             None => {
                 LakeError::NotYet(format!("run {id}: {job} has not been done; give all jobs of a run one --run-id"))
             }

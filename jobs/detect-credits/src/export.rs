@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use credit_ledger::BillingPeriod;
 use cur_reader::ReadError;
+use cur_reader::listing::ExportFile;
 use futures::StreamExt;
 use lake::{
     DamagedGeneration, Generation, Generations, InputDigest, JobContext, Lake, LakeError, ReferenceFiles,
@@ -20,7 +21,6 @@ use crate::line_counts::{CountedFile, PeriodLineCounts, count};
 use crate::lines::LineReader;
 use crate::listed::{ExportSource, Listed};
 use crate::rules::RuleMatcher;
-use cur_reader::listing::ExportFile;
 
 /// Of all files that were counted, so many parts stay open until they are read: what a footer says of the wanted columns
 /// takes memory. The others are opened again.

@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use chrono::NaiveDate;
 use credit_ledger::{BillingPeriod, ExportPeriods, Text};
+use cur_reader::listing::{ExportFile, Manifests, current_files, list};
 use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
@@ -19,7 +20,6 @@ use crate::interner::StringInterner;
 use crate::line_counts;
 use crate::lines::{LineReader, LineState, PartReader};
 use crate::rules::RuleMatcher;
-use cur_reader::listing::{ExportFile, Manifests, current_files, list};
 
 const HIERARCHY: &[u8] = b"business_unit,department,portfolio,product\nRetail,,,\n";
 /// Rules that ask for all that a line can say.

@@ -21,8 +21,8 @@ use crate::scan::Progress;
 /// Reads what changed in the export and registers the credits.
 ///
 /// # Errors
-/// [`ReadError::BadExport`](cur_reader::ReadError::BadExport) for bad files, [`ReadError::NotYet`](cur_reader::ReadError::NotYet) where there is no export yet or it changes while it is
-/// read; [`DetectError`] from the lake.
+/// [`DetectError::Read`] for bad files, and where there is no export yet or it changes while it is read; [`DetectError`] from
+/// the lake.
 pub async fn detect_credits(
     context: &JobContext,
     source: ExportSource,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use credit_ledger::BillingPeriod;
+use cur_reader::listing::ExportFile;
+use cur_reader::{BLANK, OpenFile, PeriodMemo, RawBatch, decoding, impossible, no_date};
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 use schemas::reference::{Problem, Problems};
@@ -11,9 +13,6 @@ use schemas::reference::{Problem, Problems};
 use crate::columns::{Layout, layout};
 use crate::error::DetectError;
 use crate::lines::LineReader;
-use cur_reader::listing::ExportFile;
-use cur_reader::{BLANK, PeriodMemo, impossible, no_date};
-use cur_reader::{OpenFile, RawBatch, decoding};
 
 /// Lines per billing period.
 pub type PeriodLineCounts = BTreeMap<BillingPeriod, u64>;
@@ -67,8 +66,7 @@ impl CountedFile {
 /// group holds one period, nothing.
 ///
 /// # Errors
-/// [`ReadError::BadExport`](cur_reader::ReadError::BadExport) where the file cannot be read, lacks a required column or holds a period that is
-/// none or cannot be.
+/// [`DetectError::Read`] where the file cannot be read, lacks a required column or holds a period that is none or cannot be.
 pub async fn count(
     store: &Arc<dyn ObjectStore>,
     file: &ExportFile,

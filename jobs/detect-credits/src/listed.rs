@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use credit_ledger::ExportPeriods;
 use cur_reader::ReadError;
+use cur_reader::listing::{CurrentFiles, ExportFile, Listing, Manifests, check_status, current_files, list};
 use lake::{Generation, SourceFile};
 use object_store::ObjectStore;
 use schemas::records::LeftOut;
 
 use crate::error::DetectError;
-use cur_reader::listing::{CurrentFiles, ExportFile, Listing, Manifests, check_status, current_files, list};
 
 /// Where the export lies, and how it is read.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytesize::ByteSize;
 use credit_ledger::{BillingPeriod, Money};
+use cur_reader::listing::ExportFile;
 use datafusion::prelude::SessionContext;
 use lake::{CurrencyTotal, Generation, JobContext, Lake, SourceFile, map_concurrently, spawn_abort_on_drop, stream_of};
 use schemas::TableRow;
@@ -16,7 +17,6 @@ use crate::line_counts::CountedFile;
 use crate::lines::Tally;
 use crate::scan::{Progress, ScanUnit, Scanned, scan};
 use crate::scan_units::{Unit, units};
-use cur_reader::listing::ExportFile;
 
 /// Units read at once: while the sums of one are written, the lines of the next are read. One where memory is short.
 const UNITS_AT_ONCE: usize = 2;

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::SchemaRef;
 use credit_ledger::BillingPeriod;
-use cur_reader::{ReadError, bad_file, lock};
+use cur_reader::listing::{ExportFile, stem};
+use cur_reader::{RawStream, ReadError, bad_file, decoding, lock};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::common::spawn_buffered;
@@ -25,8 +26,6 @@ use crate::line_counts::CountedFile;
 use crate::lines::{LineReader, LineState, PartReader, Tally, schema};
 use crate::plan;
 use crate::split_by_period::{CreditLines, OrderedSums};
-use cur_reader::listing::{ExportFile, stem};
-use cur_reader::{RawStream, decoding};
 
 /// How far a scan is, for whoever watches.
 #[derive(Debug, Default)]

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use credit_ledger::BillingPeriod;
+use cur_reader::listing::ExportFile;
 
 use crate::line_counts::PeriodLineCounts;
-use cur_reader::listing::ExportFile;
 
 /// Files, and how many lines of each period they hold.
 type Files = Vec<(ExportFile, PeriodLineCounts)>;

@@ -58,12 +58,6 @@ impl TextColumn {
         Self { codes: codes.into(), entries }
     }
 
-    /// Some rows of it, in this order.
-    pub fn of_rows(&self, rows: &[usize]) -> Self {
-        let codes = rows.iter().map(|row| self.codes.get(*row).copied().unwrap_or(NO_CODE));
-        Self { codes: codes.collect(), entries: self.entries.clone() }
-    }
-
     /// The value; `None` where it is null or blank.
     pub fn get(&self, row: usize) -> Option<&str> {
         self.entry(self.code(row)?)

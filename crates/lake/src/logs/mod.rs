@@ -56,14 +56,6 @@ pub struct LogSnapshot {
     pub committed_at: Option<NaiveDateTime>,
 }
 
-impl LogSnapshot {
-    /// True if nobody else appended since `before`, where `appended` says whether we did, once.
-    #[must_use]
-    pub fn follows(self, before: Self, appended: bool) -> bool {
-        if appended { self.id != before.id && self.parent == before.id } else { self.id == before.id }
-    }
-}
-
 impl From<&IcebergTable> for LogSnapshot {
     fn from(log: &IcebergTable) -> Self {
         let newest = log.metadata().current_snapshot();

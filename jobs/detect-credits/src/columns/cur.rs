@@ -1,9 +1,10 @@
 //! Columns of CUR 1.0 and 2.0.
 
+use cur_reader::Format;
+
 use super::costs::Costs;
 use super::exclusions::{ARNS, Exclusions};
 use super::picker::Picker;
-use cur_reader::Format;
 
 use super::{KeyedSources, Layout};
 use crate::lines::LineReader;

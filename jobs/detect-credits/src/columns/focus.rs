@@ -1,9 +1,10 @@
 //! Columns of FOCUS.
 
+use cur_reader::Format;
+
 use super::costs::Costs;
 use super::exclusions::Exclusions;
 use super::picker::Picker;
-use cur_reader::Format;
 
 use super::{KeyedSources, Layout};
 use crate::lines::LineReader;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use cur_reader::{Dictionary, DictionaryMemo, MapColumn, RealMap, TextColumn, json_entries};
 use hashbrown::HashMap;
 
 use super::runs::add_changes;
 use crate::columns::KeyedSources;
 use crate::rules::{NO_CANDIDATES, NO_OBJECT, RuleFinder, RuleMatcher, position_of, snake};
-use cur_reader::{Dictionary, DictionaryMemo, MapColumn, RealMap, TextColumn, json_entries};
 
 /// Values of map entries whose candidates are remembered. Forgotten when they grow many: they are looked up again.
 const ENTRIES: usize = 262_144;

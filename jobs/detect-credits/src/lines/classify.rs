@@ -8,11 +8,10 @@
 //! | `charges` | everything else, discounts and negations included |
 
 use credit_ledger::{Money, MoneyError};
+use cur_reader::Format;
 use schemas::settings::{Commitment, CostColumn, CreditSettings, DOMAIN_REGISTRATION};
 
 use super::Measures;
-use cur_reader::Format;
-
 use crate::columns::Role;
 
 const CUR_LINE_TYPES: [&str; 19] = [

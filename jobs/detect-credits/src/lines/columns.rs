@@ -1,12 +1,15 @@
 //! The columns of one batch, typed, and what is known about the dictionaries of a part's columns.
 
+use cur_reader::{
+    AmountColumn, DayColumn, DictionaryMemo, PeriodMemo, RawBatch, RawColumn, TextColumn, account_ids, bad_column,
+    invoice_ids,
+};
+
 use super::candidates::{KeyedCandidates, KeyedColumns};
 use super::classify::LineType;
 use crate::columns::{KeyedSources, Layout, Role};
 use crate::error::DetectError;
 use crate::rules::{RuleMatcher, attribute, snake, tag_key};
-use cur_reader::{AmountColumn, DayColumn, DictionaryMemo, PeriodMemo, TextColumn, account_ids, invoice_ids};
-use cur_reader::{RawBatch, RawColumn, bad_column};
 
 /// The typed columns of one batch.
 pub(super) struct Columns {

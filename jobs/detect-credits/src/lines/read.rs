@@ -6,6 +6,9 @@ use std::ops::{Range, RangeInclusive};
 
 use arrow::datatypes::Date32Type;
 use credit_ledger::{BillingPeriod, ExportPeriods, Money, Quoted};
+use cur_reader::{
+    AmountColumn, BLANK, Format, NoAmount, RawBatch, account_id, far_away, impossible, is_short, no_date,
+};
 use schemas::excerpt;
 use schemas::reference::{Problem, Problems};
 use schemas::settings::{AWS_MARKETPLACE, CostColumn, CreditSettings};
@@ -23,8 +26,6 @@ use crate::description::DescriptionParser;
 use crate::error::DetectError;
 use crate::interner::{NO_NAME, StringInterner};
 use crate::rules::{NO_CANDIDATES, NO_OBJECT, RuleMatcher, attribute};
-use cur_reader::RawBatch;
-use cur_reader::{AmountColumn, BLANK, Format, NoAmount, account_id, far_away, impossible, is_short, no_date};
 
 /// The largest amount of a line, in units of 1e-10: 10^18 of any currency. No export has lines like that, and sums of
 /// smaller ones stay within 38 digits for ten billion lines.

@@ -1,6 +1,7 @@
 //! What is noted beside the sums, for the summary; and lines that cannot be read for want of a column.
 
 use credit_ledger::{BillingPeriod, Quoted};
+use cur_reader::{TextColumn, account_id};
 use schemas::excerpt;
 
 use super::super::classify::Kind;
@@ -9,7 +10,6 @@ use super::super::state::LineState;
 use super::{Batch, PartReader};
 use crate::columns::Unapplied;
 use crate::error::DetectError;
-use cur_reader::{TextColumn, account_id};
 
 impl PartReader<'_> {
     /// Notes what a line says about the delivery, and, of the first line of a period, what all of the file share.
