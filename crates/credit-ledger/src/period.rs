@@ -133,6 +133,18 @@ impl ExportPeriods {
         Self { last: BillingPeriod::of(ahead.unwrap_or(NaiveDate::MAX)) }
     }
 
+    /// Those up to `last`, included.
+    #[must_use]
+    pub const fn up_to(last: BillingPeriod) -> Self {
+        Self { last }
+    }
+
+    /// The last one.
+    #[must_use]
+    pub const fn last(self) -> BillingPeriod {
+        self.last
+    }
+
     /// `period`, where it is one of them.
     ///
     /// # Errors

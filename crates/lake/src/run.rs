@@ -237,6 +237,18 @@ impl Run {
         self.lake.store.frame(context, &self.checked::<R>(period).await?, &R::TABLE, false).await
     }
 
+    /// As [`frame`](Self::frame), of a table that was written in order of its keys: plans need not sort it again.
+    ///
+    /// # Errors
+    /// As [`frame`](Self::frame).
+    pub async fn ordered_frame<R: TableRow>(
+        &self,
+        context: &SessionContext,
+        period: Option<BillingPeriod>,
+    ) -> Result<DataFrame, LakeError> {
+        self.lake.store.ordered_frame(context, &self.checked::<R>(period).await?, &R::TABLE).await
+    }
+
     /// Writes a job's record: it marks the job as done, so it is written last.
     ///
     /// # Errors

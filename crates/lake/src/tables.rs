@@ -12,7 +12,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext};
+use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext, col};
 use futures::{Stream, StreamExt};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
@@ -83,7 +83,8 @@ impl Store {
         self.write_stream(folder, &R::TABLE, stream_of(rows)?).await.map(drop)
     }
 
-    /// A table's folder as a plan. Of a table that is not partitioned the file must be there when the plan is run.
+    /// A table's folder as a plan, in no order. Of a table that is not partitioned the file must be there when the plan is
+    /// run.
     pub(crate) async fn frame(
         &self,
         context: &SessionContext,
@@ -100,6 +101,19 @@ impl Store {
             (format!("{}{}", self.engine_url(), part(folder)), options)
         };
         Ok(context.read_parquet(files, options).await?)
+    }
+
+    /// The one file of `folder` as a plan that knows that it is in order of the table's keys.
+    pub(crate) async fn ordered_frame(
+        &self,
+        context: &SessionContext,
+        folder: &Path,
+        table: &Table,
+    ) -> Result<DataFrame, LakeError> {
+        let schema = table.schema();
+        let order = table.keys().iter().map(|key| col(*key).sort(true, true)).collect();
+        let options = ParquetReadOptions::default().schema(&schema).file_sort_order(vec![order]);
+        Ok(context.read_parquet(format!("{}{}", self.engine_url(), part(folder)), options).await?)
     }
 
     /// The one file of `folder` in its order, without a plan.
@@ -268,7 +282,7 @@ fn rows_of<R: TableRow>(bytes: Vec<u8>) -> Result<Vec<R>, LakeError> {
     Ok(schemas::from_batches(&batches.collect::<Result<Vec<_>, _>>()?)?)
 }
 
-/// The batch in the table's schema: same columns by position, nullability as declared.
+/// The batch in the table's schema: its columns by name, nullability as declared.
 fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, LakeError> {
     let columns = schema.fields().iter().map(|field| {
         let column = batch.column_by_name(field.name()).ok_or_else(|| {

@@ -2,6 +2,7 @@
 //!
 //! * [`sum`]: SUM that fails on overflow. DataFusion's own wraps silently past `i128` for decimals.
 //! * [`session`]: a session in which SQL `SUM` is the checked one.
+//! * [`with_partitions`]: the same session for plans that share the threads with others.
 
 mod checked_sum;
 
@@ -18,6 +19,15 @@ pub use checked_sum::checked_sum_udaf;
 #[must_use]
 pub fn sum(amount: Expr) -> Expr {
     checked_sum_udaf().call(vec![amount])
+}
+
+/// The session with plans of so many partitions.
+#[must_use]
+pub fn with_partitions(session: &SessionContext, partitions: usize) -> SessionContext {
+    let mut state = session.state();
+    let options = state.config_mut().options_mut();
+    options.execution.target_partitions = partitions;
+    SessionContext::new_with_state(state)
 }
 
 /// A session over `threads` partitions with checked sums, plain UTF-8 strings and string partition columns.

@@ -13,11 +13,10 @@
 use std::collections::BTreeSet;
 
 use credit_ledger::Text;
+use cur_reader::ReadError;
 use regex::Regex;
 use schemas::reference::{Problem, Problems};
 use schemas::settings::CreditSettings;
-
-use crate::error::DetectError;
 
 /// Name of a credit without a description.
 pub const NO_DESCRIPTION: &str = "(no description)";
@@ -67,8 +66,8 @@ impl DescriptionParser {
     /// A parser for the settings.
     ///
     /// # Errors
-    /// [`ReadError::BadExport`](cur_reader::ReadError::BadExport) for a pattern that is none; never for checked settings.
-    pub fn new(settings: &CreditSettings) -> Result<Self, DetectError> {
+    /// [`ReadError::BadExport`] for a pattern that is none; never for checked settings.
+    pub fn new(settings: &CreditSettings) -> Result<Self, ReadError> {
         let regex = |pattern: &String| {
             Regex::new(pattern).map_err(|error| {
                 let file = "[credits]".to_owned();

@@ -15,12 +15,10 @@ use schemas::reference::{CostRules, Problems};
 use schemas::settings::CreditSettings;
 use schemas::tables::{CostLine, CreditLine};
 
-use crate::description::DescriptionParser;
 use crate::error::DetectError;
 use crate::line_counts::{CountedFile, PeriodLineCounts, count};
-use crate::lines::LineReader;
+use crate::lines::{LineReader, LineSettings};
 use crate::listed::{ExportSource, Listed};
-use crate::rules::RuleMatcher;
 
 /// Of all files that were counted, so many parts stay open until they are read: what a footer says of the wanted columns
 /// takes memory. The others are opened again.
@@ -130,15 +128,14 @@ async fn found(lake: &Lake) -> Result<(Generations, BTreeMap<BillingPeriod, Dama
     Ok((found, damaged))
 }
 
-fn line_reader(context: &JobContext, reference: &ReferenceFiles) -> Result<LineReader, DetectError> {
+fn line_reader(context: &JobContext, reference: &ReferenceFiles) -> Result<LineReader, ReadError> {
     let settings = &context.settings;
-    Ok(LineReader {
+    LineReader::new(LineSettings {
         periods: context.export_periods(),
         currency: settings.source.currency.clone(),
         cost: settings.source.cost,
         credits: settings.credits.clone(),
-        descriptions: DescriptionParser::new(&settings.credits)?,
-        rules: RuleMatcher::new(&reference.cost_rules),
+        rules: reference.cost_rules.conditions(),
     })
 }
 
@@ -185,7 +182,7 @@ async fn counted_files(
         .values()
         .flat_map(|generation| &generation.files)
         // One that was taken before its periods were checked is counted again, to name the row.
-        .filter(|file| file.lines.keys().all(|period| reader.periods.check(*period).is_ok()))
+        .filter(|file| file.lines.keys().all(|period| reader.settings.periods.check(*period).is_ok()))
         .map(|file| ((file.path.as_str(), file.size, file.version.as_str()), &file.lines))
         .collect();
     let known = |file: &ExportFile| known.get(&(file.path.as_str(), file.size, file.version.as_str())).copied();

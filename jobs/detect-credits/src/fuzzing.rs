@@ -14,12 +14,10 @@ use schemas::reference::{parse_cost_rules, parse_hierarchy};
 use schemas::settings::{CostColumn, CreditSettings};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::description::DescriptionParser;
 use crate::error::DetectError;
 use crate::interner::StringInterner;
 use crate::line_counts;
-use crate::lines::{LineReader, LineState, PartReader};
-use crate::rules::RuleMatcher;
+use crate::lines::{LineReader, LineSettings, LineState, PartReader};
 
 const HIERARCHY: &[u8] = b"business_unit,department,portfolio,product\nRetail,,,\n";
 /// Rules that ask for all that a line can say.
@@ -36,10 +34,8 @@ static RUNTIME: LazyLock<Option<Runtime>> =
 static READER: LazyLock<Option<LineReader>> = LazyLock::new(|| {
     let hierarchy = parse_hierarchy("hierarchy.csv", HIERARCHY).ok()?;
     let rules = parse_cost_rules("cost_rules.csv", RULES, &hierarchy).ok()?;
-    let credits = CreditSettings::default();
-    let descriptions = DescriptionParser::new(&credits).ok()?;
-    let (currency, cost) = (Some("USD".to_owned()), CostColumn::Unblended);
-    Some(LineReader { periods: periods(), currency, cost, credits, descriptions, rules: RuleMatcher::new(&rules) })
+    let (currency, cost, credits) = (Some("USD".to_owned()), CostColumn::Unblended, CreditSettings::default());
+    LineReader::new(LineSettings { periods: periods(), currency, cost, credits, rules: rules.conditions() }).ok()
 });
 
 fn periods() -> ExportPeriods {
@@ -76,7 +72,7 @@ async fn read(bytes: &[u8], name: &str, reader: &LineReader) -> Result<(), Detec
     let names = StringInterner::new(&pool);
     let mut state = LineState::new(&reader.rules, &names);
     for part in 0..counted.parts() {
-        let mut lines = PartReader::new(reader, &names, name, &counted.layout, (&periods, None));
+        let mut lines = PartReader::new(reader, &names, (name, &counted.layout), (&periods, None));
         let mut batches = counted.open.read(&store, part, &counted.layout.projection);
         while let Some(batch) = batches.try_next().await? {
             lines.read(&batch, &mut state)?;

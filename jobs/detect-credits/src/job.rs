@@ -14,9 +14,9 @@ use crate::error::DetectError;
 use crate::export::Export;
 use crate::history::CreditHistory;
 use crate::listed::ExportSource;
+use crate::progress::Progress;
 use crate::reading::read;
 use crate::register::{Register, journal, register};
-use crate::scan::Progress;
 
 /// Reads what changed in the export and registers the credits.
 ///

@@ -8,11 +8,16 @@
 //! * invariants: every line goes to exactly one measure; lines read = lines counted apart; no file changes meanwhile
 //! * a re-run reads a period again only where its files or what the scan depends on changed, and finds the same
 //!
-//! `cur-reader` says which files count; [`line_counts`] which billing periods they hold, [`scan`] reads their parts into
-//! [`lines`], summed as they are read, and sums those of all parts; one pass splits the ordered sums into cost lines and credit
-//! lines; [`history`] gathers what the credit lines of all periods say, [`register`] derives the credits. `job.rs` is the job.
+//! `cur-reader` says which files count, `line_counts.rs` which billing periods they hold. `plan.rs` is the plan of the scan:
+//! its leaf, `cost_scan.rs`, reads parts of files into `lines/` and hands on what they sum up to, what was counted and what
+//! is wrong as rows (`scan_rows.rs`). `scan.rs` runs the plan and takes each period's rows from it: the tally, credit lines,
+//! cost lines. [`history`] gathers what the credit lines of all periods say, [`register`] derives the credits. `job.rs` is
+//! the job.
 
 mod columns;
+mod cost_scan;
+mod credit_lines;
+mod deliveries;
 pub mod description;
 mod error;
 mod export;
@@ -22,18 +27,22 @@ pub mod fuzzing;
 pub mod history;
 mod interner;
 mod job;
-pub mod line_counts;
-pub mod lines;
+mod line_counts;
+mod lines;
 mod listed;
 mod plan;
+mod progress;
 mod reading;
 pub mod register;
 mod rules;
-pub mod scan;
+mod scan;
+mod scan_rows;
 mod scan_units;
-mod split_by_period;
+mod tally;
 
+#[cfg(any(feature = "codec", test))]
+pub use cost_scan::CostScanCodec;
 pub use error::DetectError;
 pub use job::{credit_history, detect_credits, plan_reading, read_period};
 pub use listed::{ExportSource, still_there};
-pub use rules::RuleMatcher;
+pub use progress::Progress;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use credit_ledger::BillingPeriod;
 use cur_reader::listing::ExportFile;
-use cur_reader::{BLANK, OpenFile, PeriodMemo, RawBatch, decoding, impossible, no_date};
+use cur_reader::{BLANK, OpenFile, PeriodMemo, RawBatch, ReadError, decoding, impossible, no_date};
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 use schemas::reference::{Problem, Problems};
@@ -15,46 +15,46 @@ use crate::error::DetectError;
 use crate::lines::LineReader;
 
 /// Lines per billing period.
-pub type PeriodLineCounts = BTreeMap<BillingPeriod, u64>;
+pub(crate) type PeriodLineCounts = BTreeMap<BillingPeriod, u64>;
 
 /// A file that is ready to be scanned.
 #[derive(Clone)]
-pub struct CountedFile {
+pub(crate) struct CountedFile {
     pub(crate) open: OpenFile,
     pub(crate) layout: Arc<Layout>,
     /// Its lines.
-    pub line_counts: PeriodLineCounts,
+    pub(crate) line_counts: PeriodLineCounts,
 }
 
 impl CountedFile {
     /// The file.
     #[must_use]
-    pub const fn file(&self) -> &ExportFile {
+    pub(crate) const fn file(&self) -> &ExportFile {
         &self.open.file
     }
 
     /// Parts that can be read apart.
     #[must_use]
-    pub fn parts(&self) -> usize {
+    pub(crate) fn parts(&self) -> usize {
         self.open.parts().len()
     }
 
     /// Name of its format.
     #[must_use]
-    pub fn format(&self) -> &'static str {
+    pub(crate) fn format(&self) -> &'static str {
         self.layout.format.name()
     }
 
     /// Opens a file whose line_counts is known.
     ///
     /// # Errors
-    /// [`ReadError::BadExport`](cur_reader::ReadError::BadExport) where it cannot be read or lacks a required column.
-    pub async fn open(
+    /// [`ReadError::BadExport`] where it cannot be read or lacks a required column.
+    pub(crate) async fn open(
         store: &Arc<dyn ObjectStore>,
         file: &ExportFile,
         line_counts: PeriodLineCounts,
         reader: &LineReader,
-    ) -> Result<Self, DetectError> {
+    ) -> Result<Self, ReadError> {
         let open = OpenFile::open(store, file).await?;
         let layout = layout(&file.path, &open.names, reader)?;
         let open = open.of_columns(&layout.projection)?;
@@ -67,7 +67,7 @@ impl CountedFile {
 ///
 /// # Errors
 /// [`DetectError::Read`] where the file cannot be read, lacks a required column or holds a period that is none or cannot be.
-pub async fn count(
+pub(crate) async fn count(
     store: &Arc<dyn ObjectStore>,
     file: &ExportFile,
     reader: &LineReader,
@@ -75,7 +75,7 @@ pub async fn count(
     let mut counted = CountedFile::open(store, file, PeriodLineCounts::new(), reader).await?;
     let name = counted.layout.projection.get(counted.layout.period).cloned().unwrap_or_default();
     for part in counted.open.parts() {
-        let possible = |(period, _): &(BillingPeriod, u64)| reader.periods.check(*period).is_ok();
+        let possible = |(period, _): &(BillingPeriod, u64)| reader.settings.periods.check(*period).is_ok();
         if let Some((period, lines)) = counted.open.one_period(part, &name)?.filter(possible) {
             *counted.line_counts.entry(period).or_default() += lines;
             continue;
@@ -114,7 +114,7 @@ fn count_batch(
         let row = Some(batch.first_row + index as u64);
         let period = days.period(index, known).map_err(|text| problem(row, no_date(&text)))?;
         let period = period.ok_or_else(|| problem(row, BLANK.to_owned()))?;
-        let period = reader.periods.check(period).map_err(|wrong| problem(row, impossible(&wrong)))?;
+        let period = reader.settings.periods.check(period).map_err(|wrong| problem(row, impossible(&wrong)))?;
         *line_counts.entry(period).or_default() += 1;
     }
     Ok(())

@@ -1,27 +1,26 @@
-//! From lines, summed per partition, to cells in order: the one sum that both tables of a generation are read off.
-
-use std::sync::Arc;
+//! The plan of the scan, from what each partition found to what the generations are written from.
+//!
+//! ```sql
+//! SELECT <keys>, sum(<measures>), sum(lines) FROM cost_scan GROUP BY <keys>
+//! ORDER BY billing_period NULLS FIRST, kind DESC, <the other keys>
+//! ```
 
 use datafusion::common::Result;
-use datafusion::logical_expr::{ScalarUDF, col};
+use datafusion::logical_expr::{SortExpr, col};
 use datafusion::prelude::{DataFrame, Expr};
 
-use crate::interner::{SortRank, StringInterner};
-use crate::lines::{KEYS, MEASURES};
+use crate::scan_rows::{KEYS, LINES, MEASURES};
 
-/// The keys that are texts: numbers in, places in the order of the texts out.
-const TEXTS: [&str; 6] = ["payer_account_id", "account_id", "service", "currency", "rule_id", "description"];
+/// Problems first; then of each billing period what was counted, `credit_lines`, and `cost_lines` in order of their keys.
+pub(crate) fn final_sums(scan: DataFrame) -> Result<DataFrame> {
+    scan.alias("cost_scan")?.aggregate(KEYS.map(col).into(), sums())?.sort(order())
+}
 
-/// The lines summed by all keys: one row per cell, rule and, on credit lines, description; in order of the keys.
-pub(crate) fn final_sums(lines: DataFrame, names: &Arc<StringInterner>) -> Result<DataFrame> {
-    let keys: Vec<Expr> = KEYS.iter().map(|key| col(*key)).collect();
-    let sums = MEASURES.iter().map(|measure| money_sql::sum(col(*measure)).alias(*measure)).collect();
-    let rank_of = ScalarUDF::new_from_impl(SortRank(Arc::clone(names)));
-    let ranked = |name: &&str| {
-        if TEXTS.contains(name) { rank_of.call(vec![col(*name)]).alias(*name) } else { col(*name) }
-    };
-    lines
-        .aggregate(keys, sums)?
-        .select(KEYS.iter().chain(&MEASURES).map(ranked).collect::<Vec<_>>())?
-        .sort(KEYS.iter().map(|key| col(*key).sort(true, true)).collect())
+fn sums() -> Vec<Expr> {
+    let amounts = MEASURES.iter().map(|measure| money_sql::sum(col(*measure)).alias(*measure));
+    amounts.chain([money_sql::sum(col(LINES)).alias(LINES)]).collect()
+}
+
+fn order() -> Vec<SortExpr> {
+    KEYS.iter().map(|key| col(*key).sort(*key != "kind", true)).collect()
 }

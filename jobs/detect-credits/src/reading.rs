@@ -11,12 +11,14 @@ use lake::{CurrencyTotal, Generation, JobContext, Lake, SourceFile, map_concurre
 use schemas::TableRow;
 use schemas::tables::{CostLine, CreditLine};
 
+use crate::cost_scan::ScanInput;
 use crate::error::DetectError;
 use crate::export::Export;
 use crate::line_counts::CountedFile;
-use crate::lines::Tally;
-use crate::scan::{Progress, ScanUnit, Scanned, scan};
+use crate::progress::Progress;
+use crate::scan::{Scanned, ScannedPeriod, scan};
 use crate::scan_units::{Unit, units};
+use crate::tally::Tally;
 
 /// Units read at once: while the sums of one are written, the lines of the next are read. One where memory is short.
 const UNITS_AT_ONCE: usize = 2;
@@ -30,6 +32,8 @@ struct Reading {
     /// The billing periods, with their fingerprints.
     changed: BTreeMap<BillingPeriod, String>,
     progress: Arc<Progress>,
+    /// Partitions of a unit's scan.
+    partitions: usize,
 }
 
 /// Reads billing periods; all of them become current, after all could be read and the export is still as it was listed.
@@ -42,14 +46,17 @@ pub(crate) async fn read(
     let units = units(&changed, &export.files);
     progress.begin(units.iter().flat_map(|(_, files)| files).map(|(file, _)| file.size).sum());
     let is_short = context.settings.memory_limit().is_some_and(|limit| limit < SHORT_MEMORY);
+    let at_once = if is_short { 1 } else { UNITS_AT_ONCE.min(units.len()).max(1) };
     let reading = Arc::new(Reading {
         export: Arc::clone(export),
         lake: Arc::clone(context.run.lake()),
         session: context.session.clone(),
         changed,
         progress: Arc::clone(progress),
+        // Units that are read at once share the threads.
+        partitions: export.listed.readers().div_ceil(at_once),
     });
-    let written = map_concurrently(if is_short { 1 } else { UNITS_AT_ONCE }, units, |unit| {
+    let written = map_concurrently(at_once, units, |unit| {
         let reading = Arc::clone(&reading);
         async move { reading.unit(unit).await }
     });
@@ -69,12 +76,15 @@ impl Reading {
         tracing::info!(periods = %name, files = files.len(), "reading");
         self.progress.reads(name);
         let Export { listed, reader, .. } = &*self.export;
-        let unit = ScanUnit { periods: periods.clone(), files: self.export.counted(&files).await? };
-        let scanned = scan(&self.session, listed.store(), reader, &unit, listed.readers(), &self.progress).await?;
+        let files = self.export.counted(&files).await?;
+        let input = (Arc::clone(listed.store()), Arc::clone(reader));
+        let input = ScanInput::new(input, periods.clone(), &files, self.partitions);
+        let scanned = scan(&self.session, input, &self.progress).await?;
         let mut written = Vec::new();
         for period in periods {
-            written.push((period, self.write(&scanned, &unit, period).await?));
+            written.push((period, self.write(&scanned, &files, period).await?));
         }
+        tracing::debug!("{}", scanned.explain_analyze());
         Ok(written)
     }
 
@@ -82,45 +92,41 @@ impl Reading {
     async fn write(
         &self,
         scanned: &Scanned,
-        unit: &ScanUnit,
+        files: &[CountedFile],
         period: BillingPeriod,
     ) -> Result<Generation, DetectError> {
         let fingerprint = self.changed.get(&period).cloned().unwrap_or_default();
         let folder = self.lake.new_generation_folder(&fingerprint);
-        let (cost_lines, credit_lines) = scanned.of_period(period);
-        // Credit lines are complete once the last cost line has been read off, and written while that is encoded.
-        let credits = {
+        let ScannedPeriod { tally, credit_lines, cost_lines } = scanned.period(period, files).await?;
+        // Each on a thread of its own.
+        let write = |table, rows| {
             let (lake, folder) = (Arc::clone(&self.lake), folder.clone());
-            spawn_abort_on_drop(async move {
-                let rows = stream_of(&credit_lines.read().await?)?;
-                Ok::<_, DetectError>(lake.write_generation(period, &folder, &CreditLine::TABLE, rows).await?)
-            })
+            spawn_abort_on_drop(async move { lake.write_generation(period, &folder, table, rows).await })
         };
-        let cost_lines = self.lake.write_generation(period, &folder, &CostLine::TABLE, cost_lines).await?;
-        let tables = [(CostLine::TABLE, cost_lines), (CreditLine::TABLE, credits.await?)];
-        let formats: BTreeSet<&str> = unit.files.iter().map(CountedFile::format).collect();
-        let totals = scanned.tally.totals.iter().filter(|((of, _), _)| *of == period);
+        let credit_lines = write(&CreditLine::TABLE, stream_of(&credit_lines)?);
+        let cost_lines = write(&CostLine::TABLE, cost_lines);
+        let (cost_lines, credit_lines) = futures::try_join!(cost_lines, credit_lines)?;
+        let tables = [(CostLine::TABLE, cost_lines), (CreditLine::TABLE, credit_lines)];
+        let formats: BTreeSet<&str> = files.iter().map(CountedFile::format).collect();
         Ok(Generation {
             fingerprint,
             folder,
             tables: tables.map(|(table, sum)| (table.name.to_owned(), sum)).into(),
             format: formats.into_iter().collect::<Vec<_>>().join(", "),
-            files: unit.files.iter().filter(|file| file.line_counts.contains_key(&period)).map(source_file).collect(),
-            totals: totals
-                .map(|(key, (lines, export_total))| currency_total(&scanned.tally, key, *lines, *export_total))
-                .collect(),
-            blank_costs: scanned.tally.blank_costs.get(&period).copied().unwrap_or(0),
-            unknown_line_types: scanned.tally.unknown_line_types.get(&period).cloned().unwrap_or_default(),
-            notes: scanned.tally.notes.get(&period).cloned().unwrap_or_default(),
+            files: files.iter().filter(|file| file.line_counts.contains_key(&period)).map(source_file).collect(),
+            totals: tally.totals.iter().map(|(currency, total)| currency_total(&tally, currency, *total)).collect(),
+            blank_costs: tally.blank_costs,
+            unknown_line_types: tally.unknown_line_types,
+            notes: tally.notes,
         })
     }
 }
 
-fn currency_total(tally: &Tally, key: &(BillingPeriod, String), lines: u64, export_total: Money) -> CurrencyTotal {
-    let invoices = tally.invoices.get(key);
+fn currency_total(tally: &Tally, currency: &str, (lines, export_total): (u64, Money)) -> CurrencyTotal {
+    let invoices = tally.invoices.get(currency);
     let invoiced: u64 = invoices.into_iter().flat_map(BTreeMap::values).sum();
     CurrencyTotal {
-        currency: key.1.clone(),
+        currency: currency.to_owned(),
         export_total,
         lines,
         invoice_ids: invoices.into_iter().flat_map(BTreeMap::keys).cloned().collect(),

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use credit_ledger::BillingPeriod;
-use schemas::reference::{CostRules, KeyedCondition, RuleConditions};
+use schemas::reference::{KeyedCondition, RuleConditions};
 
 use conditions::Conditions;
 pub(crate) use finder::{NO_CANDIDATES, NO_OBJECT, RuleFinder};
@@ -47,7 +47,7 @@ pub(crate) fn tag_key(key: &str) -> String {
 /// on one value, so they are worked out once per dictionary entry; the first rule depends on the candidates alone, so it is
 /// worked out once per combination of them (`RuleFinder`).
 #[derive(Debug, Clone)]
-pub struct RuleMatcher {
+pub(crate) struct RuleMatcher {
     rules: Vec<InForce>,
     /// By attribute.
     conditions: Vec<Conditions>,
@@ -89,13 +89,13 @@ impl InForce {
 impl RuleMatcher {
     /// Compiles the conditions of `rules`.
     #[must_use]
-    pub fn new(rules: &CostRules) -> Self {
+    pub(crate) fn new(rules: &[(String, RuleConditions)]) -> Self {
         let keys = |pick: fn(&RuleConditions) -> Option<&KeyedCondition>, fold: fn(&str) -> String| {
             let keys: BTreeSet<String> =
-                rules.iter().filter_map(|rule| pick(&rule.conditions)).map(|keyed| fold(&keyed.key)).collect();
+                rules.iter().filter_map(|(_, conditions)| pick(conditions)).map(|keyed| fold(&keyed.key)).collect();
             keys.into_iter().collect()
         };
-        let none = RuleBits::none_of(rules.iter().count());
+        let none = RuleBits::none_of(rules.len());
         let mut matcher = Self {
             rules: Vec::new(),
             conditions: Vec::new(),
@@ -105,19 +105,19 @@ impl RuleMatcher {
             category_keys: keys(|conditions| conditions.cost_category.as_ref(), snake),
         };
         let mut wanted = vec![Vec::new(); matcher.first_category() + matcher.category_keys.len()];
-        for (position, rule) in (0..).zip(rules.iter()) {
-            let conditions = matcher.conditions_of(&rule.conditions);
+        for (position, (rule_id, rule)) in (0..).zip(rules) {
+            let conditions = matcher.conditions_of(rule);
             for (free, condition) in matcher.free.iter_mut().zip(conditions) {
                 match condition.and_then(|(attribute, value)| Some((wanted.get_mut(attribute)?, value))) {
                     Some((wanted, value)) => wanted.push((value, position)),
                     None => free.insert(position),
                 }
             }
-            let (from_period, to_period) = (rule.conditions.from_period, rule.conditions.to_period);
+            let (from_period, to_period) = (rule.from_period, rule.to_period);
             if conditions.iter().flatten().count() == 1 && from_period.is_none() && to_period.is_none() {
                 matcher.final_rules.insert(position);
             }
-            matcher.rules.push(InForce { rule_id: rule.rule_id.clone(), from_period, to_period });
+            matcher.rules.push(InForce { rule_id: rule_id.clone(), from_period, to_period });
         }
         matcher.conditions = wanted.into_iter().map(Conditions::new).collect();
         matcher

@@ -1,10 +1,9 @@
 //! Progress of the scan, where a person watches.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use detect_credits::scan::Progress;
+use detect_credits::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::foreign_text::{CELL, visible};
@@ -50,15 +49,13 @@ impl ScanBar {
     }
 
     fn draw(&self) {
-        let Progress { total_bytes, bytes, lines, reading } = &*self.progress;
-        let total_bytes = total_bytes.load(Ordering::Relaxed);
+        let total_bytes = self.progress.total_bytes();
         if total_bytes == 0 {
             return;
         }
-        let periods = reading.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.bar.set_length(total_bytes);
-        self.bar.set_prefix(visible(&periods, CELL));
-        self.bar.set_message(count(lines.load(Ordering::Relaxed)));
-        self.bar.set_position(bytes.load(Ordering::Relaxed));
+        self.bar.set_prefix(visible(&self.progress.reading(), CELL));
+        self.bar.set_message(count(self.progress.lines()));
+        self.bar.set_position(self.progress.bytes());
     }
 }

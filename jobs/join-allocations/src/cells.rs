@@ -25,7 +25,8 @@ use schemas::tables::Cell;
 
 /// The keys that cost lines and cells share, in order.
 const SHARED: [&str; 5] = ["usage_date", "payer_account_id", "account_id", "service", "currency"];
-const MEASURES: [&str; 6] = ["charges", "tax", "refunds", "aws_credits", "eligible_charges", "unblended_charges"];
+pub(crate) const MEASURES: [&str; 6] =
+    ["charges", "tax", "refunds", "aws_credits", "eligible_charges", "unblended_charges"];
 
 type Sums = [i128; MEASURES.len()];
 
@@ -74,7 +75,7 @@ impl RuleTargets {
 }
 
 /// Shares as whole numbers at one scale, in order of node path.
-fn integer_weights(rule: &CostRule) -> Vec<u128> {
+pub(crate) fn integer_weights(rule: &CostRule) -> Vec<u128> {
     let scale = rule.targets.values().map(Decimal::scale).max().unwrap_or(0);
     let weight = |share: &Decimal| {
         let mut share = *share;
@@ -85,7 +86,7 @@ fn integer_weights(rule: &CostRule) -> Vec<u128> {
 }
 
 /// The parts of one amount sum to it: the sign is put back after the absolute value is split.
-fn split(units: i128, weights: &[u128]) -> Vec<i128> {
+pub(crate) fn split(units: i128, weights: &[u128]) -> Vec<i128> {
     let parts = credit_ledger::spread(units.unsigned_abs(), weights);
     // A part is at most |units|, so it fits.
     let signed = |part| i128::try_from(part).unwrap_or(i128::MAX) * units.signum();
@@ -214,10 +215,13 @@ fn batch(
 mod tests {
     use arrow::util::pretty::pretty_format_batches;
     use futures::TryStreamExt;
+    use proptest::prelude::*;
+    use proptest::sample::select;
     use schemas::reference::{parse_cost_rules, parse_hierarchy};
     use schemas::tables::CostLine;
 
     use super::*;
+    use crate::plan;
 
     const RULES: &str = "rule_id,priority,payer_account_id,account_id,service,region,tag_key,tag_value,cost_category_key,\
                          cost_category_value,business_unit,department,portfolio,product,share\n\
@@ -241,18 +245,30 @@ mod tests {
         }
     }
 
-    /// The cells of lines that come in batches of `size`.
-    async fn found(lines: &[CostLine], size: usize) -> String {
+    fn rules() -> CostRules {
         let levels = "business_unit,department,portfolio,product\nA,x,,\nA,y,,\nB,,,\n";
         let hierarchy = parse_hierarchy("h", levels.as_bytes()).unwrap();
-        let rules = parse_cost_rules("r", RULES.as_bytes(), &hierarchy).unwrap();
+        parse_cost_rules("r", RULES.as_bytes(), &hierarchy).unwrap()
+    }
+
+    /// The cells of lines that come in batches of `size`.
+    async fn found(lines: &[CostLine], size: usize) -> Vec<RecordBatch> {
         let batches: Vec<_> = lines.chunks(size).map(|lines| Ok(schemas::to_batch(lines).unwrap())).collect();
         let stream = RecordBatchStreamAdapter::new(CostLine::TABLE.schema(), futures::stream::iter(batches));
-        let cells: Vec<RecordBatch> =
-            cells(Box::pin(stream), Arc::new(RuleTargets::new(&rules))).try_collect().await.unwrap();
-        let shown = [0, 5, 6, 9, 11];
-        let shown: Vec<RecordBatch> = cells.iter().map(|cells| cells.project(&shown).unwrap()).collect();
-        pretty_format_batches(&shown).unwrap().to_string()
+        cells(Box::pin(stream), Arc::new(RuleTargets::new(&rules()))).try_collect().await.unwrap()
+    }
+
+    /// The cells as the plan says.
+    async fn planned(lines: &[CostLine]) -> Vec<RecordBatch> {
+        let session = money_sql::session(2, Arc::default());
+        let targets = plan::targets(&session, &rules()).unwrap();
+        let lines = session.read_batch(schemas::to_batch(lines).unwrap()).unwrap();
+        plan::cells(lines, targets).unwrap().collect().await.unwrap()
+    }
+
+    fn shown(cells: &[RecordBatch]) -> String {
+        let cells: Vec<RecordBatch> = cells.iter().map(|cells| cells.project(&[0, 5, 6, 9, 11]).unwrap()).collect();
+        pretty_format_batches(&cells).unwrap().to_string()
     }
 
     #[tokio::test]
@@ -275,8 +291,49 @@ mod tests {
 | 2026-01-02 | B             |            | 5.0000000000  | -0.0000000003 |
 +------------+---------------+------------+---------------+---------------+";
         for size in [1, 3, 9] {
-            assert_eq!(found(&lines, size).await, expected, "in batches of {size}");
+            assert_eq!(shown(&found(&lines, size).await), expected, "in batches of {size}");
         }
+        assert_eq!(shown(&planned(&lines).await), expected);
+    }
+
+    fn any_line() -> impl Strategy<Value = CostLine> {
+        let rule = select(vec![None, Some("all"), Some("shared"), Some("gone")]);
+        let service = select(vec![None, Some("EC2"), Some("S3")]);
+        let key = (1..3_u32, select(vec!["1", "2"]), service, rule);
+        (key, proptest::array::uniform6(-10_000_000_000_i128..10_000_000_000)).prop_map(
+            |((day, account, service, rule), units)| {
+                let [charges, tax, refunds, aws_credits, eligible_charges, unblended_charges] =
+                    units.map(|units| Money::from_units(units).unwrap());
+                CostLine {
+                    account_id: account.into(),
+                    service: service.map(Into::into),
+                    charges,
+                    tax,
+                    refunds,
+                    aws_credits,
+                    eligible_charges,
+                    unblended_charges,
+                    ..line(&format!("2026-01-0{day}"), rule, "0")
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+        #[test]
+        fn one_pass_finds_what_the_plan_finds(mut lines in prop::collection::vec(any_line(), 1..60), size in 1..20_usize) {
+            lines.sort_by(|left, right| key(left).cmp(&key(right)));
+            lines.dedup_by(|left, right| key(left) == key(right));
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let (one_pass, plan) = runtime.block_on(async { (found(&lines, size).await, planned(&lines).await) });
+            prop_assert_eq!(schemas::from_batches::<Cell>(&one_pass).unwrap(), schemas::from_batches::<Cell>(&plan).unwrap());
+        }
+    }
+
+    fn key(line: &CostLine) -> impl Ord {
+        (line.usage_date, line.account_id.clone(), line.service.clone(), line.rule_id.clone())
     }
 
     #[test]

@@ -14,8 +14,10 @@ pub mod cells;
 mod error;
 mod job;
 pub mod lots;
+pub mod plan;
 pub mod record;
 mod removed_nodes;
+mod share_of;
 
 pub use error::{JoinError, RemovedNode};
 pub use job::{import_initial_allocations, join_allocations};

@@ -118,6 +118,26 @@ pub fn parents(
     Ok(breaches)
 }
 
+/// Where credits were drawn that no cell has, one line per currency; none if all is well.
+///
+/// # Errors
+/// [`MoneyError`] where a sum leaves the range of money.
+pub fn drawn(
+    period: BillingPeriod,
+    drawn: &BTreeMap<Text, Money>,
+    costs: &[NodeCost],
+) -> Result<Vec<String>, MoneyError> {
+    let mut missing = drawn.clone();
+    for row in costs {
+        let left = missing.entry(row.currency.clone()).or_default();
+        *left = left.checked_add(row.credits_applied)?;
+    }
+    missing.retain(|_, left| !left.is_zero());
+    let lines =
+        missing.into_iter().map(|(currency, left)| format!("{period}: {left} {currency} were drawn from no cell"));
+    Ok(lines.collect())
+}
+
 /// Cells that are drawn beyond their bounds, one line each; none if all is well.
 #[must_use]
 pub fn bounds(period: BillingPeriod, overdrawn: &[NetCost]) -> Vec<String> {
@@ -176,6 +196,18 @@ mod tests {
                 "2026-01: A in USD is not its own cost plus its children",
                 "2026-01: A/x in USD is not its own cost plus its children"
             ]
+        );
+    }
+
+    #[test]
+    fn what_is_drawn_from_no_cell_is_told_by_currency() {
+        let period: BillingPeriod = "2026-01".parse().unwrap();
+        let costs = [NodeCost { credits_applied: money("-3"), ..cost("A", "1") }, cost("B", "1")];
+        let of = |usd: &str, eur: &str| BTreeMap::from([("USD".into(), money(usd)), ("EUR".into(), money(eur))]);
+        assert_eq!(drawn(period, &of("3", "0"), &costs).unwrap(), Vec::<String>::new());
+        assert_eq!(
+            drawn(period, &of("3.0000000001", "2"), &costs).unwrap(),
+            ["2026-01: 2.0000000000 EUR were drawn from no cell", "2026-01: 0.0000000001 USD were drawn from no cell"]
         );
     }
 

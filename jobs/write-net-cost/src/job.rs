@@ -38,7 +38,7 @@ pub async fn write_net_cost(
     let at_once = context.periods_at_once();
     let credits = spawn_abort_on_drop(write_credits(run.clone(), Arc::clone(&tables), months.clone(), at_once, as_of));
     let breaches = map_concurrently(at_once, months, |period| {
-        let month = Month::new(run.clone(), context.session.clone(), period, detected.has(period));
+        let month = Month::new(run.clone(), &context.session, period, detected.has(period));
         let (tables, reference) = (Arc::clone(&tables), Arc::clone(reference));
         async move { month.write(&tables, &reference).await }
     });

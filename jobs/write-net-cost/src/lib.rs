@@ -21,7 +21,6 @@ pub mod check;
 mod error;
 mod job;
 mod month;
-pub mod net_cost;
 pub mod plan;
 pub mod roll_up;
 pub mod standing;

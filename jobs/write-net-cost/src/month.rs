@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use arrow::array::AsArray;
+use arrow::datatypes::Decimal128Type;
+use arrow::record_batch::RecordBatch;
 use credit_ledger::{BillingPeriod, Money, Text};
-use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::EmptyRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use lake::{InputDigest, ReferenceFiles, Run, stream_of};
 use schemas::TableRow;
@@ -17,7 +18,6 @@ use schemas::tables::{
 use tokio::sync::OnceCell;
 
 use crate::error::NetCostError;
-use crate::net_cost::net_cost;
 use crate::standing::applied_credits;
 use crate::{check, plan, roll_up, standing};
 
@@ -63,7 +63,9 @@ pub(crate) struct Month {
 }
 
 impl Month {
-    pub(crate) fn new(run: Run, session: SessionContext, period: BillingPeriod, has_lines: bool) -> Self {
+    pub(crate) fn new(run: Run, session: &SessionContext, period: BillingPeriod, has_lines: bool) -> Self {
+        // Months are made side by side: each needs one partition, and so keeps the order of its cells.
+        let session = money_sql::with_partitions(session, 1);
         Self { run, session, period, has_lines, node_costs: OnceCell::new(), breaches: Mutex::default() }
     }
 
@@ -87,12 +89,12 @@ impl Month {
         let draws = run.inputs_of::<CreditConsumption>(month)?;
         let inputs = InputDigest::of_table::<NetCost>().with("cells", &cells)?.with("draws", &draws)?.finish();
         let make = async {
-            let cells: SendableRecordBatchStream = match self.has_lines {
-                true => run.stream::<Cell>(month).await?,
-                false => Box::pin(EmptyRecordBatchStream::new(Cell::TABLE.schema())),
+            let cells = match self.has_lines {
+                true => run.ordered_frame::<Cell>(&self.session, month).await?,
+                false => self.session.read_batch(RecordBatch::new_empty(Cell::TABLE.schema()))?,
             };
             let draws = run.frame::<CreditConsumption>(&self.session, month).await?;
-            Ok::<_, NetCostError>(net_cost(cells, plan::drawn_from_cells(draws)?.execute_stream().await?))
+            Ok::<_, NetCostError>(plan::net_cost(cells, draws)?.execute_stream().await?)
         };
         run.reuse_or_write::<NetCost, _>(month, &inputs, make).await?;
         Ok(inputs)
@@ -154,6 +156,7 @@ impl Month {
         let costs = self.node_costs.get_or_try_init(|| async {
             let net_cost = self.run.frame::<NetCost>(&self.session, Some(self.period)).await?;
             let costs: Vec<NodeCost> = schemas::from_batches(&plan::node_costs(net_cost.clone())?.collect().await?)?;
+            self.note(check::drawn(self.period, &self.drawn().await?, &costs)?);
             if costs.iter().any(|row| row.overdrawn_cells > 0) {
                 let overdrawn = schemas::from_batches(&plan::overdrawn(net_cost)?.collect().await?)?;
                 self.note(check::bounds(self.period, &overdrawn));
@@ -161,6 +164,21 @@ impl Month {
             Ok::<_, NetCostError>(costs)
         });
         Ok(costs.await?)
+    }
+
+    /// What was drawn from cells of the month in all, by currency.
+    async fn drawn(&self) -> Result<BTreeMap<Text, Money>, NetCostError> {
+        let draws = self.run.frame::<CreditConsumption>(&self.session, Some(self.period)).await?;
+        let mut drawn = BTreeMap::new();
+        for batch in plan::drawn_by_currency(draws)?.collect().await? {
+            let (currencies, amounts) =
+                (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<Decimal128Type>());
+            for (currency, units) in currencies.iter().zip(amounts).filter_map(|(currency, units)| currency.zip(units))
+            {
+                drawn.insert(currency.into(), Money::from_units(units)?);
+            }
+        }
+        Ok(drawn)
     }
 
     fn note(&self, breaches: Vec<String>) {

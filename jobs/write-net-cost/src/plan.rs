@@ -1,8 +1,22 @@
-//! Sums of draws per cell, and of net cost per node.
+//! Net cost per cell, both books in one row, and its sums per node.
+//!
+//! ```sql
+//! WITH drawn AS (SELECT <cell>, sum(used) AS used FROM credit_consumption GROUP BY <cell>)
+//! SELECT <cell>, charges, tax,
+//!   charges + tax                                     AS gross_cost,
+//!   refunds, aws_credits,
+//!   unblended_charges + tax + refunds + aws_credits   AS invoice_net,      -- AWS book
+//!   -coalesce(used, 0)                                AS credits_applied,
+//!   gross_cost + refunds + credits_applied            AS net_cost,         -- internal book
+//!   invoice_net - net_cost                            AS clearing,
+//!   eligible_charges
+//! FROM cells LEFT JOIN drawn ON <cell, nulls equal> ORDER BY <cell>
+//! ```
 
 use credit_ledger::{Money, Node};
-use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::{col, lit, when};
+use datafusion::common::{JoinType, NullEquality, Result, ScalarValue};
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::{LogicalPlanBuilder, SortExpr, col, lit, when};
 use datafusion::prelude::{DataFrame, Expr};
 use schemas::TableRow;
 use schemas::tables::{NetCost, NodeCost};
@@ -22,14 +36,55 @@ fn cols(names: &[&str]) -> Vec<Expr> {
     names.iter().map(|name| col(*name)).collect()
 }
 
-/// What was drawn from each cell as `used`, in order of the grain of `net_cost`.
+/// The keys of a cell within its period.
+fn cell_keys() -> &'static [&'static str] {
+    NetCost::TABLE.keys()
+}
+
+/// `net_cost` of one period, from its cells and the draws on them; in order of the table's grain.
 ///
 /// # Errors
 /// The plan's.
-pub fn drawn_from_cells(consumption: DataFrame) -> Result<DataFrame> {
-    let keys = NetCost::TABLE.keys();
-    let sums = consumption.aggregate(cols(keys), sums(&["used"]))?;
-    sums.sort(keys.iter().map(|key| col(*key).sort(true, true)).collect())
+pub fn net_cost(cells: DataFrame, draws: DataFrame) -> Result<DataFrame> {
+    both_books(with_drawn(cells, drawn_from_cells(draws)?)?)?.sort(in_order(cell_keys()))
+}
+
+/// What was drawn from each cell, as `used`.
+fn drawn_from_cells(draws: DataFrame) -> Result<DataFrame> {
+    draws.aggregate(cols(cell_keys()), sums(&["used"]))
+}
+
+/// Each cell with what was drawn from it, null where nothing was. Services and levels may be null on both sides.
+fn with_drawn(cells: DataFrame, drawn: DataFrame) -> Result<DataFrame> {
+    let (state, drawn) = drawn.alias("drawn")?.into_parts();
+    let cells = cells.alias("cells")?.into_unoptimized_plan();
+    let on = |side: &str| cell_keys().iter().map(|key| format!("{side}.{key}")).collect::<Vec<_>>();
+    // Drawn on the left: a hash join keeps the order of its right side.
+    let (keys, nulls) = ((on("drawn"), on("cells")), NullEquality::NullEqualsNull);
+    let joined = LogicalPlanBuilder::from(drawn).join_detailed(cells, JoinType::Right, keys, None, nulls)?;
+    Ok(DataFrame::new(state, joined.build()?))
+}
+
+/// The amounts of both books per cell.
+fn both_books(cells: DataFrame) -> Result<DataFrame> {
+    let credits_applied = no_money() - coalesce(vec![col("drawn.used"), no_money()]);
+    let gross_cost = col("charges") + col("tax");
+    let invoice_net = col("unblended_charges") + col("tax") + col("refunds") + col("aws_credits");
+    let own = ["charges", "tax", "refunds", "aws_credits", "eligible_charges"];
+    let keys = cell_keys().iter().map(|key| col(format!("cells.{key}")).alias(*key));
+    let amounts = cols(&own).into_iter().chain([
+        gross_cost.alias("gross_cost"),
+        invoice_net.alias("invoice_net"),
+        credits_applied.alias("credits_applied"),
+    ]);
+    cells
+        .select(keys.chain(amounts).collect::<Vec<_>>())?
+        .with_column("net_cost", col("gross_cost") + col("refunds") + col("credits_applied"))?
+        .with_column("clearing", col("invoice_net") - col("net_cost"))
+}
+
+fn in_order(keys: &[&str]) -> Vec<SortExpr> {
+    keys.iter().map(|key| col(*key).sort(true, true)).collect()
 }
 
 /// What each node itself costs, its descendants left out.
@@ -45,6 +100,14 @@ pub fn node_costs(net_cost: DataFrame) -> Result<DataFrame> {
     net_cost.aggregate(cols(&keys), amounts)?.select_columns(&columns)
 }
 
+/// What was drawn in all, by currency.
+///
+/// # Errors
+/// The plan's.
+pub fn drawn_by_currency(draws: DataFrame) -> Result<DataFrame> {
+    draws.aggregate(cols(&["currency"]), sums(&["used"]))
+}
+
 /// Cells that break their bounds; none if all is well.
 ///
 /// # Errors
@@ -57,4 +120,104 @@ pub fn overdrawn(net_cost: DataFrame) -> Result<DataFrame> {
 fn breaks_bounds() -> Expr {
     let drawn = no_money() - col("credits_applied");
     drawn.clone().gt(col("eligible_charges")).and(drawn.clone().not_eq(no_money())).or(drawn.lt(no_money()))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::RecordBatch;
+    use datafusion::physical_plan::displayable;
+    use datafusion::prelude::SessionContext;
+    use schemas::tables::{Cell, CreditConsumption};
+
+    use super::*;
+
+    fn cell(day: u32, account: &str, service: Option<&str>) -> Cell {
+        Cell {
+            usage_date: chrono::NaiveDate::from_ymd_opt(2026, 1, day).unwrap(),
+            payer_account_id: "9".into(),
+            account_id: account.into(),
+            service: service.map(Into::into),
+            currency: "USD".into(),
+            business_unit: Some("Retail".into()),
+            department: None,
+            portfolio: None,
+            product: None,
+            charges: "10".parse().unwrap(),
+            tax: "1".parse().unwrap(),
+            refunds: "-2".parse().unwrap(),
+            aws_credits: "-4".parse().unwrap(),
+            eligible_charges: "10".parse().unwrap(),
+            unblended_charges: "9".parse().unwrap(),
+        }
+    }
+
+    fn draw(credit: &str, on: &Cell, used: &str) -> CreditConsumption {
+        CreditConsumption {
+            credit_key: credit.into(),
+            lot: 1,
+            credit_business_unit: Some("Retail".into()),
+            credit_department: None,
+            credit_portfolio: None,
+            credit_product: None,
+            usage_date: on.usage_date,
+            payer_account_id: on.payer_account_id.clone(),
+            account_id: on.account_id.clone(),
+            service: on.service.clone(),
+            currency: on.currency.clone(),
+            business_unit: on.business_unit.clone(),
+            department: None,
+            portfolio: None,
+            product: None,
+            used: used.parse().unwrap(),
+            fifo_rank: 1,
+            policy: "fifo_issue_date/v1".into(),
+        }
+    }
+
+    fn planned(session: &SessionContext, cells: &[Cell], draws: &[CreditConsumption]) -> DataFrame {
+        let frame = |batch: RecordBatch| session.read_batch(batch).unwrap();
+        net_cost(frame(schemas::to_batch(cells).unwrap()), frame(schemas::to_batch(draws).unwrap())).unwrap()
+    }
+
+    async fn found(cells: &[Cell], draws: &[CreditConsumption]) -> Vec<NetCost> {
+        let session = money_sql::session(2, std::sync::Arc::default());
+        schemas::from_batches(&planned(&session, cells, draws).collect().await.unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn draws_of_all_credits_on_a_cell_are_taken_off_it_in_order_of_cells() {
+        let cells = [cell(1, "1", None), cell(1, "2", Some("EC2")), cell(2, "1", None)];
+        let draws = [draw("b", &cells[2], "3"), draw("a", &cells[0], "1.5"), draw("b", &cells[0], "0.0000000001")];
+        let rows = found(&cells, &draws).await;
+        let shown: Vec<String> = rows
+            .iter()
+            .map(|row| {
+                let NetCost { gross_cost, invoice_net, credits_applied, net_cost, clearing, .. } = row;
+                let place = format!("{} {} {}", row.usage_date.format("%d"), row.account_id, row.service.is_some());
+                format!("{place}: {gross_cost} {invoice_net} {credits_applied} {net_cost} {clearing}")
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "01 1 false: 11.0000000000 4.0000000000 -1.5000000001 7.4999999999 -3.4999999999",
+                "01 2 true: 11.0000000000 4.0000000000 0.0000000000 9.0000000000 -5.0000000000",
+                "02 1 false: 11.0000000000 4.0000000000 -3.0000000000 6.0000000000 -2.0000000000",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn every_cell_has_its_row_where_nothing_is_drawn() {
+        assert_eq!(found(&[cell(1, "1", None), cell(2, "1", None)], &[]).await.len(), 2);
+        assert_eq!(found(&[], &[]).await, []);
+    }
+
+    #[tokio::test]
+    async fn plan_reads_as_cells_left_join_what_was_drawn() {
+        let session = money_sql::session(1, std::sync::Arc::default());
+        let cells = [cell(1, "1", None)];
+        let plan = planned(&session, &cells, &[draw("a", &cells[0], "1")]).create_physical_plan().await.unwrap();
+        insta::assert_snapshot!(displayable(&*plan).indent(false).to_string());
+    }
 }

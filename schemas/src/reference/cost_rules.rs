@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use credit_ledger::{BillingPeriod, Node};
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::csv_file::{CsvFile, Problem, Problems, Row};
 use super::hierarchy::Hierarchy;
 
 /// A condition on one key of the tags or cost categories.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyedCondition {
     /// The key as CUR 2.0 spells it: `user_cost_center`.
     pub key: String,
@@ -19,7 +19,7 @@ pub struct KeyedCondition {
 }
 
 /// What a line must be to be taken; all that are set must match.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RuleConditions {
     /// Payer account.
     pub payer_account_id: Option<String>,
@@ -57,6 +57,12 @@ pub struct CostRule {
 pub struct CostRules(Vec<CostRule>);
 
 impl CostRules {
+    /// The ids of the rules and what they take, in order.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<(String, RuleConditions)> {
+        self.0.iter().map(|rule| (rule.rule_id.clone(), rule.conditions.clone())).collect()
+    }
+
     /// The rules in order.
     pub fn iter(&self) -> impl Iterator<Item = &CostRule> {
         self.0.iter()

@@ -5,13 +5,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use credit_ledger::{Money, MoneyError, Node, Quoted, Text};
+use serde::{Deserialize, Serialize};
 
 use super::formula_guard::unguarded;
 
 use crate::{excerpt, misread};
 
 /// One thing wrong in one place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// File name.
     pub file: String,

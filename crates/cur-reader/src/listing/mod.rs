@@ -26,6 +26,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
+use serde::{Deserialize, Serialize};
 
 use crate::error::ReadError;
 
@@ -38,7 +39,7 @@ use left_out::{Collected, is_companion};
 use place::{Place, last_part};
 
 /// A file of the export that counts.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ExportFile {
     /// Path below the source location.
     pub path: String,

@@ -144,7 +144,8 @@ impl Leaf {
 
     /// The next rows of a column that is no part of another.
     pub(crate) fn texts(&mut self, rows: usize) -> Result<TextColumn> {
-        let mut codes = Vec::with_capacity(rows);
+        // Numbers are unpacked by eights.
+        let mut codes = Vec::with_capacity(rows + 8);
         while codes.len() < rows {
             let levels = self.open()?.min(rows - codes.len());
             if levels == 0 {

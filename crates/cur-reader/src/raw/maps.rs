@@ -68,7 +68,9 @@ impl MapReader {
         }
         let at = usize::try_from(end).unwrap_or_default();
         let head = |codes: &mut Vec<i32>| {
-            let rest = codes.split_off(at);
+            // The next rows have about as many entries.
+            let mut rest = Vec::with_capacity(codes.len());
+            rest.extend(codes.drain(at..));
             std::mem::replace(codes, rest)
         };
         let keys = TextColumn::of_codes(head(&mut self.keys), self.key.dictionary());

@@ -31,7 +31,7 @@ pub(super) fn layout(picker: &mut Picker<'_>, format: Format, reader: &LineReade
     let [period, payer, account, start, line_type, description, cost] =
         REQUIRED.map(|name| picker.required(name, name));
     let currency = picker.optional("line_item_currency_code");
-    if currency.is_none() && reader.currency.is_none() {
+    if currency.is_none() && reader.settings.currency.is_none() {
         picker.missing.push("line_item_currency_code (or set [source] currency)".to_owned());
     }
     let region =
@@ -70,8 +70,8 @@ pub(super) fn layout(picker: &mut Picker<'_>, format: Format, reader: &LineReade
         charge_class: None,
         charge_frequency: None,
         commitment_id: None,
-        costs: Costs::of_cur(picker, reader.cost),
-        exclusions: Exclusions::of_cur(picker, format, &reader.credits),
+        costs: Costs::of_cur(picker, reader.settings.cost),
+        exclusions: Exclusions::of_cur(picker, format, &reader.settings.credits),
         tags,
         categories,
     }

@@ -25,7 +25,7 @@ pub(super) fn layout(picker: &mut Picker<'_>, reader: &LineReader) -> Layout {
     let [period, payer, account, start, line_type, description, cost] =
         REQUIRED.map(|name| picker.required(&name.to_lowercase(), name));
     let currency = picker.optional("billingcurrency");
-    if currency.is_none() && reader.currency.is_none() {
+    if currency.is_none() && reader.settings.currency.is_none() {
         picker.missing.push("BillingCurrency (or set [source] currency)".to_owned());
     }
     let tags = if rules.tag_keys().is_empty() { Vec::new() } else { picker.first_of(&["tags"]) };
@@ -53,8 +53,8 @@ pub(super) fn layout(picker: &mut Picker<'_>, reader: &LineReader) -> Layout {
         charge_class: picker.optional("chargeclass"),
         charge_frequency: picker.optional("chargefrequency"),
         commitment_id: picker.optional("commitmentdiscountid"),
-        costs: Costs::of_focus(picker, reader.cost),
-        exclusions: Exclusions::of_focus(picker, &reader.credits),
+        costs: Costs::of_focus(picker, reader.settings.cost),
+        exclusions: Exclusions::of_focus(picker, &reader.settings.credits),
         tags: KeyedSources { maps: tags, columns: Vec::new() },
         categories: KeyedSources { maps: categories, columns: Vec::new() },
     }

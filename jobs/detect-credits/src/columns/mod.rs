@@ -95,7 +95,7 @@ pub(crate) fn layout(file: &str, names: &[String], reader: &LineReader) -> Resul
         let message = "stands more than once, and it cannot be said which one counts; keep one of them";
         return Err(problem(format!("column {} {message}", several.join(", "))));
     }
-    if format == Format::Focus && reader.cost == CostColumn::NetUnblended {
+    if format == Format::Focus && reader.settings.cost == CostColumn::NetUnblended {
         let message = "FOCUS has no net_unblended cost; set [source] cost to unblended or amortized";
         return Err(problem(message.to_owned()));
     }
@@ -121,23 +121,23 @@ fn unknown_format(names: &[String]) -> String {
 mod tests {
     use chrono::NaiveDate;
     use credit_ledger::ExportPeriods;
-    use schemas::reference::CostRules;
     use schemas::settings::CreditSettings;
 
     use super::*;
-    use crate::RuleMatcher;
-    use crate::description::DescriptionParser;
+    use crate::lines::LineSettings;
 
-    fn reader() -> LineReader {
-        let credits = CreditSettings::default();
-        LineReader {
+    fn settings() -> LineSettings {
+        LineSettings {
             periods: ExportPeriods::read_on(NaiveDate::default(), NaiveDate::MAX),
             currency: None,
             cost: CostColumn::Unblended,
-            descriptions: DescriptionParser::new(&credits).unwrap(),
-            credits,
-            rules: RuleMatcher::new(&CostRules::default()),
+            credits: CreditSettings::default(),
+            rules: Vec::new(),
         }
+    }
+
+    fn reader() -> LineReader {
+        LineReader::new(settings()).unwrap()
     }
 
     fn names(list: &str) -> Vec<String> {
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn an_exclusion_that_was_set_and_has_no_column_is_an_error() {
         let credits = toml::from_str("ineligible_services = [\"AmazonEC2\"]").unwrap();
-        let reader = LineReader { credits, ..reader() };
+        let reader = LineReader::new(LineSettings { credits, ..settings() }).unwrap();
         let refused = layout("a.csv", &names(&format!("{FOCUS},ServiceName")), &reader).unwrap_err();
         assert_eq!(
             refused.to_string(),

@@ -1,14 +1,13 @@
 //! The columns of one batch, typed, and what is known about the dictionaries of a part's columns.
 
 use cur_reader::{
-    AmountColumn, DayColumn, DictionaryMemo, PeriodMemo, RawBatch, RawColumn, TextColumn, account_ids, bad_column,
-    invoice_ids,
+    AmountColumn, DayColumn, DictionaryMemo, PeriodMemo, RawBatch, RawColumn, ReadError, TextColumn, account_ids,
+    bad_column, invoice_ids,
 };
 
 use super::candidates::{KeyedCandidates, KeyedColumns};
 use super::classify::LineType;
 use crate::columns::{KeyedSources, Layout, Role};
-use crate::error::DetectError;
 use crate::rules::{RuleMatcher, attribute, snake, tag_key};
 
 /// The typed columns of one batch.
@@ -40,7 +39,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    pub(super) fn new(file: &str, layout: &Layout, batch: &RawBatch) -> Result<Self, DetectError> {
+    pub(super) fn new(file: &str, layout: &Layout, batch: &RawBatch) -> Result<Self, ReadError> {
         let name = |at: usize| layout.projection.get(at).map_or("", String::as_str);
         let column = |at: usize| batch.columns.get(at).ok_or_else(|| "is missing".to_owned());
         let text =
@@ -58,10 +57,10 @@ impl Columns {
         let map =
             |at: usize| column(at).and_then(RawColumn::map).map_err(|message| bad_column(file, name(at), message));
         let keyed = |sources: &KeyedSources| {
-            let maps = sources.maps.iter().map(|at| Ok((*at, map(*at)?))).collect::<Result<_, DetectError>>()?;
+            let maps = sources.maps.iter().map(|at| Ok((*at, map(*at)?))).collect::<Result<_, ReadError>>()?;
             let columns =
-                sources.columns.iter().map(|(key, at)| Ok((*key, text(*at)?))).collect::<Result<_, DetectError>>()?;
-            Ok::<_, DetectError>(KeyedColumns { maps, columns })
+                sources.columns.iter().map(|(key, at)| Ok((*key, text(*at)?))).collect::<Result<_, ReadError>>()?;
+            Ok::<_, ReadError>(KeyedColumns { maps, columns })
         };
         Ok(Self {
             period: day(layout.period)?,
@@ -86,11 +85,10 @@ impl Columns {
             commitment_id: some_text(layout.commitment_id)?,
             amounts: (layout.costs.columns.iter())
                 .map(|(role, columns)| {
-                    let columns =
-                        columns.iter().map(|at| Ok((*at, amount(*at)?))).collect::<Result<_, DetectError>>()?;
+                    let columns = columns.iter().map(|at| Ok((*at, amount(*at)?))).collect::<Result<_, ReadError>>()?;
                     Ok((*role, columns))
                 })
-                .collect::<Result<_, DetectError>>()?,
+                .collect::<Result<_, ReadError>>()?,
             tags: keyed(&layout.tags)?,
             categories: keyed(&layout.categories)?,
         })

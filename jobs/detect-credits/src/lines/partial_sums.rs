@@ -1,24 +1,25 @@
 //! Lines summed as they are read: by numbers, runs of lines of one cell without looking it up again.
 
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::ops::Range;
 
-use arrow::array::{ArrayRef, BooleanArray, Date32Array, Decimal128Array, UInt32Array};
+use arrow::array::UInt32Array;
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
-use credit_ledger::{Money, MoneyError};
+use credit_ledger::MoneyError;
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::{Measures, schema};
-use crate::interner::NO_NAME;
+use super::Measures;
+use crate::interner::{NO_NAME, StringInterner};
+use crate::scan_rows::SumColumns;
 
-/// PartialSums a partition holds before it hands them on: a bound on its memory.
+/// Sums that a partition holds before it hands them on: a bound on its memory.
 const MOST: usize = 16_384;
-/// Rows of a batch of cells.
+/// Rows of a batch of sums.
 const ROWS_PER_BATCH: usize = 8192;
 
-/// What a line is summed by. Texts are numbers of [`crate::interner::StringInterner`].
+/// What a line is summed by. Texts are numbers of [`StringInterner`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SumKey {
     /// First day of the billing period, as days since 1970.
@@ -29,14 +30,23 @@ pub(crate) struct SumKey {
     pub(crate) account: u32,
     pub(crate) service: u32,
     pub(crate) currency: u32,
+    /// Of cost lines only.
     pub(crate) rule: u32,
+    /// True for a sum of credit lines by description, false for a sum of all lines by rule.
     pub(crate) is_credit: bool,
-    /// On credit lines only.
+    /// Of credit lines only.
     pub(crate) description: u32,
 }
 
+impl SumKey {
+    /// The credit line that a line with this key counts in too.
+    pub(crate) const fn credit_line(self, description: u32) -> Self {
+        Self { rule: NO_NAME, is_credit: true, description, ..self }
+    }
+}
+
 impl Hash for SumKey {
-    /// Numbers by twos; a description says nearly always whether the line is a credit.
+    /// Numbers by twos; a description says nearly always whether the sum is one of credit lines.
     fn hash<H: Hasher>(&self, state: &mut H) {
         let days = (self.period.cast_unsigned(), self.usage_date.cast_unsigned());
         for (high, low) in
@@ -47,28 +57,32 @@ impl Hash for SumKey {
     }
 }
 
-/// PartialSums and their sums so far.
+/// Sums so far.
 #[derive(Debug, Default)]
 pub(crate) struct PartialSums {
     positions: HashTable<u32>,
     hasher: DefaultHashBuilder,
     keys: Vec<SumKey>,
     sums: Vec<Measures>,
+    lines: Vec<u64>,
     last: usize,
 }
 
 impl PartialSums {
-    /// Adds a line.
+    /// Adds the sum of some lines.
     #[inline]
-    pub(crate) fn add(&mut self, key: &SumKey, line: &Measures) -> Result<(), MoneyError> {
+    pub(crate) fn add(&mut self, key: &SumKey, sum: &Measures, lines: u64) -> Result<(), MoneyError> {
         if self.keys.get(self.last) != Some(key) {
             self.last = self.position(key);
         }
-        self.sums.get_mut(self.last).map_or(Ok(()), |sums| sums.add(line))
+        if let Some(count) = self.lines.get_mut(self.last) {
+            *count += lines;
+        }
+        self.sums.get_mut(self.last).map_or(Ok(()), |sums| sums.add(sum))
     }
 
     fn position(&mut self, key: &SumKey) -> usize {
-        let Self { positions, hasher, keys, sums, .. } = self;
+        let Self { positions, hasher, keys, sums, lines, .. } = self;
         let of = |position: &u32| keys.get(*position as usize);
         let entry = positions.entry(
             hasher.hash_one(key),
@@ -82,50 +96,56 @@ impl PartialSums {
                 new.insert(u32::try_from(position).unwrap_or(u32::MAX));
                 keys.push(*key);
                 sums.push(Measures::default());
+                lines.push(0);
                 position
             }
         }
     }
 
-    /// True when the cells should be handed on.
+    /// True when the sums should be handed on.
     pub(crate) fn are_many(&self) -> bool {
         self.keys.len() >= MOST
     }
 
-    /// All cells, batch by batch.
-    pub(crate) fn batches(&self) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> {
-        let batches = self.keys.chunks(ROWS_PER_BATCH).zip(self.sums.chunks(ROWS_PER_BATCH));
-        batches.map(|(keys, sums)| batch(keys, sums))
+    /// All sums, batch by batch.
+    pub(crate) fn batches(&self, names: &StringInterner) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> {
+        let starts = (0..self.keys.len()).step_by(ROWS_PER_BATCH);
+        starts.map(|start| self.batch(start..(start + ROWS_PER_BATCH).min(self.keys.len()), names))
     }
 
-    /// Forgets the cells that were handed on. Their memory is there for the next ones.
+    fn batch(&self, rows: Range<usize>, names: &StringInterner) -> Result<RecordBatch, ArrowError> {
+        let keys = self.keys.get(rows.clone()).unwrap_or_default();
+        let sums = self.sums.get(rows.clone()).unwrap_or_default();
+        let lines = self.lines.get(rows).unwrap_or_default();
+        let days = |of: fn(&SumKey) -> i32| keys.iter().map(of).collect();
+        let place = |name: u32| (name != NO_NAME).then(|| name - 1);
+        let places = |of: fn(&SumKey) -> u32| keys.iter().map(of).map(place).collect::<UInt32Array>();
+        let units = |measure: usize| {
+            sums.iter().map(|sums| sums.in_order().get(measure).map_or(0, |amount| amount.units())).collect()
+        };
+        let columns = SumColumns {
+            is_credit: keys.iter().map(|key| key.is_credit).collect(),
+            days: [days(|key| key.period), days(|key| key.usage_date)],
+            names: [
+                places(|key| key.payer),
+                places(|key| key.account),
+                places(|key| key.service),
+                places(|key| key.currency),
+                places(|key| key.rule),
+                places(|key| key.description),
+            ],
+            texts: names.texts(),
+            units: std::array::from_fn(units),
+            lines: lines.iter().map(|lines| i64::try_from(*lines).unwrap_or(i64::MAX)).collect(),
+        };
+        columns.into_batch()
+    }
+
+    /// Forgets the sums that were handed on. Their memory is there for the next ones.
     pub(crate) fn clear(&mut self) {
         self.positions.clear();
         self.keys.clear();
         self.sums.clear();
+        self.lines.clear();
     }
-}
-
-fn batch(keys: &[SumKey], sums: &[Measures]) -> Result<RecordBatch, ArrowError> {
-    let days = |of: fn(&SumKey) -> i32| -> ArrayRef { Arc::new(Date32Array::from_iter_values(keys.iter().map(of))) };
-    let name = |of: fn(&SumKey) -> u32| -> ArrayRef {
-        Arc::new(keys.iter().map(of).map(|name| (name != NO_NAME).then_some(name)).collect::<UInt32Array>())
-    };
-    let mut columns = vec![
-        days(|key| key.period),
-        days(|key| key.usage_date),
-        name(|key| key.payer),
-        name(|key| key.account),
-        name(|key| key.service),
-        name(|key| key.currency),
-        name(|key| key.rule),
-        Arc::new(keys.iter().map(|key| Some(key.is_credit)).collect::<BooleanArray>()),
-        name(|key| key.description),
-    ];
-    for measure in 0..Measures::COUNT {
-        let amounts = sums.iter().map(|sums| sums.in_order().get(measure).map_or(0, |amount| amount.units()));
-        let amounts = Decimal128Array::from_iter_values(amounts);
-        columns.push(Arc::new(amounts.with_precision_and_scale(Money::PRECISION, Money::SCALE)?));
-    }
-    RecordBatch::try_new(schema(), columns)
 }

@@ -7,12 +7,13 @@ use std::ops::{Range, RangeInclusive};
 use arrow::datatypes::Date32Type;
 use credit_ledger::{BillingPeriod, ExportPeriods, Money, Quoted};
 use cur_reader::{
-    AmountColumn, BLANK, Format, NoAmount, RawBatch, account_id, far_away, impossible, is_short, no_date,
+    AmountColumn, BLANK, Format, NoAmount, RawBatch, ReadError, account_id, far_away, impossible, is_short, no_date,
 };
 use schemas::excerpt;
-use schemas::reference::{Problem, Problems};
+use schemas::reference::{Problem, Problems, RuleConditions};
 use schemas::settings::{AWS_MARKETPLACE, CostColumn, CreditSettings};
 
+use super::Measures;
 use super::candidates::KeyedColumns;
 use super::classify::{
     Amounts, Kind, LineFacts, LineFlags, LineType, MeasureRules, is_listed, is_listed_service, is_seller,
@@ -22,8 +23,8 @@ use super::partial_sums::SumKey;
 use super::runs::{CandidateRules, runs};
 use super::state::LineState;
 use crate::columns::Layout;
+use crate::deliveries::Delivery;
 use crate::description::DescriptionParser;
-use crate::error::DetectError;
 use crate::interner::{NO_NAME, StringInterner};
 use crate::rules::{NO_CANDIDATES, NO_OBJECT, RuleMatcher, attribute};
 
@@ -31,21 +32,42 @@ use crate::rules::{NO_CANDIDATES, NO_OBJECT, RuleMatcher, attribute};
 /// smaller ones stay within 38 digits for ten billion lines.
 const LARGEST_AMOUNT: u128 = 10_u128.pow(28);
 
+/// What lines depend on beside the files.
+#[derive(Debug, Clone)]
+pub(crate) struct LineSettings {
+    /// The billing periods that the export can hold.
+    pub(crate) periods: ExportPeriods,
+    /// Currency of exports without one.
+    pub(crate) currency: Option<String>,
+    /// The configured cost column.
+    pub(crate) cost: CostColumn,
+    /// What a credit is and what it may offset.
+    pub(crate) credits: CreditSettings,
+    /// The conditions of the cost rules with their ids, in the order they are tried.
+    pub(crate) rules: Vec<(String, RuleConditions)>,
+}
+
 /// Everything that turns raw rows into lines, for all files of a scan.
 #[derive(Debug)]
-pub struct LineReader {
-    /// The billing periods that the export can hold.
-    pub periods: ExportPeriods,
-    /// Currency of exports without one.
-    pub currency: Option<String>,
-    /// The configured cost column.
-    pub cost: CostColumn,
-    /// What a credit is and what it may offset.
-    pub credits: CreditSettings,
+pub(crate) struct LineReader {
+    /// What lines depend on.
+    pub(crate) settings: LineSettings,
     /// Parser of descriptions.
-    pub descriptions: DescriptionParser,
-    /// The cost rules.
-    pub rules: RuleMatcher,
+    pub(crate) descriptions: DescriptionParser,
+    /// The cost rules, ready to match.
+    pub(crate) rules: RuleMatcher,
+}
+
+impl LineReader {
+    /// Makes ready what the settings say.
+    ///
+    /// # Errors
+    /// [`ReadError::BadExport`] for a pattern that is none; never for checked settings.
+    pub(crate) fn new(settings: LineSettings) -> Result<Self, ReadError> {
+        let descriptions = DescriptionParser::new(&settings.credits)?;
+        let rules = RuleMatcher::new(&settings.rules);
+        Ok(Self { settings, descriptions, rules })
+    }
 }
 
 /// Reads one part of a file batch after batch, and remembers what its dictionaries hold.
@@ -54,8 +76,8 @@ pub(crate) struct PartReader<'a> {
     names: &'a StringInterner,
     layout: &'a Layout,
     file: &'a str,
-    /// What delivered it, where there are several.
-    delivery: Option<usize>,
+    /// What delivered it, where there are several, and the file's number.
+    delivery: Option<(usize, &'a Delivery)>,
     /// By period: true once everything is noted that all of its lines in the file share.
     noted: Vec<bool>,
     periods: &'a [BillingPeriod],
@@ -69,22 +91,17 @@ impl<'a> PartReader<'a> {
     pub(crate) fn new(
         reader: &'a LineReader,
         names: &'a StringInterner,
-        file: &'a str,
-        layout: &'a Layout,
-        (periods, delivery): (&'a [BillingPeriod], Option<usize>),
+        (file, layout): (&'a str, &'a Layout),
+        (periods, delivery): (&'a [BillingPeriod], Option<(usize, &'a Delivery)>),
     ) -> Self {
-        let currency = reader.currency.as_deref().map(|currency| names.number(currency));
+        let currency = reader.settings.currency.as_deref().map(|currency| names.number(currency));
         let days = periods.iter().copied().map(PeriodDays::of).collect();
         let (noted, known) = (vec![false; periods.len()], DictionaryMemos::new(layout, &reader.rules));
         Self { reader, names, layout, file, delivery, noted, periods, days, currency, known }
     }
 
-    pub(crate) const fn file(&self) -> &'a str {
-        self.file
-    }
-
     /// Reads a batch: lines of the wanted periods are summed in `state`, others are left alone.
-    pub(crate) fn read(&mut self, batch: &RawBatch, state: &mut LineState) -> Result<(), DetectError> {
+    pub(crate) fn read(&mut self, batch: &RawBatch, state: &mut LineState) -> Result<(), ReadError> {
         let columns = Columns::new(self.file, self.layout, batch)?;
         if state.forgets_candidates(&self.reader.rules) {
             self.known = DictionaryMemos::new(self.layout, &self.reader.rules);
@@ -114,21 +131,21 @@ impl<'a> PartReader<'a> {
         self.line_type(columns, index).kind == Kind::Credit || self.is_correction(columns, index)
     }
 
-    fn problem(&self, row: u64, at: usize, message: String) -> DetectError {
+    fn problem(&self, row: u64, at: usize, message: String) -> ReadError {
         let column = self.layout.projection.get(at).cloned();
         Problems(vec![Problem { file: self.file.to_owned(), row: Some(row), column, message }]).into()
     }
 
-    fn period(&mut self, batch: &Batch, index: usize) -> Result<BillingPeriod, DetectError> {
+    fn period(&mut self, batch: &Batch, index: usize) -> Result<BillingPeriod, ReadError> {
         let (at, row) = (self.layout.period, batch.row(index));
         let period = batch.columns.period.period(index, &mut self.known.period);
         let period = period.map_err(|text| self.problem(row, at, no_date(&text)))?;
         let period = period.ok_or_else(|| self.problem(row, at, BLANK.to_owned()))?;
-        self.reader.periods.check(period).map_err(|wrong| self.problem(row, at, impossible(&wrong)))
+        self.reader.settings.periods.check(period).map_err(|wrong| self.problem(row, at, impossible(&wrong)))
     }
 
     /// The day on which a line of a period starts, as days since 1970.
-    fn usage_date(&mut self, batch: &Batch, index: usize, days: &PeriodDays) -> Result<i32, DetectError> {
+    fn usage_date(&mut self, batch: &Batch, index: usize, days: &PeriodDays) -> Result<i32, ReadError> {
         let (at, row) = (self.layout.start, batch.row(index));
         let start = batch.columns.start.get(index, &mut self.known.start);
         let start = start.map_err(|text| self.problem(row, at, no_date(&text)))?;
@@ -146,7 +163,7 @@ impl<'a> PartReader<'a> {
         run: Range<usize>,
         at: usize,
         column: &AmountColumn,
-    ) -> Result<(Money, u64), DetectError> {
+    ) -> Result<(Money, u64), ReadError> {
         let (mut sum, mut blanks) = (Money::ZERO, 0);
         let mut units = 0_i64;
         for index in run.clone() {
@@ -172,7 +189,7 @@ impl<'a> PartReader<'a> {
         Ok((sum, blanks))
     }
 
-    fn overflow(&self, batch: &Batch, index: usize) -> DetectError {
+    fn overflow(&self, batch: &Batch, index: usize) -> ReadError {
         self.problem(batch.row(index), self.layout.cost, "the sum overflows 38 digits".to_owned())
     }
 
@@ -183,7 +200,7 @@ impl<'a> PartReader<'a> {
         run: Range<usize>,
         wanted: usize,
         state: &mut LineState,
-    ) -> Result<(), DetectError> {
+    ) -> Result<(), ReadError> {
         let (layout, columns, index) = (self.layout, &batch.columns, run.start);
         let Some(days) = self.days.get(wanted).cloned() else { return Ok(()) };
         let period = days.period;
@@ -228,12 +245,12 @@ impl<'a> PartReader<'a> {
                 || self.is_of_a_seller(columns, index),
             flags: self.flags(columns, index, line_type.kind),
         };
-        let (cost, credits, is_focus) = (self.reader.cost, &self.reader.credits, layout.format == Format::Focus);
+        let (cost, credits, is_focus) =
+            (self.reader.settings.cost, &self.reader.settings.credits, layout.format == Format::Focus);
         let measures = MeasureRules { cost, credits, is_focus }.measures(&facts);
         let measures = measures.map_err(|_| self.overflow(batch, index))?;
         let candidates = [payer.candidates, account.candidates, service.candidates, region, tags, categories];
         let rule = state.rule(&self.reader.rules, period, candidates);
-        let credit = description.filter(|description| !description.is_refund);
         let key = SumKey {
             period: days.first,
             usage_date,
@@ -242,13 +259,19 @@ impl<'a> PartReader<'a> {
             service: service.name,
             currency,
             rule,
-            is_credit: credit.is_some(),
-            description: credit.map_or(NO_NAME, |description| description.name),
+            is_credit: false,
+            description: NO_NAME,
         };
-        state.sums.add(&key, &measures).map_err(|_| self.overflow(batch, index))
+        let mut sum =
+            |key: &SumKey, sums: &Measures| state.sums.add(key, sums, lines).map_err(|_| self.overflow(batch, index));
+        if let Some(credit) = description.filter(|description| !description.is_refund) {
+            let credits = Measures { aws_credits: measures.aws_credits, ..Measures::default() };
+            sum(&key.credit_line(credit.name), &credits)?;
+        }
+        sum(&key, &measures)
     }
 
-    fn payer(&mut self, batch: &Batch, index: usize, state: &mut LineState) -> Result<Payer, DetectError> {
+    fn payer(&mut self, batch: &Batch, index: usize, state: &mut LineState) -> Result<Payer, ReadError> {
         let (names, rules, column) = (self.names, &self.reader.rules, &batch.columns.payer);
         let known = self.known.payer.get(column, index, |text| {
             let text = account_id(text)?;
@@ -263,7 +286,7 @@ impl<'a> PartReader<'a> {
     }
 
     /// `None` where it is blank.
-    fn account(&mut self, batch: &Batch, index: usize, state: &mut LineState) -> Result<Option<Named>, DetectError> {
+    fn account(&mut self, batch: &Batch, index: usize, state: &mut LineState) -> Result<Option<Named>, ReadError> {
         let (names, rules, column) = (self.names, &self.reader.rules, &batch.columns.account);
         let known = self.known.account.get(column, index, |text| {
             let text = account_id(text)?;
@@ -279,7 +302,7 @@ impl<'a> PartReader<'a> {
     /// The first column that holds one.
     fn service(&mut self, columns: &Columns, index: usize, state: &mut LineState) -> Service {
         let (names, rules) = (self.names, &self.reader.rules);
-        let ineligible = &self.reader.credits.ineligible_services;
+        let ineligible = &self.reader.settings.credits.ineligible_services;
         let services = self.known.services.iter_mut().zip(&columns.services);
         let mut services = services.filter_map(|(known, column)| {
             known.get(column, index, |text| Service {
@@ -304,7 +327,7 @@ impl<'a> PartReader<'a> {
             })
         });
         if stated.is_none()
-            && let (Some(number), Some(text)) = (self.currency, &self.reader.currency)
+            && let (Some(number), Some(text)) = (self.currency, &self.reader.settings.currency)
         {
             state.currencies.entry(number).or_insert_with(|| text.clone());
         }
@@ -312,7 +335,7 @@ impl<'a> PartReader<'a> {
     }
 
     fn line_type(&mut self, columns: &Columns, index: usize) -> LineType {
-        let (format, credits) = (self.layout.format, &self.reader.credits);
+        let (format, credits) = (self.layout.format, &self.reader.settings.credits);
         let known =
             self.known.line_type.get(&columns.line_type, index, |text| LineType::new(format, Some(text), credits));
         known.unwrap_or_else(|| LineType::new(format, None, credits))
@@ -329,7 +352,7 @@ impl<'a> PartReader<'a> {
     }
 
     fn is_ineligible_entity(&mut self, columns: &Columns, index: usize) -> bool {
-        let list = &self.reader.credits.ineligible_billing_entities;
+        let list = &self.reader.settings.credits.ineligible_billing_entities;
         let known = columns
             .billing_entity
             .as_ref()
@@ -344,7 +367,7 @@ impl<'a> PartReader<'a> {
         let issuer = columns.invoice_issuer.as_ref().and_then(|column| column.get(index));
         is_seller
             && publisher.get(index) != issuer
-            && is_listed(&self.reader.credits.ineligible_billing_entities, Some(AWS_MARKETPLACE))
+            && is_listed(&self.reader.settings.credits.ineligible_billing_entities, Some(AWS_MARKETPLACE))
     }
 
     fn invoice<'c>(&mut self, columns: &'c Columns, index: usize) -> Option<(u32, &'c str)> {
@@ -377,7 +400,7 @@ impl<'a> PartReader<'a> {
         }
     }
 
-    fn amounts(&self, batch: &Batch, run: &Range<usize>) -> Result<Amounts, DetectError> {
+    fn amounts(&self, batch: &Batch, run: &Range<usize>) -> Result<Amounts, ReadError> {
         let mut amounts = Amounts::default();
         for (role, columns) in &batch.columns.amounts {
             if let Some(slot) = amounts.get_mut(*role as usize) {
@@ -393,7 +416,7 @@ impl<'a> PartReader<'a> {
         batch: &Batch,
         run: &Range<usize>,
         columns: &[(usize, AmountColumn)],
-    ) -> Result<Money, DetectError> {
+    ) -> Result<Money, ReadError> {
         let Some(((at, first), others)) = columns.split_first() else { return Ok(Money::ZERO) };
         let (sum, blanks) = self.sum(batch, run.clone(), *at, first)?;
         if blanks == 0 || others.is_empty() {
@@ -408,7 +431,7 @@ impl<'a> PartReader<'a> {
     }
 
     /// What the region candidates: of its own column, else of the product map.
-    fn region(&mut self, batch: &Batch, index: usize, state: &mut LineState) -> Result<u32, DetectError> {
+    fn region(&mut self, batch: &Batch, index: usize, state: &mut LineState) -> Result<u32, ReadError> {
         let (rules, finder) = (&self.reader.rules, &mut state.finder);
         let mut candidates = |text: &str| finder.candidate_rules(rules, attribute::REGION, text);
         let mut regions = self.known.regions.iter_mut().zip(&batch.columns.regions);
@@ -422,7 +445,7 @@ impl<'a> PartReader<'a> {
     }
 
     /// A text of one of the maps that should be a JSON object and is none.
-    fn no_object(&self, batch: &Batch, index: usize, maps: &[&KeyedColumns]) -> DetectError {
+    fn no_object(&self, batch: &Batch, index: usize, maps: &[&KeyedColumns]) -> ReadError {
         let (at, text) = maps.iter().find_map(|maps| maps.no_object(index)).unwrap_or((usize::MAX, ""));
         self.problem(batch.row(index), at, format!("{} is not a JSON object", Quoted(text)))
     }

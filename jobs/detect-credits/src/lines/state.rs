@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use credit_ledger::{BillingPeriod, Money, MoneyError};
 use hashbrown::{HashMap, HashSet};
 use schemas::PeriodNotes;
+use schemas::reference::Problem;
 
-use super::Tally;
 use super::partial_sums::PartialSums;
+use crate::deliveries::Delivery;
 use crate::interner::{NO_NAME, StringInterner};
 use crate::rules::{DIMENSIONS, RuleFinder, RuleMatcher};
+use crate::scan_rows::{Note, kind};
 
 /// Sums, counts, and what was worked out for earlier lines.
 pub(crate) struct LineState {
@@ -25,9 +27,10 @@ pub(crate) struct LineState {
     /// Of the lines before: mostly they are all on one invoice.
     invoiced_before: Option<((BillingPeriod, u32, u32), u64)>,
     pub(super) notes: BTreeMap<BillingPeriod, PeriodNotes>,
-    /// Period, number of the payer, and place of the delivery, as they were met.
+    /// Period, number of the payer, and number of the file, as they were met.
     met: HashSet<(BillingPeriod, u32, usize)>,
-    deliveries: BTreeMap<(BillingPeriod, String), BTreeSet<usize>>,
+    deliveries: BTreeSet<(BillingPeriod, String, Delivery)>,
+    pub(crate) problems: Vec<Problem>,
     pub(super) finder: RuleFinder,
     /// Period and candidates of the line before, and its rule.
     pub(super) line_before: Option<(BillingPeriod, [u32; DIMENSIONS])>,
@@ -50,7 +53,8 @@ impl LineState {
             invoiced_before: None,
             notes: BTreeMap::new(),
             met: HashSet::new(),
-            deliveries: BTreeMap::new(),
+            deliveries: BTreeSet::new(),
+            problems: Vec::new(),
             finder: RuleFinder::new(rules),
             line_before: None,
             rule_before: NO_NAME,
@@ -112,31 +116,57 @@ impl LineState {
     }
 
     /// Notes that a delivery has lines of a payer.
-    pub(super) fn delivered(&mut self, period: BillingPeriod, (payer, id): (u32, &str), delivery: usize) {
-        if self.met.insert((period, payer, delivery)) {
-            self.deliveries.entry((period, id.to_owned())).or_default().insert(delivery);
+    pub(super) fn delivered(
+        &mut self,
+        period: BillingPeriod,
+        (payer, id): (u32, &str),
+        (file, delivery): (usize, &Delivery),
+    ) {
+        if self.met.insert((period, payer, file)) {
+            self.deliveries.insert((period, id.to_owned(), delivery.clone()));
         }
     }
 
-    /// What was counted beside the cells.
-    pub(crate) fn take_tally(&mut self) -> Tally {
+    /// What was counted beside the sums, and what is wrong.
+    pub(crate) fn take_notes(&mut self) -> Result<Vec<Note>, serde_json::Error> {
         self.add_invoiced();
-        let totals = std::mem::take(&mut self.totals).into_iter().map(|((period, currency), counted)| {
-            ((period, self.currencies.get(&currency).cloned().unwrap_or_default()), counted)
-        });
-        let mut invoices: BTreeMap<_, BTreeMap<String, u64>> = BTreeMap::new();
-        for ((period, currency, invoice), lines) in std::mem::take(&mut self.invoices) {
-            let text = |names: &BTreeMap<u32, String>, number| names.get(number).cloned().unwrap_or_default();
-            let of_currency = invoices.entry((period, text(&self.currencies, &currency))).or_default();
-            of_currency.insert(text(&self.invoice_ids, &invoice), lines);
+        let mut notes = Vec::new();
+        let currency = |number: &u32| self.currencies.get(number).cloned();
+        for ((period, number), (lines, amount)) in &self.totals {
+            let of = Note { kind: kind::TOTAL, period: Some(*period), currency: currency(number), ..Note::default() };
+            notes.push(Note { lines: *lines, amount: *amount, ..of });
         }
-        Tally {
-            totals: totals.collect(),
-            blank_costs: std::mem::take(&mut self.blank_costs),
-            unknown_line_types: std::mem::take(&mut self.unknown_line_types),
-            invoices,
-            notes: std::mem::take(&mut self.notes),
-            deliveries: std::mem::take(&mut self.deliveries),
+        for ((period, number, invoice), lines) in &self.invoices {
+            let of = Note { kind: kind::INVOICE, period: Some(*period), currency: currency(number), ..Note::default() };
+            notes.push(Note { detail: self.invoice_ids.get(invoice).cloned(), lines: *lines, ..of });
         }
+        let of_period = |kind, period: &BillingPeriod| Note { kind, period: Some(*period), ..Note::default() };
+        for (period, lines) in &self.blank_costs {
+            notes.push(Note { lines: *lines, ..of_period(kind::NO_COST, period) });
+        }
+        for (period, types) in &self.unknown_line_types {
+            let of_type = types.iter().map(|(name, lines)| (Some(name.clone()), *lines));
+            notes.extend(of_type.map(|(detail, lines)| Note { detail, lines, ..of_period(kind::LINE_TYPE, period) }));
+        }
+        for (period, PeriodNotes { exclusions_not_applied, missing_cost_columns, short_account_ids }) in &self.notes {
+            for (kind, details) in [
+                (kind::EXCLUSION, exclusions_not_applied),
+                (kind::MISSING_COST, missing_cost_columns),
+                (kind::SHORT_ID, short_account_ids),
+            ] {
+                notes.extend(
+                    details.iter().map(|detail| Note { detail: Some(detail.clone()), ..of_period(kind, period) }),
+                );
+            }
+        }
+        for (period, payer, delivery) in &self.deliveries {
+            let (payer, detail) = (Some(payer.clone()), Some(serde_json::to_string(delivery)?));
+            notes.push(Note { payer, detail, ..of_period(kind::DELIVERY, period) });
+        }
+        for problem in &self.problems {
+            let detail = Some(serde_json::to_string(problem)?);
+            notes.push(Note { kind: kind::PROBLEM, detail, ..Note::default() });
+        }
+        Ok(notes)
     }
 }

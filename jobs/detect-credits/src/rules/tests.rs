@@ -187,7 +187,7 @@ proptest! {
         lines in prop::collection::vec(line(), 1..20),
     ) {
         let rules = rules(&rows);
-        let matcher = RuleMatcher::new(&rules);
+        let matcher = RuleMatcher::new(&rules.conditions());
         let (mut finder, regexes) = (RuleFinder::new(&matcher), regexes(&rules));
         for line in lines {
             prop_assert_eq!(by_candidates(&matcher, &mut finder, &line), one_by_one(&rules, &regexes, &line), "{:?}", line);

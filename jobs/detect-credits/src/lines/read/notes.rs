@@ -1,7 +1,7 @@
 //! What is noted beside the sums, for the summary; and lines that cannot be read for want of a column.
 
 use credit_ledger::{BillingPeriod, Quoted};
-use cur_reader::{TextColumn, account_id};
+use cur_reader::{ReadError, TextColumn, account_id};
 use schemas::excerpt;
 
 use super::super::classify::Kind;
@@ -9,7 +9,6 @@ use super::super::columns::{Named, Payer};
 use super::super::state::LineState;
 use super::{Batch, PartReader};
 use crate::columns::Unapplied;
-use crate::error::DetectError;
 
 impl PartReader<'_> {
     /// Notes what a line says about the delivery, and, of the first line of a period, what all of the file share.
@@ -46,7 +45,7 @@ impl PartReader<'_> {
         index: usize,
         (period, kind): (BillingPeriod, Kind),
         state: &mut LineState,
-    ) -> Result<(), DetectError> {
+    ) -> Result<(), ReadError> {
         if !matches!(kind, Kind::Fee | Kind::Purchase) {
             return Ok(());
         }
@@ -60,7 +59,7 @@ impl PartReader<'_> {
     }
 
     /// Refuses a line whose kind needs a column that the file does not have.
-    pub(super) fn check_columns(&self, batch: &Batch, index: usize, kind: Kind) -> Result<(), DetectError> {
+    pub(super) fn check_columns(&self, batch: &Batch, index: usize, kind: Kind) -> Result<(), ReadError> {
         let Some(column) = self.layout.costs.missing_of(kind.needs()) else { return Ok(()) };
         let line_type = batch.columns.line_type.get(index).unwrap_or_default();
         let message = format!(
@@ -70,7 +69,7 @@ impl PartReader<'_> {
         Err(self.problem(batch.row(index), self.layout.line_type, message))
     }
 
-    pub(super) fn no_account(&self, batch: &Batch, index: usize, at: usize, column: &TextColumn) -> DetectError {
+    pub(super) fn no_account(&self, batch: &Batch, index: usize, at: usize, column: &TextColumn) -> ReadError {
         let text = excerpt(column.get(index).unwrap_or_default());
         let message = "is a number with a fraction, not an account id of 12 digits; deliver ids as text";
         self.problem(batch.row(index), at, format!("{} {message}", Quoted(&text)))

@@ -1,0 +1,94 @@
+//! A billing period of a payer is delivered once: a bill that lies there twice would count twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use credit_ledger::BillingPeriod;
+use cur_reader::listing::{ExportFile, stem};
+use cur_reader::{ReadError, bad_file};
+use serde::{Deserialize, Serialize};
+
+/// What a bill may not come from twice: an export, or one of several files that have one name but for how it ends.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Delivery {
+    export: String,
+    file: Option<String>,
+}
+
+impl Delivery {
+    /// What delivered each of some files; nothing where all come from one place.
+    pub(crate) fn of_each<'a>(files: impl Iterator<Item = &'a ExportFile> + Clone) -> Vec<Option<Self>> {
+        let alike = |file: &ExportFile| files.clone().filter(|other| other.stem() == file.stem()).count();
+        let of = |file: &ExportFile| Self {
+            export: file.export.clone(),
+            file: (alike(file) > 1).then(|| file.path.clone()),
+        };
+        let all: Vec<Self> = files.clone().map(of).collect();
+        let several = all.iter().collect::<BTreeSet<_>>().len() > 1;
+        all.into_iter().map(|delivery| several.then_some(delivery)).collect()
+    }
+
+    fn named(&self) -> &str {
+        match &self.file {
+            Some(file) => file,
+            None if self.export.is_empty() => "the location itself",
+            None => &self.export,
+        }
+    }
+
+    fn stem(&self) -> Option<&str> {
+        self.file.as_deref().map(stem)
+    }
+
+    /// True where the other one holds the same bill.
+    fn repeats(&self, other: &Self) -> bool {
+        self.export != other.export || (self.stem().is_some() && self.stem() == other.stem())
+    }
+}
+
+/// Refuses a billing period of a payer that is delivered twice.
+pub(crate) fn check(period: BillingPeriod, by_payer: &BTreeMap<String, BTreeSet<Delivery>>) -> Result<(), ReadError> {
+    for (payer, found) in by_payer {
+        let pairs =
+            found.iter().enumerate().flat_map(|(at, one)| found.iter().skip(at + 1).map(move |other| (one, other)));
+        if let Some((one, other)) = pairs.into_iter().find(|(one, other)| one.repeats(other)) {
+            return Err(twice(period, payer, one, other));
+        }
+    }
+    Ok(())
+}
+
+fn twice(period: BillingPeriod, payer: &str, one: &Delivery, other: &Delivery) -> ReadError {
+    let message = format!(
+        "billing period {period} of payer {payer} is delivered here and in {} too: every line would count twice; move one \
+         of them elsewhere, or set [source] location to one of them",
+        other.named()
+    );
+    bad_file(one.named(), message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivered(paths: &[&str]) -> Result<(), ReadError> {
+        let files: Vec<ExportFile> =
+            paths.iter().map(|path| ExportFile::new((*path).to_owned(), 1, String::new())).collect();
+        let found = Delivery::of_each(files.iter()).into_iter().flatten().collect();
+        check("2026-05".parse().unwrap(), &BTreeMap::from([("9".to_owned(), found)]))
+    }
+
+    #[test]
+    fn month_that_lies_in_two_exports_or_in_two_formats_is_refused() {
+        assert!(delivered(&["a/BILLING_PERIOD=2026-05/1.csv", "a/BILLING_PERIOD=2026-05/2.csv"]).is_ok());
+        let twice = delivered(&["a/BILLING_PERIOD=2026-05/1.csv", "b/BILLING_PERIOD=2026-05/1.csv"]).unwrap_err();
+        assert_eq!(
+            twice.to_string(),
+            "a: billing period 2026-05 of payer 9 is delivered here and in b too: every line would count twice; move one of \
+             them elsewhere, or set [source] location to one of them"
+        );
+        let twice = delivered(&["may.csv", "may.csv.gz", "april.csv"]).unwrap_err().to_string();
+        assert!(
+            twice.starts_with("may.csv: billing period 2026-05 of payer 9 is delivered here and in may.csv.gz too")
+        );
+    }
+}
