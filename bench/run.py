@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times finops-credits beside other engines on the same data, in turn, and checks that all find the same.
 
-  bench/run.py [--rows 10000000] [--periods 12] [--repeats 5] [--work DIR] [--binary FILE]
+  bench/run.py [--rows 10000000] [--periods 12] [--repeats 5] [--work DIR] [--binary FILE] [--before FILE]
 
 Makes a virtual environment and the data below --work (default: target/bench of the checkout), builds the release binary
 unless one is named, and prints a table. The common work is the scan to cells: cost lines by rule, credit lines and cells,
@@ -9,6 +9,7 @@ written as Parquet; `run` is everything, from an empty lake; the runs after it f
 export delivered again. Every other engine's tables must equal ours to the last decimal.
 """
 import argparse
+import datetime
 import json
 import os
 import pathlib
@@ -31,6 +32,7 @@ def arguments():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--work", type=pathlib.Path, default=HERE.parent / "target" / "bench")
     parser.add_argument("--binary", type=pathlib.Path)
+    parser.add_argument("--before", type=pathlib.Path, help="another version of the binary, to be timed beside")
     return parser.parse_args()
 
 
@@ -67,6 +69,7 @@ class Bench:
         self.old = self.work / "old"
         self.python = self.work / "venv" / "bin" / "python"
         self.binary = options.binary or self.build()
+        self.decode_limit = self.binary.parent / "examples" / "decode_limit"
 
     def build(self):
         subprocess.run(["cargo", "build", "--release", "--quiet", "--bins", "--examples"], cwd=HERE.parent, check=True)
@@ -75,7 +78,7 @@ class Bench:
 
     def decode(self):
         """The columns that our scan needs, decoded with their dictionaries and dropped: the limit of any scan."""
-        return timed([self.binary.parent / "examples" / "decode_limit", self.data / "cur" / "data", self.options.threads])
+        return timed([self.decode_limit, self.data / "cur" / "data", self.options.threads])
 
     def aside(self, folder):
         """Puts what an earlier round left out of the way: where much was removed just before, ext4 is slow to make files."""
@@ -83,10 +86,10 @@ class Bench:
             self.old.mkdir(parents=True, exist_ok=True)
             folder.rename(self.old / str(time.monotonic_ns()))
 
-    def scan(self):
+    def scan(self, binary):
         """The first of our jobs: the scan to cost lines and credit lines, as written."""
         self.aside(self.data / "lake")
-        return self.ours("detect-credits", "--run-id", "bench")
+        return self.ours("detect-credits", "--run-id", "bench", binary=binary)
 
     def prepare(self):
         self.work.mkdir(parents=True, exist_ok=True)
@@ -101,20 +104,12 @@ class Bench:
         for file in self.data.glob("cur/data/*/*.parquet"):  # warm the page cache
             file.read_bytes()
 
-    def ours(self, *command):
-        return timed([self.binary, "--config", self.data / "credits.toml", *command])
+    def ours(self, *command, binary=None):
+        return timed([binary or self.binary, "--config", self.data / "credits.toml", *command])
 
     def common_work(self):
         self.aside(self.data / "lake")
         return together([self.ours(job, "--run-id", "bench") for job in ("detect-credits", "join-allocations")])
-
-    def whole_run(self):
-        self.aside(self.data / "lake")
-        return self.ours("run")
-
-    def run_again(self):
-        """After a whole run: nothing changed."""
-        return self.ours("run")
 
     def delivered(self):
         """Periods to deliver again: the newest one, which is the largest here, and the one nearest to the average."""
@@ -122,11 +117,28 @@ class Bench:
         average = statistics.mean(sizes.values())
         return max(sizes), min(sizes, key=lambda period: abs(sizes[period] - average))
 
-    def run_after_a_delivery(self, period):
-        """After a whole run: the files of a period look new."""
-        for file in period.glob("*.parquet"):
-            os.utime(file)
-        return self.ours("run")
+    def nights(self, name, binary):
+        """A whole run from an empty lake, and nights after it, in this order."""
+        newest, average = self.delivered()
+        tomorrow = (datetime.date.today() + datetime.timedelta(days=1)).isoformat()
+
+        def run(*options, again=None):
+            for file in again.glob("*.parquet") if again else ():
+                os.utime(file)  # They look new.
+            return self.ours(*options, "run", binary=binary)
+
+        def first():
+            self.aside(self.data / "lake")
+            return run()
+
+        return {
+            f"{name}, whole run": first,
+            f"{name}, nothing changed": run,
+            f"{name}, the newest period changed": lambda: run(again=newest),
+            f"{name}, a period of average size changed": lambda: run(again=average),
+            f"{name}, a new date": lambda: run("--as-of", tomorrow),
+            f"{name}, scan": lambda: self.scan(binary),
+        }
 
     def peer(self, name):
         out = self.work / "out" / name
@@ -141,12 +153,14 @@ class Bench:
             subprocess.run([self.python, HERE / "compare.py", self.data / "lake", self.work / "out" / name], check=True)
 
     def measure(self):
-        contestants = {"finops-credits, common work": self.common_work, "finops-credits, whole run": self.whole_run}
-        newest, average = self.delivered()
-        contestants |= {"finops-credits, nothing changed": self.run_again}
-        contestants |= {"finops-credits, the newest period changed": lambda: self.run_after_a_delivery(newest)}
-        contestants |= {"finops-credits, a period of average size changed": lambda: self.run_after_a_delivery(average)}
-        contestants |= {"the needed columns decoded, nothing else": self.decode, "finops-credits, scan": self.scan}
+        contestants = {"finops-credits, common work": self.common_work}
+        contestants |= self.nights("finops-credits", self.binary)
+        if self.options.before:
+            contestants |= self.nights("the version before", self.options.before)
+        if self.decode_limit.exists():
+            contestants |= {"the needed columns decoded, nothing else": self.decode}
+        else:
+            print(f"the decode limit is left out: {self.decode_limit} is not built", flush=True)
         contestants |= {f"{name}, common work": (lambda name=name: self.peer(name)) for name in self.peers}
         times = {name: [] for name in contestants}
         for _ in range(self.options.repeats):
