@@ -19,14 +19,7 @@ pub struct PeriodNotes {
 }
 
 impl PeriodNotes {
-    /// Adds other notes. The result does not depend on the order.
-    pub fn merge(&mut self, other: Self) {
-        self.exclusions_not_applied.extend(other.exclusions_not_applied);
-        self.missing_cost_columns.extend(other.missing_cost_columns);
-        other.short_account_ids.iter().for_each(|id| self.note_short_id(id));
-    }
-
-    /// Notes an account id.
+    /// Notes an account id. The result does not depend on the order.
     pub fn note_short_id(&mut self, id: &str) {
         let known = &mut self.short_account_ids;
         let comes_later = known.len() >= EXAMPLES && known.last().is_some_and(|last| id >= last.as_str());
@@ -55,8 +48,5 @@ mod tests {
         let (all, backwards) = (of(&mut ids.iter()), of(&mut ids.iter().rev()));
         assert_eq!(all.short_account_ids.iter().map(String::as_str).collect::<Vec<_>>(), ["1", "2", "3", "5", "7"]);
         assert_eq!(all, backwards);
-        let (mut merged, rest) = (of(&mut ids[..4].iter()), of(&mut ids[4..].iter()));
-        merged.merge(rest);
-        assert_eq!(merged, all);
     }
 }

@@ -7,8 +7,9 @@ use chrono::NaiveDate;
 
 use crate::{BillingPeriod, Quoted};
 
-/// The rule that orders lots and opens their windows. All three share one order and differ in the first day of the
-/// window.
+/// From when on a lot may draw: the first day of its window. The order of lots is the same for all, [`Lot::fifo_key`].
+///
+/// [`Lot::fifo_key`]: crate::Lot::fifo_key
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Policy {
     /// `fifo_issue_date/v1`: from the first day of the issue month. AWS applies a credit to the usage of the

@@ -21,12 +21,14 @@ pub fn sum(amount: Expr) -> Expr {
     checked_sum_udaf().call(vec![amount])
 }
 
-/// The session with plans of so many partitions.
+/// The session for plans of so many partitions whose joins run as they are written: their order may rely on which side is
+/// which.
 #[must_use]
 pub fn with_partitions(session: &SessionContext, partitions: usize) -> SessionContext {
     let mut state = session.state();
     let options = state.config_mut().options_mut();
     options.execution.target_partitions = partitions;
+    options.optimizer.join_reordering = false;
     SessionContext::new_with_state(state)
 }
 

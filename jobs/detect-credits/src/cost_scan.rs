@@ -18,6 +18,7 @@ use cur_reader::listing::ExportFile;
 use cur_reader::{ReadError, decoding};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DataFusionError, Result, Statistics, exec_err, internal_err};
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_expr::expressions::col;
@@ -27,7 +28,7 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMe
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt};
 use object_store::ObjectStore;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
@@ -220,51 +221,55 @@ impl ExecutionPlan for CostScanExec {
         let Some(parts) = self.input.parts.get(partition).cloned() else {
             return exec_err!("CostScanExec has no partition {partition}");
         };
-        let input = Arc::clone(&self.input);
-        let counts = Counts::new(&self.metrics, partition);
-        let rows = async_stream::try_stream! {
-            let names = StringInterner::new(context.memory_pool());
-            let mut state = LineState::new(&input.reader.rules, &names);
-            for part in parts {
-                let Some(scanned) = input.files.get(part.file) else { continue };
-                let CountedFile { open, layout, .. } = scanned.open(&input).await.map_err(failed)?;
-                let of = (&open.file.path[..], &**layout);
-                let delivery = scanned.delivery.as_ref().map(|delivery| (part.file, delivery));
-                let mut lines = PartReader::new(&input.reader, &names, of, (&input.periods, delivery));
-                let mut batches = open.read(&input.store, part.part, &layout.projection);
-                loop {
-                    let read = async {
-                        let Some(batch) = batches.try_next().await? else { return Ok(None) };
-                        decoding(&open.file.path, || lines.read(&batch, &mut state))?;
-                        Ok(Some(batch.rows))
-                    };
-                    match read.await {
-                        Ok(Some(rows)) => counts.lines.add(rows),
-                        Ok(None) => break,
-                        // A part that is bad is noted and left, so that other bad files are found too.
-                        Err(ReadError::BadExport(problems)) => {
-                            state.problems.extend(problems.0);
-                            break;
-                        }
-                        Err(failure) => Err(failed(failure))?,
-                    }
-                    if state.sums.are_many() {
-                        for sums in state.sums.batches(&names) {
-                            yield counts.handed_on(sums?);
-                        }
-                        state.sums.clear();
-                    }
-                }
-                counts.parts.add(1);
-                counts.bytes.add(usize::try_from(part.bytes).unwrap_or_default());
-            }
-            let notes = state.take_notes().map_err(|error| DataFusionError::External(error.into()))?;
-            yield counts.handed_on(notes_batch(&notes)?);
-            for sums in state.sums.batches(&names) {
-                yield counts.handed_on(sums?);
-            }
-        };
+        let (input, counts) = (Arc::clone(&self.input), Counts::new(&self.metrics, partition));
+        let rows = scanned(input, parts, counts, Arc::clone(context.memory_pool()));
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema(), rows)))
+    }
+}
+
+/// The rows of some parts. A part that is bad is noted and left, so that other bad files are found too.
+fn scanned(
+    input: Arc<ScanInput>,
+    parts: Vec<Part>,
+    counts: Counts,
+    pool: Arc<dyn MemoryPool>,
+) -> impl Stream<Item = Result<RecordBatch>> {
+    async_stream::try_stream! {
+        let names = StringInterner::new(&pool);
+        let mut state = LineState::new(&input.reader.rules, &names);
+        for part in parts {
+            let file = match input.files.get(part.file) {
+                Some(file) => file,
+                None => exec_err!("CostScanExec has no file {}", part.file)?,
+            };
+            let Some(CountedFile { open, layout, .. }) = state.noting(file.open(&input).await).map_err(failed)? else {
+                continue;
+            };
+            let delivery = file.delivery.as_ref().map(|delivery| (part.file, delivery));
+            let of = (&open.file.path[..], &**layout);
+            let mut lines = PartReader::new(&input.reader, &names, of, (&input.periods, delivery));
+            let mut batches = open.read(&input.store, part.part, &layout.projection);
+            while let Some(batch) = state.noting(batches.try_next().await).map_err(failed)?.flatten() {
+                let read = decoding(&open.file.path, || lines.read(&batch, &mut state));
+                if state.noting(read).map_err(failed)?.is_none() {
+                    break;
+                }
+                counts.lines.add(batch.rows);
+                if state.sums.are_many() {
+                    for sums in state.sums.batches(&names) {
+                        yield counts.handed_on(sums?);
+                    }
+                    state.sums.clear();
+                }
+            }
+            counts.parts.add(1);
+            counts.bytes.add(usize::try_from(part.bytes).unwrap_or_default());
+        }
+        let notes = state.take_notes().map_err(|error| DataFusionError::External(error.into()))?;
+        yield counts.handed_on(notes_batch(&notes)?);
+        for sums in state.sums.batches(&names) {
+            yield counts.handed_on(sums?);
+        }
     }
 }
 

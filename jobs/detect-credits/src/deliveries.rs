@@ -17,10 +17,13 @@ pub(crate) struct Delivery {
 impl Delivery {
     /// What delivered each of some files; nothing where all come from one place.
     pub(crate) fn of_each<'a>(files: impl Iterator<Item = &'a ExportFile> + Clone) -> Vec<Option<Self>> {
-        let alike = |file: &ExportFile| files.clone().filter(|other| other.stem() == file.stem()).count();
-        let of = |file: &ExportFile| Self {
-            export: file.export.clone(),
-            file: (alike(file) > 1).then(|| file.path.clone()),
+        let mut alike: BTreeMap<&str, usize> = BTreeMap::new();
+        for file in files.clone() {
+            *alike.entry(file.stem()).or_default() += 1;
+        }
+        let of = |file: &ExportFile| {
+            let several = alike.get(file.stem()).is_some_and(|files| *files > 1);
+            Self { export: file.export.clone(), file: several.then(|| file.path.clone()) }
         };
         let all: Vec<Self> = files.clone().map(of).collect();
         let several = all.iter().collect::<BTreeSet<_>>().len() > 1;

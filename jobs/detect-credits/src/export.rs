@@ -9,7 +9,7 @@ use cur_reader::listing::ExportFile;
 use futures::StreamExt;
 use lake::{
     DamagedGeneration, Generation, Generations, InputDigest, JobContext, Lake, LakeError, ReferenceFiles,
-    spawn_abort_on_drop,
+    SourceSettings, spawn_abort_on_drop,
 };
 use schemas::reference::{CostRules, Problems};
 use schemas::settings::CreditSettings;
@@ -142,8 +142,8 @@ fn line_reader(context: &JobContext, reference: &ReferenceFiles) -> Result<LineR
 /// Digest of everything but the files that lines depend on.
 fn settings_digest(context: &JobContext, rules: &CostRules) -> Result<InputDigest, LakeError> {
     let conditions: Vec<_> = rules.iter().map(|rule| (&rule.rule_id, rule.priority, &rule.conditions)).collect();
-    let source = &context.settings.source;
     // By name, so that a new setting is a compile error here.
+    let SourceSettings { location: _, cost, currency } = &context.settings.source;
     let CreditSettings {
         policy: _,
         expiring_soon_days: _,
@@ -158,8 +158,8 @@ fn settings_digest(context: &JobContext, rules: &CostRules) -> Result<InputDiges
     InputDigest::of_table::<CostLine>()
         .with("credit_lines", &InputDigest::of_table::<CreditLine>().finish())?
         .with("conditions", &conditions)?
-        .with("cost", &source.cost)?
-        .with("currency", &source.currency)?
+        .with("cost", cost)?
+        .with("currency", currency)?
         .with("treat_as_refund", treat_as_refund)?
         .with("description_patterns", description_patterns)?
         .with("class_patterns", class_patterns)?

@@ -8,8 +8,8 @@ use arrow::array::{Array, StringViewArray};
 use cur_reader::lock;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 
-/// The number of no text.
-pub(crate) const NO_NAME: u32 = 0;
+/// Stands for no text.
+pub(crate) const NO_TEXT: u32 = 0;
 
 /// Every text that the lines of a partition are grouped by, once. What they take counts as memory of the session's plans.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ struct Known {
 }
 
 /// Bytes that a text takes beside its own, here and as a view.
-const BYTES_PER_NAME: usize = 96;
+const BYTES_PER_TEXT: usize = 96;
 
 impl StringInterner {
     pub(crate) fn new(pool: &Arc<dyn MemoryPool>) -> Self {
@@ -45,7 +45,7 @@ impl StringInterner {
         }
         let number = u32::try_from(known.texts.len() + 1).unwrap_or(u32::MAX);
         let text: Arc<str> = Arc::from(text);
-        self.held.grow(BYTES_PER_NAME + 2 * text.len());
+        self.held.grow(BYTES_PER_TEXT + 2 * text.len());
         known.numbers.insert(Arc::clone(&text), number);
         known.texts.push(text);
         number

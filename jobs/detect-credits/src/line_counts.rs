@@ -45,7 +45,7 @@ impl CountedFile {
         self.layout.format.name()
     }
 
-    /// Opens a file whose line_counts is known.
+    /// Opens a file whose lines were counted before.
     ///
     /// # Errors
     /// [`ReadError::BadExport`] where it cannot be read or lacks a required column.

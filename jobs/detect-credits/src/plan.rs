@@ -2,7 +2,7 @@
 //!
 //! ```sql
 //! SELECT <keys>, sum(<measures>), sum(lines) FROM cost_scan GROUP BY <keys>
-//! ORDER BY billing_period NULLS FIRST, kind DESC, <the other keys>
+//! ORDER BY billing_period, kind DESC, <the other keys>     -- each NULLS FIRST
 //! ```
 
 use datafusion::common::Result;

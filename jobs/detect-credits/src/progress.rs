@@ -1,4 +1,4 @@
-//! How far the reading of an export is.
+//! Progress of the reading of an export.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +35,7 @@ impl Progress {
         self.total_bytes.load(Ordering::Relaxed)
     }
 
-    /// The billing periods at work.
+    /// The billing periods whose reading was begun last.
     #[must_use]
     pub fn reading(&self) -> String {
         lock(&self.reading).clone()

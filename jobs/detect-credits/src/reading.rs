@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use bytesize::ByteSize;
 use credit_ledger::{BillingPeriod, Money};
+use cur_reader::ReadError;
 use cur_reader::listing::ExportFile;
 use datafusion::prelude::SessionContext;
 use lake::{CurrencyTotal, Generation, JobContext, Lake, SourceFile, map_concurrently, spawn_abort_on_drop, stream_of};
 use schemas::TableRow;
+use schemas::reference::Problems;
 use schemas::tables::{CostLine, CreditLine};
 
 use crate::cost_scan::ScanInput;
@@ -58,15 +60,36 @@ pub(crate) async fn read(
     });
     let written = map_concurrently(at_once, units, |unit| {
         let reading = Arc::clone(&reading);
-        async move { reading.unit(unit).await }
+        async move {
+            match reading.unit(unit).await {
+                Err(DetectError::Read(ReadError::BadExport(problems))) => Ok(Err(problems)),
+                read => read.map(Ok),
+            }
+        }
     });
-    let written = match written.await {
+    let written = match written.await.and_then(all_good) {
         Ok(written) => written,
         Err(failure) => return Err(export.listed.changed_or(failure).await),
     };
     export.listed.check_unchanged().await?;
-    context.run.lake().switch_generations(&written.into_iter().flatten().collect()).await?;
+    context.run.lake().switch_generations(&written).await?;
     Ok(())
+}
+
+/// What was read of a unit, or what is wrong with its files.
+type UnitRead = Result<Vec<(BillingPeriod, Generation)>, Problems>;
+
+/// What was read of all units, or what is wrong with the files of any.
+fn all_good(units: Vec<UnitRead>) -> Result<BTreeMap<BillingPeriod, Generation>, DetectError> {
+    let (mut written, mut problems) = (BTreeMap::new(), Problems::default());
+    for unit in units {
+        match unit {
+            Ok(read) => written.extend(read),
+            Err(found) => problems.0.extend(found.0),
+        }
+    }
+    problems.0.sort_by(|left, right| (&left.file, left.row).cmp(&(&right.file, right.row)));
+    Ok(problems.or(written)?)
 }
 
 impl Reading {

@@ -43,7 +43,7 @@ pub(crate) fn tag_key(key: &str) -> String {
 
 /// All rules, ready to match, in the order they are tried.
 ///
-/// A line is matched by what each of its values *candidates*: the rules with a condition that the value meets. CandidateRules depend
+/// Each value of a line has *candidates*: the rules with a condition that the value meets. Candidates depend
 /// on one value, so they are worked out once per dictionary entry; the first rule depends on the candidates alone, so it is
 /// worked out once per combination of them (`RuleFinder`).
 #[derive(Debug, Clone)]
@@ -165,7 +165,7 @@ impl RuleMatcher {
         self.rules.get(position as usize).map(|rule| rule.rule_id.as_str())
     }
 
-    /// The rules that a value of an attribute candidates, as far as any of them may be the first.
+    /// The candidates of a value of an attribute, as far as any of them may be the first.
     fn candidates(&self, attribute: usize, value: &str, scratch: &mut RuleBits) -> RuleSet {
         scratch.clear();
         if let Some(conditions) = self.conditions.get(attribute) {

@@ -140,13 +140,14 @@ impl OrderedRows {
         period: Option<BillingPeriod>,
         is_wanted: fn(&str) -> bool,
     ) -> PlanResult<Option<RecordBatch>> {
-        let batch = match self.next.take() {
-            Some(batch) => batch,
-            None => match self.stream.next().await.transpose()? {
-                Some(batch) => batch,
-                None => return Ok(None),
-            },
-        };
+        let mut next = self.next.take();
+        while next.as_ref().is_none_or(|batch| batch.num_rows() == 0) {
+            next = self.stream.next().await.transpose()?;
+            if next.is_none() {
+                return Ok(None);
+            }
+        }
+        let Some(batch) = next else { return Ok(None) };
         let rows = RowColumns::new(&batch)?.leading(period, is_wanted);
         if rows < batch.num_rows() {
             self.next = Some(batch.slice(rows, batch.num_rows() - rows));

@@ -110,7 +110,7 @@ fn amounts(units: Vec<i128>) -> Result<Decimal128Array, ArrowError> {
 }
 
 /// A row that is no sum of lines: a count, or what is to be said of a period.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Note {
     pub(crate) kind: &'static str,
     pub(crate) period: Option<BillingPeriod>,
@@ -165,23 +165,18 @@ pub(crate) struct RowColumns<'a> {
 
 impl<'a> RowColumns<'a> {
     pub(crate) fn new(rows: &'a RecordBatch) -> Result<Self> {
-        let column = |name: &str| match rows.column_by_name(name) {
-            Some(column) => Ok(column),
-            None => exec_err!("the rows of the scan have no column {name}"),
-        };
-        let text = |name: &str| Ok::<_, datafusion::error::DataFusionError>(column(name)?.as_string_view());
         Ok(Self {
-            kind: text("kind")?,
-            period: column("billing_period")?.as_primitive::<Date32Type>(),
-            usage_date: column("usage_date")?.as_primitive::<Date32Type>(),
-            payer: text("payer_account_id")?,
-            account: text("account_id")?,
-            service: text("service")?,
-            currency: text("currency")?,
-            detail: text("detail")?,
-            aws_credits: column("aws_credits")?.as_primitive::<Decimal128Type>(),
-            unblended_charges: column("unblended_charges")?.as_primitive::<Decimal128Type>(),
-            lines: column(LINES)?.as_primitive::<Int64Type>(),
+            kind: column(rows, "kind", |column| column.as_string_view_opt())?,
+            period: column(rows, "billing_period", |column| column.as_primitive_opt::<Date32Type>())?,
+            usage_date: column(rows, "usage_date", |column| column.as_primitive_opt::<Date32Type>())?,
+            payer: column(rows, "payer_account_id", |column| column.as_string_view_opt())?,
+            account: column(rows, "account_id", |column| column.as_string_view_opt())?,
+            service: column(rows, "service", |column| column.as_string_view_opt())?,
+            currency: column(rows, "currency", |column| column.as_string_view_opt())?,
+            detail: column(rows, "detail", |column| column.as_string_view_opt())?,
+            aws_credits: column(rows, "aws_credits", |column| column.as_primitive_opt::<Decimal128Type>())?,
+            unblended_charges: column(rows, "unblended_charges", |column| column.as_primitive_opt::<Decimal128Type>())?,
+            lines: column(rows, LINES, |column| column.as_primitive_opt::<Int64Type>())?,
         })
     }
 
@@ -205,7 +200,44 @@ impl<'a> RowColumns<'a> {
     }
 }
 
+fn column<'a, C>(rows: &'a RecordBatch, name: &str, typed: fn(&'a ArrayRef) -> Option<&'a C>) -> Result<&'a C> {
+    match rows.column_by_name(name).and_then(typed) {
+        Some(column) => Ok(column),
+        None => exec_err!("the rows of the scan have no column {name} of its type"),
+    }
+}
+
 /// The text of a row.
 pub(crate) fn text_of(column: &StringViewArray, row: usize) -> Option<&str> {
     column.is_valid(row).then(|| column.value(row))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_come_before_credits_and_those_before_costs() {
+        let notes = [
+            kind::PROBLEM,
+            kind::TOTAL,
+            kind::NO_COST,
+            kind::LINE_TYPE,
+            kind::INVOICE,
+            kind::DELIVERY,
+            kind::EXCLUSION,
+            kind::MISSING_COST,
+            kind::SHORT_ID,
+        ];
+        assert!(notes.into_iter().all(|note| note > kind::CREDIT && kind::CREDIT > kind::COST));
+    }
+
+    #[test]
+    fn rows_of_another_shape_are_an_error() {
+        let lines: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let Err(error) = RowColumns::new(&RecordBatch::try_from_iter([("kind", lines)]).unwrap()) else {
+            panic!("a kind is a text")
+        };
+        assert_eq!(error.strip_backtrace(), "Execution error: the rows of the scan have no column kind of its type");
+    }
 }

@@ -124,7 +124,10 @@ impl From<DetectError> for Failure {
             DetectError::Read(error) => return error.into(),
             DetectError::Lake(error) => return error.into(),
             DetectError::CountMismatch(_) | DetectError::Rows(_) | DetectError::Money { .. } => Kind::CheckFailed,
-            DetectError::Engine(ref error) => engine_kind(error),
+            DetectError::Engine(ref error) => match in_plan::<ReadError>(error) {
+                Some(read) => return read.into(),
+                None => engine_kind(error),
+            },
         };
         Self::new(kind, error.to_string())
     }
@@ -132,7 +135,13 @@ impl From<DetectError> for Failure {
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
-        let kind = match &error {
+        (&error).into()
+    }
+}
+
+impl From<&ReadError> for Failure {
+    fn from(error: &ReadError) -> Self {
+        let kind = match error {
             ReadError::BadExport(problems) => return problems.into(),
             ReadError::NotYet(_) => Kind::NotYet,
             ReadError::Store(error) if is_lasting(error) => Kind::BadInput,
@@ -228,6 +237,18 @@ fn is_lasting(error: &object_store::Error) -> bool {
     }
 }
 
+/// The error of ours that a plan failed with, however deep the plan has wrapped it.
+fn in_plan<T: Error + 'static>(error: &DataFusionError) -> Option<&T> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
+}
+
 /// Storage where an I/O or object store error is at the bottom, else a failed check.
 pub(crate) fn engine_kind(error: &DataFusionError) -> Kind {
     if let DataFusionError::ResourcesExhausted(_) = error.find_root() {
@@ -259,6 +280,24 @@ mod tests {
         let wrapped = DataFusionError::ObjectStore(Box::new(store)).context("writing");
         assert_eq!(engine_kind(&wrapped), Kind::Storage);
         assert_eq!(engine_kind(&DataFusionError::Execution("SUM overflows".into())), Kind::CheckFailed);
+    }
+
+    #[test]
+    fn export_that_cannot_be_read_below_a_plan_is_told_as_without_one() {
+        fn vanished() -> ReadError {
+            ReadError::NotYet("may.csv: the export changed while it was read; try again".to_owned())
+        }
+        fn timed_out() -> ReadError {
+            ReadError::Store(object_store::Error::Generic { store: "S3", source: "timed out".into() })
+        }
+        for (error, kind) in [(vanished as fn() -> ReadError, Kind::NotYet), (timed_out, Kind::Storage)] {
+            let below = || DataFusionError::External(Box::new(error()));
+            let shared = DataFusionError::Shared(std::sync::Arc::new(below()));
+            for wrapped in [below(), below().context("scanning"), shared] {
+                let failure = Failure::from(DetectError::from(wrapped));
+                assert_eq!((failure.kind, failure.to_string()), (kind, Failure::from(error()).to_string()));
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //!   allocated or waiting with a reason
 //! * a re-run finds the same: the log is read at one snapshot
 //!
-//! [`lots`] reads the log, [`record`] checks what people record before it gets there, [`cells`] maps spend to nodes,
+//! [`lots`] reads the log, [`record`] checks what people record before it gets there, [`cells`] maps spend to nodes as [`plan`]
+//! says,
 //! `job.rs` is the job.
 
 pub mod cells;

@@ -1,9 +1,10 @@
-//! Cells as a plan: cost lines on the nodes of their rules, shared ones split measure by measure by largest remainder.
+//! What cells are, as a plan: cost lines on the nodes of their rules, shared ones split measure by measure by largest
+//! remainder. Jobs run [`crate::cells`], one pass that a property test holds to this (ADR 0013).
 //!
 //! ```sql
 //! SELECT <cell>, <node>, sum(share_of(<measure>, weights, place)) AS <measure>
 //! FROM cost_lines LEFT JOIN targets USING (rule_id)      -- no rule, or one that is no more: Unassigned
-//! GROUP BY <cell>, <node> ORDER BY <cell>, <node>
+//! GROUP BY <cell>, <node> ORDER BY <cell>, <node>        -- each NULLS FIRST
 //! ```
 
 use std::sync::Arc;

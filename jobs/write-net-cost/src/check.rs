@@ -73,7 +73,7 @@ pub fn tie_out(period: BillingPeriod, rows: &[Reconciliation]) -> Vec<String> {
     let off = rows.iter().filter(|row| !row.difference.is_zero());
     off.map(|row| {
         format!(
-            "{period}: the export sums to {} {currency} but net_cost to {}: {} apart",
+            "{period}: the export sums to {} {currency} but invoice_net to {}: {} apart",
             row.export_total,
             row.invoice_net,
             row.difference,
@@ -118,7 +118,7 @@ pub fn parents(
     Ok(breaches)
 }
 
-/// Where credits were drawn that no cell has, one line per currency; none if all is well.
+/// Where not all that was drawn was applied to cells, and once, one line per currency; none if all is well.
 ///
 /// # Errors
 /// [`MoneyError`] where a sum leaves the range of money.
@@ -133,8 +133,9 @@ pub fn drawn(
         *left = left.checked_add(row.credits_applied)?;
     }
     missing.retain(|_, left| !left.is_zero());
-    let lines =
-        missing.into_iter().map(|(currency, left)| format!("{period}: {left} {currency} were drawn from no cell"));
+    let lines = missing.into_iter().map(|(currency, left)| {
+        format!("{period}: what was drawn and what was applied to cells are {left} {currency} apart")
+    });
     Ok(lines.collect())
 }
 
@@ -200,14 +201,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_drawn_from_no_cell_is_told_by_currency() {
+    fn what_is_drawn_but_not_applied_is_told_by_currency() {
         let period: BillingPeriod = "2026-01".parse().unwrap();
         let costs = [NodeCost { credits_applied: money("-3"), ..cost("A", "1") }, cost("B", "1")];
         let of = |usd: &str, eur: &str| BTreeMap::from([("USD".into(), money(usd)), ("EUR".into(), money(eur))]);
         assert_eq!(drawn(period, &of("3", "0"), &costs).unwrap(), Vec::<String>::new());
         assert_eq!(
             drawn(period, &of("3.0000000001", "2"), &costs).unwrap(),
-            ["2026-01: 2.0000000000 EUR were drawn from no cell", "2026-01: 0.0000000001 USD were drawn from no cell"]
+            [
+                "2026-01: what was drawn and what was applied to cells are 2.0000000000 EUR apart",
+                "2026-01: what was drawn and what was applied to cells are 0.0000000001 USD apart"
+            ]
         );
     }
 
@@ -227,7 +231,7 @@ mod tests {
         let rows = reconcile(period, &[export], &totals, None).unwrap();
         assert_eq!(
             tie_out(period, &rows),
-            ["2026-01: the export sums to 5.0000000001 USD but net_cost to 5.0000000000: 0.0000000001 apart"]
+            ["2026-01: the export sums to 5.0000000001 USD but invoice_net to 5.0000000000: 0.0000000001 apart"]
         );
     }
 }

@@ -219,6 +219,25 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn net_cost_keeps_the_order_of_cells_without_a_sort_however_many_draws_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = staged(folder.path(), "5", "3").await.unwrap();
+        let draws: Vec<_> = (0..50)
+            .map(|credit| CreditConsumption { credit_key: format!("id:{credit}").into(), ..draw("0.1") })
+            .collect();
+        run.write_reusable::<CreditConsumption>(month(), "more", stream_of(&draws).unwrap()).await.unwrap();
+        let runtime = datafusion::execution::runtime_env::RuntimeEnvBuilder::new().build_arc().unwrap();
+        let session = money_sql::with_partitions(&money_sql::session(2, runtime), 1);
+        run.lake().register_with(&session).unwrap();
+        let cells = run.ordered_frame::<Cell>(&session, month()).await.unwrap();
+        let draws = run.frame::<CreditConsumption>(&session, month()).await.unwrap();
+        let plan = crate::plan::net_cost(cells, draws).unwrap().create_physical_plan().await.unwrap();
+        let shown = datafusion::physical_plan::displayable(&*plan).indent(false).to_string();
+        assert!(shown.contains("HashJoinExec: mode=CollectLeft, join_type=Right"), "{shown}");
+        assert!(!shown.contains("SortExec"), "{shown}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn run_that_breaks_invariants_is_not_staged_and_every_breach_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let Err(NetCostError::Breaches(breaches)) = staged(folder.path(), "5.0000000001", "11").await else {
@@ -226,7 +245,7 @@ mod tests {
         };
         let expected = [
             "2026-01: cell 2026-01-05 1 - USD: credits_applied -11.0000000000 of eligible_charges 10.0000000000",
-            "2026-01: the export sums to 5.0000000001 USD but net_cost to 5.0000000000: 0.0000000001 apart",
+            "2026-01: the export sums to 5.0000000001 USD but invoice_net to 5.0000000000: 0.0000000001 apart",
         ];
         assert_eq!(breaches, expected);
         assert!(!folder.path().join("runs/night/manifest.json").exists());

@@ -1,7 +1,7 @@
 //! **write-net-cost**: cells + draws -> net cost, its roll-up, the credits' standing, the reconciliation.
 //!
 //! * reads, from this run: `cells`, `credit_consumption`, `credit_balances`, `credit_register`, `applied_by_aws`,
-//!   `allocated_credits`, `allocation_issues`, `export_totals`; `hierarchy.csv`, `budgets.csv`
+//!   `allocated_credits`, `lots`, `export_totals`; `budgets.csv`
 //! * writes: `net_cost`, `net_cost_summary`, `credit_impact`, `reconciliation` per billing period, `credits`,
 //!   `credit_queue`; then the manifest, which says what the run is of: it is staged
 //! * grain: `net_cost` day, payer, account, service, currency, node; `net_cost_summary` node, currency, per period

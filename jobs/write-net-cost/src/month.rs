@@ -30,7 +30,7 @@ pub(crate) struct CreditTables {
     export: Vec<ExportTotal>,
     /// What AWS applied of credits that wait, by period and currency.
     waiting: BTreeMap<BillingPeriod, BTreeMap<Text, Money>>,
-    /// Digests of the credits that AWS applied, by period.
+    /// By period: digests of the issue dates of the credits that AWS applied. Their amounts come in by the cells.
     issued: BTreeMap<BillingPeriod, String>,
 }
 

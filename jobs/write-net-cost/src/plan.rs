@@ -10,7 +10,7 @@
 //!   gross_cost + refunds + credits_applied            AS net_cost,         -- internal book
 //!   invoice_net - net_cost                            AS clearing,
 //!   eligible_charges
-//! FROM cells LEFT JOIN drawn ON <cell, nulls equal> ORDER BY <cell>
+//! FROM cells LEFT JOIN drawn ON <cell, nulls equal> ORDER BY <cell>             -- each NULLS FIRST
 //! ```
 
 use credit_ledger::{Money, Node};

@@ -260,10 +260,12 @@ fn blank_payer_or_currency_is_named_and_the_setting_that_helps() {
 
 #[test]
 fn bad_lines_of_several_files_are_listed_at_once() {
-    let bad = second_line(",60,", ",sixty,");
-    let message = "a.csv, row 3, column line_item_unblended_cost: \"sixty\" is not an amount (1234.56)\n\
-                   b.csv, row 3, column line_item_unblended_cost: \"sixty\" is not an amount (1234.56)";
-    Published::new().refuses_export(&[("b.csv", bad.as_bytes()), ("a.csv", bad.as_bytes())], 3, message);
+    let (bad, place) = (second_line(",60,", ",sixty,"), "row 3, column line_item_unblended_cost");
+    let wrong =
+        ["a.csv", "b.csv", "c.csv"].map(|file| format!("{file}, {place}: \"sixty\" is not an amount (1234.56)"));
+    let months = ["2026-03", "2026-01", "2026-02"].map(|month| bad.replace("2026-01", month));
+    let files = [("b.csv", months[0].as_bytes()), ("a.csv", months[1].as_bytes()), ("c.csv", months[2].as_bytes())];
+    Published::new().refuses_export(&files, 3, &wrong.join("\n"));
 }
 
 #[test]

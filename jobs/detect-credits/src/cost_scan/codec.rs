@@ -212,7 +212,7 @@ fn excluded<T>((list, is_set): EncodedExclusion<T>) -> Excluded<T> {
 #[cfg(test)]
 mod tests {
     use datafusion::arrow::util::pretty::pretty_format_batches;
-    use datafusion::physical_plan::{collect, displayable};
+    use datafusion::physical_plan::{collect, collect_partitioned, displayable};
     use datafusion::prelude::SessionContext;
     use datafusion_proto::bytes::{
         physical_plan_from_bytes_with_extension_codec, physical_plan_to_bytes_with_extension_codec,
@@ -225,6 +225,11 @@ mod tests {
     async fn rows(plan: &Arc<dyn ExecutionPlan>, session: &SessionContext) -> String {
         let rows = collect(Arc::clone(plan), session.task_ctx()).await.unwrap();
         pretty_format_batches(&rows).unwrap().to_string()
+    }
+
+    async fn by_partition(plan: &Arc<dyn ExecutionPlan>, session: &SessionContext) -> Vec<String> {
+        let rows = collect_partitioned(Arc::clone(plan), session.task_ctx()).await.unwrap();
+        rows.iter().map(|rows| pretty_format_batches(rows).unwrap().to_string()).collect()
     }
 
     #[tokio::test]
@@ -244,7 +249,7 @@ mod tests {
         let parts = leaf.metrics().unwrap().sum_by_name(metric::PARTS).unwrap().as_usize();
         assert_eq!((leaf.name(), parts), ("CostScanExec", 2));
         // Executed again, it gives the same rows: nothing is used up.
-        assert_eq!(rows(&leaf, &session).await, rows(&leaf, &session).await);
+        assert_eq!(by_partition(&leaf, &session).await, by_partition(&leaf, &session).await);
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Which rules the lines of a batch candidates by tags, cost categories and the product map.
+//! The candidate rules of the lines of a batch by tags, cost categories and the product map.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(crate) struct KeyedCandidates {
     first: usize,
     maps: Vec<MapCandidates>,
     columns: Vec<DictionaryMemo<u32>>,
-    /// Of the line at hand: wanted keys and what their values candidates.
+    /// Of the line at hand: wanted keys and the candidates of their values.
     found: Vec<(usize, u32)>,
 }
 
@@ -30,9 +30,9 @@ struct MapCandidates {
     /// By entry of the key dictionary: the wanted key, if it is one.
     wanted: Vec<Option<usize>>,
     values: Dictionary,
-    /// CandidateRules by wanted key and entry of the value dictionary.
+    /// Candidates by wanted key and entry of the value dictionary.
     candidates: HashMap<(usize, usize), u32>,
-    /// CandidateRules of whole JSON texts: a range of `objects`; `None` for a text that is no object.
+    /// Candidates of whole JSON texts: a range of `objects`; `None` for a text that is no object.
     texts: DictionaryMemo<Option<(usize, usize)>>,
     objects: Vec<(usize, u32)>,
 }
@@ -88,7 +88,7 @@ impl KeyedCandidates {
         }
     }
 
-    /// What each line of a batch candidates by all wanted keys together; of two sources that fold to one key the last
+    /// The candidates of each line of a batch by all wanted keys together; of two sources that fold to one key the last
     /// non-blank wins. `None` without any source.
     pub(crate) fn of_batch(
         &mut self,
@@ -118,7 +118,7 @@ impl KeyedCandidates {
         Some(candidates)
     }
 
-    /// Puts together what the wanted keys of a line candidates.
+    /// Gathers the candidates of the wanted keys of a line.
     fn find(&mut self, columns: &KeyedColumns, row: usize, lookup: &mut CandidateLookup<'_>) {
         let Self { keys, maps, columns: known_columns, found, .. } = self;
         found.clear();

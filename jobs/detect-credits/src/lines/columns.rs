@@ -99,7 +99,7 @@ pub(super) fn has(column: Option<&TextColumn>, row: usize) -> bool {
     column.is_some_and(|column| column.get(row).is_some())
 }
 
-/// An account that lines are grouped by, and what it candidates.
+/// An account that lines are grouped by, and its candidates.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Named {
     pub(super) name: u32,

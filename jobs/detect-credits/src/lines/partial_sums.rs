@@ -11,7 +11,7 @@ use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::Measures;
-use crate::interner::{NO_NAME, StringInterner};
+use crate::interner::{NO_TEXT, StringInterner};
 use crate::scan_rows::SumColumns;
 
 /// Sums that a partition holds before it hands them on: a bound on its memory.
@@ -41,7 +41,7 @@ pub(crate) struct SumKey {
 impl SumKey {
     /// The credit line that a line with this key counts in too.
     pub(crate) const fn credit_line(self, description: u32) -> Self {
-        Self { rule: NO_NAME, is_credit: true, description, ..self }
+        Self { rule: NO_TEXT, is_credit: true, description, ..self }
     }
 }
 
@@ -118,7 +118,7 @@ impl PartialSums {
         let sums = self.sums.get(rows.clone()).unwrap_or_default();
         let lines = self.lines.get(rows).unwrap_or_default();
         let days = |of: fn(&SumKey) -> i32| keys.iter().map(of).collect();
-        let place = |name: u32| (name != NO_NAME).then(|| name - 1);
+        let place = |name: u32| (name != NO_TEXT).then(|| name - 1);
         let places = |of: fn(&SumKey) -> u32| keys.iter().map(of).map(place).collect::<UInt32Array>();
         let units = |measure: usize| {
             sums.iter().map(|sums| sums.in_order().get(measure).map_or(0, |amount| amount.units())).collect()

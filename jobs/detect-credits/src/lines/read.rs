@@ -25,7 +25,7 @@ use super::state::LineState;
 use crate::columns::Layout;
 use crate::deliveries::Delivery;
 use crate::description::DescriptionParser;
-use crate::interner::{NO_NAME, StringInterner};
+use crate::interner::{NO_TEXT, StringInterner};
 use crate::rules::{NO_CANDIDATES, NO_OBJECT, RuleMatcher, attribute};
 
 /// The largest amount of a line, in units of 1e-10: 10^18 of any currency. No export has lines like that, and sums of
@@ -260,7 +260,7 @@ impl<'a> PartReader<'a> {
             currency,
             rule,
             is_credit: false,
-            description: NO_NAME,
+            description: NO_TEXT,
         };
         let mut sum =
             |key: &SumKey, sums: &Measures| state.sums.add(key, sums, lines).map_err(|_| self.overflow(batch, index));
@@ -312,7 +312,7 @@ impl<'a> PartReader<'a> {
             })
         });
         let first =
-            services.next().unwrap_or(Service { name: NO_NAME, candidates: NO_CANDIDATES, is_ineligible: false });
+            services.next().unwrap_or(Service { name: NO_TEXT, candidates: NO_CANDIDATES, is_ineligible: false });
         // A list may name services by another column.
         Service { is_ineligible: first.is_ineligible || services.any(|service| service.is_ineligible), ..first }
     }
@@ -348,7 +348,7 @@ impl<'a> PartReader<'a> {
             name: names.number(text),
             is_refund: is_refund(Some(text)),
         });
-        known.unwrap_or_else(|| Description { name: NO_NAME, is_refund: is_refund(None) })
+        known.unwrap_or_else(|| Description { name: NO_TEXT, is_refund: is_refund(None) })
     }
 
     fn is_ineligible_entity(&mut self, columns: &Columns, index: usize) -> bool {
@@ -430,7 +430,7 @@ impl<'a> PartReader<'a> {
         Ok(sum)
     }
 
-    /// What the region candidates: of its own column, else of the product map.
+    /// The candidates of the region: of its own column, else of the product map.
     fn region(&mut self, batch: &Batch, index: usize, state: &mut LineState) -> Result<u32, ReadError> {
         let (rules, finder) = (&self.reader.rules, &mut state.finder);
         let mut candidates = |text: &str| finder.candidate_rules(rules, attribute::REGION, text);
@@ -468,7 +468,7 @@ impl PeriodDays {
     }
 }
 
-/// A batch and what its lines candidates.
+/// A batch and the candidates of its lines.
 struct Batch {
     columns: Columns,
     candidates: CandidateRules,

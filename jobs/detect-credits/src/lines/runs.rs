@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::columns::{Columns, DictionaryMemos};
 use crate::rules::{NO_CANDIDATES, RuleFinder, RuleMatcher};
 
-/// What the lines of a batch candidates by keyed attributes.
+/// The candidates of the lines of a batch by keyed attributes.
 pub(super) struct CandidateRules {
     /// Of the product map.
     region: Option<Vec<u32>>,
@@ -78,7 +78,7 @@ pub(super) fn runs(
     runs.filter(|run| !run.is_empty()).collect()
 }
 
-/// LineFlags where a value differs from the one before.
+/// Marks where a value differs from the one before.
 pub(super) fn add_changes<T: PartialEq>(changes: &mut [bool], values: &[T]) {
     for (change, [before, value]) in changes.iter_mut().zip(values.array_windows()) {
         *change |= before != value;

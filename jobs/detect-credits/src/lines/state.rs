@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use credit_ledger::{BillingPeriod, Money, MoneyError};
+use cur_reader::ReadError;
 use hashbrown::{HashMap, HashSet};
 use schemas::PeriodNotes;
 use schemas::reference::Problem;
 
 use super::partial_sums::PartialSums;
 use crate::deliveries::Delivery;
-use crate::interner::{NO_NAME, StringInterner};
+use crate::interner::{NO_TEXT, StringInterner};
 use crate::rules::{DIMENSIONS, RuleFinder, RuleMatcher};
 use crate::scan_rows::{Note, kind};
 
@@ -30,7 +31,7 @@ pub(crate) struct LineState {
     /// Period, number of the payer, and number of the file, as they were met.
     met: HashSet<(BillingPeriod, u32, usize)>,
     deliveries: BTreeSet<(BillingPeriod, String, Delivery)>,
-    pub(crate) problems: Vec<Problem>,
+    problems: Vec<Problem>,
     pub(super) finder: RuleFinder,
     /// Period and candidates of the line before, and its rule.
     pub(super) line_before: Option<(BillingPeriod, [u32; DIMENSIONS])>,
@@ -57,18 +58,18 @@ impl LineState {
             problems: Vec::new(),
             finder: RuleFinder::new(rules),
             line_before: None,
-            rule_before: NO_NAME,
+            rule_before: NO_TEXT,
             rule_names,
         }
     }
 
-    /// The number of the first rule's id; `NO_NAME` where no rule takes the line.
+    /// The number of the first rule's id; `NO_TEXT` where no rule takes the line.
     pub(super) fn rule(&mut self, rules: &RuleMatcher, period: BillingPeriod, candidates: [u32; DIMENSIONS]) -> u32 {
         let line = Some((period, candidates));
         if line != self.line_before {
             let found = self.finder.first_match(rules, period, candidates);
             let name = found.and_then(|rule| self.rule_names.get(rule as usize)).copied();
-            self.rule_before = name.unwrap_or(NO_NAME);
+            self.rule_before = name.unwrap_or(NO_TEXT);
             self.line_before = line;
         }
         self.rule_before
@@ -82,6 +83,18 @@ impl LineState {
             self.line_before = None;
         }
         is_full
+    }
+
+    /// What was read, unless it is bad: then that is noted.
+    pub(crate) fn noting<T>(&mut self, read: Result<T, ReadError>) -> Result<Option<T>, ReadError> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(ReadError::BadExport(problems)) => {
+                self.problems.extend(problems.0);
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     pub(super) fn count(
@@ -167,6 +180,7 @@ impl LineState {
             let detail = Some(serde_json::to_string(problem)?);
             notes.push(Note { kind: kind::PROBLEM, detail, ..Note::default() });
         }
+        notes.sort();
         Ok(notes)
     }
 }

@@ -6,7 +6,7 @@ use hashbrown::{Equivalent, HashMap};
 use super::sets::{RuleBits, RuleSet};
 use super::{DIMENSIONS, RuleMatcher};
 
-/// What a value candidates that no rule wants.
+/// The candidates of a value that no rule wants.
 pub(crate) const NO_CANDIDATES: u32 = 0;
 /// Stands in place of the candidates of a line with a text that is no JSON object.
 pub(crate) const NO_OBJECT: u32 = u32::MAX;
@@ -16,7 +16,8 @@ const COMBINATIONS: usize = 65_536;
 /// Bytes of candidates after which all are forgotten: they are worked out again.
 const MOST_BYTES: usize = 32 << 20;
 
-/// Finds the first rule of lines by what their values candidates, and remembers it. Sets of candidates have numbers: equal ones share one.
+/// Finds the first rule of lines by the candidates of their values, and remembers it. Sets of candidates have numbers: equal
+/// ones share one.
 #[derive(Debug)]
 pub(crate) struct RuleFinder {
     /// By number.
@@ -63,7 +64,7 @@ impl RuleFinder {
         self.bytes >= MOST_BYTES
     }
 
-    /// The number of what `value` candidates as `attribute`.
+    /// The number of the candidates of `value` as `attribute`.
     pub(crate) fn candidate_rules(&mut self, rules: &RuleMatcher, attribute: usize, value: &str) -> u32 {
         if let Some(number) = self.of_values.get(&Value(attribute, value)) {
             return *number;
@@ -75,8 +76,8 @@ impl RuleFinder {
         number
     }
 
-    /// The number of what the values of several keys candidates together. `found` holds the places of keys among the wanted
-    /// ones and what their values candidates; of one key the last counts, but what is no object stays to be reported.
+    /// The number of the candidates of several keys together. `found` holds, per value, the place of its key among the wanted
+    /// ones and its candidates. Of one key the last value counts; a text that is no JSON object is kept to be reported.
     pub(crate) fn together(&mut self, rules: &RuleMatcher, found: &mut [(usize, u32)]) -> u32 {
         if let [] | [_] = found[..] {
             return found.first().map_or(NO_CANDIDATES, |(_, candidates)| *candidates);

@@ -70,7 +70,7 @@ struct Line {
     keyed: [Vec<(String, String)>; 2],
 }
 
-/// The id of the first rule, by what values candidates.
+/// The id of the first rule, by the candidates of values.
 fn by_candidates(matcher: &RuleMatcher, finder: &mut RuleFinder, line: &Line) -> Option<String> {
     let mut candidates = [NO_CANDIDATES; DIMENSIONS];
     for (at, value) in line.fixed.iter().enumerate() {
