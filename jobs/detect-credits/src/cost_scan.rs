@@ -388,12 +388,8 @@ line_item_product_code,line_item_currency_code,bill_billing_entity,bill_invoice_
         stored(&FILES).await
     }
 
-    /// The plan of a scan of everything there.
-    pub(crate) async fn scan_of(
-        store: &Arc<dyn ObjectStore>,
-        partitions: usize,
-        session: &SessionContext,
-    ) -> Arc<dyn ExecutionPlan> {
+    /// A scan of everything there, and its files with their lines counted.
+    pub(crate) async fn input_of(store: &Arc<dyn ObjectStore>, partitions: usize) -> (ScanInput, Vec<CountedFile>) {
         let reader = Arc::new(LineReader::new(settings()).unwrap());
         let mut files = Vec::new();
         let mut listed: Vec<_> = store.list(None).try_collect().await.unwrap();
@@ -403,7 +399,16 @@ line_item_product_code,line_item_currency_code,bill_billing_entity,bill_invoice_
             files.push(count(store, &file, &reader).await.unwrap());
         }
         let periods = vec!["2026-05".parse().unwrap()];
-        let input = ScanInput::new((Arc::clone(store), reader), periods, &files, partitions);
+        (ScanInput::new((Arc::clone(store), reader), periods, &files, partitions), files)
+    }
+
+    /// The plan of a scan of everything there.
+    pub(crate) async fn scan_of(
+        store: &Arc<dyn ObjectStore>,
+        partitions: usize,
+        session: &SessionContext,
+    ) -> Arc<dyn ExecutionPlan> {
+        let (input, _) = input_of(store, partitions).await;
         let scan = session.read_table(Arc::new(CostScan(Arc::new(CostScanExec::new(input))))).unwrap();
         final_sums(scan).unwrap().create_physical_plan().await.unwrap()
     }

@@ -178,3 +178,66 @@ fn check_counts(period: BillingPeriod, files: &[CountedFile], tally: &Tally) -> 
         files.join(", ")
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Decimal128Array;
+    use arrow::datatypes::Decimal128Type;
+    use futures::TryStreamExt;
+
+    use super::*;
+    use crate::cost_scan::tests::{export, input_of};
+
+    async fn scanned(partitions: usize) -> (Scanned, Vec<CountedFile>) {
+        let (input, files) = input_of(&export().await, partitions).await;
+        let session = money_sql::session(partitions, Arc::default());
+        (scan(&session, input, &Progress::default()).await.unwrap(), files)
+    }
+
+    #[tokio::test]
+    async fn period_has_its_tally_credits_and_costs_whatever_the_partitions() {
+        for partitions in [1, 2] {
+            let (scanned, files) = scanned(partitions).await;
+            let found = scanned.period("2026-05".parse().unwrap(), &files).await.unwrap();
+            let (lines, total) = found.tally.totals["USD"];
+            assert_eq!((lines, total.to_string(), found.tally.blank_costs), (5, "8.5000000000".to_owned(), 1));
+            let credits: Vec<_> =
+                found.credit_lines.iter().map(|line| (line.credit_key.as_str(), line.amount)).collect();
+            assert_eq!(credits, [("code:Pilot@111111111111", "-3".parse().unwrap())]);
+            let costs: Vec<RecordBatch> = found.cost_lines.try_collect().await.unwrap();
+            let charges = |batch: &RecordBatch| -> Decimal128Array {
+                batch.column_by_name("charges").unwrap().as_primitive::<Decimal128Type>().clone()
+            };
+            let charges: Vec<i128> = costs.iter().flat_map(|batch| charges(batch).values().to_vec()).collect();
+            assert_eq!(charges, [115_000_000_000, 0]);
+            assert!(scanned.explain_analyze().contains("parts_read=2"));
+        }
+    }
+
+    #[tokio::test]
+    async fn lines_that_were_read_but_not_counted_stop_the_job() {
+        let (scanned, mut files) = scanned(2).await;
+        files[0].line_counts.insert("2026-05".parse().unwrap(), 4);
+        let Err(failure) = scanned.period("2026-05".parse().unwrap(), &files).await else {
+            panic!("3 lines are there")
+        };
+        assert_eq!(
+            failure.to_string(),
+            "billing period 2026-05: 5 lines were read but 6 were counted in may-1.csv, may-2.csv"
+        );
+    }
+
+    #[tokio::test]
+    async fn cost_lines_that_are_not_all_lines_end_in_an_error() {
+        let (scanned, _) = scanned(2).await;
+        let mut rows = Arc::clone(&scanned.rows).lock_owned().await;
+        let period = "2026-05".parse().unwrap();
+        rows.tally(Some(period)).await.unwrap();
+        while rows.leading(Some(period), |kind| kind == kind::CREDIT).await.unwrap().is_some() {}
+        let failure = cost_lines(rows, period, 6).try_collect::<Vec<_>>().await.unwrap_err();
+        assert_eq!(
+            failure.strip_backtrace(),
+            "Execution error: billing period 2026-05: the cost lines are sums of 5 lines but 6 were read"
+        );
+    }
+}
