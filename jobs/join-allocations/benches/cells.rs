@@ -33,12 +33,13 @@ fn rules() -> Option<CostRules> {
     for rule in 0..RULES {
         let node = format!("unit-{},dept-{},portfolio-{},product-{rule}", rule % 5, rule % 20, rule % 80);
         hierarchy.push_str(&format!("{node}\n"));
+        let account = rule + 1;
         let shares: &[&str] = if rule % 10 == 0 { &["0.5"] } else { &[""] };
         for share in shares {
-            rules.push_str(&format!("rule-{rule:04},{rule},,{rule},,,,,,,{node},{share}\n"));
+            rules.push_str(&format!("rule-{rule:04},{rule},,{account:012},,,,,,,{node},{share}\n"));
         }
         if rule % 10 == 0 {
-            rules.push_str(&format!("rule-{rule:04},{rule},,{rule},,,,,,,Common,,,,0.5\n"));
+            rules.push_str(&format!("rule-{rule:04},{rule},,{account:012},,,,,,,Common,,,,0.5\n"));
         }
     }
     hierarchy.push_str("Common,,,\n");
