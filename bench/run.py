@@ -5,8 +5,8 @@
 
 Makes a virtual environment and the data below --work (default: target/bench of the checkout), builds the release binary
 unless one is named, and prints a table. The common work is the scan to cells: cost lines by rule, credit lines and cells,
-written as Parquet; `run` is everything, from an empty lake; the runs after it find nothing changed, and one period of the
-export delivered again. Every other engine's tables must equal ours to the last decimal.
+written as Parquet; `run` is everything, from an empty lake; the runs after it find nothing changed, one period of the export
+delivered again, and a new date. --before times the nights of another version of the binary beside. Every other engine's tables must equal ours to the last decimal.
 """
 import argparse
 import datetime

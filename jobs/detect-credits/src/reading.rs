@@ -107,7 +107,9 @@ impl Reading {
         for period in periods {
             written.push((period, self.write(&scanned, &files, period).await?));
         }
-        tracing::debug!("{}", scanned.explain_analyze());
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            scanned.explain_analyze().lines().for_each(|step| tracing::debug!("{step}"));
+        }
         Ok(written)
     }
 

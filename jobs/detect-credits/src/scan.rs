@@ -59,7 +59,9 @@ pub(crate) async fn scan(
     let descriptions = input.reader.descriptions.clone();
     let leaf = Arc::new(CostScanExec::new(input));
     progress.watch(&leaf);
-    let context = money_sql::with_partitions(context, leaf.input.parts.len());
+    // Where parts wait for bytes there are more of them at work than threads to sum on.
+    let partitions = leaf.input.parts.len().min(context.state().config().target_partitions());
+    let context = money_sql::with_partitions(context, partitions);
     let sums = plan::final_sums(context.read_table(Arc::new(CostScan(leaf)))?)?;
     let plan = sums.create_physical_plan().await?;
     // Rows are put in order on one thread while those before are written on another.

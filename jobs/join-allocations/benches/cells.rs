@@ -13,7 +13,7 @@ use join_allocations::plan;
 use schemas::TableRow;
 use schemas::reference::{CostRules, parse_cost_rules, parse_hierarchy};
 use schemas::tables::CostLine;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 const ACCOUNTS: usize = 400;
 const SERVICES: usize = 5;
@@ -71,13 +71,16 @@ fn cost_lines() -> Option<Vec<RecordBatch>> {
     lines.chunks(8192).map(|lines| schemas::to_batch(lines).ok()).collect()
 }
 
-fn runtime() -> Option<Runtime> {
-    Builder::new_current_thread().build().ok()
+/// Rules, lines, and what runs a plan. Data that is not as it should be must not pass for a bench that was quick.
+#[expect(clippy::expect_used, reason = "a benchmark without its data is no benchmark")]
+fn made() -> (CostRules, Vec<RecordBatch>, tokio::runtime::Runtime) {
+    let runtime = Builder::new_current_thread().build();
+    (rules().expect("good rules"), cost_lines().expect("good lines"), runtime.expect("a runtime"))
 }
 
 #[divan::bench]
 fn one_pass(bencher: Bencher<'_, '_>) {
-    let (Some(lines), Some(rules), Some(runtime)) = (cost_lines(), rules(), runtime()) else { return };
+    let (rules, lines, runtime) = made();
     let targets = Arc::new(RuleTargets::new(&rules));
     bencher.counter(ItemsCount::new(DAYS * ACCOUNTS * SERVICES)).bench(|| {
         let stream = futures::stream::iter(lines.clone().into_iter().map(Ok));
@@ -88,7 +91,7 @@ fn one_pass(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn by_the_plan(bencher: Bencher<'_, '_>) {
-    let (Some(lines), Some(rules), Some(runtime)) = (cost_lines(), rules(), runtime()) else { return };
+    let (rules, lines, runtime) = made();
     let session = money_sql::session(1, Arc::default());
     bencher.counter(ItemsCount::new(DAYS * ACCOUNTS * SERVICES)).bench(|| {
         runtime.block_on(async {
