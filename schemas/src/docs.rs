@@ -25,7 +25,7 @@ pub fn reference_page() -> String {
         "# Tables\n\n\
          Generated from the declarations in `schemas/src/tables/`; a test keeps it true. Money is `decimal(38,10)`. \
          Cost columns carry their sign (what reduces cost is negative); `amount`, `used`, `expired`, `remaining`, \
-         `opening`, `issued` and `aws_applied` are positive.\n",
+         `opening`, `issued` and `aws_applied` are positive, `moved` has either sign.\n",
     );
     for (place, title, note) in PLACES {
         let _ = write!(page, "\n## {title}\n\n{note}\n");

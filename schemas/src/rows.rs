@@ -80,6 +80,8 @@ mod tests {
             recorded_by: None,
             recorded_at: "2026-03-05T09:00:00.123456".parse().unwrap(),
             note: None,
+            from_period: None,
+            continues_lot: None,
         };
         let batch = to_batch(std::slice::from_ref(&row)).unwrap();
         assert_eq!(batch.schema(), AllocationLogRow::TABLE.schema());

@@ -5,6 +5,7 @@
     reason = "the whole crate is tests; the lints only spare functions that carry #[test] themselves"
 )]
 
+mod allocating;
 mod architecture;
 mod bad_input;
 mod cli;
@@ -28,4 +29,5 @@ mod properties;
 mod reorganised;
 mod spellings;
 mod support;
+mod terminal;
 mod vectors;

@@ -59,6 +59,8 @@ pub(crate) struct RecordedLot {
     pub(crate) amount: String,
     pub(crate) end_date: Option<NaiveDate>,
     pub(crate) reference: String,
+    /// The lot it continues, by number, and from when; then it has no amount.
+    pub(crate) continues: Option<(usize, Period)>,
 }
 
 /// Everything a run reads.
@@ -105,7 +107,7 @@ pub(crate) fn export_file<'a>(lines: impl IntoIterator<Item = &'a Row>) -> Strin
 pub(crate) fn allocations_file<'a>(revisions: impl IntoIterator<Item = &'a Revision>) -> String {
     let header = [
         "promotion_code,account_id,credit_key,amount,currency,end_date,reference,business_unit,department,portfolio",
-        "product,allocation_id,recorded_at,recorded_by,action",
+        "product,allocation_id,recorded_at,recorded_by,action,from_period,continues_lot",
     ]
     .join(",");
     let rows = revisions.into_iter().flat_map(Revision::rows);
@@ -121,12 +123,14 @@ impl Revision {
         let recorded =
             |action: &str| vec![self.id.clone(), at.clone(), "ana@example.org".to_owned(), action.to_owned()];
         if self.lots.is_empty() {
-            return vec![[named, vec![String::new(); 8], recorded("revoke")].concat()];
+            return vec![[named, vec![String::new(); 8], recorded("revoke"), vec![String::new(); 2]].concat()];
         }
         let row = |lot: &RecordedLot| {
             let end = lot.end_date.map(|end| end.to_string()).unwrap_or_default();
             let terms = vec![lot.amount.clone(), self.currency.clone(), end, lot.reference.clone()];
-            [named.clone(), terms, node_columns(&lot.node).to_vec(), recorded("allocate")].concat()
+            let moved = lot.continues.map(|(from, period)| vec![period.to_string(), from.to_string()]);
+            let moved = moved.unwrap_or_else(|| vec![String::new(); 2]);
+            [named.clone(), terms, node_columns(&lot.node).to_vec(), recorded("allocate"), moved].concat()
         };
         self.lots.iter().map(row).collect()
     }

@@ -7,6 +7,9 @@
 //!    units of 1e-10 by largest remainder, ties by cell key;
 //! 3. after all draws, a lot whose end lies in this period and before the as-of date books its rest as expired.
 //!
+//! Before the first draw of a period, what is left of a lot that goes on elsewhere from this period moves to the lot that
+//! continues it; that one keeps its place in the order.
+//!
 //! | period | spend of Retail | A 100, issued 2026-01-31, no end | B 50, issued 2026-02-28, ends 2026-03-15 |
 //! |---|---|---|---|
 //! | 2026-01 | 60 | draws 60 | not issued |
@@ -34,9 +37,11 @@ pub struct Ledger {
 struct LotAccount {
     lot: Lot,
     remaining: Money,
+    /// Position of the lot it continues.
+    continues: Option<usize>,
 }
 
-/// One lot over one period: `opening + issued = used + expired + remaining`, all zero or more.
+/// One lot over one period: `opening + issued + moved = used + expired + remaining`, all but `moved` zero or more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Balance {
     /// Position of the lot in [`Ledger::lots`].
@@ -45,6 +50,8 @@ pub struct Balance {
     pub opening: Money,
     /// The amount, in the issue period; else zero.
     pub issued: Money,
+    /// What came from the lot that it continues; negative: what went to the lot that continues it. Zero over a credit.
+    pub moved: Money,
     /// Drawn in the period.
     pub used: Money,
     /// Lost in the period.
@@ -58,7 +65,7 @@ pub struct Balance {
 pub struct Posting {
     /// The period.
     pub period: BillingPeriod,
-    /// One entry per lot issued in or before the period, in FIFO order.
+    /// One entry per lot that was placed in or before the period, in FIFO order.
     pub balances: Vec<Balance>,
     /// By lot: from 1, its position, in FIFO order, among the lots that drew in this period; 0 where it did not draw.
     pub fifo_ranks: Vec<u32>,
@@ -86,15 +93,16 @@ pub enum LedgerError {
 }
 
 impl Ledger {
-    /// Opens the book with lots in any order.
+    /// Opens the book with lots in any order. A lot that continues one that is not there gets nothing.
     #[must_use]
-    pub fn open(policy: Policy, as_of: NaiveDate, mut lots: Vec<Lot>) -> Self {
-        lots.sort_by(|left, right| left.fifo_key().cmp(&right.fifo_key()));
-        let accounts = lots.into_iter().map(|lot| LotAccount { remaining: lot.amount, lot }).collect();
-        Self { policy, as_of, accounts, posted: None }
+    pub fn open(policy: Policy, as_of: NaiveDate, lots: Vec<Lot>) -> Self {
+        let (lots, continued) = in_order(lots);
+        let accounts = lots.into_iter().zip(continued);
+        let accounts = accounts.map(|(lot, continues)| LotAccount { remaining: lot.amount, lot, continues });
+        Self { policy, as_of, accounts: accounts.collect(), posted: None }
     }
 
-    /// The lots in FIFO order.
+    /// The lots in FIFO order. One that continues another comes right after it.
     pub fn lots(&self) -> impl ExactSizeIterator<Item = &Lot> {
         self.accounts.iter().map(|account| &account.lot)
     }
@@ -158,11 +166,31 @@ impl Ledger {
             return Err(LedgerError::OutOfOrder { period, posted }.into());
         }
         self.posted = Some(period);
+        let of_money = |source| LedgerError::Money { period, source };
+        let moved = self.move_lots(period).map_err(of_money)?;
         let shares = self.shares(spend);
         let drawn = shares.into_par_iter().map(|share| share.draw(period, &sink));
         let drawn: Vec<Vec<(usize, Money)>> = drawn.collect::<Result<_, E>>()?;
-        let of_money = |source| LedgerError::Money { period, source }.into();
-        self.balance(period, &drawn.into_iter().flatten().collect()).map_err(of_money)
+        Ok(self.balance(period, &moved, &drawn.into_iter().flatten().collect()).map_err(of_money)?)
+    }
+
+    /// Moves what is left of lots that go on elsewhere from this period. Says what came to or left each lot that moved.
+    fn move_lots(&mut self, period: BillingPeriod) -> Result<HashMap<usize, Money>, MoneyError> {
+        let mut moved = HashMap::new();
+        for position in 0..self.accounts.len() {
+            let Some(account) = self.accounts.get(position) else { continue };
+            let is_due = account.lot.continues.is_some_and(|continues| continues.from_period == period);
+            let Some(from) = account.continues.filter(|_| is_due) else { continue };
+            let left = self.accounts.get_mut(from).map(|from| std::mem::take(&mut from.remaining)).unwrap_or_default();
+            if let Some(account) = self.accounts.get_mut(position) {
+                account.remaining = account.remaining.checked_add(left)?;
+            }
+            for (position, change) in [(from, Money::ZERO.checked_sub(left)?), (position, left)] {
+                let sum: &mut Money = moved.entry(position).or_default();
+                *sum = sum.checked_add(change)?;
+            }
+        }
+        Ok(moved)
     }
 
     /// The lots that may draw and what they may draw on. Lots of different business units or currencies never meet, so
@@ -172,7 +200,7 @@ impl Ledger {
         let mut shares: BTreeMap<(&str, &str), Share<'_>> = BTreeMap::new();
         for (position, account) in self.accounts.iter().enumerate() {
             if let Some(window) = account.window(self.policy, period) {
-                let LotAccount { lot, remaining } = account;
+                let LotAccount { lot, remaining, .. } = account;
                 let share = shares.entry((lot.currency.as_str(), lot.node.business_unit())).or_default();
                 let node = share.undrawn.node(&lot.node);
                 share.lots.push(OpenLot { position, node, remaining: *remaining, window });
@@ -194,20 +222,63 @@ impl Ledger {
     }
 
     /// Books what was drawn and what expires.
-    fn balance(&mut self, period: BillingPeriod, drawn: &HashMap<usize, Money>) -> Result<Posting, MoneyError> {
+    fn balance(
+        &mut self,
+        period: BillingPeriod,
+        moved: &HashMap<usize, Money>,
+        drawn: &HashMap<usize, Money>,
+    ) -> Result<Posting, MoneyError> {
         let mut posting = Posting { period, balances: Vec::new(), fifo_ranks: Vec::with_capacity(self.accounts.len()) };
         let mut rank: u32 = 0;
         for (position, account) in self.accounts.iter_mut().enumerate() {
-            let opening = account.remaining;
+            let moved = moved.get(&position).copied().unwrap_or_default();
+            let before = account.remaining.checked_sub(moved)?;
             let used = drawn.get(&position).copied().unwrap_or_default();
             account.remaining = account.remaining.checked_sub(used)?;
             rank = rank.saturating_add(u32::from(used.is_positive()));
             posting.fifo_ranks.push(if used.is_positive() { rank } else { 0 });
             let expired = account.expire(period, self.as_of);
-            posting.balances.extend(account.balance(position, period, opening, used, expired));
+            if account.lot.first_balance() > period {
+                continue;
+            }
+            let is_issued = account.lot.continues.is_none() && account.lot.issue_period() == period;
+            let (opening, issued) = if is_issued { (Money::ZERO, before) } else { (before, Money::ZERO) };
+            let remaining = account.remaining;
+            posting.balances.push(Balance { lot: position, opening, issued, moved, used, expired, remaining });
         }
         Ok(posting)
     }
+}
+
+/// The lots in FIFO order, and for each the position of the lot it continues. Such a lot has the place of the first one of
+/// its chain, whatever its own node and number.
+fn in_order(lots: Vec<Lot>) -> (Vec<Lot>, Vec<Option<usize>>) {
+    let by_name: HashMap<(&str, i32), &Lot> =
+        lots.iter().map(|lot| ((lot.credit_key.as_str(), lot.lot), lot)).collect();
+    let continued = |lot: &Lot| {
+        let continues = lot.continues?;
+        by_name.get(&(lot.credit_key.as_str(), continues.lot)).copied().filter(|from| from.lot < lot.lot)
+    };
+    let first_of_chain = |lot: &Lot| {
+        let mut first = (lot.node.clone(), lot.lot);
+        let mut next = continued(lot);
+        while let Some(from) = next {
+            first = (from.node.clone(), from.lot);
+            next = continued(from);
+        }
+        first
+    };
+    let mut placed: Vec<_> = lots.iter().map(|lot| (first_of_chain(lot), lot)).collect();
+    placed.sort_by(|((left_node, left_first), left), ((right_node, right_first), right)| {
+        let left = (left.fifo_key(), left_node, left_first, left.lot);
+        left.cmp(&(right.fifo_key(), right_node, right_first, right.lot))
+    });
+    let lots: Vec<Lot> = placed.into_iter().map(|(_, lot)| lot.clone()).collect();
+    let positions: HashMap<(&str, i32), usize> =
+        lots.iter().enumerate().map(|(position, lot)| ((lot.credit_key.as_str(), lot.lot), position)).collect();
+    let from = |lot: &Lot| positions.get(&(lot.credit_key.as_str(), lot.continues?.lot)).copied();
+    let continued = lots.iter().map(from).collect();
+    (lots, continued)
 }
 
 /// The lots of one currency and business unit that may draw in a period, in FIFO order, and what they may draw on.
@@ -257,19 +328,5 @@ impl LotAccount {
     fn expire(&mut self, period: BillingPeriod, as_of: NaiveDate) -> Money {
         let ended = self.lot.end_date.is_some_and(|end| period.contains(end) && end < as_of);
         if ended { std::mem::take(&mut self.remaining) } else { Money::ZERO }
-    }
-
-    fn balance(
-        &self,
-        lot: usize,
-        period: BillingPeriod,
-        before: Money,
-        used: Money,
-        expired: Money,
-    ) -> Option<Balance> {
-        let issued_in = self.lot.issue_period();
-        let (opening, issued) = if issued_in == period { (Money::ZERO, before) } else { (before, Money::ZERO) };
-        let balance = Balance { lot, opening, issued, used, expired, remaining: self.remaining };
-        (issued_in <= period).then_some(balance)
     }
 }

@@ -1,6 +1,6 @@
 //! What must hold of every posting, checked from its results alone.
 //!
-//! 1. per lot: opening + issued = used + expired + remaining, all zero or more
+//! 1. per lot: opening + issued + moved = used + expired + remaining, all but moved zero or more; per credit: moved is zero
 //! 2. per cell: 0 <= drawn <= eligible
 //! 3. nothing is drawn outside window, node or currency
 //! 4. greedy witness: no lot draws from a cell while an earlier lot that may draw on that cell has something left at
@@ -8,7 +8,7 @@
 //!
 //! Draws come lot by lot, in any order; none is looked at twice, and none is kept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use chrono::NaiveDate;
@@ -166,9 +166,11 @@ impl<'a, N: Fn(usize) -> String> PostingCheck<'a, N> {
 
     fn balances(&self) -> Result<Vec<String>, MoneyError> {
         let mut breaches = Vec::new();
+        let mut moved: BTreeMap<&str, Money> = BTreeMap::new();
         for balance in &self.posting.balances {
             let Some(lot) = self.ledger.lot(balance.lot) else { continue };
-            let before = balance.opening.checked_add(balance.issued)?;
+            let before = Money::total([balance.opening, balance.issued, balance.moved])?;
+            add(Some(moved.entry(lot.credit_key.as_str()).or_default()), balance.moved)?;
             let after = Money::total([balance.used, balance.expired, balance.remaining])?;
             let parts = [balance.opening, balance.issued, balance.used, balance.expired, balance.remaining];
             if before != after || parts.into_iter().any(Money::is_negative) {
@@ -178,6 +180,8 @@ impl<'a, N: Fn(usize) -> String> PostingCheck<'a, N> {
                 breaches.push(format!("{}: used is not the sum of its draws", name(lot)));
             }
         }
+        let unequal = moved.into_iter().filter(|(_, moved)| !moved.is_zero());
+        breaches.extend(unequal.map(|(key, moved)| format!("credit {key}: {moved} moved away or came from nowhere")));
         breaches.truncate(TOLD);
         Ok(breaches)
     }

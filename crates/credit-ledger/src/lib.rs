@@ -28,7 +28,7 @@ mod status;
 
 pub use fifo::{Balance, Ledger, LedgerError, Posting};
 pub use invariants::{Breach, PostingCheck};
-pub use lot::Lot;
+pub use lot::{Continues, Lot};
 pub use money::{Money, MoneyError};
 pub use node::{Node, NodeError};
 pub use period::{BeyondYears, BillingPeriod, ExportPeriods, ImpossiblePeriod, PeriodError, YEARS, within_years};

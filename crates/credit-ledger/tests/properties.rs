@@ -8,7 +8,7 @@ mod naive;
 mod spent;
 
 use chrono::NaiveDate;
-use credit_ledger::{BillingPeriod, Ledger, Lot, Money, Node, Policy};
+use credit_ledger::{Balance, BillingPeriod, Continues, Ledger, Lot, Money, Node, Policy};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use spent::{Cell, CellKey, Posted, post};
@@ -65,8 +65,26 @@ prop_compose! {
             issue_date,
             first_cur_date: day(issued + first),
             end_date: ends.map(|days| issue_date + chrono::Days::new(days)),
+            continues: None,
         }
     }
+}
+
+/// A lot that does not go on elsewhere yet does so, from one of the months after.
+fn move_on(lots: &mut Vec<Lot>, (which, place, later): (Index, usize, usize)) {
+    let is_continued = |lot: &Lot| {
+        let mut of_credit = lots.iter().filter(|other| other.credit_key == lot.credit_key);
+        of_credit.any(|other| other.continues.is_some_and(|continues| continues.lot == lot.lot))
+    };
+    let last: Vec<&Lot> = lots.iter().filter(|lot| !is_continued(lot)).collect();
+    if last.is_empty() {
+        return;
+    }
+    let from = last[which.index(last.len())];
+    let number = lots.iter().filter(|lot| lot.credit_key == from.credit_key).map(|lot| lot.lot).max().unwrap() + 1;
+    let from_period = (0..later).fold(from.first_balance(), |period, _| period.next());
+    let continues = Some(Continues { lot: from.lot, from_period });
+    lots.push(Lot { lot: number, node: node(NODES[place]), amount: Money::ZERO, continues, ..from.clone() });
 }
 
 prop_compose! {
@@ -89,10 +107,12 @@ prop_compose! {
     fn books()(
         policy in prop::sample::select(Policy::ALL.to_vec()), as_of in 20..130_u64,
         mut lots in prop::collection::vec(lots(), 0..6),
+        moves in prop::collection::vec((any::<Index>(), 0..NODES.len(), 1..3_usize), 0..4),
         spend in prop::collection::vec(prop::collection::vec(cells(), 0..10), MONTHS),
     ) -> Book {
         lots.sort_by_key(|lot| (lot.credit_key.clone(), lot.lot));
         lots.dedup_by_key(|lot| (lot.credit_key.clone(), lot.lot));
+        moves.into_iter().for_each(|each| move_on(&mut lots, each));
         let cells = spend.into_iter().zip(periods()).map(|(month, period)| {
             // Now and then a few days before or after the month.
             let mut month: Vec<Cell> = month
@@ -131,7 +151,7 @@ impl Book {
 
     /// True if any draw had to be rounded to whole units.
     fn rounds(&self) -> bool {
-        let mut lots: Vec<naive::Lot> = self.lots.iter().map(naive::Lot::new).collect();
+        let mut lots: Vec<naive::Lot> = naive::Lot::all(self.lots.iter());
         periods().zip(&self.cells).any(|(period, cells)| {
             let mut spend: Vec<naive::Spend> = cells.iter().map(|cell| naive::Spend::new(cell, period)).collect();
             naive::month(self.policy.name(), self.as_of, period, &mut lots, &mut spend).rounded
@@ -150,7 +170,8 @@ impl Book {
             }
             for balance in &posting.balances {
                 let lot = ledger.lot(balance.lot).unwrap();
-                let amounts = [balance.opening, balance.issued, balance.used, balance.expired, balance.remaining];
+                let Balance { opening, issued, moved, used, expired, remaining, .. } = balance;
+                let amounts = [opening, issued, moved, used, expired, remaining];
                 lines.push(format!("{} | {} {} | {amounts:?}", posting.period, lot.credit_key, lot.lot));
             }
         }
@@ -176,7 +197,7 @@ proptest! {
     #[test]
     fn draws_and_losses_equal_a_naive_calculation(book in books()) {
         let (ledger, months) = book.post();
-        let mut lots: Vec<naive::Lot> = book.lots.iter().map(naive::Lot::new).collect();
+        let mut lots: Vec<naive::Lot> = naive::Lot::all(book.lots.iter());
         for (period, month) in periods().zip(&months) {
             let mut spend: Vec<naive::Spend> = month.cells.iter().map(|cell| naive::Spend::new(cell, period)).collect();
             let expected = naive::month(book.policy.name(), book.as_of, period, &mut lots, &mut spend).draws;
@@ -208,7 +229,8 @@ proptest! {
             }
             // A lot issued before the first month has been lost or kept there, never used.
             let before = balances[0].opening.units() + balances[0].issued.units();
-            prop_assert_eq!(used + expired + last.remaining.units(), before);
+            let moved: i128 = balances.iter().map(|balance| balance.moved.units()).sum();
+            prop_assert_eq!(used + expired + last.remaining.units(), before + moved);
             prop_assert!(before == lot.amount.units() || before == 0);
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! credit A 100 issued 2026-01-31 ends -           on node Retail unless it says `to <node>`
 //! spend 2026-02-03 Retail 60                      cell of account 1
+//! move A from 2026-03 to Media                    its newest lot goes on there
 //! ```
 
 #![cfg(test)]
@@ -10,7 +11,7 @@
 mod spent;
 
 use chrono::NaiveDate;
-use credit_ledger::{BillingPeriod, Draw, Ledger, Lot, Money, Node, Policy};
+use credit_ledger::{BillingPeriod, Continues, Draw, Ledger, Lot, Money, Node, Policy};
 use spent::{Cell, CellKey, Posted, post};
 
 struct Scenario {
@@ -39,6 +40,19 @@ fn lot(words: &[&str]) -> Lot {
         issue_date,
         first_cur_date: issue_date.succ_opt().unwrap(),
         end_date: after("ends").and_then(|end| end.parse().ok()),
+        continues: None,
+    }
+}
+
+/// The lot that goes on elsewhere.
+fn moved(lots: &[Lot], words: &[&str]) -> Lot {
+    let from = lots.iter().rfind(|lot| lot.credit_key == words[1]).unwrap();
+    Lot {
+        lot: from.lot + 1,
+        node: node(words[5]),
+        amount: Money::ZERO,
+        continues: Some(Continues { lot: from.lot, from_period: words[3].parse().unwrap() }),
+        ..from.clone()
     }
 }
 
@@ -60,7 +74,10 @@ fn scenario(as_of: &str, text: &str) -> Scenario {
         .filter(|words: &Vec<&str>| !words.is_empty())
         .collect();
     let of = |kind: &str| lines.iter().filter(|words| words[0] == kind).cloned().collect::<Vec<_>>();
-    let lots: Vec<Lot> = of("credit").iter().map(|words| lot(words)).collect();
+    let mut lots: Vec<Lot> = of("credit").iter().map(|words| lot(words)).collect();
+    for words in of("move") {
+        lots.push(moved(&lots, &words));
+    }
     let cells: Vec<Cell> = of("spend").iter().map(|words| cell(words)).collect();
     let as_of: NaiveDate = as_of.parse().unwrap();
     let starts =
@@ -95,12 +112,16 @@ impl Scenario {
             let posted = post(&mut self.ledger, period, &cells).unwrap();
             assert_eq!(posted.breaches(&self.ledger).unwrap(), []);
             for balance in &posted.posting.balances {
-                let key = &self.ledger.lot(balance.lot).unwrap().credit_key;
-                let mut line = format!("{period} {key}");
+                let lot = self.ledger.lot(balance.lot).unwrap();
+                let on = if lot.continues.is_some() { format!("/{}", lot.node) } else { String::new() };
+                let mut line = format!("{period} {}{on}", lot.credit_key);
                 if balance.issued.is_positive() {
                     line += &format!(" issued {}", short(balance.issued));
                 } else {
                     line += &format!(" opens {}", short(balance.opening));
+                }
+                if !balance.moved.is_zero() {
+                    line += &format!(" moved {}", short(balance.moved));
                 }
                 let rank = posted.posting.fifo_ranks[balance.lot];
                 assert_eq!(rank > 0, posted.draws.contains_key(&balance.lot), "a rank for those that draw");
@@ -183,6 +204,51 @@ fn rank_counts_the_lots_that_drew_and_a_credit_serves_only_its_node_and_currency
 }
 
 #[test]
+fn what_is_left_of_a_lot_moves_elsewhere_with_its_place_in_the_order_and_what_it_used_stays() {
+    let played = scenario(
+        "2026-03-31",
+        "credit A 100 issued 2026-01-05 ends -  to Retail
+         credit B 9   issued 2026-01-06 ends -  to Alpha
+         move A from 2026-02 to Alpha
+         move A from 2026-03 to Media
+         spend 2026-01-10 Retail 10
+         spend 2026-02-10 Retail 10
+         spend 2026-02-10 Alpha  20
+         spend 2026-03-10 Alpha  5
+         spend 2026-03-10 Media  30",
+    );
+    assert_eq!(
+        played.play(),
+        "2026-01 A issued 100 #1 draws 10 leaves 90\n\
+         2026-01 B issued 9 leaves 9\n\
+         2026-02 A opens 90 moved -90 leaves 0\n\
+         2026-02 A/Alpha opens 0 moved 90 #1 draws 20 leaves 70\n\
+         2026-02 B opens 9 leaves 9\n\
+         2026-03 A opens 0 leaves 0\n\
+         2026-03 A/Alpha opens 70 moved -70 leaves 0\n\
+         2026-03 A/Media opens 0 moved 70 #1 draws 30 leaves 40\n\
+         2026-03 B opens 9 #2 draws 5 leaves 4"
+    );
+}
+
+#[test]
+fn a_lot_that_moves_after_its_end_has_nothing_left_to_move() {
+    let played = scenario(
+        "2026-03-31",
+        "credit A 5 issued 2026-01-05 ends 2026-01-20
+         move A from 2026-03 to Media
+         spend 2026-03-10 Media 30",
+    );
+    assert_eq!(
+        played.play(),
+        "2026-01 A issued 5 loses 5 leaves 0\n\
+         2026-02 A opens 0 leaves 0\n\
+         2026-03 A opens 0 leaves 0\n\
+         2026-03 A/Media opens 0 leaves 0"
+    );
+}
+
+#[test]
 fn months_come_oldest_first_and_once() {
     let mut ledger = scenario("2026-03-31", "credit A 5 issued 2026-01-01 ends -").ledger;
     let month = |text: &str| text.parse::<BillingPeriod>().unwrap();
@@ -232,6 +298,15 @@ fn a_later_lot_that_draws_before_an_earlier_one_is_used_up_is_named() {
         posted.posting.balances[0].remaining = "0.5".parse().unwrap();
     });
     assert_eq!(found, ["2026-01: credit B lot 1: drew on 2026-01-10 1 - USD Retail before credit A lot 1"]);
+}
+
+#[test]
+fn money_that_moves_away_without_coming_anywhere_is_named() {
+    let found = breaches(|posted| {
+        posted.posting.balances[1].moved = "-1".parse().unwrap();
+        posted.posting.balances[1].expired = "3.5".parse().unwrap();
+    });
+    assert_eq!(found, ["2026-01: credit B: -1.0000000000 moved away or came from nowhere"]);
 }
 
 #[test]

@@ -88,6 +88,8 @@ mod tests {
             first_cur_date: "2026-02-01".parse().unwrap(),
             end_date: None,
             reference: Some("Größe \"A\"\n".into()),
+            from_period: None,
+            continues_lot: None,
         }
     }
 

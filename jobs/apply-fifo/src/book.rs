@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use chrono::NaiveDate;
-use credit_ledger::{BillingPeriod, Ledger, Lot, Money, Policy, Posting, PostingCheck, Text};
+use credit_ledger::{BillingPeriod, Continues, Ledger, Lot, Money, Policy, Posting, PostingCheck, Text};
 use schemas::NodeColumns;
 use schemas::tables::{AppliedByAws, CreditBalance, LotRow};
 
@@ -126,6 +126,7 @@ impl CreditBook {
                 end_date: lot.end_date,
                 opening: balance.opening,
                 issued: balance.issued,
+                moved: balance.moved,
                 used: balance.used,
                 expired: balance.expired,
                 remaining: balance.remaining,
@@ -138,7 +139,8 @@ impl CreditBook {
     }
 }
 
-fn ledger_lot(row: &LotRow) -> Result<Lot, FifoError> {
+/// A lot as the ledger takes it.
+pub(crate) fn ledger_lot(row: &LotRow) -> Result<Lot, FifoError> {
     let named = |source| FifoError::Node { row: format!("credit {} lot {}", row.credit_key, row.lot), source };
     Ok(Lot {
         node: row.node().map_err(named)?,
@@ -151,5 +153,6 @@ fn ledger_lot(row: &LotRow) -> Result<Lot, FifoError> {
         issue_date: row.issue_date,
         first_cur_date: row.first_cur_date,
         end_date: row.end_date,
+        continues: row.continues_lot.zip(row.from_period).map(|(lot, from_period)| Continues { lot, from_period }),
     })
 }

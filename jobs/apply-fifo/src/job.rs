@@ -198,6 +198,8 @@ mod tests {
             first_cur_date: "2026-01-02".parse().unwrap(),
             end_date: None,
             reference: None,
+            from_period: None,
+            continues_lot: None,
         }
     }
 

@@ -8,13 +8,14 @@
 //!
 //! The fold itself is [`credit_ledger::Ledger`]; `book.rs` turns tables into lots and cells and postings into tables, and
 //! `job.rs` goes through the months. In memory are the lots and, of one period, the cells that they may draw on; draws go
-//! through a temporary file.
+//! through a temporary file. `preview.rs` says what other lots would change.
 
 mod book;
 mod consumption;
 mod draws;
 mod error;
 mod job;
+mod preview;
 mod spend;
 
 pub use book::{AppliedPeriod, CreditBook};
@@ -22,4 +23,5 @@ pub use consumption::Consumption;
 pub use draws::DRAWS_IN_MEMORY;
 pub use error::FifoError;
 pub use job::apply_fifo;
+pub use preview::{CreditChange, LotOutcome, MonthChange, Preview, PreviewSpend, preview};
 pub use spend::{PeriodSpend, SpendReader};

@@ -56,6 +56,7 @@ fn lots(count: usize) -> Vec<Lot> {
         amount: money(500_000_000_000 + number as i128 * 1_000_000_007),
         issue_date: period().first_day() - chrono::Days::new((number % 200) as u64),
         first_cur_date: period().first_day(),
+        continues: None,
         end_date: Some(period().last_day() + chrono::Days::new((number % 90) as u64)),
     });
     lots.collect()

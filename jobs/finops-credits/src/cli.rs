@@ -115,16 +115,31 @@ Examples:
     Queue,
     /// Record whose a credit is: amount, end date, node. Replaces an earlier allocation
     #[command(after_help = "\
-On a terminal, what is missing is asked for. Several lots of one credit, say two purchases that have one name: --to for
+It says what it replaces and what would change, per month and business unit; on a terminal it asks before it records, and asks
+for what is missing. Where an allocation is replaced, its end date and reference stay unless others are stated. It counts from the
+issue date of the credit: `move` leaves past months as they are. Several lots of one credit, say two purchases that have one name: --to for
 each, as NODE=AMOUNT or NODE=AMOUNT,END; --end-date is that of the lots that have none of their own.
 
 Examples:
   finops-credits allocate
   finops-credits allocate --key id:10063543426 --amount 1250 --to \"Platform/Data & AI\" --end-date 2027-01-31
   finops-credits allocate --code \"AWS Activate\" --account 222222222222 --amount 10000 --to Retail/Online --reference INV-7
+  finops-credits allocate --key id:8 --amount 2,500.00 --to Retail --dry-run            says what would change, records nothing
   finops-credits allocate --key id:8 --to Retail=3000.24,2026-08-31 --to Retail/Online=1000,2027-08-31
   finops-credits allocate --key id:7 --amount 50 --to 'Retail/\"A/B Testing\"'     a name that holds a / or =")]
     Allocate(Allocate),
+    /// What is left of a lot goes on at another node from a billing period on; what it used before stays where it was
+    #[command(
+        name = "move",
+        after_help = "\
+Issue date, end date and place in the FIFO order stay as they are. It is a revision of the allocation: `allocate` again restates
+all from the issue date.
+
+Examples:
+  finops-credits move id:10063543426 --from 2026-09 --to Retail/Online
+  finops-credits move id:8:2 --from 2026-09 --to Media --dry-run      lot 2 of several"
+    )]
+    Move(Move),
     /// End a credit's allocation: it goes back to the queue
     #[command(after_help = "\
 Examples:
@@ -236,16 +251,19 @@ pub struct Allocate {
     #[command(flatten)]
     pub credit: CreditArgs,
     /// Amount in the credit's currency, above zero; with NODE=AMOUNT it is left out
-    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true, value_parser = amount)]
     pub amount: Option<Money>,
-    /// Last day on which it may be used, YYYY-MM-DD [default: open-ended]
+    /// Last day on which it may be used, YYYY-MM-DD [default: that of the allocation it replaces, else open-ended]
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub end_date: Option<NaiveDate>,
+    /// Open-ended, also where it replaces an allocation that ends
+    #[arg(long, conflicts_with = "end_date")]
+    pub no_end_date: bool,
     /// Node: "Business unit/Department/Portfolio/Product", fewer levels for a higher node; for several lots NODE=AMOUNT
     /// or NODE=AMOUNT,END of each
     #[arg(long, value_name = "NODE", value_parser = placed)]
     pub to: Vec<Placed>,
-    /// Contract, ticket or programme
+    /// Contract, ticket or programme; "" for none [default: that of the allocation it replaces]
     #[arg(long, value_name = "TEXT")]
     pub reference: Option<String>,
     /// Free text
@@ -254,6 +272,43 @@ pub struct Allocate {
     /// Who and when.
     #[command(flatten)]
     pub record: RecordArgs,
+    /// Whether to record it.
+    #[command(flatten)]
+    pub consent: Consent,
+}
+
+/// Whether a revision is recorded once it is known what it would change.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Consent {
+    /// Only say what would change; nothing is recorded
+    #[arg(long, conflicts_with = "yes")]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `move`
+#[derive(Debug, Clone, Args)]
+pub struct Move {
+    /// The credit's key, as `credits` shows it; of several lots KEY:LOT
+    #[arg(value_name = "KEY[:LOT]")]
+    pub key: String,
+    /// First billing period at the other node, YYYY-MM
+    #[arg(long, value_name = "PERIOD", value_parser = period)]
+    pub from: BillingPeriod,
+    /// The other node: "Business unit/Department/Portfolio/Product", fewer levels for a higher node
+    #[arg(long, value_name = "NODE", value_parser = node)]
+    pub to: Node,
+    /// Free text
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// Who and when.
+    #[command(flatten)]
+    pub record: RecordArgs,
+    /// Whether to record it.
+    #[command(flatten)]
+    pub consent: Consent,
 }
 
 /// A node, and for one of several lots its amount and its own end: `Retail=1000,2027-08-31`.
@@ -279,6 +334,9 @@ pub struct Revoke {
     /// Who and when.
     #[command(flatten)]
     pub record: RecordArgs,
+    /// Whether to record it.
+    #[command(flatten)]
+    pub consent: Consent,
 }
 
 /// `allocations …`
@@ -362,6 +420,19 @@ fn instant(text: &str) -> Result<NaiveDateTime, String> {
     Ok(instant)
 }
 
+/// An amount as it is written or as tables show it: `2500`, `2500.5`, `2,500.00`.
+pub(crate) fn amount(text: &str) -> Result<Money, String> {
+    let (whole, _decimals) = text.split_once('.').unwrap_or((text, ""));
+    let mut groups = whole.trim_start_matches('-').split(',');
+    let is_digits = |group: &str| group.bytes().all(|byte| byte.is_ascii_digit());
+    let first = groups.next().is_some_and(|first| (1..=3).contains(&first.len()) && is_digits(first));
+    let grouped = first && groups.all(|group| group.len() == 3 && is_digits(group));
+    if text.contains(',') && !grouped {
+        return Err("not an amount; thousands may be set apart as in 2,500.00".to_owned());
+    }
+    text.replace(',', "").parse::<Money>().map_err(|error| error.to_string())
+}
+
 /// A run id names folders.
 fn run_id(text: &str) -> Result<String, String> {
     let allowed = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
@@ -380,8 +451,13 @@ fn placed(text: &str) -> Result<Placed, String> {
     else {
         return Ok(Placed { node: node(text)?, amount: None, end_date: None });
     };
-    let (amount, end) = terms.split_once(',').map_or((terms, None), |(amount, end)| (amount, Some(end)));
-    let amount = amount.trim().parse::<Money>();
+    // What follows the last comma is an end, unless it is three more digits of the amount.
+    let is_group = |text: &str| amount(&format!("1,{text}")).is_ok();
+    let (terms, end) = match terms.rsplit_once(',') {
+        Some((amount, end)) if !is_group(end.trim()) => (amount, Some(end)),
+        _ => (terms, None),
+    };
+    let amount = amount(terms.trim());
     let amount = amount.map_err(|error| format!("{error}; a name that holds = needs quotes, as in '\"a=b\"'"))?;
     Ok(Placed { node: node(name)?, amount: Some(amount), end_date: end.map(|end| date(end.trim())).transpose()? })
 }
@@ -425,6 +501,21 @@ mod tests {
     }
 
     #[test]
+    fn amounts_are_read_as_tables_show_them() {
+        let money = |text: &str| text.parse::<Money>().map_err(|error| error.to_string());
+        assert_eq!(amount("2,500.00"), money("2500"));
+        assert_eq!(amount("-1,234,567.5"), money("-1234567.5"));
+        assert_eq!(amount("2500.1234567891"), money("2500.1234567891"));
+        for wrong in ["2,50", "2,5000", ",500", "1234,567", "2.500,00", "1,,000"] {
+            assert_eq!(
+                amount(wrong).unwrap_err(),
+                "not an amount; thousands may be set apart as in 2,500.00",
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
     fn lots_are_read_with_amount_and_end() {
         let read = |text: &str| {
             placed(text).map(|Placed { node, amount, end_date }| (node.to_string(), amount.unwrap(), end_date))
@@ -433,6 +524,8 @@ mod tests {
         assert_eq!(read("Retail/Online=3000.24"), Ok(("Retail/Online".to_owned(), money("3000.24"), None)));
         let end = "2027-08-31".parse().ok();
         assert_eq!(read("\"a=1\"/b = 1000, 2027-08-31"), Ok(("\"a=1\"/b".to_owned(), money("1000"), end)));
+        assert_eq!(read("a=2,500.00,2027-08-31"), Ok(("a".to_owned(), money("2500"), end)));
+        assert_eq!(read("a=2,500"), Ok(("a".to_owned(), money("2500"), None)));
         assert_eq!(read("a=1,31.08.2027").unwrap_err(), "not a date (YYYY-MM-DD)");
         let wrong = read("a=b").unwrap_err();
         assert!(wrong.ends_with("; a name that holds = needs quotes, as in '\"a=b\"'"), "{wrong}");

@@ -80,6 +80,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         Command::Publish => locked(&app, async |lock| publish::publish(&app, lock).await).await,
         Command::Queue => commands::queue::queue(&app).await,
         Command::Allocate(arguments) => commands::allocate::allocate(&app, arguments).await,
+        Command::Move(arguments) => commands::allocate::move_lot(&app, arguments).await,
         Command::Revoke(arguments) => commands::allocate::revoke(&app, arguments).await,
         Command::Allocations(command) => commands::allocations::allocations(&app, command).await,
         Command::Credits => commands::credits::credits(&app).await,

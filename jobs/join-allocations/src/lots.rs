@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDateTime;
-use credit_ledger::{Money, NodeError, Quoted, Text};
+use credit_ledger::{BillingPeriod, Money, NodeError, Quoted, Text};
 use schemas::NodeColumns;
 use schemas::reference::{Action, Hierarchy};
 use schemas::tables::{AllocatedCredit, AllocationIssue, AllocationLogRow, LotRow, RegisteredCredit};
@@ -85,6 +85,13 @@ pub fn join(
     joined
 }
 
+/// The rows of the revision of a credit that counts, by lot; none where it is a revocation or there is none.
+#[must_use]
+pub fn current_rows<'a>(log: &'a [AllocationLogRow], credit_key: &str) -> Vec<&'a AllocationLogRow> {
+    let revision = current_revisions(log).remove(credit_key);
+    revision.filter(|revision| !revision.is_revocation()).map(|revision| revision.rows).unwrap_or_default()
+}
+
 /// The rows of one allocation of one credit, by lot.
 struct Revision<'a> {
     rows: Vec<&'a AllocationLogRow>,
@@ -142,7 +149,10 @@ impl Revision<'_> {
             let mut problems = whole.clone();
             match credit {
                 None => problems.push(format!("credit {} is not registered", row.credit_key)),
-                Some(credit) => problems.extend(row_problems(row, credit, hierarchy)),
+                Some(credit) => {
+                    problems.extend(row_problems(row, credit, hierarchy));
+                    problems.extend(move_problem(row, credit, &self.rows));
+                }
             }
             (!problems.is_empty()).then(|| AllocationIssue {
                 allocation_id: row.allocation_id.clone(),
@@ -193,10 +203,11 @@ pub(crate) fn row_problems(row: &AllocationLogRow, credit: &RegisteredCredit, hi
     if row.action != Action::Allocate.name() {
         problems.push(format!("action {} is neither allocate nor revoke", Quoted(&row.action)));
     }
-    match row.amount {
-        None => problems.push("amount is missing".to_owned()),
-        Some(amount) if !amount.is_positive() => problems.push(format!("amount {amount} is not above zero")),
-        Some(_) => {}
+    match (row.amount, row.continues_lot) {
+        (None, None) => problems.push("amount is missing".to_owned()),
+        (Some(_), Some(from)) => problems.push(format!("amount is stated, but it is what is left of lot {from}")),
+        (Some(amount), _) if !amount.is_positive() => problems.push(format!("amount {amount} is not above zero")),
+        _ => {}
     }
     match &row.currency {
         Some(currency) if *currency == credit.currency => {}
@@ -213,6 +224,38 @@ pub(crate) fn row_problems(row: &AllocationLogRow, credit: &RegisteredCredit, hi
         Ok(_) => {}
     }
     problems
+}
+
+/// What is wrong with a row that continues another of `rows`, those of its revision.
+pub(crate) fn move_problem(
+    row: &AllocationLogRow,
+    credit: &RegisteredCredit,
+    rows: &[&AllocationLogRow],
+) -> Option<String> {
+    let (period, number) = match (&row.from_period, row.continues_lot) {
+        (None, None) => return None,
+        (Some(period), Some(number)) => (period, number),
+        _ => return Some("from_period and continues_lot go together".to_owned()),
+    };
+    let Ok(from_period) = period.parse::<BillingPeriod>() else {
+        return Some(format!("from_period {} is not a billing period (YYYY-MM)", Quoted(period)));
+    };
+    let Some(from) = rows.iter().find(|from| from.lot == number && number < row.lot) else {
+        return Some(format!("it continues lot {number}, which is no lot before it"));
+    };
+    if rows.iter().any(|other| other.lot != row.lot && other.continues_lot == Some(number)) {
+        return Some(format!("lot {number} is continued twice"));
+    }
+    if from.end_date != row.end_date {
+        return Some(format!("its end_date is not that of lot {number}, which it continues"));
+    }
+    let placed = from.from_period.as_ref().and_then(|period| period.parse().ok());
+    let placed = placed.unwrap_or_else(|| BillingPeriod::of(credit.issue_date));
+    (from_period <= placed).then(|| {
+        format!(
+            "from_period {from_period} is not after {placed}, from which lot {number} counts: allocate it there instead"
+        )
+    })
 }
 
 fn allocated(credit: &RegisteredCredit, waiting: Option<Waiting>, revision: Option<&Revision<'_>>) -> AllocatedCredit {
@@ -239,11 +282,13 @@ fn lots(credit: &RegisteredCredit, revision: &Revision<'_>) -> Vec<LotRow> {
             portfolio: row.portfolio.clone(),
             product: row.product.clone(),
             currency: credit.currency.clone(),
-            amount: row.amount?,
+            amount: row.amount.or(row.continues_lot.map(|_from| Money::ZERO))?,
             issue_date: credit.issue_date,
             first_cur_date: credit.first_cur_date,
             end_date: row.end_date,
             reference: row.reference.clone(),
+            from_period: row.from_period.as_ref().and_then(|period| period.parse().ok()),
+            continues_lot: row.continues_lot,
         })
     });
     rows.collect()
@@ -291,6 +336,8 @@ mod tests {
             recorded_by: None,
             recorded_at: format!("{at}T00:00:00").parse().unwrap(),
             note: None,
+            from_period: None,
+            continues_lot: None,
         }
     }
 
@@ -351,6 +398,49 @@ mod tests {
         assert_eq!(
             bad(|row| row.recorded_at = "2027-01-01T00:00:00".parse().unwrap()),
             "b 1: recorded_at 2027-01-01 00:00:00 is in the future"
+        );
+    }
+
+    #[test]
+    fn a_lot_that_goes_on_elsewhere_is_checked_against_the_one_it_continues() {
+        let first = AllocationLogRow { end_date: "2026-12-31".parse().ok(), ..row("a", 1, "2026-03-01") };
+        let on = |from: &str, continues: i32| AllocationLogRow {
+            lot: continues + 1,
+            amount: None,
+            from_period: Some(from.into()),
+            continues_lot: Some(continues),
+            ..first.clone()
+        };
+        let issues = |rows: &[AllocationLogRow]| joined(rows).2.join("|");
+        assert_eq!(joined(&[first.clone(), on("2026-03", 1), on("2026-05", 2)]), (None, 3, vec![]));
+        let changed = |change: fn(&mut AllocationLogRow)| {
+            let mut row = on("2026-03", 1);
+            change(&mut row);
+            issues(&[first.clone(), row])
+        };
+        assert_eq!(
+            changed(|row| row.amount = "1".parse().ok()),
+            "a 2: amount is stated, but it is what is left of lot 1"
+        );
+        assert_eq!(changed(|row| row.from_period = None), "a 2: from_period and continues_lot go together");
+        assert_eq!(changed(|row| row.continues_lot = Some(2)), "a 2: it continues lot 2, which is no lot before it");
+        assert_eq!(
+            changed(|row| row.from_period = Some("March".into())),
+            "a 2: from_period \"March\" is not a billing period (YYYY-MM)"
+        );
+        assert_eq!(changed(|row| row.end_date = None), "a 2: its end_date is not that of lot 1, which it continues");
+        assert_eq!(
+            changed(|row| row.from_period = Some("2026-01".into())),
+            "a 2: from_period 2026-01 is not after 2026-01, from which lot 1 counts: allocate it there instead"
+        );
+        assert_eq!(
+            issues(&[first.clone(), on("2026-05", 1), on("2026-05", 2)]),
+            "a 3: from_period 2026-05 is not after 2026-05, from which lot 2 counts: allocate it there instead"
+        );
+        let twice = AllocationLogRow { lot: 3, ..on("2026-04", 1) };
+        assert_eq!(
+            issues(&[first.clone(), on("2026-03", 1), twice]),
+            "a 2: lot 1 is continued twice|a 3: lot 1 is continued twice"
         );
     }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{NaiveDateTime, TimeDelta};
-use credit_ledger::{Money, Quoted, Text};
-use schemas::reference::{Action, AllocationRow, CreditName, Hierarchy, Problem, Problems};
+use credit_ledger::{BillingPeriod, Money, Node, Quoted, Text};
+use schemas::NodeColumns;
+use schemas::reference::{Action, AllocationRow, CreditName, Hierarchy, Problem, Problems, nearest};
 use schemas::tables::{AllocationLogRow, RegisteredCredit};
 use sha2::{Digest, Sha256};
 
-use crate::lots::row_problems;
+use crate::lots::{move_problem, row_problems};
 
 /// Stamps for rows that do not carry their own.
 #[derive(Debug, Clone)]
@@ -61,7 +62,9 @@ pub fn revisions(
         let rows = revision(*recorded_at, group, recording);
         for ((entered, credit), row) in group.iter().zip(&rows) {
             let mut wrong = row_problems(row, credit, hierarchy);
+            wrong.extend(move_problem(row, credit, &rows.iter().collect::<Vec<_>>()));
             wrong.extend(whole_problem(entered, group));
+            suggest_node(&mut wrong, row, hierarchy);
             if *recorded_at > recording.now {
                 wrong.push(format!("recorded_at {recorded_at} is in the future"));
             }
@@ -80,16 +83,89 @@ pub fn revisions(
     problems.or(found)
 }
 
+/// Adds the node that may have been meant to what is wrong with one that is not there.
+fn suggest_node(problems: &mut [String], row: &AllocationLogRow, hierarchy: &Hierarchy) {
+    let Ok(node) = row.node() else { return };
+    let similar = hierarchy.similar(&node).filter(|_| !hierarchy.contains(&node));
+    let of_node = problems.iter_mut().find(|problem| problem.starts_with("node "));
+    if let Some((problem, similar)) = of_node.zip(similar) {
+        problem.push_str(&format!("; did you mean {similar}?"));
+    }
+}
+
+/// The rows of a revision after which what is left of a lot sits elsewhere from a billing period on. `current` are the rows
+/// that count now, by lot; without a number the one lot is meant that has not gone on elsewhere.
+///
+/// # Errors
+/// What to tell the person.
+pub fn move_lot(
+    current: &[&AllocationLogRow],
+    lot: Option<i32>,
+    from_period: BillingPeriod,
+    to: &Node,
+) -> Result<Vec<AllocationRow>, String> {
+    let goes_on = |row: &AllocationLogRow| current.iter().any(|other| other.continues_lot == Some(row.lot));
+    let here: Vec<&AllocationLogRow> = current.iter().copied().filter(|row| !goes_on(row)).collect();
+    let told = || {
+        let node = |row: &AllocationLogRow| row.node().map(|node| node.to_string()).unwrap_or_default();
+        here.iter().map(|row| format!("{} on {}", row.lot, node(row))).collect::<Vec<_>>().join(", ")
+    };
+    let from = match (lot, here.as_slice()) {
+        (None, [one]) => one,
+        (None, []) => return Err("it has no lot".to_owned()),
+        (None, _) => return Err(format!("it has several lots; name one as KEY:LOT: {}", told())),
+        (Some(number), _) => here
+            .iter()
+            .find(|row| row.lot == number)
+            .ok_or_else(|| format!("lot {number} is not there, or has gone on elsewhere; there are {}", told()))?,
+    };
+    if from.node().is_ok_and(|node| node == *to) {
+        return Err(format!("lot {} is on {to} already", from.lot));
+    }
+    let mut rows: Vec<AllocationRow> = current.iter().map(|row| entered_again(row)).collect();
+    let moved = AllocationRow {
+        amount: None,
+        node: Some(to.clone()),
+        from_period: Some(from_period),
+        continues_lot: Some(from.lot),
+        ..entered_again(from)
+    };
+    rows.push(moved);
+    Ok(rows)
+}
+
+/// A recorded row as it would be entered for another revision.
+fn entered_again(row: &AllocationLogRow) -> AllocationRow {
+    AllocationRow {
+        at: Problem { file: "move".to_owned(), row: None, column: None, message: String::new() },
+        credit: CreditName::Key(row.credit_key.clone()),
+        action: Action::Allocate,
+        amount: row.amount,
+        currency: row.currency.clone(),
+        end_date: row.end_date,
+        reference: row.reference.clone(),
+        node: row.node().ok(),
+        allocation_id: None,
+        recorded_at: None,
+        recorded_by: None,
+        note: None,
+        from_period: row.from_period.as_ref().and_then(|period| period.parse().ok()),
+        continues_lot: row.continues_lot,
+    }
+}
+
 /// The registered credit that a name stands for.
 ///
 /// # Errors
 /// What to tell the person.
 pub fn find<'a>(name: &CreditName, register: &'a [RegisteredCredit]) -> Result<&'a RegisteredCredit, String> {
     match name {
-        CreditName::Key(key) => register
-            .iter()
-            .find(|credit| credit.credit_key == *key)
-            .ok_or_else(|| format!("credit {key} is not registered; `queue` and `credits` list those that are")),
+        CreditName::Key(key) => register.iter().find(|credit| credit.credit_key == *key).ok_or_else(|| {
+            match nearest(key, register, |credit| credit.credit_key.to_string()) {
+                Some(similar) => format!("credit {key} is not registered; did you mean {}?", similar.credit_key),
+                None => format!("credit {key} is not registered; `queue` and `credits` list those that are"),
+            }
+        }),
         CreditName::Code { promotion_code, account_id } => {
             let quoted = Quoted(promotion_code);
             let matches: Vec<&RegisteredCredit> = register
@@ -140,6 +216,8 @@ fn revision(
                 recorded_by: entered.recorded_by.clone().or_else(|| recording.recorded_by.clone()),
                 recorded_at,
                 note: entered.note.clone(),
+                from_period: entered.from_period.map(|period| period.to_string().into()),
+                continues_lot: entered.continues_lot,
             }
         })
         .collect();
@@ -152,7 +230,7 @@ fn revision(
 }
 
 /// An id that is the same for the same content, so that recording twice is seen. People's data carry it, so its encoding
-/// is frozen: columns that come later are left out of it.
+/// is frozen: columns that came later are in it only where they have a value.
 ///
 /// `alc-` and the first 10 bytes, in hexadecimal, of the SHA-256 of all lots' fields in this order. A field is 0 where it is
 /// null, else 1, the length of its text (u64, little endian) and the text.
@@ -175,7 +253,8 @@ fn content_id(rows: &[AllocationLogRow]) -> Text {
             Some(row.recorded_at.format("%Y-%m-%dT%H:%M:%S%.6f").to_string()),
             row.note.as_ref().map(Text::to_string),
         ];
-        for field in fields {
+        let later = [row.from_period.as_ref().map(Text::to_string), row.continues_lot.map(|lot| lot.to_string())];
+        for field in fields.into_iter().chain(later.into_iter().flatten().map(Some)) {
             digest.update([u8::from(field.is_some())]);
             if let Some(text) = field {
                 digest.update((text.len() as u64).to_le_bytes());

@@ -19,26 +19,32 @@ pub struct AsOf {
     pub expiring_soon_days: u32,
 }
 
-/// Used and lost to date, of a lot or of all lots of a credit.
+/// Used, lost and moved to date, of a lot or of all lots of a credit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ToDate {
     /// Drawn.
     pub used: Money,
     /// Lost at the end.
     pub expired: Money,
+    /// Came from another lot; negative: went to another one.
+    pub moved: Money,
 }
 
 impl ToDate {
     fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
-        Ok(Self { used: self.used.checked_add(other.used)?, expired: self.expired.checked_add(other.expired)? })
+        Ok(Self {
+            used: self.used.checked_add(other.used)?,
+            expired: self.expired.checked_add(other.expired)?,
+            moved: self.moved.checked_add(other.moved)?,
+        })
     }
 
     fn left_of(self, amount: Money) -> Result<Money, MoneyError> {
-        amount.checked_sub(self.used)?.checked_sub(self.expired)
+        amount.checked_add(self.moved)?.checked_sub(self.used)?.checked_sub(self.expired)
     }
 }
 
-/// Used and lost to date by credit and lot.
+/// Used, lost and moved to date by credit and lot.
 pub type Positions = HashMap<(Text, i32), ToDate>;
 
 fn days(from: NaiveDate, to: NaiveDate) -> i32 {
@@ -109,7 +115,7 @@ pub fn applied_credits<'a>(
 pub fn add_month(positions: &mut Positions, balances: &[CreditBalance]) -> Result<(), MoneyError> {
     for row in balances {
         let to_date = positions.entry((row.credit_key.clone(), row.lot)).or_default();
-        *to_date = to_date.checked_add(ToDate { used: row.used, expired: row.expired })?;
+        *to_date = to_date.checked_add(ToDate { used: row.used, expired: row.expired, moved: row.moved })?;
     }
     Ok(())
 }
@@ -369,14 +375,19 @@ mod tests {
             first_cur_date: NaiveDate::MIN,
             end_date: end.parse().ok(),
             reference: Some(format!("R{number}").into()),
+            from_period: None,
+            continues_lot: None,
         }
     }
 
     /// The credit of lots with amount, end, used and lost: its status, end, reference, what is left of it and lost.
     fn stands(lots: &[(&str, &str, &str, &str)]) -> String {
         let rows: Vec<LotRow> = (1..).zip(lots).map(|(number, (amount, end, ..))| lot(number, amount, end)).collect();
-        let to_date =
-            |used: &str, expired: &str| ToDate { used: used.parse().unwrap(), expired: expired.parse().unwrap() };
+        let to_date = |used: &str, expired: &str| ToDate {
+            used: used.parse().unwrap(),
+            expired: expired.parse().unwrap(),
+            moved: Money::ZERO,
+        };
         let positions =
             (1..).zip(lots).map(|(number, (.., used, expired))| ((Text::new("a"), number), to_date(used, expired)));
         let amount = Money::total(rows.iter().map(|row| row.amount)).ok();
@@ -401,6 +412,23 @@ mod tests {
         let tied = [("5", "2027-12-31", "5", "0"), ("5", "2027-12-31", "0", "0"), ("5", "2027-12-31", "0", "0")];
         assert_eq!(stands(&tied), "active, 2027-12-31 (426 days), R2, left 10, lost 0");
         assert_eq!(stands(&[lapsed, ("5", "none", "0", "0")]), "active, open, R2, left 5, lost 2000");
+    }
+
+    #[test]
+    fn what_moved_is_left_where_it_went() {
+        let lots = [lot(1, "100", "none"), LotRow { continues_lot: Some(1), ..lot(2, "0", "none") }];
+        let to_date = |used: &str, moved: &str| ToDate {
+            used: used.parse().unwrap(),
+            expired: Money::ZERO,
+            moved: moved.parse().unwrap(),
+        };
+        let positions =
+            Positions::from([(("a".into(), 1), to_date("30", "-70")), (("a".into(), 2), to_date("20", "70"))]);
+        let recorded = AllocatedCredit { allocated_amount: "100".parse().ok(), ..allocated("a", None) };
+        let as_of = AsOf { date: "2026-10-31".parse().unwrap(), expiring_soon_days: 60 };
+        let found = credits(&[credit("a", "USD")], &[recorded], &lots, &positions, as_of).unwrap();
+        assert_eq!((found[0].used, found[0].remaining), ("50".parse().ok(), "50".parse().ok()));
+        assert_eq!(found[0].reference.as_deref(), Some("R2"), "the lot with something left");
     }
 
     #[test]
@@ -440,6 +468,7 @@ mod tests {
             end_date: end.parse().ok(),
             opening: Money::ZERO,
             issued: Money::ZERO,
+            moved: Money::ZERO,
             used: Money::ZERO,
             expired: Money::ZERO,
             remaining: remaining.parse().unwrap(),

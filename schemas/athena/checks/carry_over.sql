@@ -1,5 +1,5 @@
--- A lot starts in its issue month with its amount; then every month opens with what the month before left, to the last
--- month of all, without gaps.
+-- A lot starts in its issue month with its amount, or in a later month with what moved to it; then every month opens with
+-- what the month before left, to the last month of all, without gaps.
 WITH lots AS (
     SELECT
         billing_period,
@@ -8,6 +8,7 @@ WITH lots AS (
         substr(CAST(issue_date AS varchar), 1, 7) AS issue_period,
         opening,
         issued,
+        moved,
         12 * CAST(substr(billing_period, 1, 4) AS integer) + CAST(substr(billing_period, 6, 2) AS integer) AS month,
         lag(12 * CAST(substr(billing_period, 1, 4) AS integer) + CAST(substr(billing_period, 6, 2) AS integer))
             OVER (PARTITION BY credit_key, lot ORDER BY billing_period) AS month_before,
@@ -21,6 +22,13 @@ SELECT
         || ', issued ' || CAST(issued AS varchar) || ', left the month before '
         || coalesce(CAST(carried_over AS varchar), '(first month)') || ', or a month is missing' AS problem
 FROM lots
-WHERE (month_before IS NULL AND (opening <> 0 OR issued <= 0 OR billing_period <> issue_period))
+WHERE (
+        month_before IS NULL
+        AND (
+            opening <> 0
+            OR (billing_period = issue_period AND issued <= 0)
+            OR (billing_period <> issue_period AND (issued <> 0 OR moved < 0 OR billing_period < issue_period))
+        )
+    )
     OR (month_before IS NOT NULL AND (opening <> carried_over OR issued <> 0 OR month <> month_before + 1))
     OR (next_period IS NULL AND billing_period <> last_period)

@@ -1,6 +1,6 @@
 -- How did each credit move, month by month: what was left, what came, what was used, what lapsed?
 --
--- In every row opening + issued = used + expired + remaining.
+-- In every row opening + issued + moved = used + expired + remaining.
 --
 -- Grain: billing_period, credit_key, lot
 -- Columns:
@@ -19,6 +19,7 @@
 --   end_date        date            Last day; null: open-ended
 --   opening         decimal(38,10)  Left at the end of the month before
 --   issued          decimal(38,10)  The amount, in the issue period
+--   moved           decimal(38,10)  Came from the lot that it continues; negative: went to the lot that continues it
 --   used            decimal(38,10)  Drawn in the month
 --   expired         decimal(38,10)  Lost in the month
 --   remaining       decimal(38,10)  Left at the end of the month
@@ -40,6 +41,7 @@ SELECT
     end_date,
     opening,
     issued,
+    moved,
     used,
     expired,
     remaining,

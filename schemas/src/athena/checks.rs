@@ -42,6 +42,7 @@ pub const CHECKS: &[Check] = checks![
     "draws",
     "balances",
     "carry_over",
+    "moves",
     "used",
     "standing",
     "queue",

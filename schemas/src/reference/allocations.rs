@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use chrono::{NaiveDate, NaiveDateTime};
-use credit_ledger::{Money, Node, Quoted, Text, within_years};
+use credit_ledger::{BillingPeriod, Money, Node, Quoted, Text, within_years};
 
 use super::csv_file::{CsvFile, Problem, Problems, Row};
 
@@ -81,6 +81,10 @@ pub struct AllocationRow {
     pub recorded_by: Option<Text>,
     /// Free text.
     pub note: Option<Text>,
+    /// The lot continues another from this period on; then it has no amount.
+    pub from_period: Option<BillingPeriod>,
+    /// The lot that it continues.
+    pub continues_lot: Option<i32>,
 }
 
 /// Reads `allocations.csv`. Whether the credits and nodes exist is checked where they are known.
@@ -97,7 +101,8 @@ pub fn parse_allocations(file: &str, bytes: &[u8]) -> Result<Vec<AllocationRow>,
 #[must_use]
 pub fn read_allocations(file: &str, bytes: &[u8]) -> (Vec<AllocationRow>, Problems) {
     let required = [&["credit_key", "amount", "currency", "end_date", "reference"], &Node::LEVELS[..]].concat();
-    let of_log = ["allocation_id", "lot", "recorded_at", "recorded_by", "action", "note"];
+    let of_log =
+        ["allocation_id", "lot", "recorded_at", "recorded_by", "action", "note", "from_period", "continues_lot"];
     let optional = [&["promotion_code", "account_id"], &of_log[..]].concat();
     let csv = match CsvFile::parse(file, bytes, &required, &optional) {
         Ok(csv) => csv,
@@ -134,13 +139,18 @@ fn allocation_row(row: &Row<'_>) -> Result<AllocationRow, Problem> {
         recorded_at: instant(row)?,
         recorded_by: text("recorded_by"),
         note: text("note"),
+        from_period: row.parse("from_period")?,
+        continues_lot: row.number("continues_lot", "a whole number")?,
     };
     if action == Action::Allocate {
-        let amount = row.money("amount")?;
-        if !amount.is_positive() {
-            return Err(row.problem("amount", format!("{amount} is not above zero")));
+        // What is left of the lot that it continues is no amount to state.
+        if parsed.continues_lot.is_none() || row.get("amount").is_some() {
+            let amount = row.money("amount")?;
+            if !amount.is_positive() {
+                return Err(row.problem("amount", format!("{amount} is not above zero")));
+            }
+            parsed.amount = Some(amount);
         }
-        parsed.amount = Some(amount);
         parsed.currency = Some(row.currency()?);
         let end_date = row.date("end_date")?.map(within_years).transpose();
         parsed.end_date = end_date.map_err(|wrong| row.problem("end_date", format!("{wrong}; empty: open-ended")))?;

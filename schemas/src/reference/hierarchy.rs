@@ -26,6 +26,12 @@ impl Hierarchy {
         self.0.contains_key(node)
     }
 
+    /// The node that somebody may have meant who wrote this one; none where no name is near it.
+    #[must_use]
+    pub fn similar(&self, node: &Node) -> Option<&Node> {
+        nearest(&node.to_string(), self.0.keys(), Node::to_string)
+    }
+
     /// The hierarchy with these nodes too.
     #[must_use]
     pub fn with<'a>(&self, nodes: impl IntoIterator<Item = &'a Node>) -> Self {
@@ -40,6 +46,25 @@ impl Hierarchy {
     pub fn nodes(&self) -> impl Iterator<Item = (&Node, &Owner)> {
         self.0.iter()
     }
+}
+
+/// The candidate whose name is nearest to a mistyped one, whatever its case; none where all are far from it.
+#[must_use]
+pub fn nearest<'a, T>(
+    mistyped: &str,
+    candidates: impl IntoIterator<Item = &'a T>,
+    name: impl Fn(&T) -> String,
+) -> Option<&'a T> {
+    const NEAR: f64 = 0.85;
+    let mistyped = mistyped.to_lowercase();
+    let mut best: Option<(f64, &T)> = None;
+    for candidate in candidates {
+        let near = strsim::jaro_winkler(&mistyped, &name(candidate).to_lowercase());
+        if near >= NEAR && best.is_none_or(|(nearest, _)| near > nearest) {
+            best = Some((near, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
 }
 
 /// Reads `hierarchy.csv`. A row makes its ancestors nodes too.
@@ -91,6 +116,20 @@ mod tests {
         let expected =
             [("Retail", Some("b@example.com")), ("Retail/Online", None), ("Retail/Online/Shop", Some("a@example.com"))];
         assert_eq!(found, expected.map(|(node, owner)| (node.to_owned(), owner.map(Text::new))));
+    }
+
+    #[test]
+    fn a_mistyped_node_is_near_the_one_that_was_meant() {
+        let text = "business_unit,department,portfolio,product\nPlatform,Data & AI,,\nRetail,Online,,\n";
+        let hierarchy = parse_hierarchy("hierarchy.csv", text.as_bytes()).unwrap();
+        let meant = |names: &[&str]| {
+            let node = Node::from_levels(std::array::from_fn(|level| names.get(level))).unwrap();
+            hierarchy.similar(&node).map(Node::to_string)
+        };
+        assert_eq!(meant(&["Platfrm"]).as_deref(), Some("Platform"));
+        assert_eq!(meant(&["platform", "data & ai"]).as_deref(), Some("Platform/Data & AI"));
+        assert_eq!(meant(&["Retail", "Onlin"]).as_deref(), Some("Retail/Online"));
+        assert_eq!(meant(&["Logistics"]), None);
     }
 
     #[test]

@@ -17,4 +17,4 @@ pub use budgets::{Budget, parse_budgets};
 pub use cost_rules::{CostRule, CostRules, KeyedCondition, RuleConditions, parse_cost_rules};
 pub use csv_file::{Problem, Problems, foreign_separator};
 pub use formula_guard::guarded;
-pub use hierarchy::{Hierarchy, Owner, parse_hierarchy};
+pub use hierarchy::{Hierarchy, Owner, nearest, parse_hierarchy};

@@ -89,7 +89,7 @@ table! {
 
 table! {
     /// The lots of all valid allocations.
-    Intermediate "lots" version 1 by ["credit_key", "lot"];
+    Intermediate "lots" version 2 by ["credit_key", "lot"];
     pub struct LotRow {
         /// The credit
         credit_key: Text,
@@ -109,7 +109,7 @@ table! {
         product: Option<Text>,
         /// ISO 4217 code
         currency: Text,
-        /// Above zero
+        /// Above zero; zero for a lot that continues another
         amount: Money,
         /// Of the credit
         issue_date: NaiveDate,
@@ -119,6 +119,10 @@ table! {
         end_date: Option<NaiveDate>,
         /// As recorded
         reference: Option<Text>,
+        /// Of a lot that continues another: the first period in which it sits here
+        from_period: Option<BillingPeriod>,
+        /// The lot that it continues
+        continues_lot: Option<i32>,
     }
 }
 

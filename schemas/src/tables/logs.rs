@@ -43,7 +43,7 @@ table! {
 table! {
     /// What people recorded about credits: one revision per allocation id, one row per lot. A revocation is one row
     /// without node and amount.
-    Log "allocations_log" version 1 by ["allocation_id", "lot"];
+    Log "allocations_log" version 2 by ["allocation_id", "lot"];
     pub struct AllocationLogRow {
         /// The revision
         allocation_id: Text,
@@ -61,7 +61,7 @@ table! {
         portfolio: Option<Text>,
         /// Node, level 4
         product: Option<Text>,
-        /// Amount of the lot, above zero; null on `revoke`
+        /// Amount of the lot, above zero; null on `revoke`, and on a lot that continues another: it is what is left of that
         amount: Option<Money>,
         /// ISO 4217 code, the credit's
         currency: Option<Text>,
@@ -75,6 +75,10 @@ table! {
         recorded_at: NaiveDateTime,
         /// Free text
         note: Option<Text>,
+        /// On a lot that continues another: `YYYY-MM` from which on what is left of that one sits here
+        from_period: Option<Text>,
+        /// The lot that it continues
+        continues_lot: Option<i32>,
     }
 }
 

@@ -47,9 +47,9 @@ table! {
 }
 
 table! {
-    /// Each lot over each month from its issue period to the as-of period, without gaps:
-    /// `opening + issued = used + expired + remaining`.
-    Published "credit_balances" version 1 by ["billing_period", "credit_key", "lot"] partitioned;
+    /// Each lot over each month from its issue period, or from the month in which it was moved to its node, to the as-of
+    /// period, without gaps: `opening + issued + moved = used + expired + remaining`.
+    Published "credit_balances" version 2 by ["billing_period", "credit_key", "lot"] partitioned;
     pub struct CreditBalance {
         /// The credit
         credit_key: Text,
@@ -77,6 +77,8 @@ table! {
         opening: Money,
         /// The amount, in the issue period
         issued: Money,
+        /// What came from the lot that it continues; negative: what went to the lot that continues it. Zero over a credit
+        moved: Money,
         /// Drawn in the month
         used: Money,
         /// Lost in the month

@@ -138,6 +138,8 @@ pub(crate) struct AllocatedLot {
     pub(crate) amount: Money,
     pub(crate) end_date: Option<NaiveDate>,
     pub(crate) reference: String,
+    /// The lot it continues, by number, and from when.
+    pub(crate) continues: Option<(usize, Period)>,
 }
 
 /// Where a credit stands after the newest revision.
@@ -168,19 +170,25 @@ fn is_valid(rows: &[Row], credit: &Credit, nodes: &BTreeSet<Node>) -> bool {
         let end = &row["end_date"];
         nodes.contains(&target)
             && target[0] != UNASSIGNED
-            && Money::parse(&row["amount"]).is_some_and(|amount| amount > Money::ZERO)
+            && (continues(row).is_some() || Money::parse(&row["amount"]).is_some_and(|amount| amount > Money::ZERO))
             && row["currency"] == credit.currency
             && (end.is_empty() || date(end) >= credit.issue_date)
     })
+}
+
+fn continues(row: &Row) -> Option<(usize, Period)> {
+    let lot = row.get("continues_lot")?.parse().ok()?;
+    Some((lot, Period::parse(&row["from_period"])))
 }
 
 fn allocation(rows: &[Row], recorded_at: Option<DateTime<Utc>>) -> Allocation {
     let first = &rows[0];
     let lot = |row: &Row| AllocatedLot {
         node: node(row),
-        amount: Money::parse(&row["amount"]).expect("an amount"),
+        amount: Money::parse(&row["amount"]).unwrap_or_default(),
         end_date: (!row["end_date"].is_empty()).then(|| date(&row["end_date"])),
         reference: row["reference"].clone(),
+        continues: continues(row),
     };
     Allocation {
         lots: rows.iter().map(lot).collect(),

@@ -23,6 +23,10 @@ pub(crate) struct Lot {
     pub(crate) issue_date: NaiveDate,
     pub(crate) end_date: Option<NaiveDate>,
     window_begin: NaiveDate,
+    /// The lot of the same credit that it continues, by number, and from when.
+    pub(crate) continues: Option<(usize, Period)>,
+    /// Node and number of the first lot of its chain.
+    first: (Node, usize),
 }
 
 impl Lot {
@@ -32,7 +36,8 @@ impl Lot {
     }
 
     fn meets(&self, period: Period) -> bool {
-        self.window_begin <= period.last_day() && period.first_day() <= self.end()
+        let is_here = self.continues.is_none_or(|(_, from)| from <= period);
+        is_here && self.window_begin <= period.last_day() && period.first_day() <= self.end()
     }
 
     fn may_draw_on(&self, cell: &Cell) -> bool {
@@ -62,6 +67,8 @@ pub(crate) struct Consumption {
     pub(crate) draws: Vec<Draw>,
     /// What a lot lost, and when.
     pub(crate) expired: BTreeMap<usize, (Period, Money)>,
+    /// What came to a lot or, negative, left it, and when.
+    pub(crate) moved: BTreeMap<(usize, Period), Money>,
     pub(crate) rounded: bool,
 }
 
@@ -75,6 +82,13 @@ pub(crate) fn lots(
     for (key, standing) in standings {
         let Standing::Allocated(allocation) = standing else { continue };
         let credit = &register[key];
+        let first = |lot: usize| {
+            let mut first = lot;
+            while let Some((from, _)) = allocation.lots[first].continues {
+                first = from - 1;
+            }
+            (allocation.lots[first].node.clone(), first + 1)
+        };
         for (position, lot) in allocation.lots.iter().enumerate() {
             lots.push(Lot {
                 credit_key: key.clone(),
@@ -86,6 +100,8 @@ pub(crate) fn lots(
                 account: credit.account.clone(),
                 issue_date: credit.issue_date,
                 end_date: lot.end_date,
+                continues: lot.continues,
+                first: first(position),
                 window_begin: match policy {
                     Policy::IssueDate => Period::of(credit.issue_date).first_day(),
                     Policy::IssueDay => credit.issue_date,
@@ -99,7 +115,7 @@ pub(crate) fn lots(
         (a.issue_date, a.end())
             .cmp(&(b.issue_date, b.end()))
             .then_with(|| name(a).cmp(&name(b)))
-            .then_with(|| (&a.node, a.number).cmp(&(&b.node, b.number)))
+            .then_with(|| (&a.first, a.number).cmp(&(&b.first, b.number)))
     });
     lots
 }
@@ -107,12 +123,14 @@ pub(crate) fn lots(
 /// Draws period by period, oldest first, up to that of the as-of date.
 pub(crate) fn consume(lots: Vec<Lot>, cells: &BTreeMap<Cell, Measures>, as_of: NaiveDate) -> Consumption {
     let mut remaining: Vec<Money> = lots.iter().map(|lot| lot.amount).collect();
-    let mut result = Consumption { lots, draws: Vec::new(), expired: BTreeMap::new(), rounded: false };
+    let mut result =
+        Consumption { lots, draws: Vec::new(), expired: BTreeMap::new(), moved: BTreeMap::new(), rounded: false };
     let with_cost = cells.keys().map(|cell| cell.period);
     let with_lots = result.lots.iter().map(|lot| Period::of(lot.issue_date));
     let starts: BTreeSet<Period> = with_cost.chain(with_lots).collect();
     let Some(first) = starts.first() else { return result };
     for period in first.through(Period::of(as_of)) {
+        move_lots(&mut result, &mut remaining, period);
         draw_period(&mut result, &mut remaining, cells, period);
         for (position, lot) in result.lots.iter().enumerate() {
             let ended = lot.end_date.is_some_and(|end| Period::of(end) == period && end < as_of);
@@ -123,6 +141,19 @@ pub(crate) fn consume(lots: Vec<Lot>, cells: &BTreeMap<Cell, Measures>, as_of: N
         }
     }
     result
+}
+
+/// What is left of lots that go on elsewhere from this period goes there.
+fn move_lots(result: &mut Consumption, remaining: &mut [Money], period: Period) {
+    for (position, lot) in result.lots.iter().enumerate() {
+        let Some((number, from)) = lot.continues.filter(|(_, from)| *from == period) else { continue };
+        let is_it = |other: &Lot| other.credit_key == lot.credit_key && other.number == number;
+        let source = result.lots.iter().position(is_it).expect("the lot that it continues");
+        let left = std::mem::take(&mut remaining[source]);
+        remaining[position] = left;
+        result.moved.insert((position, from), left);
+        result.moved.insert((source, from), Money::ZERO - left);
+    }
 }
 
 /// Every lot once, in order, each on what the earlier ones left.

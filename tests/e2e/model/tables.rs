@@ -183,11 +183,13 @@ fn credit_balances(results: &Results) -> Vec<Row> {
         let credit = &results.register[&lot.credit_key];
         let (lost_in, lost) = results.consumption.expired.get(&position).copied().unzip();
         let mut opening = Money::ZERO;
-        for period in credit.issue_period().through(Period::of(results.inputs.as_of)) {
+        let first = lot.continues.map_or(credit.issue_period(), |(_, from)| from);
+        for period in first.through(Period::of(results.inputs.as_of)) {
             let issued = if period == credit.issue_period() { lot.amount } else { Money::ZERO };
+            let moved = results.consumption.moved.get(&(position, period)).copied().unwrap_or_default();
             let used = used(results, position, period);
             let expired = if lost_in == Some(period) { lost.unwrap_or_default() } else { Money::ZERO };
-            let remaining = opening + issued - used - expired;
+            let remaining = opening + issued + moved - used - expired;
             let applied = if lot.number == 1 { credit.applied.get(&period).copied() } else { None };
             let columns = row([
                 ("billing_period", &period),
@@ -200,6 +202,7 @@ fn credit_balances(results: &Results) -> Vec<Row> {
                 ("end_date", &nullable(lot.end_date)),
                 ("opening", &opening),
                 ("issued", &issued),
+                ("moved", &moved),
                 ("used", &used),
                 ("expired", &expired),
                 ("remaining", &remaining),
@@ -212,7 +215,7 @@ fn credit_balances(results: &Results) -> Vec<Row> {
     rows
 }
 
-/// Sums over the lots of a credit that are among `numbers`: allocated, used and expired to date.
+/// Sums over the lots of a credit that are among `numbers`: allocated there or moved there, used and expired to date.
 fn lot_sums(results: &Results, key: &str, numbers: impl Fn(usize) -> bool) -> [Money; 3] {
     let consumption = results.consumption;
     let counts = |lot: &Lot| lot.credit_key == key && numbers(lot.number);
@@ -220,7 +223,9 @@ fn lot_sums(results: &Results, key: &str, numbers: impl Fn(usize) -> bool) -> [M
     let lots = consumption.lots.iter().filter(|lot| counts(lot));
     let draws = consumption.draws.iter().filter(|draw| is_its(draw.lot));
     let expired = consumption.expired.iter().filter(|(lot, _)| is_its(**lot));
-    [lots.map(|lot| lot.amount).sum(), draws.map(|draw| draw.used).sum(), expired.map(|(_, (_, amount))| *amount).sum()]
+    let moved = consumption.moved.iter().filter(|((lot, _), _)| is_its(*lot)).map(|(_, amount)| *amount).sum();
+    let allocated: Money = lots.map(|lot| lot.amount).sum();
+    [allocated + moved, draws.map(|draw| draw.used).sum(), expired.map(|(_, (_, amount))| *amount).sum()]
 }
 
 fn status(

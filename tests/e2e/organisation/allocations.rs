@@ -35,6 +35,8 @@ pub(super) struct RevisionChoice {
     /// Whether the lots are on business units, where they meet most spend.
     high: bool,
     lots: Vec<LotChoice>,
+    /// A lot that goes on elsewhere, so many months after it was placed.
+    moves: Vec<(Index, Index, u32)>,
 }
 
 /// A lot: its node, its amount, and what only it has.
@@ -60,9 +62,10 @@ pub(super) fn revision(amounts: Amounts) -> impl Strategy<Value = RevisionChoice
     let own = proptest::option::weighted(0.3, (end(), references()));
     let lot = (any::<Index>(), positive(amounts), own);
     let lots = vec(lot.prop_map(|(node, amount, own)| LotChoice { node, amount, own }), 1..4);
+    let moves = vec((any::<Index>(), any::<Index>(), 1..3_u32), 0..3);
     let flags = (prop::bool::weighted(0.15), prop::bool::weighted(0.3), any::<bool>());
-    (any::<Index>(), flags, end(), references(), lots).prop_map(
-        |(credit, (revoke, by_name, high), end, reference, lots)| RevisionChoice {
+    (any::<Index>(), flags, end(), references(), lots, moves).prop_map(
+        |(credit, (revoke, by_name, high), end, reference, lots, moves)| RevisionChoice {
             credit,
             revoke,
             by_name,
@@ -70,6 +73,7 @@ pub(super) fn revision(amounts: Amounts) -> impl Strategy<Value = RevisionChoice
             reference,
             high,
             lots,
+            moves,
         },
     )
 }
@@ -92,6 +96,21 @@ fn recorded_at(position: usize) -> DateTime<Utc> {
     let start: DateTime<Utc> = "2023-12-31T20:00:00Z".parse().expect("an instant");
     let steps = i64::try_from(position).expect("a small number");
     start + TimeDelta::hours(steps) + TimeDelta::microseconds(steps * 1500)
+}
+
+/// A lot that sits where it was placed last goes on elsewhere.
+fn move_on(lots: &mut Vec<RecordedLot>, credit: &Credit, (from, to, months): (&Index, &Node, u32)) {
+    let is_continued = |number: usize| lots.iter().any(|lot| lot.continues.is_some_and(|(from, _)| from == number));
+    let last: Vec<usize> = (1..=lots.len()).filter(|number| !is_continued(*number)).collect();
+    let number = *from.get(&last);
+    let from = lots[number - 1].clone();
+    let placed = from.continues.map_or(credit.issue_period(), |(_, period)| period);
+    lots.push(RecordedLot {
+        node: to.clone(),
+        amount: String::new(),
+        continues: Some((number, placed.plus(months))),
+        ..from
+    });
 }
 
 /// The revisions of credits that are registered as of the organisation's as-of date.
@@ -120,15 +139,19 @@ pub(super) fn assemble(organisation: &Organisation, shape: &Shape, choices: &[Re
                 amount: lot.amount.clone(),
                 end_date: end.date(credit.issue_date, organisation.as_of),
                 reference: reference.to_owned(),
+                continues: None,
             }
         };
+        let mut lots: Vec<RecordedLot> = if revoke { Vec::new() } else { choice.lots.iter().map(lot).collect() };
+        let moves = choice.moves.iter().filter(|_| !revoke);
+        moves.for_each(|(from, to, months)| move_on(&mut lots, credit, (from, to.get(&nodes), *months)));
         revisions.push(Revision {
             id: format!("allocation-{position:04}"),
             credit_key: key.clone(),
             by_name: (choice.by_name && namesakes == 1).then_some(name),
             currency: credit.currency.clone(),
             recorded_at: recorded_at(position),
-            lots: if revoke { Vec::new() } else { choice.lots.iter().map(lot).collect() },
+            lots,
         });
     }
     revisions

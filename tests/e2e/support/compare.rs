@@ -107,6 +107,7 @@ pub(crate) const TABLES: [Table; 8] = [
             "end_date",
             "opening",
             "issued",
+            "moved",
             "used",
             "expired",
             "remaining",

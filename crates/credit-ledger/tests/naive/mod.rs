@@ -21,6 +21,10 @@ pub(crate) struct Lot {
     account: String,
     key: String,
     number: i32,
+    /// The lot it continues, from a month on.
+    continues: Option<(String, BillingPeriod)>,
+    /// Node and number of the first lot of its chain.
+    first: (String, i32),
 }
 
 impl Lot {
@@ -37,7 +41,23 @@ impl Lot {
             account: lot.account_id.to_string(),
             key: lot.credit_key.to_string(),
             number: lot.lot,
+            continues: lot.continues.map(|from| (format!("{} {}", lot.credit_key, from.lot), from.from_period)),
+            first: (format!("{}/", lot.node), lot.lot),
         }
+    }
+
+    /// All lots, each with the place of the first lot of its chain.
+    pub(crate) fn all<'a>(lots: impl Iterator<Item = &'a credit_ledger::Lot>) -> Vec<Self> {
+        let mut lots: Vec<Self> = lots.map(Self::new).collect();
+        for _ in 0..lots.len() {
+            for at in 0..lots.len() {
+                let from = lots[at].continues.as_ref().and_then(|(from, _)| lots.iter().find(|lot| lot.name == *from));
+                if let Some(first) = from.map(|from| from.first.clone()) {
+                    lots[at].first = first;
+                }
+            }
+        }
+        lots
     }
 
     fn opens(&self, policy: &str) -> NaiveDate {
@@ -105,10 +125,17 @@ pub(crate) fn month(
             lot.code.clone(),
             lot.account.clone(),
             lot.key.clone(),
-            lot.place.replace('/', "\u{0}"),
+            lot.first.0.replace('/', "\u{0}"),
+            lot.first.1,
             lot.number,
         )
     });
+    for at in 0..lots.len() {
+        let from = lots[at].continues.as_ref().filter(|(_, from)| *from == period).map(|(from, _)| from.clone());
+        if let Some(from) = from.and_then(|from| lots.iter().position(|lot| lot.name == from)) {
+            lots[at].left += std::mem::take(&mut lots[from].left);
+        }
+    }
     let mut month = Month::default();
     for lot in lots.iter_mut() {
         let open: Vec<usize> = (0..spend.len())
@@ -117,6 +144,7 @@ pub(crate) fn month(
                 cell.currency == lot.currency
                     && cell.place.starts_with(&lot.place)
                     && lot.opens(policy) <= cell.counts_as
+                    && lot.continues.as_ref().is_none_or(|(_, from)| *from <= period)
                     && lot.end.is_none_or(|end| cell.counts_as <= end)
             })
             .collect();

@@ -1,26 +1,63 @@
-//! `allocate` and `revoke`: one revision in the log.
+//! `allocate`, `move` and `revoke`: one revision in the log.
 
 use std::io::IsTerminal;
 
+use chrono::NaiveDate;
 use credit_ledger::{Money, Text};
-use dialoguer::{Input, Select};
-use join_allocations::record::{Recording, find, revisions};
+use join_allocations::lots::current_rows;
+use join_allocations::record::{self, Recording, find};
+use schemas::NodeColumns;
 use schemas::reference::{Action, AllocationRow, CreditName, Problem};
-use schemas::tables::RegisteredCredit;
+use schemas::tables::{LotRow, RegisteredCredit};
 use write_net_cost::standing::queue as queue_rows;
 
-use super::{CreditSnapshot, note};
+use super::CreditSnapshot;
+use super::prompts::{self, Choices};
+use super::proposal::Proposal;
 use crate::app::App;
-use crate::cli::{Allocate, CreditArgs, Placed, RecordArgs, Revoke, date};
-use crate::foreign_text::{CELL, visible};
-use crate::output::print_lines;
+use crate::cli::{Allocate, CreditArgs, Move, Placed, RecordArgs, Revoke};
 use crate::{Failure, Kind, money_text};
 
 pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), Failure> {
-    let standing = CreditSnapshot::of(app).await?;
-    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-        ask(app, &standing, &mut arguments)?;
+    let snapshot = CreditSnapshot::of(app).await?;
+    // What is wrong with the credit is said before anything is asked for.
+    if arguments.credit.key.is_some() || arguments.credit.code.is_some() {
+        found(&credit_name(&arguments.credit)?, &snapshot)?;
     }
+    let joined = snapshot.joined();
+    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        let register = &snapshot.register.credits;
+        let waiting = &queue_rows(register, &joined.credits, app.as_of);
+        let nodes = snapshot.reference.hierarchy.nodes().map(|(node, _owner)| node).collect();
+        prompts::ask(&Choices { waiting, register, nodes }, &mut arguments)?;
+    }
+    check_complete(&arguments)?;
+    let name = credit_name(&arguments.credit)?;
+    let credit = found(&name, &snapshot)?;
+    let replaced: Vec<&LotRow> = joined.lots.iter().filter(|lot| lot.credit_key == credit.credit_key).collect();
+    let mut rows = Vec::with_capacity(arguments.to.len());
+    for lot in &arguments.to {
+        let amount = lot.amount.or(arguments.amount).unwrap_or_default();
+        if !amount.is_positive() {
+            return Err(Failure::new(Kind::BadInput, format!("allocate: amount {amount} is not above zero")));
+        }
+        rows.push(AllocationRow {
+            amount: Some(amount),
+            currency: Some(credit.currency.clone()),
+            end_date: end_date(lot, &arguments, &replaced)?,
+            reference: reference(lot, &arguments, &replaced),
+            node: Some(lot.node.clone()),
+            note: arguments.note.as_ref().map(Text::from),
+            ..revision_row("allocate", name.clone(), Action::Allocate)
+        });
+    }
+    let proposal = Proposal::of(app, &snapshot, credit, &rows, &arguments.record).await?;
+    proposal.carry_out(app, arguments.consent, ("Replaces", &allocated(credit, &rows)?)).await
+}
+
+/// # Errors
+/// Names what is missing where it was not asked for.
+fn check_complete(arguments: &Allocate) -> Result<(), Failure> {
     let several = arguments.to.iter().any(|lot| lot.amount.is_some()) || arguments.to.len() > 1;
     let missing: Vec<&str> = [
         (arguments.credit.key.is_none() && arguments.credit.code.is_none())
@@ -38,26 +75,77 @@ pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), F
         let message = "allocate: give one --to with --amount, or an amount with each: --to NODE=AMOUNT";
         return Err(Failure::new(Kind::Usage, message));
     }
-    let name = credit_name(&arguments.credit)?;
-    let credit = found(&name, &standing)?;
-    let mut rows = Vec::with_capacity(arguments.to.len());
-    for lot in &arguments.to {
-        let amount = lot.amount.or(arguments.amount).unwrap_or_default();
-        if !amount.is_positive() {
-            return Err(Failure::new(Kind::BadInput, format!("allocate: amount {amount} is not above zero")));
-        }
-        rows.push(AllocationRow {
-            amount: Some(amount),
-            currency: Some(credit.currency.clone()),
-            end_date: lot.end_date.or(arguments.end_date),
-            reference: arguments.reference.as_ref().map(Text::from),
-            node: Some(lot.node.clone()),
-            note: arguments.note.as_ref().map(Text::from),
-            ..revision_row("allocate", name.clone(), Action::Allocate)
-        });
+    Ok(())
+}
+
+/// What a lot keeps of those it replaces: that of the lot on its node, else what all of them have; an error where those differ.
+fn kept<T: Clone + PartialEq>(
+    lot: &Placed,
+    replaced: &[&LotRow],
+    of: fn(&LotRow) -> &Option<T>,
+) -> Result<Option<T>, ()> {
+    let mut at_node = replaced.iter().filter(|row| row.node().is_ok_and(|node| node == lot.node));
+    if let (Some(one), None) = (at_node.next(), at_node.next()) {
+        return Ok(of(one).clone());
     }
-    record(app, &standing, &rows, &arguments.record).await?;
-    print_lines([allocated(&credit, &rows)?])
+    let first = replaced.first().map(|row| of(row));
+    if replaced.iter().any(|row| Some(of(row)) != first) {
+        return Err(());
+    }
+    Ok(first.cloned().flatten())
+}
+
+fn end_date(lot: &Placed, arguments: &Allocate, replaced: &[&LotRow]) -> Result<Option<NaiveDate>, Failure> {
+    let stated = lot.end_date.or(arguments.end_date);
+    if stated.is_some() || arguments.no_end_date {
+        return Ok(stated);
+    }
+    kept(lot, replaced, |row| &row.end_date).map_err(|()| {
+        let message = "allocate: the lots that it replaces end on different days; state an end: --end-date, --no-end-date, or \
+                       --to NODE=AMOUNT,END";
+        Failure::new(Kind::Usage, message)
+    })
+}
+
+/// Where the references that it replaces differ, none is kept.
+fn reference(lot: &Placed, arguments: &Allocate, replaced: &[&LotRow]) -> Option<Text> {
+    match &arguments.reference {
+        Some(stated) => Some(Text::from(stated)).filter(|stated| !stated.is_empty()),
+        None => kept(lot, replaced, |row| &row.reference).unwrap_or_default(),
+    }
+}
+
+/// What is left of a lot goes on elsewhere.
+pub(crate) async fn move_lot(app: &App, arguments: Move) -> Result<(), Failure> {
+    let snapshot = CreditSnapshot::of(app).await?;
+    let (credit, lot) = found_lot(&arguments.key, &snapshot)?;
+    let refused = |why: String| Failure::new(Kind::BadInput, format!("move: credit {}: {why}", credit.credit_key));
+    let joined = snapshot.joined();
+    let waiting = joined.credits.iter().find(|row| row.credit_key == credit.credit_key);
+    if let Some(reason) = waiting.and_then(|row| row.waiting.as_ref()) {
+        return Err(refused(format!("it is not allocated ({reason})")));
+    }
+    let current = current_rows(&snapshot.log, &credit.credit_key);
+    let mut rows = record::move_lot(&current, lot, arguments.from, &arguments.to).map_err(refused)?;
+    for row in &mut rows {
+        row.note = arguments.note.as_ref().map(Text::from);
+    }
+    let proposal = Proposal::of(app, &snapshot, credit, &rows, &arguments.record).await?;
+    let Move { key, from, to, .. } = &arguments;
+    let done = format!("From {from} on, what is left of {key} is on {to}. It counts from the next run.");
+    proposal.carry_out(app, arguments.consent, ("Now", &done)).await
+}
+
+/// The credit of `KEY` or `KEY:LOT`.
+fn found_lot<'a>(key: &str, snapshot: &'a CreditSnapshot) -> Result<(&'a RegisteredCredit, Option<i32>), Failure> {
+    let named = |key: &str| found(&CreditName::Key(key.into()), snapshot);
+    let whole = named(key);
+    let with_lot = key.rsplit_once(':').and_then(|(key, lot)| Some((named(key).ok()?, lot.parse().ok()?)));
+    match (whole, with_lot) {
+        (Ok(credit), _) => Ok((credit, None)),
+        (Err(_), Some((credit, lot))) => Ok((credit, Some(lot))),
+        (Err(failure), None) => Err(failure),
+    }
 }
 
 /// What was recorded, as a person is told.
@@ -81,10 +169,10 @@ fn allocated(credit: &RegisteredCredit, rows: &[AllocationRow]) -> Result<String
 }
 
 pub(crate) async fn revoke(app: &App, arguments: Revoke) -> Result<(), Failure> {
-    let standing = CreditSnapshot::of(app).await?;
+    let snapshot = CreditSnapshot::of(app).await?;
     let name = credit_name(&arguments.credit)?;
-    let credit = found(&name, &standing)?;
-    let joined = standing.joined();
+    let credit = found(&name, &snapshot)?;
+    let joined = snapshot.joined();
     let waiting = joined.credits.iter().find(|row| row.credit_key == credit.credit_key);
     if let Some(reason) =
         waiting.and_then(|row| row.waiting.as_deref()).filter(|reason| *reason != "allocation_invalid")
@@ -94,8 +182,9 @@ pub(crate) async fn revoke(app: &App, arguments: Revoke) -> Result<(), Failure> 
     }
     let row =
         AllocationRow { note: arguments.note.as_ref().map(Text::from), ..revision_row("revoke", name, Action::Revoke) };
-    record(app, &standing, &[row], &arguments.record).await?;
-    print_lines([format!("Revoked the allocation of {}. It waits in the queue from the next run.", credit.credit_key)])
+    let proposal = Proposal::of(app, &snapshot, credit, &[row], &arguments.record).await?;
+    let done = format!("Revoked the allocation of {}. It waits in the queue from the next run.", credit.credit_key);
+    proposal.carry_out(app, arguments.consent, ("Now", &done)).await
 }
 
 fn credit_name(credit: &CreditArgs) -> Result<CreditName, Failure> {
@@ -108,9 +197,8 @@ fn credit_name(credit: &CreditArgs) -> Result<CreditName, Failure> {
     }
 }
 
-fn found(name: &CreditName, standing: &CreditSnapshot) -> Result<RegisteredCredit, Failure> {
-    let credit = find(name, &standing.register.credits);
-    credit.cloned().map_err(|message| Failure::new(Kind::BadInput, message))
+fn found<'a>(name: &CreditName, snapshot: &'a CreditSnapshot) -> Result<&'a RegisteredCredit, Failure> {
+    find(name, &snapshot.register.credits).map_err(|message| Failure::new(Kind::BadInput, message))
 }
 
 fn revision_row(command: &str, credit: CreditName, action: Action) -> AllocationRow {
@@ -127,23 +215,9 @@ fn revision_row(command: &str, credit: CreditName, action: Action) -> Allocation
         recorded_at: None,
         recorded_by: None,
         note: None,
+        from_period: None,
+        continues_lot: None,
     }
-}
-
-async fn record(
-    app: &App,
-    standing: &CreditSnapshot,
-    rows: &[AllocationRow],
-    stamp: &RecordArgs,
-) -> Result<(), Failure> {
-    let recording = recording(app, standing, stamp);
-    let (register, hierarchy) = (&standing.register.credits, &standing.reference.hierarchy);
-    let new = revisions(rows, register, hierarchy, &standing.log, &recording)?;
-    app.lake.logs().append(&new.rows).await?;
-    for warning in &new.warnings {
-        note(&format!("warning: {warning}"));
-    }
-    Ok(())
 }
 
 /// Who and when: as stated, else the login name and now.
@@ -156,59 +230,4 @@ pub(crate) fn recording(app: &App, standing: &CreditSnapshot, stamp: &RecordArgs
         is_stated: stamp.recorded_at.is_some(),
         now: standing.latest,
     }
-}
-
-/// Asks on the terminal for what is missing.
-fn ask(app: &App, standing: &CreditSnapshot, arguments: &mut Allocate) -> Result<(), Failure> {
-    let has_amount = arguments.amount.is_some() || arguments.to.iter().any(|lot| lot.amount.is_some());
-    let asked = !has_amount || arguments.to.is_empty();
-    if arguments.credit.key.is_none() && arguments.credit.code.is_none() {
-        let waiting = queue_rows(&standing.register.credits, &standing.joined().credits, app.as_of);
-        if waiting.is_empty() {
-            return Err(Failure::new(Kind::BadInput, "no credit waits for allocation; name one with --key"));
-        }
-        let choices: Vec<String> = waiting
-            .iter()
-            .map(|row| {
-                let applied = money_text::cents(row.aws_applied);
-                let choice = format!(
-                    "{}  ({} {applied} applied by AWS so far, since {})",
-                    row.credit_key, row.currency, row.first_cur_date
-                );
-                visible(&choice, CELL)
-            })
-            .collect();
-        let chosen = Select::new().with_prompt("Credit").items(&choices).default(0).interact().map_err(no_answer)?;
-        arguments.credit.key = waiting.get(chosen).map(|row| row.credit_key.to_string());
-    }
-    if !has_amount {
-        let amount: Money = Input::new().with_prompt("Amount").interact_text().map_err(no_answer)?;
-        arguments.amount = Some(amount);
-    }
-    if arguments.to.is_empty() {
-        let nodes: Vec<_> = standing.reference.hierarchy.nodes().map(|(node, _)| node).collect();
-        let choices: Vec<String> = nodes.iter().map(|node| visible(&node.to_string(), CELL)).collect();
-        let chosen = Select::new().with_prompt("Node").items(&choices).default(0).interact().map_err(no_answer)?;
-        let chosen = nodes.get(chosen).map(|node| Placed { node: (*node).clone(), amount: None, end_date: None });
-        arguments.to.extend(chosen);
-    }
-    if asked && arguments.end_date.is_none() {
-        let text: String = Input::new()
-            .with_prompt("End date (YYYY-MM-DD, empty for none)")
-            .allow_empty(true)
-            .validate_with(|text: &String| if text.is_empty() { Ok(()) } else { date(text).map(drop) })
-            .interact_text()
-            .map_err(no_answer)?;
-        arguments.end_date = text.parse().ok();
-    }
-    if asked && arguments.reference.is_none() {
-        let prompt = Input::new().with_prompt("Reference (empty for none)").allow_empty(true);
-        let text: String = prompt.interact_text().map_err(no_answer)?;
-        arguments.reference = Some(text).filter(|text| !text.is_empty());
-    }
-    Ok(())
-}
-
-fn no_answer(error: dialoguer::Error) -> Failure {
-    Failure::new(Kind::Usage, format!("no answer: {error}"))
 }

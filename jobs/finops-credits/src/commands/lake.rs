@@ -5,8 +5,8 @@ use std::io::IsTerminal;
 use ::lake::Generation;
 use credit_ledger::BillingPeriod;
 use detect_credits::still_there;
-use dialoguer::Confirm;
 
+use super::prompts;
 use crate::app::App;
 use crate::output::print_lines;
 use crate::{Failure, Kind, money_text};
@@ -67,6 +67,5 @@ fn confirmed(question: &str) -> Result<bool, Failure> {
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
         return Err(Failure::new(Kind::Usage, "lake drop-period: give --yes, as there is no terminal to ask on"));
     }
-    let answer = Confirm::new().with_prompt(question).default(false).interact();
-    answer.map_err(|error| Failure::new(Kind::Usage, format!("no answer: {error}")))
+    prompts::confirm(question)
 }

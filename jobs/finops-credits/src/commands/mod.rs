@@ -4,6 +4,8 @@ pub(crate) mod allocate;
 pub(crate) mod allocations;
 pub(crate) mod credits;
 pub(crate) mod lake;
+mod prompts;
+mod proposal;
 pub(crate) mod query;
 pub(crate) mod queue;
 pub(crate) mod repair;
