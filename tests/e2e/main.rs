@@ -7,6 +7,7 @@
 
 mod architecture;
 mod bad_input;
+mod changes;
 mod cli;
 mod clock;
 mod determinism;
@@ -26,6 +27,8 @@ mod model;
 mod organisation;
 mod properties;
 mod reorganised;
+mod sample;
 mod spellings;
+mod statement;
 mod support;
 mod vectors;

@@ -4,7 +4,9 @@
 //! unless `FINOPS_PROPERTY_SEED` says otherwise.
 
 mod cases;
+mod changes;
 mod checks;
+mod statements;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

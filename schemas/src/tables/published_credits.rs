@@ -214,3 +214,4 @@ table! {
         problem: Text,
     }
 }
+node_columns!(CreditBalance, CreditConsumption);
