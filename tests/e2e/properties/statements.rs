@@ -81,7 +81,7 @@ fn wrong(lot: &Row, unused: &Value, tables: &Tables) -> Vec<String> {
 #[test]
 fn what_was_left_of_a_lot_is_explained_by_spend_and_earlier_lots() {
     holds_in(
-        60,
+        24,
         "statements",
         || organisations(Amounts::Any),
         |organisation: Organisation| {

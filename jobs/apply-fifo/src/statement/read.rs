@@ -9,7 +9,10 @@ use datafusion::logical_expr::{Expr, col, lit};
 use datafusion::prelude::SessionContext;
 use lake::KeptRun;
 use schemas::NodeColumns;
-use schemas::tables::{AllocationIssue, HierarchyRow, AllocationLogRow, Credit, CreditBalance, CreditConsumption, CreditImpact, CreditQueue, NetCost};
+use schemas::tables::{
+    AllocationIssue, AllocationLogRow, Credit, CreditBalance, CreditConsumption, CreditImpact, CreditQueue,
+    HierarchyRow, NetCost,
+};
 
 use super::findings::findings;
 use super::history::history;

@@ -205,10 +205,8 @@ fn earlier_lots_that_took_all_are_named_in_their_order() {
 
 #[test]
 fn lot_that_is_used_up_may_have_left_spend_to_later_ones() {
-    let lots = [
-        Lot { amount: money("5"), ..lot("A", "2026-01-01") },
-        Lot { amount: money("50"), ..lot("B", "2026-01-02") },
-    ];
+    let lots =
+        [Lot { amount: money("5"), ..lot("A", "2026-01-01") }, Lot { amount: money("50"), ..lot("B", "2026-01-02") }];
     let spend = cost(&cell(&["spend", "2026-01-05", "Retail", "30", "EC2"]));
     let draw = |key: &str, used: &str| CreditConsumption {
         credit_key: key.into(),

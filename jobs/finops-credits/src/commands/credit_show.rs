@@ -19,6 +19,9 @@ use crate::{Failure, Kind};
 const LISTED: usize = 10;
 const NAMED: usize = 3;
 
+/// Rows of who used it that a terminal shows.
+const PLACES: usize = 20;
+
 pub(crate) async fn show(app: &App, key: &str) -> Result<(), Failure> {
     let run = app.lake.open_run(&app.lake.published_run().await?).await?;
     let credits: Vec<Credit> = run.rows(None).await?;
@@ -57,6 +60,9 @@ fn print_statement(app: &App, statement: &CreditStatement) -> Result<(), Failure
     section(app, "Lots", lots_table(statement)?, "Nothing of it is allocated.")?;
     section(app, "Month by month", months_table(statement)?, "(no month)")?;
     section(app, "Who used it", used_table(statement)?, "Nothing of it was used.")?;
+    if let Some(more) = statement.used_by.len().checked_sub(PLACES).filter(|more| *more > 0) {
+        print_lines([format!("and {more} more; --format json has all")])?;
+    }
     if !statement.unused.is_empty() {
         section(app, "Why something was left", unused_table(statement)?, "")?;
     }
@@ -151,7 +157,7 @@ fn months_table(statement: &CreditStatement) -> Result<RecordBatch, Failure> {
 }
 
 fn used_table(statement: &CreditStatement) -> Result<RecordBatch, Failure> {
-    let used_by = &statement.used_by;
+    let used_by = statement.used_by.get(..PLACES).unwrap_or(&statement.used_by);
     table([
         ("node", column(used_by, |of| Text::from(of.node.to_string()))),
         ("account_id", column(used_by, |of| of.account_id.clone())),

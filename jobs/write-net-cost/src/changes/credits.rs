@@ -139,7 +139,8 @@ fn events(
     let had = from.is_some_and(|from| from.allocated_amount.is_some());
     let has = to.allocated_amount.is_some();
     let is_other = |other: fn(&CreditFigures, &CreditFigures) -> bool| from.is_some_and(|from| other(from, to));
-    let used = months.iter().any(|month| !month.used.is_none()) || is_other(|from, to| from.used != to.used);
+    let used = months.iter().any(|month| !month.used.is_none())
+        || is_other(|from, to| from.used.unwrap_or_default() != to.used.unwrap_or_default());
     let happened = [
         (is_now("invalid"), CreditEvent::Invalid),
         (amount(to.expired) > amount(from.and_then(|from| from.expired)), CreditEvent::Expired),
@@ -151,7 +152,7 @@ fn events(
         (is_other(|from, to| from.issue_date != to.issue_date), CreditEvent::IssueDate),
         (is_now("expiring_soon"), CreditEvent::ExpiringSoon),
         (is_now("active") && had, CreditEvent::Status),
-        (had && has && used, CreditEvent::Used),
+        (used, CreditEvent::Used),
         (is_other(|from, to| from.aws_applied != to.aws_applied), CreditEvent::AwsApplied),
         (had && has && is_other(|from, to| recorded(from) != recorded(to)), CreditEvent::Recorded),
     ];
