@@ -1,4 +1,6 @@
-//! What changed between two runs, for people and for spreadsheets.
+//! What changed between two runs, for people.
+
+use std::collections::BTreeMap;
 
 use arrow::record_batch::RecordBatch;
 use credit_ledger::{BillingPeriod, Money, Text};
@@ -26,10 +28,10 @@ pub(crate) struct Section {
 pub(crate) fn sections(changes: &Changes, most: usize) -> Result<Vec<Section>, Failure> {
     let mut sections = Vec::new();
     let now = BillingPeriod::of(changes.from.as_of);
-    let past = format!("Past months, before {now}: changes of net cost by business unit");
-    let current = format!("{now} and later: changes of net cost by business unit");
-    for (heading, months) in [(past, &changes.past_months), (current, &changes.current_months)] {
+    let (past, current) = (format!("Past months, before {now}"), format!("{now} and later"));
+    for (which, months) in [(past, &changes.past_months), (current, &changes.current_months)] {
         if !months.is_empty() {
+            let heading = format!("{which}: net cost {}; changes by business unit", net_cost(months)?);
             sections.push(months_section(heading, months, most)?);
         }
     }
@@ -51,14 +53,26 @@ fn more(all: usize, most: usize) -> Option<String> {
     (all > most).then(|| format!("  and {} more; `finops-credits diff` shows all", all - most))
 }
 
+/// `-4,590.87 USD`, by currency.
+fn net_cost(months: &[MonthChange]) -> Result<String, Failure> {
+    let mut sums: BTreeMap<&str, Money> = BTreeMap::new();
+    for month in months {
+        let sum = sums.entry(&month.currency).or_default();
+        *sum = Money::total(std::iter::once(*sum).chain(month.business_units.iter().map(|unit| unit.net_cost.change)))?;
+    }
+    let sums: Vec<String> = sums.iter().map(|(currency, sum)| format!("{} {currency}", signed(*sum))).collect();
+    Ok(sums.join(", "))
+}
+
 fn months_section(heading: String, months: &[MonthChange], most: usize) -> Result<Section, Failure> {
     let units: Vec<(&MonthChange, &UnitChange)> =
         months.iter().flat_map(|month| month.business_units.iter().map(move |unit| (month, unit))).collect();
     let shown = units.get(..most).unwrap_or(&units);
     let table = if shown.is_empty() { None } else { Some(units_table(shown)?) };
     let mut lines: Vec<String> = more(units.len(), most).into_iter().collect();
-    lines.extend(months.iter().take(most).flat_map(why_lines));
-    lines.extend(more(months.len(), most));
+    let why = why_lines(months);
+    lines.extend(why.iter().take(most).cloned());
+    lines.extend(more(why.len(), most));
     Ok(Section { heading, table, lines })
 }
 
@@ -82,13 +96,23 @@ fn units_table(units: &[(&MonthChange, &UnitChange)]) -> Result<RecordBatch, Fai
     Ok(RecordBatch::try_from_iter(columns).map_err(DataFusionError::from)?)
 }
 
-/// `2026-08  export: 40,100.00 -> 40,250.00 USD (+150.00), 6,100 -> 6,130 lines`, a line a reason.
-fn why_lines(month: &MonthChange) -> Vec<String> {
-    let unseen = month.nodes_changed > 0 && month.business_units.is_empty();
-    let below = unseen
-        .then(|| format!("  {}  {} nodes below business units changed", month.billing_period, month.nodes_changed));
-    let why = month.why.iter().map(|reason| format!("  {}  {}", month.billing_period, reason_text(reason, month)));
-    below.into_iter().chain(why).collect()
+/// `2026-08  export: 40,100.00 -> 40,250.00 USD (+150.00), 6,100 -> 6,130 lines`: a line a reason, with the months that share
+/// it.
+fn why_lines(months: &[MonthChange]) -> Vec<String> {
+    let mut lines: Vec<(String, Vec<String>)> = Vec::new();
+    for month in months {
+        let is_below = month.nodes_changed > 0 && month.business_units.is_empty();
+        let below = is_below.then(|| format!("{} nodes below business units changed", month.nodes_changed));
+        for text in below.into_iter().chain(month.why.iter().map(|reason| reason_text(reason, month))) {
+            let period = month.billing_period.to_string();
+            match lines.iter_mut().find(|(told, _)| *told == text) {
+                Some((_, periods)) if periods.last() == Some(&period) => {}
+                Some((_, periods)) => periods.push(period),
+                None => lines.push((text, vec![period])),
+            }
+        }
+    }
+    lines.into_iter().map(|(text, periods)| format!("  {}  {text}", periods.join(", "))).collect()
 }
 
 fn amounts(change: &AmountChange, currency: &str) -> String {

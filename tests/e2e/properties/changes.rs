@@ -58,7 +58,8 @@ impl Case {
         if self.kinds.contains(&Kind::Export) {
             // Credits stay, so that what is recorded about them can be; AWS applied other amounts of them.
             let is_credit = |line: &Row| line["line_item_line_item_type"] == "Credit";
-            let first = before.lines[0].clone();
+            // A line of the first month stays, so that there is something as of any date.
+            let first = before.lines.iter().min_by_key(|line| period_of(line)).expect("a line").clone();
             before.lines.retain(|line| is_credit(line) || *line == first || kept.next() == Some(true));
             for line in before.lines.iter_mut().filter(|line| is_credit(line)) {
                 if kept.next() == Some(false) {
