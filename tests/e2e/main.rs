@@ -8,6 +8,7 @@
 mod allocating;
 mod architecture;
 mod bad_input;
+mod changes;
 mod cli;
 mod clock;
 mod determinism;
@@ -27,7 +28,9 @@ mod model;
 mod organisation;
 mod properties;
 mod reorganised;
+mod sample;
 mod spellings;
+mod statement;
 mod support;
 mod terminal;
 mod vectors;

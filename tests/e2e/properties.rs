@@ -1,11 +1,13 @@
 //! Properties of whole runs of the built binary, on generated organisations.
 //!
-//! `FINOPS_PROPERTY_CASES` (default 256) sets how many organisations a property sees. Runs are the same every time,
+//! `FINOPS_PROPERTY_CASES` (default 256, or 24 where a case starts the binary often) sets how many organisations a property sees. Runs are the same every time,
 //! unless `FINOPS_PROPERTY_SEED` says otherwise.
 
 mod cases;
+mod changes;
 mod checks;
 mod previews;
+mod statements;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

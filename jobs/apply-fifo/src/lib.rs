@@ -8,7 +8,8 @@
 //!
 //! The fold itself is [`credit_ledger::Ledger`]; `book.rs` turns tables into lots and cells and postings into tables, and
 //! `job.rs` goes through the months. In memory are the lots and, of one period, the cells that they may draw on; draws go
-//! through a temporary file. `preview.rs` says what other lots would change.
+//! through a temporary file. `preview.rs` says what other lots would change, [`statement`] what a run made of one credit, and
+//! [`unused`] why something of it was left.
 
 mod book;
 mod consumption;
@@ -17,6 +18,8 @@ mod error;
 mod job;
 mod preview;
 mod spend;
+pub mod statement;
+pub mod unused;
 
 pub use book::{AppliedPeriod, CreditBook};
 pub use consumption::Consumption;

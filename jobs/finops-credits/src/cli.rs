@@ -1,10 +1,15 @@
 //! The command line.
 
+mod questions;
+
 use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use credit_ledger::{BillingPeriod, Money, Node, within_years};
+
+use questions::DIFF_HELP;
+pub use questions::{CreditsCommand, Diff};
 
 const AFTER_HELP: &str = "\
 A run that would take published months away is staged only: `run --publish`, or `publish` with its id, publishes it.
@@ -153,8 +158,16 @@ Examples:
     #[command(after_help = "\
 Examples:
   finops-credits credits
+  finops-credits credits show id:10063543426        all about one
   finops-credits credits --format json")]
-    Credits,
+    Credits {
+        /// More about credits
+        #[command(subcommand)]
+        show: Option<CreditsCommand>,
+    },
+    /// What changed between two runs, past months first: net cost by business unit, credits, and why
+    #[command(after_help = DIFF_HELP)]
+    Diff(Diff),
     /// The lake itself
     #[command(subcommand)]
     Lake(LakeCommand),

@@ -3,7 +3,9 @@
 //! so that no name makes a line of the e-mail.
 
 use serde::Serialize;
+use write_net_cost::changes::{Changes, MonthChange};
 
+use crate::changes_text::{credit_line, unit_line};
 use crate::foreign_text::visible;
 use crate::money_text::cents;
 use crate::report::{CreditAmount, Report, TieOut};
@@ -28,6 +30,7 @@ pub(crate) struct Digest<'a> {
     expiring_soon: TruncatedList,
     expired: TruncatedList,
     allocation_issues: TruncatedList,
+    changes: Option<ChangesInBrief<'a>>,
     tie_out: &'a [TieOut],
 }
 
@@ -36,6 +39,15 @@ pub(crate) struct Digest<'a> {
 struct TruncatedList {
     count: usize,
     first: Vec<String>,
+}
+
+/// What changed since the published run.
+#[derive(Debug, Serialize)]
+struct ChangesInBrief<'a> {
+    since: &'a str,
+    past_months: TruncatedList,
+    current_months: TruncatedList,
+    credits: TruncatedList,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,6 +71,21 @@ impl TruncatedList {
     }
 }
 
+impl<'a> ChangesInBrief<'a> {
+    fn of(changes: &'a Changes) -> Self {
+        let units = |months: &'a [MonthChange]| {
+            let units = months.iter().flat_map(|month| month.business_units.iter().map(move |unit| (month, unit)));
+            TruncatedList::of(&units.collect::<Vec<_>>(), |(month, unit)| unit_line(month, unit))
+        };
+        Self {
+            since: &changes.from.run_id,
+            past_months: units(&changes.past_months),
+            current_months: units(&changes.current_months),
+            credits: TruncatedList::of(&changes.credits, credit_line),
+        }
+    }
+}
+
 impl<'a> Digest<'a> {
     /// The report in brief; `database` is where the tables are.
     pub(crate) fn of(report: &'a Report, database: &'a str) -> Self {
@@ -78,6 +105,7 @@ impl<'a> Digest<'a> {
             expiring_soon: TruncatedList::credits(&credits.expiring_soon),
             expired: TruncatedList::credits(&credits.expired),
             allocation_issues: TruncatedList::of(&report.allocation_issues, String::clone),
+            changes: report.changes.as_ref().map(ChangesInBrief::of),
             tie_out: &report.tie_out,
         }
     }

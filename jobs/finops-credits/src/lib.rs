@@ -5,6 +5,8 @@
 
 mod app;
 mod aws;
+mod changes_csv;
+mod changes_text;
 pub mod cli;
 mod commands;
 mod digest;

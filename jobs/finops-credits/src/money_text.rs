@@ -21,6 +21,12 @@ pub(crate) fn cents(amount: Money) -> String {
     format!("{sign}{}.{:02}", (cents / 100).to_formatted_string(&Locale::en), cents % 100)
 }
 
+/// A change, rounded as [`cents`]: `+1,234.57`.
+pub(crate) fn signed(amount: Money) -> String {
+    let text = cents(amount);
+    if amount.is_positive() { format!("+{text}") } else { text }
+}
+
 /// A count: `38,186`.
 pub(crate) fn count(number: u64) -> String {
     number.to_formatted_string(&Locale::en)

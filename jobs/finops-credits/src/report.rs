@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use credit_ledger::{BillingPeriod, Money, Text};
 use hashbrown::HashMap;
-use lake::JobContext;
+use lake::{JobContext, LakeError};
 use schemas::records::{Detected, Fetched, LeftOut, PeriodSource};
 use schemas::tables::{AllocationIssue, Credit, CreditBalance, CreditQueue, NetCostSummary, Reconciliation};
 use schemas::{PeriodNotes, TableRow};
 use serde::Serialize;
-use write_net_cost::WrittenCredits;
+use write_net_cost::changes::{Changes, changes_between};
 use write_net_cost::standing::{AsOf, Ending, endings};
+use write_net_cost::{NetCostError, WrittenCredits};
 
 use crate::failure::Failure;
 
@@ -22,6 +23,10 @@ pub(crate) struct Report {
     pub(crate) export: ExportPart,
     pub(crate) credits: CreditsPart,
     pub(crate) allocation_issues: Vec<String>,
+    /// Since the published run; none where there is none.
+    pub(crate) changes: Option<Changes>,
+    /// Why they cannot be told.
+    pub(crate) changes_unknown: Option<String>,
     /// Latest period with lines.
     pub(crate) latest_period: Option<BillingPeriod>,
     pub(crate) net_cost_by_business_unit: Vec<NetCostSummary>,
@@ -106,6 +111,7 @@ impl Report {
             Some(_) => run.rows(latest_period).await?,
             None => Vec::new(),
         };
+        let (changes, changes_unknown) = changes(context).await?;
         by_unit.retain(|row| row.level == 1);
         by_unit
             .sort_by(|left, right| (&left.currency, &left.business_unit).cmp(&(&right.currency, &right.business_unit)));
@@ -118,12 +124,29 @@ impl Report {
                 .iter()
                 .map(|issue| format!("{} lot {}: {}", issue.allocation_id, issue.lot, issue.problem))
                 .collect(),
+            changes,
+            changes_unknown,
             latest_period,
             net_cost_by_business_unit: by_unit,
             tie_out: tie_out(&reconciliation)?,
             published: false,
             not_published: None,
         })
+    }
+}
+
+/// What changed since the published run, or why that cannot be told: a run does not fail for what it makes again.
+async fn changes(context: &JobContext) -> Result<(Option<Changes>, Option<String>), Failure> {
+    let lake = context.run.lake();
+    let Some(published) = lake.published().await? else { return Ok((None, None)) };
+    let changes = async {
+        let (from, to) = (lake.open_run(&published).await?, lake.open_run(context.run.id()).await?);
+        changes_between(&from, &to).await
+    };
+    match changes.await {
+        Ok(changes) => Ok((Some(changes), None)),
+        Err(NetCostError::Lake(LakeError::Damaged(problem))) => Ok((None, Some(problem))),
+        Err(other) => Err(other.into()),
     }
 }
 

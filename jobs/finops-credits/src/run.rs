@@ -9,7 +9,7 @@ use lake::{LakeLock, Settings};
 use tokio::sync::OnceCell;
 
 use crate::app::App;
-use crate::cli::{Cli, Command, Detect, LakeCommand};
+use crate::cli::{Cli, Command, CreditsCommand, Detect, LakeCommand};
 use crate::commands;
 use crate::failure::{Failure, Kind};
 use crate::jobs::{athena_check, detect, fifo, join, net_cost, publish, scan};
@@ -83,7 +83,9 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         Command::Move(arguments) => commands::allocate::move_lot(&app, arguments).await,
         Command::Revoke(arguments) => commands::allocate::revoke(&app, arguments).await,
         Command::Allocations(command) => commands::allocations::allocations(&app, command).await,
-        Command::Credits => commands::credits::credits(&app).await,
+        Command::Credits { show: None } => commands::credits::credits(&app).await,
+        Command::Credits { show: Some(CreditsCommand::Show { key }) } => commands::credit_show::show(&app, &key).await,
+        Command::Diff(runs) => commands::diff::diff(&app, &runs).await,
         Command::Lake(LakeCommand::DropPeriod { period, yes }) => commands::lake::drop_period(&app, period, yes).await,
         // Works on a lake that does not open.
         Command::Lake(LakeCommand::Repair { .. }) => Ok(()),

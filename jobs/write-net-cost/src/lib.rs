@@ -17,6 +17,7 @@
 //! clearing    = invoice_net - net_cost
 //! ```
 
+pub mod changes;
 pub mod check;
 mod error;
 mod job;

@@ -216,3 +216,4 @@ table! {
         problem: Text,
     }
 }
+node_columns!(CreditBalance, CreditConsumption);

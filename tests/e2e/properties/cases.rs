@@ -31,7 +31,17 @@ pub(super) fn holds<T: Debug>(
     strategy: impl Fn() -> BoxedStrategy<T> + Sync,
     property: impl Fn(T) -> Result<(), String> + Sync,
 ) {
-    let cases: u32 = variable("FINOPS_PROPERTY_CASES", 256);
+    holds_in(256, name, strategy, property);
+}
+
+/// As [`holds`], in another number of cases where nobody asks for more.
+pub(super) fn holds_in<T: Debug>(
+    cases: u32,
+    name: &str,
+    strategy: impl Fn() -> BoxedStrategy<T> + Sync,
+    property: impl Fn(T) -> Result<(), String> + Sync,
+) {
+    let cases: u32 = variable("FINOPS_PROPERTY_CASES", cases);
     let seed: u64 = variable("FINOPS_PROPERTY_SEED", 0);
     let work = |worker: u8| {
         let cases = (cases + u32::from(worker)) / u32::from(WORKERS);

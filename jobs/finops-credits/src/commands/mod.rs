@@ -2,7 +2,9 @@
 
 pub(crate) mod allocate;
 pub(crate) mod allocations;
+pub(crate) mod credit_show;
 pub(crate) mod credits;
+pub(crate) mod diff;
 pub(crate) mod lake;
 mod prompts;
 mod proposal;

@@ -7,6 +7,7 @@ use credit_ledger::{BillingPeriod, Money};
 use datafusion::error::DataFusionError;
 use schemas::records::LeftOut;
 
+use super::diff::print_changes;
 use super::note;
 use crate::app::App;
 use crate::cli::Format;
@@ -29,6 +30,7 @@ impl Report {
             }
             Format::Table => {
                 print_lines(self.head())?;
+                self.print_changes(app)?;
                 if let Some(period) = self.latest_period {
                     print_lines([String::new(), format!("Net cost of {period} by business unit")])?;
                     self.print_units(app)?;
@@ -36,6 +38,17 @@ impl Report {
                 print_lines(self.tie_out_lines().into_iter().chain(self.not_published()))
             }
         }
+    }
+
+    fn print_changes(&self, app: &App) -> Result<(), Failure> {
+        if let Some(problem) = &self.changes_unknown {
+            print_lines([String::new(), format!("Changes since the published run are not known: {problem}")])?;
+        }
+        let Some(changes) = &self.changes else { return Ok(()) };
+        let since = format!("Changes since the published run {} as of {}", changes.from.run_id, changes.from.as_of);
+        let nothing = if changes.is_empty() { ": none" } else { "" };
+        print_lines([String::new(), since + nothing])?;
+        print_changes(app, changes, SHOWN)
     }
 
     fn print_units(&self, app: &App) -> Result<(), Failure> {

@@ -1,0 +1,56 @@
+//! Which credit somebody means.
+
+use credit_ledger::Text;
+use schemas::tables::Credit;
+
+/// Names that are offered instead of one that is not known.
+const NEAR: usize = 3;
+
+/// From which likeness on a name is offered, of 1.
+const LIKE: f64 = 0.55;
+
+/// Why a text names no credit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unfound {
+    /// It fits several; their keys.
+    Ambiguous(Vec<Text>),
+    /// It fits none; keys of those that are like it, the nearest first.
+    Unknown(Vec<Text>),
+}
+
+/// The credit of this key, else the only one of this name, else the only one whose key or name begins so, whatever the case.
+///
+/// # Errors
+/// [`Unfound`] where that is none, or several.
+pub fn find<'a>(credits: &'a [Credit], text: &str) -> Result<&'a Credit, Unfound> {
+    if let Some(exact) = credits.iter().find(|credit| credit.credit_key == text) {
+        return Ok(exact);
+    }
+    let named: Vec<&Credit> = credits.iter().filter(|credit| credit.promotion_code == text).collect();
+    let folded = text.to_lowercase();
+    let begins = |name: &Text| !folded.is_empty() && name.to_lowercase().starts_with(&folded);
+    let begun =
+        || credits.iter().filter(|credit| begins(&credit.credit_key) || begins(&credit.promotion_code)).collect();
+    let fitting: Vec<&Credit> = if named.is_empty() { begun() } else { named };
+    match fitting.as_slice() {
+        [only] => Ok(only),
+        [] => Err(Unfound::Unknown(near(credits, &folded))),
+        several => Err(Unfound::Ambiguous(several.iter().map(|credit| credit.credit_key.clone()).collect())),
+    }
+}
+
+/// Keys of credits whose key or name holds the text or is like it.
+fn near(credits: &[Credit], folded: &str) -> Vec<Text> {
+    let likeness = |name: &Text| {
+        let name = name.to_lowercase();
+        let holds = !folded.is_empty() && name.contains(folded);
+        if holds { 1.0 } else { strsim::normalized_damerau_levenshtein(&name, folded) }
+    };
+    let mut near: Vec<(f64, &Text)> = credits
+        .iter()
+        .map(|credit| (likeness(&credit.credit_key).max(likeness(&credit.promotion_code)), &credit.credit_key))
+        .filter(|(likeness, _)| *likeness >= LIKE)
+        .collect();
+    near.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(right.1)));
+    near.into_iter().take(NEAR).map(|(_, key)| key.clone()).collect()
+}
