@@ -7,6 +7,7 @@
 
 mod architecture;
 mod bad_input;
+mod check;
 mod cli;
 mod clock;
 mod determinism;
@@ -25,6 +26,7 @@ mod many_rules;
 mod model;
 mod organisation;
 mod properties;
+mod renamed;
 mod reorganised;
 mod spellings;
 mod support;

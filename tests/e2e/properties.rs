@@ -5,6 +5,7 @@
 
 mod cases;
 mod checks;
+mod renames;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use credit_ledger::{BillingPeriod, Money, Text};
 use hashbrown::HashMap;
+use join_allocations::finding::Finding;
 use lake::JobContext;
 use schemas::records::{Detected, Fetched, LeftOut, PeriodSource};
 use schemas::tables::{AllocationIssue, Credit, CreditBalance, CreditQueue, NetCostSummary, Reconciliation};
@@ -22,6 +23,8 @@ pub(crate) struct Report {
     pub(crate) export: ExportPart,
     pub(crate) credits: CreditsPart,
     pub(crate) allocation_issues: Vec<String>,
+    /// What somebody should look at in the reference files.
+    pub(crate) checks: Vec<Finding>,
     /// Latest period with lines.
     pub(crate) latest_period: Option<BillingPeriod>,
     pub(crate) net_cost_by_business_unit: Vec<NetCostSummary>,
@@ -94,6 +97,7 @@ impl Report {
         context: &JobContext,
         detected: &Detected,
         credits: &WrittenCredits,
+        checks: Vec<Finding>,
     ) -> Result<Self, Failure> {
         let run = &context.run;
         let (issues, mut reconciliation): (Vec<AllocationIssue>, Vec<Reconciliation>) =
@@ -118,6 +122,7 @@ impl Report {
                 .iter()
                 .map(|issue| format!("{} lot {}: {}", issue.allocation_id, issue.lot, issue.problem))
                 .collect(),
+            checks,
             latest_period,
             net_cost_by_business_unit: by_unit,
             tie_out: tie_out(&reconciliation)?,

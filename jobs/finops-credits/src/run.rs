@@ -83,6 +83,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         Command::Revoke(arguments) => commands::allocate::revoke(&app, arguments).await,
         Command::Allocations(command) => commands::allocations::allocations(&app, command).await,
         Command::Credits => commands::credits::credits(&app).await,
+        Command::Check(arguments) => commands::check::check(&app, arguments).await,
         Command::Lake(LakeCommand::DropPeriod { period, yes }) => commands::lake::drop_period(&app, period, yes).await,
         // Works on a lake that does not open.
         Command::Lake(LakeCommand::Repair { .. }) => Ok(()),
