@@ -22,13 +22,13 @@ pub fn excerpt(text: &str) -> Cow<'_, str> {
 }
 
 /// The field of a CSV record that no such file holds, by its place, and what is wrong with it: it is too long, or whole
-/// rows stand in it because a quote is left open. The header has so many `columns`.
+/// rows stand in it because a quote is left open. The header has so many `columns`, with this `separator` between them.
 #[must_use]
-pub fn misread(record: &csv::StringRecord, columns: usize) -> Option<(usize, String)> {
+pub fn misread(record: &csv::StringRecord, columns: usize, separator: u8) -> Option<(usize, String)> {
     record.iter().enumerate().find_map(|(place, field)| {
         let holds_rows = columns > 2
             && field.contains('\n')
-            && field.bytes().filter(|byte| *byte == b',').take(columns - 1).count() == columns - 1;
+            && field.bytes().filter(|byte| *byte == separator).take(columns - 1).count() == columns - 1;
         if holds_rows {
             let message = "has a quote that is left open: the text goes on over the rows below; close the quote, or copy \
                            the file again";

@@ -8,6 +8,7 @@ mod changes;
 mod checks;
 mod previews;
 mod statements;
+mod renames;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

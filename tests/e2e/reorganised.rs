@@ -51,9 +51,9 @@ fn says(workspace: &Workspace, arguments: &[&str]) -> String {
     workspace.try_run(AS_OF, arguments).unwrap_or_else(|problem| panic!("{problem}"))
 }
 
-const REFUSED: &str = "error: nodes of the published run are gone from hierarchy.csv, but something hangs on them. Put \
-                       them back, or move their allocations to other nodes; with --accept-removed-nodes their months are \
-                       restated, and their allocations cannot be used:\n\
+const REFUSED: &str = "error: nodes of the published run are gone from hierarchy.csv, but something hangs on them. Say \
+                       in renames.csv what they are called now, put them back, or move their allocations to other nodes; \
+                       with --accept-removed-nodes their months are restated, and their allocations cannot be used:\n\
                        Retail/Shop: lot 2 of id:42, 1,250.50 USD; cost of its own 1,000.50 USD in 2026-01 to 2026-02; \
                        budgets of 2026-01\n";
 

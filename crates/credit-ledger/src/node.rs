@@ -79,6 +79,28 @@ impl Node {
         self.0.starts_with(&other.0)
     }
 
+    /// Where a node at or below `from` lies once `from` has become `to`. None for any other node, and where that would be
+    /// more than four levels.
+    #[must_use]
+    pub fn rebased(&self, from: &Self, to: &Self) -> Option<Self> {
+        let below = self.0.strip_prefix(from.0.as_slice())?;
+        let names: Vec<Text> = to.0.iter().chain(below).cloned().collect();
+        (names.len() <= Self::LEVELS.len()).then_some(Self(names))
+    }
+
+    /// The node above; none above a business unit.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        let (_, above) = self.0.split_last()?;
+        (!above.is_empty()).then(|| Self(above.to_vec()))
+    }
+
+    /// Its own name: that of its last level.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.last().map_or("", Text::as_str)
+    }
+
     /// The node itself and its ancestors, from the top.
     pub fn lineage(&self) -> impl Iterator<Item = Self> + '_ {
         (1..=self.0.len()).filter_map(|depth| self.0.get(..depth).map(|names| Self(names.to_vec())))
@@ -131,6 +153,16 @@ mod tests {
         assert_eq!(node(["", "", "", ""]), Err(NodeError::Empty));
         let gap = NodeError::Gap { missing: "department", below: "portfolio" };
         assert_eq!(node(["Retail", "", "Shop", ""]), Err(gap));
+    }
+
+    #[test]
+    fn a_renamed_node_takes_what_is_below_along_as_far_as_there_are_levels() {
+        let path = |names: &[&str]| node(std::array::from_fn(|level| *names.get(level).unwrap_or(&""))).unwrap();
+        let (old, new) = (path(&["Shop"]), path(&["Retail", "Shop"]));
+        assert_eq!(path(&["Shop", "A", "B"]).rebased(&old, &new), Some(path(&["Retail", "Shop", "A", "B"])));
+        assert_eq!(path(&["Shop", "A", "B", "C"]).rebased(&old, &new), None, "five levels");
+        assert_eq!(path(&["Shop2", "A"]).rebased(&old, &new), None, "a namesake");
+        assert_eq!((new.parent(), old.parent(), new.name()), (Some(path(&["Retail"])), None, "Shop"));
     }
 
     #[test]

@@ -54,10 +54,14 @@ pub(crate) fn table_folder(folder: Path, table: &Table, period: Option<BillingPe
     }
 }
 
-/// The folder of a table of a run: published tables lie apart from those that only jobs read.
+/// The folder of a run that holds a table: published tables lie apart from those that only jobs read.
+pub(crate) fn root_of_run(run_id: &str, table: &Table) -> Path {
+    if table.place == Place::Published { run(run_id) } else { work(run_id) }
+}
+
+/// The folder of a table of a run.
 pub(crate) fn table_of_run(run_id: &str, table: &Table, period: Option<BillingPeriod>) -> Path {
-    let folder = if table.place == Place::Published { run(run_id) } else { work(run_id) };
-    table_folder(folder, table, period)
+    table_folder(root_of_run(run_id, table), table, period)
 }
 
 pub(crate) fn run(run_id: &str) -> Path {

@@ -6,14 +6,15 @@ use credit_ledger::{BillingPeriod, Text};
 use datafusion::prelude::{DataFrame, SessionContext};
 use object_store::path::Path;
 use schemas::tables::RunLogRow;
-use schemas::{Table, TableRow};
+use schemas::{Place, Table, TableRow};
 
 use crate::error::LakeError;
 use crate::extent::RunExtent;
 use crate::known::Condition;
 use crate::lake::Lake;
-use crate::layout::{self, part, table_of_run, under};
+use crate::layout::{self, part, root_of_run, table_of_run, under};
 use crate::manifest::Manifest;
+use crate::sums::Problem;
 
 impl Lake {
     /// The published run, if any, as this command found it first: all of a command sees one run.
@@ -127,12 +128,14 @@ impl Lake {
         self.store.refuse_damaged(&folder, files).await
     }
 
-    /// Files of the published run that are as they were written. Warns of the others.
-    async fn sound_files(&self, run_id: &str, files: Vec<Path>) -> Result<BTreeSet<Path>, LakeError> {
+    /// Files of a table of the published run that are as they were written. Warns of the others.
+    async fn sound_files(&self, run_id: &str, table: &Table, files: Vec<Path>) -> Result<BTreeSet<Path>, LakeError> {
         let mut sound = BTreeSet::new();
-        for (path, condition) in self.store.conditions(&layout::run(run_id), files).await? {
+        for (path, condition) in self.store.conditions(&root_of_run(run_id, table), files).await? {
             match condition {
                 Condition::Sound(_) => sound.extend([path]),
+                // Storage may drop intermediate tables after a while.
+                Condition::Damaged(Problem::Missing) if table.place != Place::Published => {}
                 Condition::Damaged(problem) => self.store.warn(&path, &problem, "it is made again"),
                 Condition::Unknown => {}
             }
@@ -150,7 +153,7 @@ impl Lake {
         let period = |file: String| file.split('/').find_map(|part| part.split_once('=')?.1.parse().ok());
         let periods: Vec<BillingPeriod> = known.into_keys().filter_map(period).collect();
         let file = |period| part(&table_of_run(&run_id, &R::TABLE, Some(period)));
-        let sound = self.sound_files(&run_id, periods.iter().copied().map(file).collect()).await?;
+        let sound = self.sound_files(&run_id, &R::TABLE, periods.iter().copied().map(file).collect()).await?;
         Ok(periods.into_iter().filter(|period| sound.contains(&file(*period))).collect())
     }
 
@@ -165,14 +168,15 @@ impl Lake {
         self.store.read_rows(&folder).await
     }
 
-    /// A table that is published and not partitioned; empty before the first run, and where it is not as it was written.
+    /// A table of the published run that is not partitioned, also one that only its jobs read; empty before the first run,
+    /// and where it is not as it was written.
     ///
     /// # Errors
     /// [`LakeError`] from the store.
     pub async fn published_table<R: TableRow>(&self) -> Result<Vec<R>, LakeError> {
         let Some(run_id) = self.known_published().await? else { return Ok(Vec::new()) };
         let folder = table_of_run(&run_id, &R::TABLE, None);
-        match self.sound_files(&run_id, vec![part(&folder)]).await?.is_empty() {
+        match self.sound_files(&run_id, &R::TABLE, vec![part(&folder)]).await?.is_empty() {
             true => Ok(Vec::new()),
             false => self.store.read_rows(&folder).await,
         }

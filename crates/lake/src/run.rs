@@ -15,7 +15,7 @@ use crate::concurrency::spawn_abort_on_drop;
 use crate::error::LakeError;
 use crate::known::Condition;
 use crate::lake::Lake;
-use crate::layout::{self, SUPERSEDED, part};
+use crate::layout::{self, SUPERSEDED, part, root_of_run};
 use crate::manifest::{Manifest, RunFiles, StagedRun};
 use crate::sums::Problem;
 
@@ -141,7 +141,7 @@ impl Run {
         if store.known.inputs(&file).as_deref() != Some(inputs) {
             return Ok(false);
         }
-        match store.condition(&root::<R>(&published), &file).await? {
+        match store.condition(&root_of_run(&published, &R::TABLE), &file).await? {
             Condition::Sound(_) => store.copy_if_there(&from, &self.folder::<R>(period)).await,
             Condition::Unknown => Ok(false),
             // Storage may drop intermediate tables after a while.
@@ -183,7 +183,7 @@ impl Run {
     /// The folder of a table that this run has, as it was written.
     async fn checked<R: TableRow>(&self, period: Option<BillingPeriod>) -> Result<Path, LakeError> {
         let folder = self.folder::<R>(period);
-        self.lake.store.refuse_damaged(&root::<R>(&self.id), [part(&folder)]).await?;
+        self.lake.store.refuse_damaged(&root_of_run(&self.id, &R::TABLE), [part(&folder)]).await?;
         Ok(folder)
     }
 
@@ -315,11 +315,6 @@ impl Run {
     pub async fn write_summary<T: Serialize + Sync>(&self, summary: &T) -> Result<(), LakeError> {
         self.lake.store.write_record(&layout::summary(&self.id), summary).await
     }
-}
-
-/// The folder of a run that holds a table: published tables and others lie apart.
-fn root<R: TableRow>(run_id: &str) -> Path {
-    if R::TABLE.place == Place::Published { layout::run(run_id) } else { layout::work(run_id) }
 }
 
 #[cfg(test)]

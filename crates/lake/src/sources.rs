@@ -8,7 +8,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use schemas::reference::{
     AllocationRow, Budget, CostRules, Hierarchy, Problems, parse_allocations, parse_budgets, parse_cost_rules,
-    parse_hierarchy,
+    parse_hierarchy, parse_renames,
 };
 
 use crate::error::LakeError;
@@ -31,7 +31,7 @@ pub fn open_folder(location: &str, setting: &str) -> Result<Option<Arc<dyn Objec
 /// What people keep about the organisation.
 #[derive(Debug, Clone, Default)]
 pub struct ReferenceFiles {
-    /// `hierarchy.csv`
+    /// `hierarchy.csv`, with the names of `renames.csv` where that is there.
     pub hierarchy: Hierarchy,
     /// `cost_rules.csv`
     pub cost_rules: CostRules,
@@ -50,7 +50,12 @@ impl ReferenceFiles {
         let folder = Folder { location, files };
         let hierarchy_bytes = folder.required("hierarchy.csv").await?;
         let rules_bytes = folder.required("cost_rules.csv").await?;
-        let hierarchy = parse_hierarchy("hierarchy.csv", &hierarchy_bytes)?;
+        let mut hierarchy = parse_hierarchy("hierarchy.csv", &hierarchy_bytes)?;
+        if let Some(bytes) = folder.optional("renames.csv").await? {
+            let nodes = hierarchy.nodes().map(|(node, _)| node).collect();
+            let renames = parse_renames("renames.csv", &bytes, &nodes)?;
+            hierarchy = hierarchy.renamed(renames);
+        }
         let mut problems = Problems::default();
         let cost_rules = kept(&mut problems, parse_cost_rules("cost_rules.csv", &rules_bytes, &hierarchy));
         let budgets = folder.optional("budgets.csv").await?;

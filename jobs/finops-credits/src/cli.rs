@@ -168,6 +168,16 @@ Examples:
     /// What changed between two runs, past months first: net cost by business unit, credits, and why
     #[command(after_help = DIFF_HELP)]
     Diff(Diff),
+    /// Reference files beside the export: rules that match nothing, names and ids that look wrong, what is Unassigned
+    #[command(after_help = "\
+Works on what the last run read of the export and on the reference files as they are now. `run` says the same of its own.
+Exit code 3 where a reference file cannot be read, with --strict also where anything is a warning.
+
+Examples:
+  finops-credits check
+  finops-credits check --period 2026-09
+  finops-credits check --strict --format json")]
+    Check(Check),
     /// The lake itself
     #[command(subcommand)]
     Lake(LakeCommand),
@@ -182,6 +192,17 @@ Examples:
         /// A SELECT, SHOW TABLES or DESCRIBE
         sql: String,
     },
+}
+
+/// `check`
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Check {
+    /// Whose Unassigned spend is listed, YYYY-MM [default: the latest period with lines]
+    #[arg(long, value_name = "PERIOD", value_parser = period)]
+    pub period: Option<BillingPeriod>,
+    /// Warnings are errors
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// `run`

@@ -85,6 +85,11 @@ impl Failure {
         let places = places.into_iter().map(|place| place.to_string());
         Self { kind, lines: std::iter::once(what.to_owned()).chain(places).collect() }
     }
+
+    /// What is wrong, a line each.
+    pub(crate) fn into_lines(self) -> Vec<String> {
+        self.lines
+    }
 }
 
 /// What a message quotes is made `visible`; it cannot break a line.
@@ -154,8 +159,11 @@ impl From<&ReadError> for Failure {
 impl From<JoinError> for Failure {
     fn from(error: JoinError) -> Self {
         match error {
-            JoinError::RemovedNodes(removed) => {
-                Self::list(Kind::BadInput, removed_nodes::WHAT_TO_DO, removed_nodes::lines(&removed))
+            JoinError::RemovedNodes { removed, likely } => {
+                Self::list(Kind::BadInput, removed_nodes::WHAT_TO_DO, removed_nodes::lines(&removed, &likely))
+            }
+            JoinError::RenamedLots(lots) => {
+                Self::list(Kind::BadInput, removed_nodes::LEFT_BEHIND, removed_nodes::left_behind(&lots))
             }
             JoinError::BadRows(problems) => problems.into(),
             JoinError::Lake(error) => error.into(),

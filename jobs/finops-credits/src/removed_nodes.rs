@@ -1,9 +1,9 @@
-//! What to say of nodes that are published and gone from `hierarchy.csv`.
+//! What to say of nodes that are published and gone from `hierarchy.csv`, and of lots whose nodes have other names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use credit_ledger::{BillingPeriod, Money, Node, Text};
-use join_allocations::RemovedNode;
+use join_allocations::{RemovedNode, RenamedLot};
 use schemas::tables::LotRow;
 
 use crate::money_text::cents;
@@ -11,24 +11,62 @@ use crate::money_text::cents;
 /// Nodes, and lots of a node, that the error lists.
 const LISTED: usize = 20;
 
-pub(crate) const WHAT_TO_DO: &str = "nodes of the published run are gone from hierarchy.csv, but something hangs on them. Put them back, or move their \
-     allocations to other nodes; with --accept-removed-nodes their months are restated, and their allocations cannot be \
-     used:";
+pub(crate) const WHAT_TO_DO: &str = "nodes of the published run are gone from hierarchy.csv, but something hangs on them. Say in renames.csv what they are \
+     called now, put them back, or move their allocations to other nodes; with --accept-removed-nodes their months are \
+     restated, and their allocations cannot be used:";
 
-/// One line a node.
-pub(crate) fn lines(removed: &BTreeMap<Node, RemovedNode>) -> Vec<String> {
+/// One line a node, and what renames.csv may have to say.
+pub(crate) fn lines(removed: &BTreeMap<Node, RemovedNode>, likely: &[(Node, Node)]) -> Vec<String> {
     let mut lines: Vec<String> =
         removed.iter().take(LISTED).map(|(node, removed)| format!("{node}: {}", text(removed))).collect();
     if removed.len() > LISTED {
         lines.push(format!("and {} more nodes", removed.len() - LISTED));
     }
+    if !likely.is_empty() {
+        lines.push(
+            "if they were renamed, renames.csv has to say (from_period only where earlier months keep the old name):"
+                .to_owned(),
+        );
+        lines.push(format!("from_period,{OLD},{}", Node::LEVELS.join(",")));
+        lines.extend(likely.iter().take(LISTED).map(|(old, new)| csv_row(old, new)));
+    }
     lines
+}
+
+pub(crate) const LEFT_BEHIND: &str = "lots stand on nodes that renames.csv renames from a later period on than their credits were issued in. Allocate them to \
+     the new nodes, or leave from_period out, which renames the nodes in every month:";
+
+/// One line a lot.
+pub(crate) fn left_behind(lots: &[RenamedLot]) -> Vec<String> {
+    let line = |RenamedLot { lot, node, from, now }: &RenamedLot| format!("{}: {node} is {now} from {from} on", lot_text(lot));
+    let mut lines: Vec<String> = lots.iter().take(LISTED).map(line).collect();
+    if lots.len() > LISTED {
+        lines.push(format!("and {} more lots", lots.len() - LISTED));
+    }
+    lines
+}
+
+fn lot_text(lot: &LotRow) -> String {
+    format!("lot {} of {}, {} {}", lot.lot, lot.credit_key, cents(lot.amount), lot.currency)
+}
+
+const OLD: &str = "old_business_unit,old_department,old_portfolio,old_product";
+
+/// A row without a period, as the file has it.
+fn csv_row(old: &Node, new: &Node) -> String {
+    let names = old.levels().into_iter().chain(new.levels()).map(|name| {
+        let name = name.unwrap_or_default();
+        match name.contains([',', '"', '\n']) {
+            true => format!("\"{}\"", name.replace('"', "\"\"")),
+            false => name.to_string(),
+        }
+    });
+    std::iter::once(String::new()).chain(names).collect::<Vec<_>>().join(",")
 }
 
 fn text(removed: &RemovedNode) -> String {
     let RemovedNode { lots, costs, budgets } = removed;
-    let lot = |lot: &LotRow| format!("lot {} of {}, {} {}", lot.lot, lot.credit_key, cents(lot.amount), lot.currency);
-    let mut parts: Vec<String> = lots.iter().take(LISTED).map(lot).collect();
+    let mut parts: Vec<String> = lots.iter().take(LISTED).map(lot_text).collect();
     if lots.len() > LISTED {
         parts.push(format!("{} more lots", lots.len() - LISTED));
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use credit_ledger::{BillingPeriod, Money, Text};
 use hashbrown::HashMap;
 use lake::{JobContext, LakeError};
+use join_allocations::finding::Finding;
 use schemas::records::{Detected, Fetched, LeftOut, PeriodSource};
 use schemas::tables::{AllocationIssue, Credit, CreditBalance, CreditQueue, NetCostSummary, Reconciliation};
 use schemas::{PeriodNotes, TableRow};
@@ -27,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) changes: Option<Changes>,
     /// Why they cannot be told.
     pub(crate) changes_unknown: Option<String>,
+    /// What somebody should look at in the reference files.
+    pub(crate) checks: Vec<Finding>,
     /// Latest period with lines.
     pub(crate) latest_period: Option<BillingPeriod>,
     pub(crate) net_cost_by_business_unit: Vec<NetCostSummary>,
@@ -99,6 +102,7 @@ impl Report {
         context: &JobContext,
         detected: &Detected,
         credits: &WrittenCredits,
+        checks: Vec<Finding>,
     ) -> Result<Self, Failure> {
         let run = &context.run;
         let (issues, mut reconciliation): (Vec<AllocationIssue>, Vec<Reconciliation>) =
@@ -126,6 +130,7 @@ impl Report {
                 .collect(),
             changes,
             changes_unknown,
+            checks,
             latest_period,
             net_cost_by_business_unit: by_unit,
             tie_out: tie_out(&reconciliation)?,

@@ -86,6 +86,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         Command::Credits { show: None } => commands::credits::credits(&app).await,
         Command::Credits { show: Some(CreditsCommand::Show { key }) } => commands::credit_show::show(&app, &key).await,
         Command::Diff(runs) => commands::diff::diff(&app, &runs).await,
+        Command::Check(arguments) => commands::check::check(&app, arguments).await,
         Command::Lake(LakeCommand::DropPeriod { period, yes }) => commands::lake::drop_period(&app, period, yes).await,
         // Works on a lake that does not open.
         Command::Lake(LakeCommand::Repair { .. }) => Ok(()),

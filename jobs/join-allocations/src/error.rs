@@ -18,12 +18,33 @@ pub struct RemovedNode {
     pub budgets: BTreeSet<BillingPeriod>,
 }
 
+/// A lot on a node that has another name from a period on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenamedLot {
+    /// The lot.
+    pub lot: LotRow,
+    /// Its node.
+    pub node: Node,
+    /// The period.
+    pub from: BillingPeriod,
+    /// What the node is from then on.
+    pub now: Node,
+}
+
 /// The variants differ in what a caller can do about them.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
     /// Nodes of the published run are gone from `hierarchy.csv`, and something hangs on them.
-    #[error("{} nodes of the published run are gone from hierarchy.csv", .0.len())]
-    RemovedNodes(BTreeMap<Node, RemovedNode>),
+    #[error("{} nodes of the published run are gone from hierarchy.csv", removed.len())]
+    RemovedNodes {
+        /// What hangs on each.
+        removed: BTreeMap<Node, RemovedNode>,
+        /// What they may be called now: old node, new node.
+        likely: Vec<(Node, Node)>,
+    },
+    /// Lots stand on nodes that have another name from a period on.
+    #[error("{} lots stand on nodes that renames.csv renames from a period on", .0.len())]
+    RenamedLots(Vec<RenamedLot>),
     /// Rows of `allocations.csv` cannot be recorded.
     #[error(transparent)]
     BadRows(#[from] Problems),

@@ -1,25 +1,29 @@
 //! The job: reads, joins, writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use chrono::NaiveTime;
-use credit_ledger::{BillingPeriod, Text};
-use lake::{InputDigest, JobContext, LakeError, ReferenceFiles, Reuse, map_concurrently};
+use credit_ledger::{BillingPeriod, Node, Text};
+use lake::{InputDigest, JobContext, LakeError, ReferenceFiles, Reuse, map_concurrently, stream_of};
+use schemas::NodeColumns;
 use schemas::records::{Detected, Joined};
 use schemas::reference::{CostRule, CostRules};
-use schemas::tables::{AllocationLogRow, Cell, CostLine, HierarchyRow, LotRow, RegisteredCredit};
+use schemas::tables::{AllocationLogRow, Cell, CostLine, HierarchyRow, LotRow, RegisteredCredit, RuleSpend};
 
 use crate::cells::{RuleTargets, cells};
+use crate::check_rules::read_with;
 use crate::error::JoinError;
 use crate::lots::{self, join};
 use crate::record::{Recording, revisions};
 use crate::removed_nodes;
+use crate::renamed;
+use crate::rule_spend::rule_spend;
 
 /// Turns recorded allocations into lots, and spend into cells.
 ///
 /// # Errors
-/// [`JoinError::RemovedNodes`] unless those are accepted; [`JoinError`] from the lake.
+/// [`JoinError::RemovedNodes`] unless those are accepted; [`JoinError::RenamedLots`]; [`JoinError`] from the lake.
 pub async fn join_allocations(
     context: &JobContext,
     detected: &Detected,
@@ -34,6 +38,7 @@ pub async fn join_allocations(
         removed_nodes::refuse(run.lake(), &reference.hierarchy, &register, &log, latest).await?;
     }
     let joined = join(&register, &log, &reference.hierarchy, latest);
+    renamed::refuse_left_behind(&joined.lots, reference.hierarchy.renames(), context.last_period())?;
     write_cells(context, detected, reference).await?;
     write_lots(context, reference, &joined).await?;
     Ok(Joined { first_period: first_period(detected, reference, &joined.lots) })
@@ -71,16 +76,16 @@ async fn write_cells(
     detected: &Detected,
     reference: &Arc<ReferenceFiles>,
 ) -> Result<(), JoinError> {
-    let rules = rules_digest(&reference.cost_rules)?;
-    let targets = Arc::new(OnceLock::new());
+    let rules = Arc::new(RulesByPeriod::new(reference)?);
     let periods = detected.periods.iter().map(|detected| (detected.period, detected.fingerprint.clone()));
     let written = map_concurrently(context.settings.threads(), periods, |(period, fingerprint)| {
-        let (run, reference) = (context.run.clone(), Arc::clone(reference));
-        let (rules, targets) = (rules.clone(), Arc::clone(&targets));
+        let (run, rules) = (context.run.clone(), Arc::clone(&rules));
         async move {
-            let inputs = InputDigest::of_table::<Cell>().with("cost_lines", &fingerprint)?.with("rules", &rules)?;
+            let of_period = rules.of(period);
+            let inputs = InputDigest::of_table::<Cell>().with("cost_lines", &fingerprint)?;
+            let inputs = inputs.with("rules", &of_period.digest)?;
             let make = async {
-                let targets = targets.get_or_init(|| Arc::new(RuleTargets::new(&reference.cost_rules)));
+                let targets = of_period.targets.get_or_init(|| Arc::new(RuleTargets::new(&of_period.rules)));
                 let lines = run.lake().generation_stream::<CostLine>(period, &fingerprint).await?;
                 Ok::<_, LakeError>(cells(lines, Arc::clone(targets)))
             };
@@ -88,11 +93,51 @@ async fn write_cells(
             {
                 tracing::info!(%period, cells = rows, "mapped to nodes");
             }
-            Ok::<_, LakeError>(())
+            let inputs = InputDigest::of_table::<RuleSpend>().with("cost_lines", &fingerprint)?.finish();
+            let make = async {
+                let lines = run.lake().generation_stream::<CostLine>(period, &fingerprint).await?;
+                Ok::<_, JoinError>(stream_of(&rule_spend(lines).await?)?)
+            };
+            run.reuse_or_write::<RuleSpend, _>(Some(period), &inputs, make).await?;
+            Ok::<_, JoinError>(())
         }
     });
     written.await?;
-    Ok(())
+    Ok(context.run.write(None, &read_with(&reference.cost_rules)?).await?)
+}
+
+/// The rules with the names that nodes have in each period.
+struct RulesByPeriod {
+    first: PeriodRules,
+    /// From these periods on, newest first.
+    later: Vec<(BillingPeriod, PeriodRules)>,
+}
+
+struct PeriodRules {
+    rules: CostRules,
+    digest: String,
+    /// Once a period wants them.
+    targets: OnceLock<Arc<RuleTargets>>,
+}
+
+impl RulesByPeriod {
+    fn new(reference: &ReferenceFiles) -> Result<Self, LakeError> {
+        let (rules, renames) = (&reference.cost_rules, reference.hierarchy.renames());
+        let later = renames.periods().map(|from| Ok((from, PeriodRules::new(rules.in_period(renames, from))?)));
+        let mut later = later.collect::<Result<Vec<_>, LakeError>>()?;
+        later.reverse();
+        Ok(Self { first: PeriodRules::new(rules.clone())?, later })
+    }
+
+    fn of(&self, period: BillingPeriod) -> &PeriodRules {
+        self.later.iter().find(|(from, _)| *from <= period).map_or(&self.first, |(_, rules)| rules)
+    }
+}
+
+impl PeriodRules {
+    fn new(rules: CostRules) -> Result<Self, LakeError> {
+        Ok(Self { digest: rules_digest(&rules)?, rules, targets: OnceLock::new() })
+    }
 }
 
 fn rules_digest(rules: &CostRules) -> Result<String, LakeError> {
@@ -112,7 +157,7 @@ async fn write_lots(context: &JobContext, reference: &ReferenceFiles, joined: &l
     context.run.write(None, &joined.credits).await?;
     context.run.write(None, &joined.lots).await?;
     context.run.write(None, &joined.issues).await?;
-    context.run.write(None, &hierarchy_rows(reference)).await
+    context.run.write(None, &hierarchy_rows(reference, &joined.lots)).await
 }
 
 fn first_period(detected: &Detected, reference: &ReferenceFiles, lots: &[LotRow]) -> BillingPeriod {
@@ -123,8 +168,27 @@ fn first_period(detected: &Detected, reference: &ReferenceFiles, lots: &[LotRow]
     lines.chain(issues).chain(budgets).filter(|period| *period <= last).min().unwrap_or(last)
 }
 
-fn hierarchy_rows(reference: &ReferenceFiles) -> Vec<HierarchyRow> {
-    let rows = reference.hierarchy.nodes().map(|(node, owner)| {
+fn lineage(node: &Node) -> Vec<Node> {
+    node.lineage().collect()
+}
+
+/// The nodes of the hierarchy, and those of earlier names on which something stands or stood.
+fn hierarchy_rows(reference: &ReferenceFiles, lots: &[LotRow]) -> Vec<HierarchyRow> {
+    let hierarchy = &reference.hierarchy;
+    let mut nodes: BTreeSet<Node> = hierarchy.nodes().map(|(node, _)| node.clone()).collect();
+    let renames = hierarchy.renames();
+    if !renames.is_empty() {
+        let targets = reference.cost_rules.iter().flat_map(|rule| rule.targets.keys());
+        let budgets = reference.budgets.iter().filter_map(|budget| budget.node.as_ref());
+        let named = targets.chain(budgets).chain(renames.former_nodes()).cloned();
+        let named = named.chain(lots.iter().filter_map(|lot| lot.node().ok()));
+        for node in named.collect::<BTreeSet<_>>() {
+            nodes.extend(renames.periods().flat_map(|period| lineage(&renames.current(&node, period))));
+            nodes.extend(lineage(&node));
+        }
+    }
+    let rows = nodes.into_iter().map(|node| {
+        let owner = hierarchy.owner(&node);
         let [business_unit, department, portfolio, product] = node.levels();
         HierarchyRow {
             business_unit,
@@ -132,8 +196,8 @@ fn hierarchy_rows(reference: &ReferenceFiles) -> Vec<HierarchyRow> {
             portfolio,
             product,
             level: i32::try_from(node.level()).unwrap_or(0),
-            owner_email: owner.owner_email.clone(),
-            cost_center: owner.cost_center.clone(),
+            owner_email: owner.and_then(|owner| owner.owner_email.clone()),
+            cost_center: owner.and_then(|owner| owner.cost_center.clone()),
         }
     });
     rows.collect()

@@ -12,6 +12,8 @@ use schemas::NodeColumns;
 use schemas::reference::{Action, Hierarchy};
 use schemas::tables::{AllocatedCredit, AllocationIssue, AllocationLogRow, LotRow, RegisteredCredit};
 
+use crate::renamed::{by_present_names, put_on_nodes_at_issue};
+
 /// Why a credit waits for allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waiting {
@@ -55,7 +57,8 @@ pub fn join(
     hierarchy: &Hierarchy,
     now: NaiveDateTime,
 ) -> Joined {
-    let current = current_revisions(log);
+    let log = by_present_names(log, hierarchy);
+    let current = current_revisions(&log);
     let mut joined = Joined { credits: Vec::with_capacity(register.len()), ..Joined::default() };
     for (key, revision) in &current {
         let place = register.binary_search_by(|credit| credit.credit_key.as_str().cmp(key));
@@ -79,6 +82,7 @@ pub fn join(
         joined.credits.push(allocated(credit, waiting, valid));
         joined.lots.extend(valid.into_iter().flat_map(|revision| lots(credit, revision)));
     }
+    put_on_nodes_at_issue(&mut joined.lots, hierarchy.renames());
     joined.issues.sort_by(|left, right| {
         (&left.allocation_id, left.lot, &left.credit_key).cmp(&(&right.allocation_id, right.lot, &right.credit_key))
     });

@@ -10,6 +10,7 @@ use schemas::tables::{AllocationLogRow, RegisteredCredit};
 use sha2::{Digest, Sha256};
 
 use crate::lots::{move_problem, row_problems};
+use crate::renamed::by_present_names;
 
 /// Stamps for rows that do not carry their own.
 #[derive(Debug, Clone)]
@@ -46,6 +47,7 @@ pub fn revisions(
     log: &[AllocationLogRow],
     recording: &Recording,
 ) -> Result<Revisions, Problems> {
+    let log = &by_present_names(log, hierarchy);
     let mut problems = Problems::default();
     let mut groups: BTreeMap<(NaiveDateTime, &str), Vec<(&AllocationRow, &RegisteredCredit)>> = BTreeMap::new();
     for row in entered {
@@ -59,7 +61,7 @@ pub fn revisions(
     }
     let mut found = Revisions::default();
     for ((recorded_at, _), group) in &groups {
-        let rows = revision(*recorded_at, group, recording);
+        let rows = revision(*recorded_at, group, hierarchy, recording);
         for ((entered, credit), row) in group.iter().zip(&rows) {
             let mut wrong = row_problems(row, credit, hierarchy);
             wrong.extend(move_problem(row, credit, &rows.iter().collect::<Vec<_>>()));
@@ -193,12 +195,14 @@ pub fn find<'a>(name: &CreditName, register: &'a [RegisteredCredit]) -> Result<&
 fn revision(
     recorded_at: NaiveDateTime,
     group: &[(&AllocationRow, &RegisteredCredit)],
+    hierarchy: &Hierarchy,
     recording: &Recording,
 ) -> Vec<AllocationLogRow> {
     let mut rows: Vec<AllocationLogRow> = (1..)
         .zip(group)
         .map(|(lot, (entered, credit))| {
-            let levels = entered.node.as_ref().map(credit_ledger::Node::levels).unwrap_or_default();
+            let meant = entered.node.as_ref().map(|node| hierarchy.renames().meant(node));
+            let levels = meant.as_ref().map(credit_ledger::Node::levels).unwrap_or_default();
             let [business_unit, department, portfolio, product] = levels;
             AllocationLogRow {
                 allocation_id: entered.allocation_id.clone().unwrap_or_default(),
@@ -327,7 +331,7 @@ fn warnings(
 
 #[cfg(test)]
 mod tests {
-    use schemas::reference::{parse_allocations, parse_hierarchy};
+    use schemas::reference::{parse_allocations, parse_hierarchy, parse_renames};
 
     use super::*;
 
@@ -373,6 +377,21 @@ mod tests {
         let found = recorded(&TWO_LOTS, &[], AT).unwrap();
         let ids: Vec<(&str, i32)> = found.rows.iter().map(|row| (row.allocation_id.as_str(), row.lot)).collect();
         assert_eq!(ids, [("alc-b8ec2820fd47b30c5482", 1), ("alc-b8ec2820fd47b30c5482", 2)]);
+    }
+
+    #[test]
+    fn an_old_name_is_recorded_as_the_new_one_and_is_known_again_when_the_log_has_the_old_one() {
+        let old = recorded(&TWO_LOTS, &[], AT).unwrap().rows;
+        let raw = parse_hierarchy("hierarchy.csv", b"business_unit\nShops\nMedia\n").unwrap();
+        let renames = b"old_business_unit,business_unit\nRetail,Shops\n";
+        let renames = parse_renames("renames.csv", renames, &raw.nodes().map(|(node, _)| node).collect()).unwrap();
+        let (hierarchy, at) = (raw.renamed(renames), AT.parse().unwrap());
+        let by = Recording { recorded_by: Some("jane".into()), recorded_at: at, is_stated: true, now: at };
+        let found = |log| revisions(&entered(&TWO_LOTS), &[credit("id:1")], &hierarchy, log, &by).unwrap();
+        let again = found(&old[..]);
+        assert_eq!((again.rows.len(), again.already_recorded), (0, 2));
+        let new: Vec<Option<Text>> = found(&[]).rows.into_iter().map(|row| row.business_unit).collect();
+        assert_eq!(new, [Some("Shops".into()), Some("Media".into())]);
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub(crate) async fn refuse(
     latest: NaiveDateTime,
 ) -> Result<(), JoinError> {
     let published: Vec<HierarchyRow> = lake.published_table().await?;
-    let published = published.iter().filter_map(|row| row.node().ok());
-    let removed: BTreeSet<Node> = published.filter(|node| !hierarchy.contains(node)).collect();
+    let published: BTreeSet<Node> = published.iter().filter_map(|row| row.node().ok()).collect();
+    let removed: BTreeSet<Node> = published.iter().filter(|node| !hierarchy.contains(node)).cloned().collect();
     if removed.is_empty() {
         return Ok(());
     }
@@ -35,7 +35,50 @@ pub(crate) async fn refuse(
     for month in lake.published_periods::<NetCostSummary>().await? {
         add_month(&mut hanging, &removed, month, &lake.published_rows(month).await?)?;
     }
-    if hanging.is_empty() { Ok(()) } else { Err(JoinError::RemovedNodes(hanging)) }
+    if hanging.is_empty() {
+        return Ok(());
+    }
+    let new = hierarchy.nodes().map(|(node, _)| node).filter(|node| !published.contains(node)).collect();
+    let mut likely = likely_renames(&removed, &new);
+    likely.retain(|(old, _)| hanging.keys().any(|node| node.is_at_or_below(old)));
+    Err(JoinError::RemovedNodes { removed: hanging, likely })
+}
+
+/// How alike two names must be to be taken for one: 1 is the same.
+const ALIKE: f64 = 0.6;
+
+/// What removed nodes may be called now, from the top: a new node beside them with a name like theirs, one elsewhere with
+/// their name, or the only one at their place. What is below goes along.
+fn likely_renames(removed: &BTreeSet<Node>, new: &BTreeSet<&Node>) -> Vec<(Node, Node)> {
+    let mut likely: Vec<(Node, Node)> = Vec::new();
+    for old in removed {
+        let moved = |node: &Node| likely.iter().find_map(|(from, to)| node.rebased(from, to));
+        if moved(old).is_some_and(|moved| new.contains(&moved)) {
+            continue;
+        }
+        let parent = old.parent().map(|parent| moved(&parent).unwrap_or(parent));
+        let untaken = |node: &&&Node| node.level() == old.level() && likely.iter().all(|(_, taken)| taken != **node);
+        let beside: Vec<&&Node> = new.iter().filter(untaken).filter(|node| node.parent() == parent).collect();
+        let alike = |node: &Node| strsim::normalized_damerau_levenshtein(&folded(node.name()), &folded(old.name()));
+        let nearest = beside.iter().map(|node| (alike(node), **node)).filter(|(score, _)| *score >= ALIKE);
+        let nearest = nearest.max_by(|(left, _), (right, _)| left.total_cmp(right)).map(|(_, node)| node);
+        let namesake = || only(new.iter().filter(untaken).filter(|node| node.name() == old.name()));
+        let is_alone =
+            removed.iter().filter(|node| node.parent() == old.parent() && node.level() == old.level()).count() == 1;
+        let only_one = || only(beside.iter().copied()).filter(|_| is_alone);
+        if let Some(now) = nearest.or_else(|| namesake().copied()).or_else(|| only_one().copied()) {
+            likely.push((old.clone(), now.clone()));
+        }
+    }
+    likely
+}
+
+fn folded(name: &str) -> String {
+    name.to_lowercase()
+}
+
+fn only<T>(mut of: impl Iterator<Item = T>) -> Option<T> {
+    of.next().filter(|_| of.next().is_none())
 }
 
 fn add_lots(hanging: &mut BTreeMap<Node, RemovedNode>, removed: &BTreeSet<Node>, lots: Vec<LotRow>) {
@@ -108,10 +151,32 @@ mod tests {
         }
     }
 
+    fn node(path: &str) -> Node {
+        let mut names = path.split('/');
+        Node::from_levels(std::array::from_fn(|_| names.next())).unwrap()
+    }
+
+    #[test]
+    fn new_name_is_guessed_from_likeness_from_another_place_or_as_there_is_no_other() {
+        let guessed = |removed: &[&str], new: &[&str]| {
+            let new: Vec<Node> = new.iter().map(|path| node(path)).collect();
+            let removed = removed.iter().map(|path| node(path)).collect();
+            let likely = likely_renames(&removed, &new.iter().collect());
+            likely.iter().map(|(old, new)| format!("{old} > {new}")).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(guessed(&["Retail", "Retail/Web"], &["Retial", "Retial/Web", "Media"]), "Retail > Retial");
+        assert_eq!(guessed(&["R/Shop", "R/Web"], &["R/Shops", "R/Online"]), "R/Shop > R/Shops");
+        assert_eq!(guessed(&["R/Shop"], &["M/Shop", "R/Stationery"]), "R/Shop > M/Shop", "it moved");
+        assert_eq!(guessed(&["Retail"], &["Commerce"]), "Retail > Commerce", "the only one");
+        assert_eq!(guessed(&["Retail", "Media"], &["Commerce"]), "", "either could be meant");
+        assert_eq!(guessed(&["Retail"], &[]), "");
+        let below = guessed(&["Retail", "Retail/Shop"], &["Retails", "Retails/Shops"]);
+        assert_eq!(below, "Retail > Retails, Retail/Shop > Retails/Shops");
+    }
+
     #[test]
     fn cost_of_a_removed_node_is_that_without_the_nodes_below() {
-        let node = |path: &[&str]| Node::from_levels(std::array::from_fn(|level| path.get(level))).unwrap();
-        let removed = BTreeSet::from([node(&["A"]), node(&["A", "B"]), node(&["A", "C"]), node(&["D"])]);
+        let removed = BTreeSet::from(["A", "A/B", "A/C", "D"].map(node));
         let mut hanging = BTreeMap::new();
         let rows = [
             row(&[], "9", Some("1")),
@@ -126,8 +191,8 @@ mod tests {
         let months = BTreeSet::from(["2026-01".parse().unwrap(), "2026-03".parse().unwrap()]);
         let cost = ("USD".into(), ("18".parse().unwrap(), months.clone()));
         let expected = [
-            (node(&["A", "B"]), RemovedNode { costs: [cost].into(), ..RemovedNode::default() }),
-            (node(&["A", "C"]), RemovedNode { budgets: months, ..RemovedNode::default() }),
+            (node("A/B"), RemovedNode { costs: [cost].into(), ..RemovedNode::default() }),
+            (node("A/C"), RemovedNode { budgets: months, ..RemovedNode::default() }),
         ];
         assert_eq!(hanging, expected.into());
     }

@@ -24,13 +24,12 @@ pub struct Budget {
 ///
 /// # Errors
 /// All [`Problems`] of the file: unknown nodes, periods beyond [`YEARS`](credit_ledger::YEARS), two rows for one period,
-/// node and currency.
+/// node and currency. Budgets of nodes that are one in that period add up.
 pub fn parse_budgets(file: &str, bytes: &[u8], hierarchy: &Hierarchy) -> Result<Vec<Budget>, Problems> {
-    let required = [&["billing_period"], &Node::LEVELS[..], &["currency", "amount"]].concat();
-    let csv = CsvFile::parse(file, bytes, &required, &[])?;
+    let csv = CsvFile::parse(file, bytes, &["billing_period", "currency", "amount"], &Node::LEVELS)?;
     let mut problems = Problems::default();
-    let mut budgets = Vec::new();
-    let mut seen = BTreeMap::new();
+    let mut budgets: Vec<Budget> = Vec::new();
+    let (mut seen, mut places) = (BTreeMap::new(), BTreeMap::new());
     for row in csv.rows() {
         let budget = match budget_row(&row, hierarchy) {
             Ok(budget) => budget,
@@ -39,8 +38,8 @@ pub fn parse_budgets(file: &str, bytes: &[u8], hierarchy: &Hierarchy) -> Result<
                 continue;
             }
         };
-        let key = (budget.billing_period, budget.node.clone(), budget.currency.clone());
-        if let Some(earlier) = seen.insert(key, row.row) {
+        let written = (budget.billing_period, budget.node.clone(), budget.currency.clone());
+        if let Some(earlier) = seen.insert(written, row.row) {
             let node = budget.node.as_ref().map_or_else(|| "the whole".to_owned(), ToString::to_string);
             let message = format!(
                 "a second budget of {} for {node} in {}, after row {earlier}; keep one of them",
@@ -48,7 +47,17 @@ pub fn parse_budgets(file: &str, bytes: &[u8], hierarchy: &Hierarchy) -> Result<
             );
             problems.0.push(row.problem("", message));
         }
-        budgets.push(budget);
+        let current = |node| hierarchy.renames().current(&node, budget.billing_period);
+        let budget = Budget { node: budget.node.map(current), ..budget };
+        let place = places.entry((budget.billing_period, budget.node.clone(), budget.currency.clone()));
+        let place = *place.or_insert(budgets.len());
+        match budgets.get_mut(place) {
+            None => budgets.push(budget),
+            Some(sum) => match sum.amount.checked_add(budget.amount) {
+                Ok(amount) => sum.amount = amount,
+                Err(error) => problems.0.push(row.problem("amount", error.to_string())),
+            },
+        }
     }
     csv.or(problems, budgets)
 }
@@ -66,4 +75,31 @@ fn budget_row(row: &Row<'_>, hierarchy: &Hierarchy) -> Result<Budget, Problem> {
     let billing_period =
         billing_period.within_years().map_err(|wrong| row.problem("billing_period", wrong.to_string()))?;
     Ok(Budget { billing_period, node, currency: row.currency()?, amount })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::{parse_hierarchy, parse_renames};
+
+    #[test]
+    fn budgets_of_nodes_that_became_one_add_up_from_the_period_on() {
+        let raw = parse_hierarchy("hierarchy.csv", b"business_unit\nA\nB\n").unwrap();
+        let rows = "from_period,old_business_unit,business_unit\n,Old,A\n2026-03,A,B\n";
+        let nodes = raw.nodes().map(|(node, _)| node).collect();
+        let renames = parse_renames("renames.csv", rows.as_bytes(), &nodes).unwrap();
+        let hierarchy = raw.renamed(renames);
+        let rows =
+            "billing_period,business_unit,currency,amount\n2026-03,B,USD,5\n2026-02,Old,USD,2\n2026-03,A,USD,3\n";
+        let budgets = parse_budgets("budgets.csv", rows.as_bytes(), &hierarchy).unwrap();
+        let found = budgets.iter().map(|budget| {
+            let node = budget.node.as_ref().map(ToString::to_string).unwrap_or_default();
+            format!("{} {node} {}", budget.billing_period, budget.amount)
+        });
+        assert_eq!(found.collect::<Vec<_>>(), ["2026-03 B 8.0000000000", "2026-02 A 2.0000000000"]);
+        let twice = format!("{rows}2026-02,Old,USD,2\n");
+        let problems = parse_budgets("budgets.csv", twice.as_bytes(), &hierarchy).unwrap_err().to_string();
+        let expected = "budgets.csv, row 5: a second budget of 2026-02 for Old in USD, after row 3; keep one of them";
+        assert_eq!(problems, expected);
+    }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::csv_file::{CsvFile, Problem, Problems, Row};
 use super::hierarchy::Hierarchy;
+use super::renames::Renames;
 
 /// A condition on one key of the tags or cost categories.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +57,25 @@ pub struct CostRule {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CostRules(Vec<CostRule>);
 
+impl CostRule {
+    /// The rule with other names of its nodes; nodes that become one add up their shares.
+    fn on(&self, now: impl Fn(&Node) -> Node) -> Self {
+        let mut targets: BTreeMap<Node, Decimal> = BTreeMap::new();
+        for (node, share) in &self.targets {
+            // Shares sum to 1: no overflow.
+            targets.entry(now(node)).and_modify(|sum| *sum = sum.saturating_add(*share)).or_insert(*share);
+        }
+        Self { targets, ..self.clone() }
+    }
+}
+
 impl CostRules {
+    /// The rules with the names that their nodes have in a period.
+    #[must_use]
+    pub fn in_period(&self, renames: &Renames, period: BillingPeriod) -> Self {
+        Self(self.0.iter().map(|rule| rule.on(|node| renames.current(node, period))).collect())
+    }
+
     /// The ids of the rules and what they take, in order.
     #[must_use]
     pub fn conditions(&self) -> Vec<(String, RuleConditions)> {
@@ -69,9 +88,10 @@ impl CostRules {
     }
 }
 
-const REQUIRED: [&str; 15] = [
-    "rule_id",
-    "priority",
+const REQUIRED: [&str; 3] = ["rule_id", "priority", Node::LEVELS[0]];
+
+/// What a rule need not say.
+const OPTIONAL: [&str; 14] = [
     "payer_account_id",
     "account_id",
     "service",
@@ -80,11 +100,12 @@ const REQUIRED: [&str; 15] = [
     "tag_value",
     "cost_category_key",
     "cost_category_value",
-    "business_unit",
-    "department",
-    "portfolio",
-    "product",
+    Node::LEVELS[1],
+    Node::LEVELS[2],
+    Node::LEVELS[3],
     "share",
+    "from_period",
+    "to_period",
 ];
 
 /// Reads `cost_rules.csv` and checks it against the hierarchy.
@@ -92,7 +113,7 @@ const REQUIRED: [&str; 15] = [
 /// # Errors
 /// All [`Problems`] of the file: unknown nodes, shares that do not sum to 1, rows of one rule that disagree.
 pub fn parse_cost_rules(file: &str, bytes: &[u8], hierarchy: &Hierarchy) -> Result<CostRules, Problems> {
-    let csv = CsvFile::parse(file, bytes, &REQUIRED, &["from_period", "to_period"])?;
+    let csv = CsvFile::parse(file, bytes, &REQUIRED, &OPTIONAL)?;
     let mut problems = Problems::default();
     let mut rules: BTreeMap<String, (CostRule, Row<'_>)> = BTreeMap::new();
     let mut half_read = BTreeSet::new();
@@ -118,6 +139,10 @@ pub fn parse_cost_rules(file: &str, bytes: &[u8], hierarchy: &Hierarchy) -> Resu
     let whole = rules.values().filter(|(rule, _)| csv.is_whole() && !half_read.contains(rule.rule_id.as_str()));
     problems.0.extend(whole.filter_map(|(rule, row)| share_problem(rule, row)));
     let mut ordered: Vec<CostRule> = rules.into_values().map(|(rule, _)| rule).collect();
+    let renames = hierarchy.renames();
+    if !renames.is_empty() {
+        ordered = ordered.iter().map(|rule| rule.on(|node| renames.meant(node))).collect();
+    }
     ordered.sort_by(|left, right| (left.priority, &left.rule_id).cmp(&(right.priority, &right.rule_id)));
     csv.or(problems, CostRules(ordered))
 }
@@ -194,7 +219,7 @@ fn share_problem(rule: &CostRule, row: &Row<'_>) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference::parse_hierarchy;
+    use crate::reference::{parse_hierarchy, parse_renames};
 
     const HEADER: &str = "rule_id,priority,payer_account_id,account_id,service,region,tag_key,tag_value,\
                           cost_category_key,cost_category_value,business_unit,department,portfolio,product,share\n";
@@ -231,6 +256,37 @@ mod tests {
              cost_rules.csv, row 6, column rule_id: rule d has another priority or other conditions in row 5\n\
              cost_rules.csv, row 7, column share: 1.5 is not above 0 and at most 1";
         assert_eq!(parse(rows).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn conditions_may_be_left_out_of_the_header() {
+        let hierarchy = parse_hierarchy("hierarchy.csv", b"business_unit\nA\nC\n").unwrap();
+        let rows = "rule_id,priority,account_id,business_unit\nr,1,4*,A\n";
+        let rules = parse_cost_rules("cost_rules.csv", rows.as_bytes(), &hierarchy).unwrap();
+        let expected = CostRule {
+            rule_id: "r".to_owned(),
+            priority: 1,
+            conditions: RuleConditions { account_id: Some("4*".to_owned()), ..RuleConditions::default() },
+            targets: [(Node::from_levels([Some("A"), None, None, None]).unwrap(), Decimal::ONE)].into(),
+        };
+        assert_eq!(rules.iter().collect::<Vec<_>>(), [&expected]);
+    }
+
+    #[test]
+    fn shares_of_nodes_that_became_one_add_up_from_the_period_on() {
+        let raw = parse_hierarchy("hierarchy.csv", b"business_unit\nA\nB\nC\n").unwrap();
+        let rows = "from_period,old_business_unit,business_unit\n,Old,A\n2026-03,A,B\n";
+        let renames = parse_renames("renames.csv", rows.as_bytes(), &raw.nodes().map(|(node, _)| node).collect());
+        let hierarchy = raw.renamed(renames.unwrap());
+        let rows = "rule_id,priority,account_id,business_unit,share\nr,1,4*,Old,0.25\nr,1,4*,B,0.25\nr,1,4*,C,0.5\n";
+        let rules = parse_cost_rules("cost_rules.csv", rows.as_bytes(), &hierarchy).unwrap();
+        let targets = |period: &str| {
+            let rules = rules.in_period(hierarchy.renames(), period.parse().unwrap());
+            let targets = rules.iter().flat_map(|rule| &rule.targets);
+            targets.map(|(node, share)| format!("{node} {share}")).collect::<Vec<_>>()
+        };
+        assert_eq!(targets("2026-02"), ["A 0.25", "B 0.25", "C 0.5"]);
+        assert_eq!(targets("2026-03"), ["B 0.50", "C 0.5"]);
     }
 
     #[test]

@@ -74,23 +74,54 @@ impl CsvFile {
     /// with single rows stands in [`Self::or`], together with what their reader finds.
     pub(crate) fn parse(name: &str, bytes: &[u8], required: &[&str], optional: &[&str]) -> Result<Self, Problems> {
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        let mut reader = csv::ReaderBuilder::new().from_reader(bytes);
+        let separator = separator(bytes);
+        // How long a record may be is said below.
+        let mut reader = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(bytes);
         let (columns, records, unreadable) = (BTreeMap::new(), Vec::new(), Vec::new());
         let mut file = Self { name: name.to_owned(), columns, records, unreadable };
         let header = reader.headers().cloned().map_err(|error| Problems(vec![file.unreadable(1, &error)]))?;
         file.read_header(&header, required, optional)?;
-        for (row, record) in (2_u64..).zip(reader.records()) {
-            match record {
-                Ok(record) => match misread(&record, header.len()) {
-                    Some((place, message)) => {
-                        file.unreadable.push(file.problem(Some(row), header.get(place), message));
-                    }
-                    None => file.records.push((row, record)),
-                },
-                Err(error) => file.unreadable.push(file.unreadable(row, &error)),
+        let mut read: Vec<_> = (2_u64..).zip(reader.records()).collect();
+        // Spreadsheets save rows that were once in use.
+        let is_empty = |record: &csv::StringRecord| record.iter().all(|field| field.trim().is_empty());
+        while read.pop_if(|(_, record)| record.as_ref().is_ok_and(is_empty)).is_some() {}
+        for (row, record) in read {
+            let problem = match &record {
+                Err(error) => Some(file.unreadable(row, error)),
+                Ok(record) => file.misshapen(row, record, &header, separator),
+            };
+            match (problem, record) {
+                (None, Ok(record)) => file.records.push((row, record)),
+                (problem, _) => file.unreadable.extend(problem),
             }
         }
         Ok(file)
+    }
+
+    /// What is wrong with a record beside its header. Columns without a name may be there as long as they are empty.
+    fn misshapen(
+        &self,
+        row: u64,
+        record: &csv::StringRecord,
+        header: &csv::StringRecord,
+        separator: u8,
+    ) -> Option<Problem> {
+        if let Some((place, message)) = misread(record, header.len(), separator) {
+            return Some(self.problem(Some(row), header.get(place), message));
+        }
+        if record.len() != header.len() {
+            let message = format!(
+                "has {} fields where the header has {}; a text that holds a {} needs quotes",
+                record.len(),
+                header.len(),
+                separator_name(separator)
+            );
+            return Some(self.problem(Some(row), None, message));
+        }
+        let mut nameless = header.iter().zip(record).filter(|(name, _)| name.trim().is_empty());
+        let (_, value) = nameless.find(|(_, value)| !value.trim().is_empty())?;
+        let message = format!("{} stands in a column without a name", Quoted(&excerpt(value)));
+        Some(self.problem(Some(row), None, message))
     }
 
     fn read_header(
@@ -107,7 +138,8 @@ impl CsvFile {
             return Err(whole(format!("the columns are separated by {separator}; save the file with commas")));
         }
         let (mut problems, mut unknown) = (Problems::default(), Vec::new());
-        for (index, column) in header.iter().map(str::trim).enumerate() {
+        let named = header.iter().map(str::trim).enumerate().filter(|(_, column)| !column.is_empty());
+        for (index, column) in named {
             if !required.contains(&column) && !optional.contains(&column) {
                 unknown.push(column);
             } else if self.columns.insert(column.to_owned(), index).is_some() {
@@ -128,9 +160,6 @@ impl CsvFile {
 
     fn unreadable(&self, row: u64, error: &csv::Error) -> Problem {
         let message = match error.kind() {
-            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                format!("has {len} fields where the header has {expected_len}; a text that holds a comma needs quotes")
-            }
             csv::ErrorKind::Utf8 { .. } => "is not UTF-8; save the file as \"CSV UTF-8\"".to_owned(),
             _ => error.to_string(),
         };
@@ -156,6 +185,21 @@ impl CsvFile {
     /// The records with their row numbers.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.records.iter().map(|(row, record)| Row { file: self, row: *row, record })
+    }
+}
+
+/// What separates the columns, by the header: spreadsheets of some countries write semicolons, and paste tabs.
+fn separator(bytes: &[u8]) -> u8 {
+    let header = bytes.split(|byte| b"\r\n".contains(byte)).find(|line| !line.is_empty()).unwrap_or_default();
+    let count = |separator: u8| header.iter().filter(|byte| **byte == separator).count();
+    [b';', b'\t'].into_iter().find(|separator| count(*separator) > count(b',')).unwrap_or(b',')
+}
+
+const fn separator_name(separator: u8) -> &'static str {
+    match separator {
+        b';' => "semicolon",
+        b'\t' => "tab",
+        _ => "comma",
     }
 }
 
@@ -212,13 +256,17 @@ impl<'a> Row<'a> {
     pub(crate) fn number<T: FromStr>(&self, column: &str, kind: &str) -> Result<Option<T>, Problem> {
         let Some(text) = self.get(column) else { return Ok(None) };
         let number = text.trim().parse().ok();
-        number.map(Some).ok_or_else(|| self.problem(column, format!("{} is not {kind}", Quoted(text))))
+        let decimal = if has_decimal_comma(text) { ": it has a decimal comma" } else { "" };
+        number.map(Some).ok_or_else(|| self.problem(column, format!("{} is not {kind}{decimal}", Quoted(text))))
     }
 
     /// An amount that must be there.
     pub(crate) fn money(&self, column: &str) -> Result<Money, Problem> {
         let text = self.get(column).ok_or_else(|| self.problem(column, "is empty"))?;
         text.trim().parse().map_err(|error| match error {
+            MoneyError::NotANumber(_) if has_decimal_comma(text) => {
+                self.problem(column, format!("{} has a decimal comma; write 1234.56", Quoted(text)))
+            }
             MoneyError::NotANumber(_) => self.problem(column, format!("{} is not an amount (1234.56)", Quoted(text))),
             MoneyError::Overflow => self.problem(column, format!("{} is too large: more than 38 digits", Quoted(text))),
         })
@@ -244,11 +292,30 @@ impl<'a> Row<'a> {
 
     /// The node of the four level columns; `None` where all are empty.
     pub(crate) fn node(&self) -> Result<Option<Node>, Problem> {
-        let levels = Node::LEVELS.map(|level| self.get(level));
+        self.node_at(Node::LEVELS)
+    }
+
+    /// The node of four columns of its levels; `None` where all are empty.
+    pub(crate) fn node_at(&self, columns: [&'static str; 4]) -> Result<Option<Node>, Problem> {
+        let levels = columns.map(|level| self.get(level));
         if levels.iter().all(Option::is_none) {
             return Ok(None);
         }
-        Node::from_levels(levels).map(Some).map_err(|error| self.problem(Node::LEVELS[0], error.to_string()))
+        Node::from_levels(levels).map(Some).map_err(|error| self.problem(columns[0], error.to_string()))
+    }
+}
+
+/// True for `1234,56` and `1.234,56`, and not for `1,234`, which can be meant in two ways.
+fn has_decimal_comma(text: &str) -> bool {
+    let is_figures = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match text.trim().trim_start_matches('-').split_once(',') {
+        Some((whole, decimals)) => {
+            is_figures(whole)
+                && !decimals.contains('.')
+                && is_figures(decimals)
+                && (decimals.len() != 3 || whole.contains('.') || whole == "0")
+        }
+        None => false,
     }
 }
 
@@ -272,11 +339,45 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_separated_by_commas_says_so_once() {
+    fn semicolons_and_tabs_are_read_and_bars_are_told_once() {
+        for text in ["a;b\r\n1;x,y\r\n", "a\tb\n1\tx,y\n", "\u{feff}a;b\n1;\"x,y\"\n;\n", "\"a\";\"b\"\n1;x,y"] {
+            let file = CsvFile::parse("x.csv", text.as_bytes(), &["a", "b"], &[]).unwrap();
+            let read: Vec<_> = file.rows().map(|row| (row.get("a"), row.get("b"))).collect();
+            assert_eq!(read, [(Some("1"), Some("x,y"))], "{text:?}");
+        }
         let wrong = |text: &[u8]| CsvFile::parse("x.csv", text, &["a", "b"], &[]).err().unwrap().to_string();
-        let expected = "x.csv, row 1: the columns are separated by semicolons; save the file with commas";
-        assert_eq!(wrong(b"a;b\n1;2\n"), expected);
+        assert_eq!(wrong(b"a|b\n1|2\n"), "x.csv, row 1: the columns are separated by bars; save the file with commas");
         assert_eq!(wrong(b""), "x.csv, row 1: has no header; it must be a,b");
+        let file = CsvFile::parse("x.csv", b"a;b\n1;2;3\n", &["a", "b"], &[]).unwrap();
+        let expected = "x.csv, row 2: has 3 fields where the header has 2; a text that holds a semicolon needs quotes";
+        assert_eq!(file.or(Problems::default(), ()).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn empty_rows_at_the_end_and_empty_columns_are_left_over_and_no_matter() {
+        let text = b"a,,b,,\n1,,2,,\n,,,,\n3,,4,,\n,,,,\n , ,,,\n,,,,,,\n\n";
+        let file = CsvFile::parse("x.csv", text, &["a", "b"], &[]).unwrap();
+        let read: Vec<_> = file.rows().map(|row| (row.row, row.get("a"), row.get("b"))).collect();
+        assert_eq!(read, [(2, Some("1"), Some("2")), (3, None, None), (4, Some("3"), Some("4"))]);
+        assert!(file.is_whole());
+        let file = CsvFile::parse("x.csv", b"a,b,\n1,2,x\n1,2,,y\n", &["a", "b"], &[]).unwrap();
+        let expected = "x.csv, row 2: \"x\" stands in a column without a name\n\
+                        x.csv, row 3: has 4 fields where the header has 3; a text that holds a comma needs quotes";
+        assert_eq!(file.or(Problems::default(), ()).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn decimal_comma_is_told_as_one() {
+        let told = |text: &str| {
+            let file = CsvFile::parse("x.csv", format!("a;b\n1;{text}\n").as_bytes(), &["a", "b"], &[]).unwrap();
+            file.rows().next().unwrap().money("b").unwrap_err().message
+        };
+        assert_eq!(told("1234,56"), "\"1234,56\" has a decimal comma; write 1234.56");
+        assert_eq!(told("-1.234,5"), "\"-1.234,5\" has a decimal comma; write 1234.56");
+        assert_eq!(told("1,234"), "\"1,234\" is not an amount (1234.56)");
+        let file = CsvFile::parse("x.csv", b"a;b\n1;0,25\n", &["a", "b"], &[]).unwrap();
+        let share = file.rows().next().unwrap().number::<u32>("b", "a share (0.25)");
+        assert_eq!(share.unwrap_err().message, "\"0,25\" is not a share (0.25): it has a decimal comma");
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! `hierarchy.csv`: business unit, department, portfolio, product.
+//! `hierarchy.csv`: business unit, department, portfolio, product; and what `renames.csv` says of its nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use credit_ledger::{Node, Text};
 
 use super::csv_file::{CsvFile, Problems};
+use super::renames::Renames;
 
 /// Who answers for a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,21 +16,26 @@ pub struct Owner {
     pub cost_center: Option<Text>,
 }
 
-/// All nodes, ancestors included, with their owners.
+/// All nodes, ancestors included, with their owners, and the names that they had.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Hierarchy(BTreeMap<Node, Owner>);
+pub struct Hierarchy {
+    nodes: BTreeMap<Node, Owner>,
+    renames: Renames,
+}
 
 impl Hierarchy {
-    /// True if `node` stands in the hierarchy. `Unassigned` never does.
+    /// True if `node` stands in the hierarchy, by the name that it has or by one that it had. `Unassigned` never does.
     #[must_use]
     pub fn contains(&self, node: &Node) -> bool {
-        self.0.contains_key(node)
+        self.nodes.contains_key(node)
+            || (!self.renames.is_empty()
+                && [self.renames.meant(node), self.renames.latest(node)].iter().any(|now| self.nodes.contains_key(now)))
     }
 
     /// The node that somebody may have meant who wrote this one; none where no name is near it.
     #[must_use]
     pub fn similar(&self, node: &Node) -> Option<&Node> {
-        nearest(&node.to_string(), self.0.keys(), Node::to_string)
+        nearest(&node.to_string(), self.nodes.keys(), Node::to_string)
     }
 
     /// The hierarchy with these nodes too.
@@ -37,14 +43,52 @@ impl Hierarchy {
     pub fn with<'a>(&self, nodes: impl IntoIterator<Item = &'a Node>) -> Self {
         let mut all = self.clone();
         for node in nodes {
-            all.0.entry(node.clone()).or_default();
+            all.nodes.entry(node.clone()).or_default();
         }
         all
     }
 
+    /// The hierarchy after these renames. What stands below an old node stands below the new one, with its owner unless
+    /// that has one; an old node of a rename without a period is no node any more.
+    #[must_use]
+    pub fn renamed(mut self, renames: Renames) -> Self {
+        for (from, step) in renames.steps() {
+            for old in step.keys() {
+                let below = self.nodes.iter().filter(|(node, _)| node.is_at_or_below(old));
+                let below: Vec<(Node, Owner)> = below.map(|(node, owner)| (node.clone(), owner.clone())).collect();
+                for (node, owner) in below {
+                    if from.is_none() {
+                        self.nodes.remove(&node);
+                    }
+                    let now = from.map_or_else(|| renames.meant(&node), |from| renames.current(&node, from));
+                    for ancestor in now.lineage() {
+                        self.nodes.entry(ancestor).or_default();
+                    }
+                    let stands = self.nodes.entry(now).or_default();
+                    if *stands == Owner::default() {
+                        *stands = owner;
+                    }
+                }
+            }
+        }
+        Self { renames, ..self }
+    }
+
+    /// The names that nodes had.
+    #[must_use]
+    pub const fn renames(&self) -> &Renames {
+        &self.renames
+    }
+
     /// The nodes in order.
     pub fn nodes(&self) -> impl Iterator<Item = (&Node, &Owner)> {
-        self.0.iter()
+        self.nodes.iter()
+    }
+
+    /// Who answers for a node, also by a name that it had.
+    #[must_use]
+    pub fn owner(&self, node: &Node) -> Option<&Owner> {
+        self.nodes.get(node).or_else(|| self.nodes.get(&self.renames.latest(node)))
     }
 }
 
@@ -72,7 +116,8 @@ pub fn nearest<'a, T>(
 /// # Errors
 /// All [`Problems`] of the file.
 pub fn parse_hierarchy(file: &str, bytes: &[u8]) -> Result<Hierarchy, Problems> {
-    let csv = CsvFile::parse(file, bytes, &Node::LEVELS, &["owner_email", "cost_center"])?;
+    let optional = [&Node::LEVELS[1..], &["owner_email", "cost_center"]].concat();
+    let csv = CsvFile::parse(file, bytes, &Node::LEVELS[..1], &optional)?;
     let mut nodes: BTreeMap<Node, Owner> = BTreeMap::new();
     let mut stated = BTreeSet::new();
     let mut problems = Problems::default();
@@ -100,12 +145,13 @@ pub fn parse_hierarchy(file: &str, bytes: &[u8]) -> Result<Hierarchy, Problems> 
         let text = |column| row.get(column).map(Text::new);
         nodes.insert(node, Owner { owner_email: text("owner_email"), cost_center: text("cost_center") });
     }
-    csv.or(problems, Hierarchy(nodes))
+    csv.or(problems, Hierarchy { nodes, renames: Renames::default() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reference::renames::parse_renames;
 
     #[test]
     fn a_row_makes_its_ancestors_nodes_and_keeps_its_owner() {
@@ -130,6 +176,33 @@ mod tests {
         assert_eq!(meant(&["platform", "data & ai"]).as_deref(), Some("Platform/Data & AI"));
         assert_eq!(meant(&["Retail", "Onlin"]).as_deref(), Some("Retail/Online"));
         assert_eq!(meant(&["Logistics"]), None);
+    fn renamed_nodes_take_what_is_below_along_and_old_names_stay_known() {
+        let text = "business_unit,department,portfolio,product,owner_email\nOld,Web,,,a@example.com\nNew,,,,b@example.com\n\
+                    New,Web,Shop,,\nLater,,,,\nPast,Web,,,c@example.com\n";
+        let raw = parse_hierarchy("hierarchy.csv", text.as_bytes()).unwrap();
+        let nodes = raw.nodes().map(|(node, _)| node).collect();
+        let rows = "from_period,old_business_unit,business_unit\n,Old,New\n2026-03,Past,Later\n";
+        let renames = parse_renames("renames.csv", rows.as_bytes(), &nodes).unwrap();
+        let hierarchy = raw.renamed(renames);
+        let found: Vec<_> =
+            hierarchy.nodes().map(|(node, owner)| (node.to_string(), owner.owner_email.as_deref())).collect();
+        let expected = [
+            ("Later", None),
+            ("Later/Web", Some("c@example.com")),
+            ("New", Some("b@example.com")),
+            ("New/Web", Some("a@example.com")),
+            ("New/Web/Shop", None),
+            ("Past", None),
+            ("Past/Web", Some("c@example.com")),
+        ];
+        assert_eq!(found, expected.map(|(node, owner)| (node.to_owned(), owner)));
+        let node = |path: &str| {
+            let mut names = path.split('/');
+            Node::from_levels(std::array::from_fn(|_| names.next())).unwrap()
+        };
+        let known =
+            ["Old", "Old/Web/Shop", "Past/Web", "Old/Print", "Gone"].map(|path| hierarchy.contains(&node(path)));
+        assert_eq!(known, [true, true, true, false, false]);
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! The CSV files people keep: `hierarchy.csv`, `cost_rules.csv`, `budgets.csv`, `allocations.csv`.
+//! The CSV files people keep: `hierarchy.csv`, `renames.csv`, `cost_rules.csv`, `budgets.csv`, `allocations.csv`.
 //!
 //! Every file has a header, is UTF-8, and is read whole or not at all: all bad rows are reported at once, each with
-//! file, row and column. Rows are counted as a spreadsheet shows them: the header is row 1. A `'` that guards a text
-//! from being taken for a formula ([`guarded`]) is no part of it.
+//! file, row and column. Rows are counted as a spreadsheet shows them: the header is row 1. What spreadsheets leave behind
+//! is read over: semicolons or tabs between columns, empty rows at the end, columns without a name and a value. A `'` that
+//! guards a text from being taken for a formula ([`guarded`]) is no part of it.
 
 mod account_ids;
 mod allocations;
@@ -11,6 +12,7 @@ mod cost_rules;
 mod csv_file;
 mod formula_guard;
 mod hierarchy;
+mod renames;
 
 pub use allocations::{Action, AllocationRow, CreditName, parse_allocations, read_allocations};
 pub use budgets::{Budget, parse_budgets};
@@ -18,3 +20,4 @@ pub use cost_rules::{CostRule, CostRules, KeyedCondition, RuleConditions, parse_
 pub use csv_file::{Problem, Problems, foreign_separator};
 pub use formula_guard::guarded;
 pub use hierarchy::{Hierarchy, Owner, nearest, parse_hierarchy};
+pub use renames::{Renames, parse_renames};

@@ -164,6 +164,36 @@ table! {
 }
 
 table! {
+    /// What the rules took of the spend, without its days; what none took too.
+    Intermediate "rule_spend" version 1 by ["billing_period", "payer_account_id", "account_id", "service", "currency", "rule_id"] partitioned;
+    pub struct RuleSpend {
+        /// Payer account
+        payer_account_id: Text,
+        /// Usage account
+        account_id: Text,
+        /// Service
+        service: Option<Text>,
+        /// ISO 4217 code
+        currency: Text,
+        /// The rule that took it; null: none did
+        rule_id: Option<Text>,
+        /// Charges and tax
+        gross_cost: Money,
+    }
+}
+
+table! {
+    /// The rules that the spend was read with.
+    Intermediate "rules_read" version 1 by ["rule_id"];
+    pub struct RuleRead {
+        /// The rule
+        rule_id: Text,
+        /// Digest of its priority and conditions
+        conditions: Text,
+    }
+}
+
+table! {
     /// What each node itself costs in a period, its descendants left out.
     Intermediate "node_costs" version 1 by ["billing_period", "currency", "business_unit", "department", "portfolio", "product"] partitioned;
     pub struct NodeCost {

@@ -7,7 +7,9 @@ mod published_costs;
 mod published_credits;
 
 pub use generations::{CostLine, CreditLine};
-pub use intermediate::{AllocatedCredit, AppliedByAws, Cell, ExportTotal, LotRow, NodeCost, RegisteredCredit};
+pub use intermediate::{
+    AllocatedCredit, AppliedByAws, Cell, ExportTotal, LotRow, NodeCost, RegisteredCredit, RuleRead, RuleSpend,
+};
 pub use logs::{AllocationLogRow, CreditLogRow, RunLogRow};
 pub use published_costs::{HierarchyRow, NetCost, NetCostSummary, Reconciliation};
 pub use published_credits::{AllocationIssue, Credit, CreditBalance, CreditConsumption, CreditImpact, CreditQueue};
@@ -15,7 +17,7 @@ pub use published_credits::{AllocationIssue, Credit, CreditBalance, CreditConsum
 use crate::{Table, TableRow};
 
 /// Every table, published ones first.
-pub const ALL: [Table; 22] = [
+pub const ALL: [Table; 24] = [
     NetCost::TABLE,
     NetCostSummary::TABLE,
     CreditConsumption::TABLE,
@@ -37,5 +39,7 @@ pub const ALL: [Table; 22] = [
     AllocatedCredit::TABLE,
     LotRow::TABLE,
     Cell::TABLE,
+    RuleSpend::TABLE,
+    RuleRead::TABLE,
     NodeCost::TABLE,
 ];

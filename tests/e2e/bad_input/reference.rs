@@ -48,6 +48,7 @@ fn budgets_that_contradict_are_named() {
             "row 3: a second budget of 2026-01 for Retail in USD, after row 2; keep one of them",
         ),
         ("2026-01,Retail,Offline,,,USD,1", "row 3, column business_unit: node Retail/Offline is not in hierarchy.csv"),
+        ("2026-01,Retail,,,,EUR,\"1050,00\"", "row 3, column amount: \"1050,00\" has a decimal comma; write 1234.56"),
         ("2026-01,Retail,,,,EUR,\"1,050.00\"", "row 3, column amount: \"1,050.00\" is not an amount (1234.56)"),
         ("2026-01,Retail,,,,eur,1", "row 3, column currency: \"eur\" is no currency code (USD)"),
         ("01/2026,Retail,,,,EUR,1", "row 3, column billing_period: \"01/2026\" is not a billing period (YYYY-MM)"),
@@ -123,7 +124,7 @@ fn bad_rows_of_several_files_are_listed_at_once() {
 #[test]
 fn header_that_is_not_that_of_the_file_is_named() {
     let published = Published::new();
-    let known = "known are billing_period, business_unit, department, portfolio, product, currency, amount";
+    let known = "known are billing_period, currency, amount, business_unit, department, portfolio, product";
     for (content, message) in [
         (
             BUDGETS.replace("amount", "amount_usd"),
@@ -137,15 +138,10 @@ fn header_that_is_not_that_of_the_file_is_named() {
             "budgets.csv, row 1, column product: stands twice in the header".to_owned(),
         ),
         (
-            BUDGETS.replace(',', ";"),
-            "budgets.csv, row 1: the columns are separated by semicolons; save the file with commas".to_owned(),
+            BUDGETS.replace(',', "|"),
+            "budgets.csv, row 1: the columns are separated by bars; save the file with commas".to_owned(),
         ),
-        (
-            String::new(),
-            "budgets.csv, row 1: has no header; it must be \
-             billing_period,business_unit,department,portfolio,product,currency,amount"
-                .to_owned(),
-        ),
+        (String::new(), "budgets.csv, row 1: has no header; it must be billing_period,currency,amount".to_owned()),
     ] {
         // A column twice makes the row too short as well; only the header is spoken of.
         published.refuses_reference("budgets.csv", &content, &message);
@@ -165,4 +161,15 @@ fn missing_reference_file_is_named_but_budgets_may_be_missing() {
     }
     std::fs::remove_file(published.workspace.path("reference/budgets.csv")).expect("a removed file");
     published.workspace.try_run(super::AS_OF, &["run"]).unwrap_or_else(|problem| panic!("{problem}"));
+}
+
+#[test]
+fn renames_that_lead_nowhere_are_named() {
+    let published = Published::new();
+    let header = "from_period,old_business_unit,business_unit,department\n";
+    let rows = format!("{header},Shops,Retial,\n2026-1,Shops,Retail,\n,Retail,Retail,Online\n");
+    let message = "renames.csv, row 2, column business_unit: node Retial is not in hierarchy.csv\n\
+                   renames.csv, row 3, column from_period: \"2026-1\" is not a billing period (YYYY-MM)\n\
+                   renames.csv, row 4, column business_unit: Retail/Online lies at or below Retail; name another node";
+    published.refuses_reference("renames.csv", &rows, message);
 }

@@ -106,7 +106,7 @@ impl<'a> Records<'a> {
     }
 
     fn check(&self, record: &StringRecord, row: u64) -> Result<(), ReadError> {
-        let Some((place, message)) = misread(record, self.header.len()) else { return Ok(()) };
+        let Some((place, message)) = misread(record, self.header.len(), b',') else { return Ok(()) };
         let column = self.header.get(place).filter(|_| row > 1).map(|name| excerpt(name).into_owned());
         Err(Problems(vec![Problem { file: self.path.to_owned(), row: Some(row), column, message }]).into())
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use join_allocations::record::{Revisions, revisions};
+use join_allocations::renamed::by_present_names;
 use schemas::reference::read_allocations;
 use schemas::tables::AllocationLogRow;
 
@@ -66,7 +67,8 @@ async fn list(app: &App) -> Result<(), Failure> {
 
 async fn history(app: &App, key: &str) -> Result<(), Failure> {
     let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
-    let mut rows: Vec<AllocationLogRow> = log.into_iter().filter(|row| row.credit_key == key).collect();
+    let log: Vec<AllocationLogRow> = log.into_iter().filter(|row| row.credit_key == key).collect();
+    let mut rows = by_present_names(&log, &app.reference_files().await?.hierarchy).into_owned();
     if rows.is_empty() && app.format == crate::cli::Format::Table {
         let standing = CreditSnapshot::of(app).await?;
         if !standing.register.credits.iter().any(|credit| credit.credit_key == key) {

@@ -3,6 +3,7 @@
 pub(crate) mod allocate;
 pub(crate) mod allocations;
 pub(crate) mod credit_show;
+pub(crate) mod check;
 pub(crate) mod credits;
 pub(crate) mod diff;
 pub(crate) mod lake;
@@ -22,6 +23,7 @@ use credit_ledger::BillingPeriod;
 use detect_credits::credit_history;
 use detect_credits::register::{Register, register};
 use join_allocations::lots::{Joined, join};
+use join_allocations::renamed::by_present_names;
 use schemas::tables::{AllocationLogRow, CreditLogRow};
 
 use crate::app::App;
@@ -32,6 +34,7 @@ use crate::{Failure, Kind};
 /// The credits and what is recorded about them at this moment, also what the next run has not seen yet.
 pub(crate) struct CreditSnapshot {
     pub(crate) register: Register,
+    /// With the names that nodes have now.
     pub(crate) log: Vec<AllocationLogRow>,
     /// What is said to be recorded later counts as wrong.
     pub(crate) latest: NaiveDateTime,
@@ -53,11 +56,12 @@ impl CreditSnapshot {
         let credits_log: Vec<CreditLogRow> = app.lake.logs().read().await?;
         let (state, log): (_, Vec<AllocationLogRow>) = app.lake.logs().read_newest().await?;
         let register = register(&history, &credits_log, &log)?;
+        let reference = app.reference_files().await?;
         Ok(Self {
             register,
-            log,
+            log: by_present_names(&log, &reference.hierarchy).into_owned(),
             latest: latest_instant(app.now, app.as_of, state),
-            reference: app.reference_files().await?,
+            reference,
         })
     }
 

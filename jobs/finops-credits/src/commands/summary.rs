@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use bytesize::ByteSize;
 use credit_ledger::{BillingPeriod, Money};
 use datafusion::error::DataFusionError;
+use join_allocations::finding::Kind::UnusableAllocation;
+use join_allocations::finding::{Finding, Severity};
 use schemas::records::LeftOut;
 
 use super::diff::print_changes;
+use super::check::{Section, sections};
 use super::note;
 use crate::app::App;
 use crate::cli::Format;
@@ -113,6 +116,20 @@ impl Report {
         if !self.allocation_issues.is_empty() {
             lines.push(format!("Allocations {} cannot be used:", self.allocation_issues.len()));
             lines.extend(self.allocation_issues.iter().map(|issue| format!("            {issue}")));
+        }
+        lines.extend(self.check_lines());
+        lines
+    }
+
+    /// Warnings of the check; the notes of it are for `check`, and unusable allocations stand above.
+    fn check_lines(&self) -> Vec<String> {
+        let is_told = |finding: &&Finding| finding.severity == Severity::Warning && finding.kind != UnusableAllocation;
+        let told: Vec<Finding> = self.checks.iter().filter(is_told).cloned().collect();
+        let mut lines = Vec::new();
+        for Section { heading, entries, .. } in sections(&told, SHOWN) {
+            let label = if lines.is_empty() { "Check" } else { "" };
+            lines.push(format!("{label:<12}{heading}"));
+            lines.extend(entries.into_iter().map(|entry| format!("              {entry}")));
         }
         lines
     }

@@ -1,5 +1,6 @@
 //! The shell of write-net-cost.
 
+use join_allocations::check::check_run;
 use lake::LakeLock;
 use schemas::records::{Applied, Joined, Staged};
 
@@ -16,7 +17,8 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Report
     let joined: Joined = context.run.finished_job(JOIN).await?;
     let Applied {} = context.run.finished_job(FIFO).await?;
     let credits = write_net_cost::write_net_cost(&context, &detected, joined, &reference).await?;
-    let report = Report::read(&context, &detected, &credits).await?;
+    let checks = check_run(&context, &detected, &reference).await?;
+    let report = Report::read(&context, &detected, &credits, checks).await?;
     context.run.write_summary(&Digest::of(&report, &app.settings.lake.database)).await?;
     context.run.finish_job(NET_COST, &Staged {}).await?;
     Ok(report)

@@ -1,0 +1,260 @@
+//! Reference files beside the export: what most likely is not as it is meant.
+//!
+//! Works on what the last run read of the export ([`RuleSpend`] of each period) and on the reference files as they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use credit_ledger::{BillingPeriod, Money, MoneyError, Node};
+use lake::{JobContext, Lake, ReferenceFiles};
+use schemas::NodeColumns;
+use schemas::records::Detected;
+use schemas::reference::CostRules;
+use schemas::tables::{AllocationIssue, CostLine, LotRow, RuleRead, RuleSpend};
+
+use crate::check_names::similar;
+use crate::check_rules::{Known, rules};
+use crate::error::JoinError;
+use crate::finding::{Finding, Kind, Severity};
+use crate::lots::Joined;
+use crate::rule_spend::rule_spend;
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Checked<'a> {
+    /// As they are now.
+    pub reference: &'a ReferenceFiles,
+    /// What the rules took, of all periods.
+    pub spend: &'a BTreeMap<BillingPeriod, Vec<RuleSpend>>,
+    /// The rules that this was read with; none known: those of the reference files.
+    pub read_with: &'a [RuleRead],
+    /// Of all allocations.
+    pub lots: &'a [LotRow],
+    /// What is wrong with allocations.
+    pub issues: &'a [AllocationIssue],
+    /// Whose Unassigned spend is told; none: the latest period with lines.
+    pub period: Option<BillingPeriod>,
+}
+
+/// What a run finds, from what its jobs have written so far.
+///
+/// # Errors
+/// [`JoinError`] from the lake; where a sum leaves the range of money.
+pub async fn check_run(
+    context: &JobContext,
+    detected: &Detected,
+    reference: &ReferenceFiles,
+) -> Result<Vec<Finding>, JoinError> {
+    let run = &context.run;
+    let mut spend = BTreeMap::new();
+    for period in detected.periods.iter().map(|detected| detected.period) {
+        spend.insert(period, run.rows(Some(period)).await?);
+    }
+    let (lots, issues): (Vec<LotRow>, Vec<AllocationIssue>) = (run.rows(None).await?, run.rows(None).await?);
+    let (lots, issues) = (&lots[..], &issues[..]);
+    check(&Checked { reference, spend: &spend, read_with: &[], lots, issues, period: None })
+}
+
+/// What is found at any time, from what the last run has read of the export up to `last`.
+///
+/// # Errors
+/// As [`check_run`].
+pub async fn check_lake(
+    lake: &Lake,
+    reference: &ReferenceFiles,
+    joined: &Joined,
+    period: Option<BillingPeriod>,
+    last: BillingPeriod,
+) -> Result<Vec<Finding>, JoinError> {
+    let mut spend = BTreeMap::new();
+    for (period, generation) in lake.generations().await?.into_iter().filter(|(period, _)| *period <= last) {
+        let lines = lake.generation_stream::<CostLine>(period, &generation.fingerprint).await?;
+        spend.insert(period, rule_spend(lines).await?);
+    }
+    let (read_with, Joined { lots, issues, .. }) = (lake.published_table::<RuleRead>().await?, joined);
+    check(&Checked { reference, spend: &spend, read_with: &read_with, lots, issues, period })
+}
+
+/// Everything found: errors first, then by kind; spend from the largest amount down, the rest by name.
+///
+/// # Errors
+/// [`JoinError::Money`] where a sum leaves the range of money.
+pub fn check(checked: &Checked<'_>) -> Result<Vec<Finding>, JoinError> {
+    let mut findings = unassigned(checked)?;
+    findings.extend(checked.issues.iter().map(|issue| {
+        let subject = format!("{} lot {} of {}", issue.allocation_id, issue.lot, issue.credit_key);
+        Finding::new(Severity::Warning, Kind::UnusableAllocation, subject, issue.problem.to_string())
+    }));
+    let known = Known::of(checked.spend);
+    findings.extend(rules(&checked.reference.cost_rules, checked.read_with, &known)?);
+    findings.extend(known.damaged_accounts());
+    let stated: Vec<&Node> = checked.reference.hierarchy.nodes().map(|(node, _)| node).collect();
+    findings.extend(similar(&stated));
+    findings.extend(idle(checked, &stated));
+    findings.sort_by(|left, right| {
+        let by_amount = right.amount.cmp(&left.amount);
+        (left.severity, left.kind).cmp(&(right.severity, right.kind)).then(by_amount).then_with(|| {
+            (&left.subject, &left.message, &left.currency).cmp(&(&right.subject, &right.message, &right.currency))
+        })
+    });
+    Ok(findings)
+}
+
+/// What no rule takes in the period, by account and service.
+fn unassigned(checked: &Checked<'_>) -> Result<Vec<Finding>, MoneyError> {
+    let Some(period) = checked.period.or_else(|| checked.spend.keys().next_back().copied()) else {
+        return Ok(Vec::new());
+    };
+    let rules: BTreeSet<&str> = checked.reference.cost_rules.iter().map(|rule| rule.rule_id.as_str()).collect();
+    let mut sums: BTreeMap<(&str, Option<&str>, &str, Option<&str>), _> = BTreeMap::new();
+    for row in checked.spend.get(&period).into_iter().flatten() {
+        if row.rule_id.as_deref().is_none_or(|rule| !rules.contains(rule)) {
+            let key = (&*row.account_id, row.service.as_deref(), &*row.currency, row.rule_id.as_deref());
+            let sum: &mut Money = sums.entry(key).or_default();
+            *sum = sum.checked_add(row.gross_cost)?;
+        }
+    }
+    let found = sums.into_iter().filter(|(_, sum)| !sum.is_zero());
+    let findings = found.map(|((account, service, currency, rule), sum)| {
+        let subject = service.map_or_else(|| account.to_owned(), |service| format!("{account} {service}"));
+        let why = rule.map(|rule| format!("rule {rule} is no more")).unwrap_or_default();
+        let finding = Finding::new(Severity::Warning, Kind::Unassigned, subject, why);
+        Finding { billing_period: Some(period), amount: Some(sum), currency: Some(currency.into()), ..finding }
+    });
+    Ok(findings.collect())
+}
+
+/// Nodes without anything at or below them; of several in one line the highest.
+fn idle(checked: &Checked<'_>, stated: &[&Node]) -> Vec<Finding> {
+    let hierarchy = &checked.reference.hierarchy;
+    let taking = taking_rules(&checked.reference.cost_rules, checked.spend);
+    let lots = checked.lots.iter().filter_map(|lot| lot.node().ok());
+    let budgets = checked.reference.budgets.iter().filter_map(|budget| budget.node.clone());
+    let named = lots.chain(budgets).chain(taking.into_iter().cloned());
+    let busy: BTreeSet<Node> = named
+        .flat_map(|node| {
+            let latest = hierarchy.renames().latest(&node);
+            node.lineage().chain(latest.lineage()).collect::<Vec<_>>()
+        })
+        .collect();
+    let is_idle = |node: &Node| !busy.contains(node);
+    let idle = stated.iter().filter(|node| is_idle(node) && node.parent().is_none_or(|parent| !is_idle(&parent)));
+    idle.map(|node| Finding::new(Severity::Note, Kind::IdleNode, node.to_string(), "")).collect()
+}
+
+/// The nodes of rules that took something.
+fn taking_rules<'a>(rules: &'a CostRules, spend: &BTreeMap<BillingPeriod, Vec<RuleSpend>>) -> BTreeSet<&'a Node> {
+    let took: BTreeSet<&str> = spend.values().flatten().filter_map(|row| row.rule_id.as_deref()).collect();
+    rules.iter().filter(|rule| took.contains(rule.rule_id.as_str())).flat_map(|rule| rule.targets.keys()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use credit_ledger::Text;
+    use schemas::reference::{parse_budgets, parse_cost_rules, parse_hierarchy};
+
+    use super::*;
+    use crate::check_rules::read_with;
+
+    const RULES: &str =
+        "rule_id,priority,payer_account_id,account_id,service,business_unit,department,from_period,to_period\n";
+
+    fn reference(hierarchy: &str, rules: &str) -> ReferenceFiles {
+        let hierarchy = parse_hierarchy("h", format!("business_unit,department\n{hierarchy}").as_bytes()).unwrap();
+        let cost_rules = parse_cost_rules("r", format!("{RULES}{rules}").as_bytes(), &hierarchy).unwrap();
+        ReferenceFiles { hierarchy, cost_rules, ..ReferenceFiles::default() }
+    }
+
+    fn row(account: &str, service: &str, rule: Option<&str>, gross: &str) -> RuleSpend {
+        RuleSpend {
+            payer_account_id: "999999999999".into(),
+            account_id: account.into(),
+            service: Some(service.into()),
+            currency: "USD".into(),
+            rule_id: rule.map(Text::from),
+            gross_cost: gross.parse().unwrap(),
+        }
+    }
+
+    fn found(reference: &ReferenceFiles, rows: Vec<RuleSpend>) -> Vec<String> {
+        let months = [("2026-02", rows), ("2026-01", vec![row("111111111111", "AmazonS3", None, "7")])];
+        let spend = months.into_iter().map(|(month, rows)| (month.parse().unwrap(), rows)).collect();
+        let checked = Checked { reference, spend: &spend, read_with: &[], lots: &[], issues: &[], period: None };
+        let line = |finding: Finding| {
+            let amount = finding.amount.map(|amount| format!(" {amount}")).unwrap_or_default();
+            format!(
+                "{} {}: {}: {}{amount}",
+                finding.severity.name(),
+                finding.kind.name(),
+                finding.subject,
+                finding.message
+            )
+        };
+        check(&checked).unwrap().into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn unassigned_spend_of_the_last_month_is_told_by_account_and_service_largest_first() {
+        let reference = reference("A,\n", "all,1,,1*,,A,,,\n");
+        let rows = vec![
+            row("111111111111", "AmazonEC2", Some("all"), "5"),
+            row("222222222222", "AmazonEC2", None, "0.5"),
+            row("222222222222", "AmazonS3", None, "30"),
+            row("222222222222", "AmazonS3", Some("gone"), "1"),
+            row("222222222222", "AWSQueueService", None, "0"),
+        ];
+        let expected = [
+            "warning unassigned: 222222222222 AmazonS3:  30.0000000000",
+            "warning unassigned: 222222222222 AmazonS3: rule gone is no more 1.0000000000",
+            "warning unassigned: 222222222222 AmazonEC2:  0.5000000000",
+        ];
+        assert_eq!(found(&reference, rows), expected);
+    }
+
+    #[test]
+    fn rules_that_take_nothing_are_told_with_the_reason() {
+        let rules = "all,1,,1*,,A,,,\nslip,2,,222222222223,,A,,,\ncase,2,,,amazonec2,A,,,\nshadowed,3,,12*,AmazonEC2,A,,,\n\
+                     past,3,,,,A,,,2025-12\nfuture,3,,,,A,,2026-03,\nnothing,4,,3*,,A,,,\n";
+        let rows = vec![
+            row("111111111111", "AmazonEC2", Some("all"), "5"),
+            row("222222222222", "AmazonEC2", Some("all"), "5"),
+        ];
+        let expected = [
+            "warning unknown_value: case: service \"amazonec2\" is not in the export; it has \"AmazonEC2\"",
+            "warning unknown_value: slip: account \"222222222223\" is not in the export; it has \"222222222222\"",
+            "warning unmatched_rule: nothing: ",
+            "warning unmatched_rule: shadowed: rule all comes first and takes all that it could",
+            "note unmatched_rule: future: counts from 2026-03 on; the export has lines up to 2026-02",
+            "note unmatched_rule: past: counts up to 2025-12; the export has lines from 2026-01 on",
+        ];
+        assert_eq!(found(&reference("A,\n", rules), rows), expected);
+    }
+
+    #[test]
+    fn rule_that_is_new_since_the_last_run_is_not_said_to_match_nothing() {
+        let before = reference("A,\n", "all,1,,1*,,A,,,\nold,2,,2*,,A,,,\n");
+        let after = reference("A,\n", "all,1,,1*,,A,,,\nold,2,,3*,,A,,,\nnew,2,,4*,,A,,,\n");
+        let spend = [("2026-01".parse().unwrap(), vec![row("111111111111", "AmazonEC2", Some("all"), "5")])].into();
+        let read_with = read_with(&before.cost_rules).unwrap();
+        let checked =
+            Checked { reference: &after, spend: &spend, read_with: &read_with, lots: &[], issues: &[], period: None };
+        let found = check(&checked).unwrap();
+        let found: Vec<_> = found.iter().map(|finding| (finding.severity, finding.subject.as_str())).collect();
+        assert_eq!(found, [(Severity::Note, "new"), (Severity::Note, "old")]);
+    }
+
+    #[test]
+    fn nodes_with_nothing_and_names_that_are_hardly_different_are_told() {
+        let mut reference = reference("A,Web\nA,web\nB,x\nB,y\nC,x\n", "all,1,,1*,,A,Web,,\n");
+        let budget = "billing_period,business_unit,department,currency,amount\n2026-01,C,x,USD,5\n";
+        reference.budgets = parse_budgets("b", budget.as_bytes(), &reference.hierarchy).unwrap();
+        let rows =
+            vec![row("111111111111", "AmazonEC2", Some("all"), "5"), row("41000000010", "AmazonEC2", Some("all"), "5")];
+        let expected = [
+            "warning damaged_account: 41000000010: has 11 digits where an account id has 12",
+            "warning similar_nodes: A/Web and A/web: differ only by case, blanks or the form of their characters",
+            "note idle_node: A/web: ",
+            "note idle_node: B: ",
+        ];
+        assert_eq!(found(&reference, rows), expected);
+    }
+}
