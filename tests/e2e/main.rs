@@ -7,10 +7,12 @@
 
 mod architecture;
 mod bad_input;
+mod begin;
 mod cli;
 mod clock;
 mod determinism;
 mod drop_period;
+mod export_tables;
 mod exports;
 mod faults;
 mod formats;
@@ -19,6 +21,8 @@ mod held_back;
 mod incremental;
 mod injection;
 mod interop;
+mod json;
+mod lists;
 mod lots;
 mod many_lots;
 mod many_rules;
@@ -28,4 +32,6 @@ mod properties;
 mod reorganised;
 mod spellings;
 mod support;
+mod terminals;
 mod vectors;
+mod views;

@@ -91,6 +91,11 @@ struct Revision<'a> {
     recorded_at: NaiveDateTime,
 }
 
+/// The rows that count of each credit, by credit and lot: those of its newest revision.
+pub fn current_rows(log: &[AllocationLogRow]) -> impl Iterator<Item = &AllocationLogRow> {
+    current_revisions(log).into_values().flat_map(|revision| revision.rows)
+}
+
 /// The revision that counts for each credit. Rows that were appended twice count once.
 fn current_revisions(log: &[AllocationLogRow]) -> BTreeMap<&str, Revision<'_>> {
     let mut revisions: BTreeMap<(&str, &str), Vec<&AllocationLogRow>> = BTreeMap::new();

@@ -98,7 +98,8 @@ pub fn parse_allocations(file: &str, bytes: &[u8]) -> Result<Vec<AllocationRow>,
 pub fn read_allocations(file: &str, bytes: &[u8]) -> (Vec<AllocationRow>, Problems) {
     let required = [&["credit_key", "amount", "currency", "end_date", "reference"], &Node::LEVELS[..]].concat();
     let of_log = ["allocation_id", "lot", "recorded_at", "recorded_by", "action", "note"];
-    let optional = [&["promotion_code", "account_id"], &of_log[..]].concat();
+    // `allocations list` shows whom to ask, too.
+    let optional = [&["promotion_code", "account_id", "owner_email"], &of_log[..]].concat();
     let csv = match CsvFile::parse(file, bytes, &required, &optional) {
         Ok(csv) => csv,
         Err(problems) => return (Vec::new(), problems),

@@ -4,16 +4,17 @@ use std::io::IsTerminal;
 
 use credit_ledger::{Money, Text};
 use dialoguer::{Input, Select};
-use join_allocations::record::{Recording, find, revisions};
+use join_allocations::record::{Recording, Revisions, find, revisions};
 use schemas::reference::{Action, AllocationRow, CreditName, Problem};
 use schemas::tables::RegisteredCredit;
 use write_net_cost::standing::queue as queue_rows;
 
+use super::who::login;
 use super::{CreditSnapshot, note};
 use crate::app::App;
-use crate::cli::{Allocate, CreditArgs, Placed, RecordArgs, Revoke, date};
+use crate::cli::{Allocate, CreditArgs, Format, Placed, RecordArgs, Revoke, date};
 use crate::foreign_text::{CELL, visible};
-use crate::output::print_lines;
+use crate::output::answer;
 use crate::{Failure, Kind, money_text};
 
 pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), Failure> {
@@ -56,8 +57,8 @@ pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), F
             ..revision_row("allocate", name.clone(), Action::Allocate)
         });
     }
-    record(app, &standing, &rows, &arguments.record).await?;
-    print_lines([allocated(&credit, &rows)?])
+    let new = record(app, &standing, &rows, &arguments.record).await?;
+    answer(app.format, &new, [allocated(&credit, &rows)?])
 }
 
 /// What was recorded, as a person is told.
@@ -94,8 +95,9 @@ pub(crate) async fn revoke(app: &App, arguments: Revoke) -> Result<(), Failure> 
     }
     let row =
         AllocationRow { note: arguments.note.as_ref().map(Text::from), ..revision_row("revoke", name, Action::Revoke) };
-    record(app, &standing, &[row], &arguments.record).await?;
-    print_lines([format!("Revoked the allocation of {}. It waits in the queue from the next run.", credit.credit_key)])
+    let new = record(app, &standing, &[row], &arguments.record).await?;
+    let line = format!("Revoked the allocation of {}. It waits in the queue from the next run.", credit.credit_key);
+    answer(app.format, &new, [line])
 }
 
 fn credit_name(credit: &CreditArgs) -> Result<CreditName, Failure> {
@@ -135,23 +137,26 @@ async fn record(
     standing: &CreditSnapshot,
     rows: &[AllocationRow],
     stamp: &RecordArgs,
-) -> Result<(), Failure> {
+) -> Result<Revisions, Failure> {
     let recording = recording(app, standing, stamp);
     let (register, hierarchy) = (&standing.register.credits, &standing.reference.hierarchy);
     let new = revisions(rows, register, hierarchy, &standing.log, &recording)?;
     app.lake.logs().append(&new.rows).await?;
-    for warning in &new.warnings {
+    warn(app, &new);
+    Ok(new)
+}
+
+/// What may not be meant, beside the answer for people; JSON has it within.
+pub(super) fn warn(app: &App, new: &Revisions) {
+    for warning in new.warnings.iter().filter(|_| app.format != Format::Json) {
         note(&format!("warning: {warning}"));
     }
-    Ok(())
 }
 
 /// Who and when: as stated, else the login name and now.
 pub(crate) fn recording(app: &App, standing: &CreditSnapshot, stamp: &RecordArgs) -> Recording {
-    #[expect(clippy::disallowed_methods, reason = "the login name says who recorded it")]
-    let login = || ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     Recording {
-        recorded_by: stamp.by.clone().or_else(login).map(Text::from),
+        recorded_by: stamp.by.clone().or_else(|| login(app)).map(Text::from),
         recorded_at: stamp.recorded_at.unwrap_or(app.now),
         is_stated: stamp.recorded_at.is_some(),
         now: standing.latest,

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::cli::Format;
 use crate::failure::Failure;
 use crate::money_text::{cents, count, exact};
-use crate::output::{Shown, print, print_json, print_lines};
+use crate::output::{Shown, print_json, print_lines, print_part};
 use crate::report::{CreditAmount, Report, TieOut};
 
 impl Report {
@@ -44,7 +44,7 @@ impl Report {
             ["business_unit", "currency", "gross_cost", "refunds", "credits_applied", "net_cost", "budget_remaining"];
         let indexes: Vec<usize> = columns.iter().filter_map(|name| batch.schema().index_of(name).ok()).collect();
         let batch = batch.project(&indexes).map_err(DataFusionError::from)?;
-        print(app, &[batch], Shown::Cents, "(no cost)")
+        print_part(app, &[batch], Shown::Cents, "(no cost)")
     }
 
     fn head(&self) -> Vec<String> {
