@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// What each crate may use of the others, besides tests.
-const DIRECTION: [(&str, &[&str]); 12] = [
+const DIRECTION: [(&str, &[&str]); 13] = [
     ("credit-ledger", &[]),
     ("schemas", &["credit-ledger"]),
     ("money-sql", &["credit-ledger"]),
     ("cur-reader", &["credit-ledger", "schemas"]),
     ("lake", &["credit-ledger", "schemas"]),
+    ("table-files", &["schemas"]),
     ("lake-aws", &["credit-ledger", "lake", "schemas"]),
     ("detect-credits", JOB),
     ("join-allocations", JOB),
@@ -30,6 +31,7 @@ const DIRECTION: [(&str, &[&str]); 12] = [
             "lake-aws",
             "money-sql",
             "schemas",
+            "table-files",
             "write-net-cost",
         ],
     ),

@@ -40,7 +40,7 @@ fn cur_2(lines: &[&str]) -> String {
 }
 
 /// A workspace with good input and nothing run yet.
-fn good_input() -> Workspace {
+pub(crate) fn good_input() -> Workspace {
     let workspace = Workspace::new();
     workspace.write("cur/good.csv", cur_2(&[USAGE, CREDIT, TWINS[0], TWINS[1]]));
     workspace.write("reference/hierarchy.csv", HIERARCHY);

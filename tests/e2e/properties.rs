@@ -7,8 +7,8 @@ mod cases;
 mod changes;
 mod checks;
 mod previews;
-mod statements;
 mod renames;
+mod statements;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

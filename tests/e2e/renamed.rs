@@ -104,15 +104,20 @@ fn a_rename_from_a_month_on_leaves_the_months_before_to_the_byte_and_every_figur
     workspace.write("data/reference/renames.csv", format!("{header}{row}"));
     says(&workspace, &["run"]);
     let [earlier_now, later_now] = months(&workspace, "2026-09");
-    assert!(earlier_now == earlier && later_now != later, "months before are the same bytes, later ones have a new name");
+    assert!(
+        earlier_now == earlier && later_now != later,
+        "months before are the same bytes, later ones have a new name"
+    );
     let after = tables(&workspace);
     let (before, after) = (sorted(&before, Row::clone), sorted(&after, as_before));
     for (name, rows) in &before {
         assert!(*rows == after[name], "{name} differs");
     }
-    let sql = "SELECT billing_period, portfolio FROM net_cost_summary WHERE portfolio IN ('Playback', 'Player') AND level = 3
+    let sql =
+        "SELECT billing_period, portfolio FROM net_cost_summary WHERE portfolio IN ('Playback', 'Player') AND level = 3
                AND budget_amount IS NOT NULL";
-    let budgets: Vec<_> = workspace.query(AS_OF, sql).expect("a query").iter().map(|row| row["portfolio"].clone()).collect();
+    let budgets: Vec<_> =
+        workspace.query(AS_OF, sql).expect("a query").iter().map(|row| row["portfolio"].clone()).collect();
     assert_eq!(budgets, ["Player", "Player"], "budgets of 2026-09 and 2026-10 were for the old name");
     let sql = "SELECT portfolio, owner_email FROM hierarchy WHERE product = 'Live' ORDER BY portfolio";
     let nodes = workspace.query(AS_OF, sql).expect("a query");
@@ -135,7 +140,8 @@ fn lots_of_a_node_that_is_renamed_from_a_later_month_on_are_not_left_behind_in_s
     assert!(workspace.published() == published, "what is published stays");
     workspace.write("data/reference/renames.csv", format!("{header}2026-06,Media,Studio,Media,Studios\n"));
     says(&workspace, &["run"]);
-    let lots = workspace.query(AS_OF, "SELECT DISTINCT department FROM credit_balances WHERE credit_key = 'id:10063540211'");
+    let lots =
+        workspace.query(AS_OF, "SELECT DISTINCT department FROM credit_balances WHERE credit_key = 'id:10063540211'");
     assert_eq!(lots.expect("a query")[0]["department"], "Studios", "it was issued later");
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tempfile::TempDir;
 
@@ -53,7 +54,8 @@ pub(crate) struct Outcome {
     pub(crate) stderr: String,
 }
 
-fn outcome(command: &mut Command) -> Outcome {
+/// Runs a command to its end.
+pub(crate) fn outcome(command: &mut Command) -> Outcome {
     let output = command.output().expect("a started binary");
     Outcome {
         exit_code: output.status.code(),
@@ -61,6 +63,23 @@ fn outcome(command: &mut Command) -> Outcome {
         stderr: String::from_utf8(output.stderr).expect("UTF-8 on stderr"),
     }
 }
+
+/// The sample organisation as of the end of its last month, published. Tests that hold it at the same time share it, so they
+/// change nothing in it.
+pub(crate) fn published_sample() -> Arc<Workspace> {
+    static SHARED: Mutex<Weak<Workspace>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.upgrade().unwrap_or_else(|| {
+        let made = Workspace::sample();
+        made.try_run(SAMPLE_AS_OF, &["run"]).unwrap_or_else(|problem| panic!("{problem}"));
+        let made = Arc::new(made);
+        *shared = Arc::downgrade(&made);
+        made
+    })
+}
+
+/// The last day of the sample organisation.
+pub(crate) const SAMPLE_AS_OF: &str = "2026-10-31";
 
 /// A folder with `credits.toml`, `cur/` and `reference/`; removed when dropped.
 pub(crate) struct Workspace {
@@ -75,6 +94,15 @@ impl Workspace {
             fs::create_dir_all(workspace.path(folder)).expect("a new folder");
         }
         workspace.write("credits.toml", SETTINGS);
+        workspace
+    }
+
+    /// The sample organisation: its export where it lies, its reference files in the workspace.
+    pub(crate) fn sample() -> Self {
+        let (workspace, data) = (Self::new(), Path::new(env!("CARGO_MANIFEST_DIR")).join("../data"));
+        workspace.copy(&data.join("reference"), "reference");
+        let export = format!("location = {:?}", data.join("cur"));
+        workspace.write("credits.toml", SETTINGS.replace("location = \"cur\"", &export));
         workspace
     }
 

@@ -34,6 +34,7 @@ mod records;
 mod run;
 mod settings;
 mod sources;
+mod sql;
 mod store;
 mod sums;
 mod synced;
@@ -59,5 +60,6 @@ pub use settings::{
     AthenaSettings, CatalogKind, LakeSettings, ReferenceSettings, RunSettings, Settings, SourceSettings, is_s3,
 };
 pub use sources::{ReferenceFiles, open_folder};
+pub use sql::Selection;
 pub use sums::FileSum;
 pub use tables::stream_of;

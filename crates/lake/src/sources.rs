@@ -94,6 +94,10 @@ impl Folder<'_> {
 
     async fn optional(&self, name: &str) -> Result<Option<Vec<u8>>, LakeError> {
         let Some(files) = self.files else { return Ok(None) };
+        let path = FilePath::new(self.location).join(name);
+        if path.is_dir() {
+            return Err(LakeError::BadInput(format!("reference file {} is a folder", path.display())));
+        }
         match files.get(&Path::from(name)).await {
             Ok(found) => Ok(Some(found.bytes().await?.to_vec())),
             Err(object_store::Error::NotFound { .. }) => Ok(None),

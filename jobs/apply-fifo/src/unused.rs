@@ -99,7 +99,10 @@ impl FifoOrder {
     #[must_use]
     pub fn of(lots: &[Lot]) -> Self {
         let mut lots: Vec<&Lot> = lots.iter().collect();
-        lots.sort_by(|left, right| left.fifo_key().cmp(&right.fifo_key()));
+        lots.sort_by(|left, right| {
+            let key = (left.fifo_key(), &left.node, left.lot);
+            key.cmp(&(right.fifo_key(), &right.node, right.lot))
+        });
         let positions = lots.iter().enumerate().map(|(position, lot)| ((lot.credit_key.clone(), lot.lot), position));
         Self { positions: positions.collect() }
     }

@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 use crate::cli::Format;
 use crate::failure::{Failure, Kind};
 use crate::locations::Locations;
+use crate::output::Screen;
 
 /// What every command works with.
 pub(crate) struct App {
@@ -28,6 +29,8 @@ pub(crate) struct App {
     pub(crate) format: Format,
     /// True where cells of CSV are wanted without a guard against formulas.
     pub(crate) raw: bool,
+    /// What tables for people go to.
+    pub(crate) screen: Screen,
     /// True where a person watches stderr.
     pub(crate) watched: bool,
 }

@@ -1,6 +1,8 @@
 //! The command line.
 
+mod files;
 mod questions;
+mod tables;
 
 use std::path::PathBuf;
 
@@ -9,7 +11,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use credit_ledger::{BillingPeriod, Money, Node, within_years};
 
 use questions::DIFF_HELP;
+
+pub use files::{Completions, Export, Init, Man};
 pub use questions::{CreditsCommand, Diff};
+pub use tables::{ColorWhen, ListArgs, ScreenArgs};
 
 const AFTER_HELP: &str = "\
 A run that would take published months away is staged only: `run --publish`, or `publish` with its id, publishes it.
@@ -19,6 +24,7 @@ the tie-out failed or the lake is damaged, nothing published; 6 storage or servi
 a race with another run (retry)
 
 Examples:
+  finops-credits init                               settings and reference files to begin with
   finops-credits run                                the whole nightly pipeline, as of today
   finops-credits queue                              credits that wait for somebody to say whose they are
   finops-credits allocate --key id:10063543426 --amount 5000 --end-date 2026-12-31 --to \"Retail/Online\"
@@ -30,8 +36,8 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "finops-credits", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
-    /// Settings file, also s3://bucket/key [default: credits.toml]
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Settings file, also s3://bucket/key [default: credits.toml, here or in the nearest folder above]
+    #[arg(long, global = true, value_name = "FILE", env = "FINOPS_CREDITS_CONFIG")]
     pub config: Option<PathBuf>,
     /// The settings themselves, as TOML, where no file is named
     #[arg(long, global = true, value_name = "TOML", env = "FINOPS_CREDITS_SETTINGS", hide_env_values = true)]
@@ -48,6 +54,9 @@ pub struct Cli {
     /// With --format csv: texts as they are, without the ' before those that a spreadsheet would take for formulas
     #[arg(long, global = true)]
     pub raw: bool,
+    /// What tables for people go to.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
     /// Log what is done to stderr (-vv: more)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -114,10 +123,14 @@ Example:
     Publish,
     /// Credits that wait for allocation
     #[command(after_help = "\
+likely_node is where most of the account's cost lies in the published run, and likely_owner_email whom to ask there: a
+hint, no fact.
+
 Examples:
   finops-credits queue
+  finops-credits queue --sort -aws_applied
   finops-credits queue --format csv > queue.csv")]
-    Queue,
+    Queue(ListArgs),
     /// Record whose a credit is: amount, end date, node. Replaces an earlier allocation
     #[command(after_help = "\
 It says what it replaces and what would change, per month and business unit; on a terminal it asks before it records, and asks
@@ -154,17 +167,18 @@ Examples:
     /// Allocations in bulk, as they stand, and their history
     #[command(subcommand)]
     Allocations(Allocations),
-    /// Allocated credits with what is used and left, as published
+    /// Allocated credits: whose they are, what is used and left, as published
     #[command(after_help = "\
+Credits whose newest allocation cannot be used are listed as `invalid`, at the node that it names. `Retail +1` has lots at one
+more node; --wide, json and csv name all. owner_email is of the node, or of the nearest one above that has one.
+
 Examples:
   finops-credits credits
   finops-credits credits show id:10063543426        all about one
+  finops-credits credits --columns credit_key,nodes,remaining --sort -remaining
+  finops-credits credits --wide --no-pager
   finops-credits credits --format json")]
-    Credits {
-        /// More about credits
-        #[command(subcommand)]
-        show: Option<CreditsCommand>,
-    },
+    Credits(Credits),
     /// What changed between two runs, past months first: net cost by business unit, credits, and why
     #[command(after_help = DIFF_HELP)]
     Diff(Diff),
@@ -181,17 +195,42 @@ Examples:
     /// The lake itself
     #[command(subcommand)]
     Lake(LakeCommand),
-    /// SQL over every table: published ones, logs, cost_lines and credit_lines
+    /// SQL over every table and view: published ones, logs, cost_lines and credit_lines
     #[command(after_help = "\
-Sums of money are exact or an error. `SHOW TABLES` lists the tables, `DESCRIBE net_cost` their columns.
+Sums of money are exact or an error. `SHOW TABLES` lists tables and views, `DESCRIBE net_cost` the columns of one. The views are
+those that Athena is given.
 
 Examples:
   finops-credits query \"SELECT billing_period, sum(net_cost) FROM net_cost GROUP BY 1 ORDER BY 1\"
-  finops-credits query \"SELECT * FROM reconciliation\" --format csv")]
-    Query {
-        /// A SELECT, SHOW TABLES or DESCRIBE
-        sql: String,
-    },
+  finops-credits query \"SELECT * FROM expiring_credits_view ORDER BY days_left\"
+  finops-credits query \"SELECT * FROM reconciliation\" --format csv
+  finops-credits query -f report.sql
+  echo \"SHOW TABLES\" | finops-credits query -")]
+    Query(Query),
+    /// Write tables and views to files: CSV, Parquet
+    #[command(after_help = files::EXPORT_HELP)]
+    Export(Export),
+    /// Begin: a settings file with every setting explained, and templates of the reference files
+    #[command(after_help = files::INIT_HELP)]
+    Init(Init),
+    /// Print completions for a shell
+    #[command(after_help = files::COMPLETIONS_HELP)]
+    Completions(Completions),
+    /// Print the manual page, or write those of all commands
+    #[command(after_help = files::MAN_HELP)]
+    Man(Man),
+}
+
+/// `credits`
+#[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Credits {
+    /// More about credits
+    #[command(subcommand)]
+    pub show: Option<CreditsCommand>,
+    /// How the list is shown.
+    #[command(flatten)]
+    pub list: ListArgs,
 }
 
 /// `check`
@@ -251,6 +290,17 @@ pub struct Detect {
     /// Only read this period, YYYY-MM, if it changed; register nothing
     #[arg(long, value_name = "PERIOD", value_parser = period)]
     pub period: Option<BillingPeriod>,
+}
+
+/// `query`
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct Query {
+    /// A SELECT, SHOW TABLES or DESCRIBE; `-`: read it from standard input
+    pub sql: Option<String>,
+    /// A file with the statement; `-`: standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// Which credit.
@@ -393,9 +443,11 @@ Example:
     },
     /// The allocation that counts for each credit
     #[command(after_help = "\
-Example:
+Examples:
+  finops-credits allocations list
+  finops-credits allocations list --sort node,-amount
   finops-credits allocations list --format csv > allocations.csv")]
-    List,
+    List(ListArgs),
     /// Everything that was recorded about a credit, oldest first
     #[command(after_help = "\
 Example:

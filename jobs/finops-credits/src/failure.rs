@@ -39,6 +39,19 @@ impl Kind {
     pub const ALL: [Self; 6] =
         [Self::Usage, Self::BadInput, Self::NotYet, Self::CheckFailed, Self::Storage, Self::LostRace];
 
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::BadInput => "bad_input",
+            Self::NotYet => "not_yet",
+            Self::CheckFailed => "check_failed",
+            Self::Storage => "storage",
+            Self::LostRace => "lost_race",
+        }
+    }
+
     /// The exit code.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
@@ -89,6 +102,20 @@ impl Failure {
     /// What is wrong, a line each.
     pub(crate) fn into_lines(self) -> Vec<String> {
         self.lines
+    }
+}
+
+impl Failure {
+    /// For programs: `{"error": {"kind", "exit_code", "message", "lines"}}` in one line. `message` is the first of `lines`.
+    pub(crate) fn json(&self) -> String {
+        let lines: Vec<_> = self.lines.iter().map(|line| without_keys(line)).collect();
+        let error = serde_json::json!({
+            "kind": self.kind.name(),
+            "exit_code": self.kind.exit_code(),
+            "message": lines.first(),
+            "lines": lines,
+        });
+        serde_json::json!({ "error": error }).to_string()
     }
 }
 
@@ -306,6 +333,15 @@ mod tests {
                 assert_eq!((failure.kind, failure.to_string()), (kind, Failure::from(error()).to_string()));
             }
         }
+    }
+
+    #[test]
+    fn json_of_a_failure_is_one_line_that_has_all() {
+        let failure = Failure::list(Kind::BadInput, "two are wrong:", ["a\nb", "AKIAIOSFODNN7EXAMPLE"]);
+        assert_eq!(
+            failure.json(),
+            r#"{"error":{"exit_code":3,"kind":"bad_input","lines":["two are wrong:","a\nb","AKIAIO…"],"message":"two are wrong:"}}"#
+        );
     }
 
     #[test]

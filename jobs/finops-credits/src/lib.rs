@@ -22,6 +22,7 @@ mod report;
 mod run;
 mod stderr;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -41,14 +42,23 @@ pub fn main() -> ExitCode {
         Err(error) => return answer(error),
     };
     start_log(&cli);
+    let format = cli.format;
     match run::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tracing::debug!(kind = failure.kind.meaning(), "failed");
-            to_stderr(&format!("error: {failure}\n"));
+            report(&failure, format);
             ExitCode::from(failure.kind.exit_code())
         }
     }
+}
+
+/// The one error that a command ends with.
+fn report(failure: &Failure, format: cli::Format) {
+    to_stderr(&match format {
+        cli::Format::Json => failure.json() + "\n",
+        cli::Format::Table | cli::Format::Csv => format!("error: {failure}\n"),
+    });
 }
 
 /// What the command line answers by itself: help, or what is wrong with an argument, which may be somebody else's text.
@@ -63,8 +73,24 @@ fn answer(mut error: clap::Error) -> ExitCode {
     for (kind, text) in quoted {
         error.insert(kind, ContextValue::String(text));
     }
-    let _gone = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code()))
+    let exit_code = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());
+    if error.use_stderr() && wants_json(std::env::args_os()) {
+        let text = error.render().to_string();
+        let mut lines =
+            text.lines().map(|line| line.trim().trim_start_matches("error: ")).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default().to_owned();
+        report(&Failure::list(Kind::Usage, &first, lines), cli::Format::Json);
+    } else {
+        let _gone = error.print();
+    }
+    ExitCode::from(exit_code)
+}
+
+/// True for `--format json`, where the command line as a whole cannot be read.
+fn wants_json(arguments: impl Iterator<Item = OsString>) -> bool {
+    let arguments: Vec<OsString> = arguments.collect();
+    let apart = arguments.windows(2).any(|pair| pair == ["--format", "json"]);
+    apart || arguments.iter().any(|argument| argument == "--format=json")
 }
 
 /// Logs go to stderr: warnings, with `-v` what the jobs do, with `-vv` more, with `-vvv` the engine too.

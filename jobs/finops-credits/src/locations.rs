@@ -1,6 +1,6 @@
 //! Where things lie: in folders or on S3.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lake::{Lake, ReferenceFiles, Settings, is_s3, open_folder};
@@ -19,7 +19,8 @@ pub(crate) struct Locations {
     reference: OnceCell<Arc<ReferenceFiles>>,
 }
 
-/// The settings: a file, here or on S3, or their text; `credits.toml` where neither is given.
+/// The settings: a file, here or on S3, or their text; where neither is given, `credits.toml` of this folder or the
+/// nearest one above.
 ///
 /// # Errors
 /// What is wrong with them.
@@ -28,8 +29,26 @@ pub(crate) fn settings(file: Option<&Path>, text: Option<&str>) -> Result<Settin
         (Some(file), _) if is_s3(&file.to_string_lossy()) => settings_on_s3(&file.to_string_lossy()),
         (Some(file), _) => Ok(Settings::load(file)?),
         (None, Some(text)) => Ok(Settings::parse(text, "settings (FINOPS_CREDITS_SETTINGS)", ".")?),
-        (None, None) => Ok(Settings::load(Path::new("credits.toml"))?),
+        (None, None) => Ok(Settings::load(&nearest(Path::new("credits.toml"))?)?),
     }
+}
+
+/// The file of this name here, or in the nearest folder above that has one.
+fn nearest(name: &Path) -> Result<PathBuf, Failure> {
+    let here = std::env::current_dir().unwrap_or_default();
+    if name.exists() {
+        return Ok(name.to_owned());
+    }
+    let found = here.ancestors().map(|folder| folder.join(name)).find(|file| file.is_file());
+    let found = found.ok_or_else(|| {
+        let message = format!(
+            "there is no {} here or in a folder above; `finops-credits init` makes one, --config names one elsewhere",
+            name.display()
+        );
+        Failure::new(Kind::BadInput, message)
+    })?;
+    tracing::info!("settings file {}", found.display());
+    Ok(found)
 }
 
 /// Read before anything else starts: they say how many threads there are.

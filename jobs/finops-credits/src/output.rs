@@ -1,21 +1,30 @@
 //! What commands print: an aligned table, JSON or CSV, always from Arrow batches; sentences; records as JSON. All that
 //! goes to stdout leaves from here, and what is for people through [`visible`].
 
+mod list;
+mod pager;
+mod screen;
+mod table;
+
 use std::io::{ErrorKind, Write};
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type};
 use arrow::record_batch::RecordBatch;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use credit_ledger::Money;
 use num_format::{Locale, ToFormattedString};
-use schemas::reference::guarded;
+use serde::Serialize;
+use table_files::{CsvFile, exact};
 
 use crate::app::App;
 use crate::cli::Format;
 use crate::foreign_text::{CELL, LINE, visible};
+use crate::stderr::to_stderr;
 use crate::{Failure, Kind, money_text};
+
+pub(crate) use list::{List, with_texts};
+pub(crate) use screen::Screen;
+use table::{Column, fit, render};
 
 /// How tables for people show money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +37,87 @@ pub(crate) enum Shown {
 
 /// Prints batches of one schema. `empty` stands for a table without rows.
 pub(crate) fn print(app: &App, batches: &[RecordBatch], shown: Shown, empty: &str) -> Result<(), Failure> {
-    write_stdout(&match app.format {
-        Format::Table if batches.iter().all(|batch| batch.num_rows() == 0) => format!("{empty}\n"),
-        Format::Table => table(batches, shown)?,
-        Format::Json => json(batches)?,
-        Format::Csv => csv_text(batches, app.raw)?,
-    })
+    show(app, &text(app, batches, shown, empty)?)
+}
+
+/// As [`print`], for a table that is part of something longer: without a pager.
+pub(crate) fn print_part(app: &App, batches: &[RecordBatch], shown: Shown, empty: &str) -> Result<(), Failure> {
+    write_stdout(&text(app, batches, shown, empty)?)
+}
+
+fn text(app: &App, batches: &[RecordBatch], shown: Shown, empty: &str) -> Result<String, Failure> {
+    match app.format {
+        Format::Table if batches.iter().all(|batch| batch.num_rows() == 0) => Ok(format!("{empty}\n")),
+        Format::Table => Ok(render(&columns(batches, shown)?, 0, app.screen.color)),
+        Format::Json => json(batches),
+        Format::Csv => csv_text(batches, app.raw),
+    }
+}
+
+/// Prints a list, as the person wants it, and notes about it beside it.
+pub(crate) fn print_list(app: &App, list: &List<'_>, notes: &[String]) -> Result<(), Failure> {
+    let (batch, format) = (list.sorted()?, app.format);
+    let batch = batch.project(&list.chosen(format)?).map_err(unprintable)?;
+    let text = match format {
+        Format::Table if batch.num_rows() == 0 => format!("{}\n", list.empty),
+        Format::Table => list_text(&app.screen, list, &batch)?,
+        Format::Json => json(&[batch])?,
+        Format::Csv => csv_text(&[batch], app.raw)?,
+    };
+    // In a pager the person sees them below the rows.
+    let notes: String = notes.iter().map(|note| visible(note, LINE) + "\n").collect();
+    match app.screen.pager(&text) {
+        Some(_) if format == Format::Table => show(app, &(text + &notes)),
+        _ => write_stdout(&text).map(|()| to_stderr(&notes)),
+    }
+}
+
+/// The list for people: with sums, in the width of the screen.
+fn list_text(screen: &Screen, list: &List<'_>, batch: &RecordBatch) -> Result<String, Failure> {
+    let mut columns = columns(std::slice::from_ref(batch), Shown::Cents)?;
+    let sums = list.sums(batch)?;
+    for (currency, of_currency) in &sums {
+        let label = columns.iter().position(|column| !column.right);
+        for (place, column) in columns.iter_mut().enumerate() {
+            let sum = of_currency.iter().find(|(name, _)| *name == column.name);
+            let total = (Some(place) == label).then(|| format!("Total {currency}"));
+            column.cells.push(sum.map(|(_, sum)| money_text::cents(*sum)).or(total).unwrap_or_default());
+        }
+    }
+    // The sum names it.
+    if sums.len() == 1 && list.is_default() {
+        columns.retain(|column| column.name != List::CURRENCY);
+    }
+    let Some(width) = screen.width.filter(|_| !list.wide()) else {
+        return Ok(render(&columns, sums.len(), screen.color));
+    };
+    let expendable = if list.is_default() { list.expendable } else { &[] };
+    let (columns, left_out) = fit(columns, width, expendable);
+    let mut text = render(&columns, sums.len(), screen.color);
+    if !left_out.is_empty() {
+        text += &format!("Left out at this width: {} (--wide, --columns)\n", left_out.join(", "));
+    }
+    Ok(text)
+}
+
+/// What a command without rows answers: sentences to people, one JSON object to programs.
+pub(crate) fn answer<L: AsRef<str>>(
+    format: Format,
+    object: &impl Serialize,
+    lines: impl IntoIterator<Item = L>,
+) -> Result<(), Failure> {
+    match format {
+        Format::Json => print_json(serde_json::to_string_pretty(object)),
+        Format::Table | Format::Csv => print_lines(lines),
+    }
+}
+
+/// Shows a text to whoever is at the other end of stdout: in a pager, where it is a terminal that is too low for it.
+fn show(app: &App, text: &str) -> Result<(), Failure> {
+    match app.screen.pager(text) {
+        Some(command) if pager::page(command, text) => Ok(()),
+        _ => write_stdout(text),
+    }
 }
 
 /// Prints lines for people.
@@ -52,7 +136,7 @@ fn json_text(text: serde_json::Result<String>) -> Result<String, Failure> {
 }
 
 /// Writes to stdout. A reader that went away (`| head`) is no failure.
-fn write_stdout(text: &str) -> Result<(), Failure> {
+pub(crate) fn write_stdout(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -60,10 +144,6 @@ fn write_stdout(text: &str) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
-}
-
-fn is_number(data_type: &DataType) -> bool {
-    data_type.is_numeric()
 }
 
 fn money_at(column: &ArrayRef, row: usize) -> Option<Money> {
@@ -82,49 +162,28 @@ fn for_people(column: &ArrayRef, row: usize, shown: Shown) -> Result<String, Fai
             Shown::Exact => money_text::exact(money),
         });
     }
-    let text = exact(column, row)?;
+    let text = exact(column, row).map_err(unprintable)?;
     let whole = column.data_type().is_integer().then(|| text.parse::<i128>().ok()).flatten();
     Ok(whole.map_or_else(|| visible(&text, CELL), |number| number.to_formatted_string(&Locale::en)))
-}
-
-/// The value as text, nulls empty: dates and instants in ISO 8601, money with ten decimals.
-fn exact(column: &ArrayRef, row: usize) -> Result<String, Failure> {
-    let options = FormatOptions::default().with_null("");
-    let formatter = ArrayFormatter::try_new(column, &options).map_err(unprintable)?;
-    formatter.value(row).try_to_string().map_err(unprintable)
 }
 
 fn unprintable(error: arrow::error::ArrowError) -> Failure {
     Failure::new(Kind::CheckFailed, format!("cannot print: {error}"))
 }
 
-/// Aligned columns, numbers to the right.
-fn table(batches: &[RecordBatch], shown: Shown) -> Result<String, Failure> {
-    let Some(first) = batches.first() else { return Ok(String::new()) };
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    let schema = first.schema();
-    let align = |field: &arrow::datatypes::FieldRef| {
-        if is_number(field.data_type()) { CellAlignment::Right } else { CellAlignment::Left }
+/// The columns as people read them.
+fn columns(batches: &[RecordBatch], shown: Shown) -> Result<Vec<Column>, Failure> {
+    let Some(first) = batches.first() else { return Ok(Vec::new()) };
+    let column = |(place, field): (usize, &arrow::datatypes::FieldRef)| {
+        let arrays = batches.iter().filter_map(|batch| batch.columns().get(place));
+        let cells = arrays.flat_map(|array| (0..array.len()).map(move |row| for_people(array, row, shown)));
+        Ok(Column {
+            name: visible(field.name(), CELL),
+            right: field.data_type().is_numeric(),
+            cells: cells.collect::<Result<_, Failure>>()?,
+        })
     };
-    table.set_header(
-        schema.fields().iter().map(|field| Cell::new(visible(field.name(), CELL)).set_alignment(align(field))),
-    );
-    for batch in batches {
-        for row in 0..batch.num_rows() {
-            let cells = batch
-                .columns()
-                .iter()
-                .zip(schema.fields())
-                .map(|(column, field)| Ok(Cell::new(for_people(column, row, shown)?).set_alignment(align(field))));
-            table.add_row(cells.collect::<Result<Vec<_>, Failure>>()?);
-        }
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
-    Ok(lines.concat())
+    first.schema().fields().iter().enumerate().map(column).collect()
 }
 
 /// An array of objects. Money is text, so that no reader rounds it.
@@ -146,7 +205,7 @@ fn json_value(column: &ArrayRef, row: usize) -> Result<serde_json::Value, Failur
     if column.is_null(row) {
         return Ok(serde_json::Value::Null);
     }
-    let text = exact(column, row)?;
+    let text = exact(column, row).map_err(unprintable)?;
     Ok(match column.data_type() {
         DataType::Boolean => serde_json::Value::Bool(text == "true"),
         other if other.is_integer() || other.is_floating() => {
@@ -158,30 +217,11 @@ fn json_value(column: &ArrayRef, row: usize) -> Result<serde_json::Value, Failur
 
 /// With a header. Texts, names of columns included, are guarded against being taken for formulas unless `raw`.
 fn csv_text(batches: &[RecordBatch], raw: bool) -> Result<String, Failure> {
-    let cell = |text: &str| if raw { text.to_owned() } else { guarded(text).into_owned() };
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let broken = |error: csv::Error| Failure::new(Kind::CheckFailed, error.to_string());
-    if let Some(first) = batches.first() {
-        writer.write_record(first.schema().fields().iter().map(|field| cell(field.name()))).map_err(broken)?;
-    }
-    for batch in batches {
-        for row in 0..batch.num_rows() {
-            let values = batch.columns().iter().map(|column| {
-                let value = exact(column, row)?;
-                Ok(if is_text(column.data_type()) { cell(&value) } else { value })
-            });
-            writer.write_record(values.collect::<Result<Vec<_>, Failure>>()?).map_err(broken)?;
-        }
-    }
-    let bytes = writer.into_inner().map_err(|error| Failure::new(Kind::CheckFailed, error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| Failure::new(Kind::CheckFailed, error.to_string()))
-}
-
-/// True where a value can be any text: numbers, dates and instants are none, whatever they begin with.
-fn is_text(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Dictionary(_, values) => is_text(values),
-        DataType::RunEndEncoded(_, values) => is_text(values.data_type()),
-        other => other.is_string(),
-    }
+    let Some(first) = batches.first() else { return Ok(String::new()) };
+    let written = CsvFile::begin(Vec::new(), &first.schema(), raw).and_then(|mut file| {
+        batches.iter().try_for_each(|batch| file.write(batch))?;
+        file.finish()
+    });
+    let failed = |error: String| Failure::new(Kind::CheckFailed, error);
+    String::from_utf8(written.map_err(|error| failed(error.to_string()))?).map_err(|error| failed(error.to_string()))
 }

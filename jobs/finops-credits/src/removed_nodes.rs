@@ -38,7 +38,8 @@ pub(crate) const LEFT_BEHIND: &str = "lots stand on nodes that renames.csv renam
 
 /// One line a lot.
 pub(crate) fn left_behind(lots: &[RenamedLot]) -> Vec<String> {
-    let line = |RenamedLot { lot, node, from, now }: &RenamedLot| format!("{}: {node} is {now} from {from} on", lot_text(lot));
+    let line =
+        |RenamedLot { lot, node, from, now }: &RenamedLot| format!("{}: {node} is {now} from {from} on", lot_text(lot));
     let mut lines: Vec<String> = lots.iter().take(LISTED).map(line).collect();
     if lots.len() > LISTED {
         lines.push(format!("and {} more lots", lots.len() - LISTED));

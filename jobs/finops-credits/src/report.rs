@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use credit_ledger::{BillingPeriod, Money, Text};
 use hashbrown::HashMap;
-use lake::{JobContext, LakeError};
 use join_allocations::finding::Finding;
+use lake::{JobContext, LakeError};
 use schemas::records::{Detected, Fetched, LeftOut, PeriodSource};
 use schemas::tables::{AllocationIssue, Credit, CreditBalance, CreditQueue, NetCostSummary, Reconciliation};
 use schemas::{PeriodNotes, TableRow};

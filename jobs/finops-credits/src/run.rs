@@ -9,17 +9,24 @@ use lake::{LakeLock, Settings};
 use tokio::sync::OnceCell;
 
 use crate::app::App;
-use crate::cli::{Cli, Command, CreditsCommand, Detect, LakeCommand};
+use crate::cli::{Cli, Command, Completions, Credits, CreditsCommand, Detect, LakeCommand, Man};
 use crate::commands;
 use crate::failure::{Failure, Kind};
-use crate::jobs::{athena_check, detect, fifo, join, net_cost, publish, scan};
+use crate::jobs::{DETECT, FIFO, JOIN, NET_COST, athena_check, detect, fifo, join, net_cost, publish, scan};
 use crate::locations::{self, Locations};
+use crate::output::{Screen, answer};
 
 /// Runs a command.
 ///
 /// # Errors
 /// The one [`Failure`] it ends with.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Init(arguments) => return commands::init::init(cli.format, arguments),
+        Command::Completions(Completions { shell }) => return commands::shell::completions(*shell),
+        Command::Man(Man { out }) => return commands::shell::man(cli.format, out.as_deref()),
+        _ => {}
+    }
     let settings = locations::settings(cli.config.as_deref(), cli.settings.as_deref())?;
     let threads = settings.threads();
     let cannot_start = |error: &dyn Error| {
@@ -43,7 +50,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
     let now = chrono::DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now).naive_utc();
     let locations = Locations::of(&settings).await?;
     if let Command::Lake(LakeCommand::Repair { accept_loss }) = cli.command {
-        return commands::repair::repair(&locations, &settings, accept_loss).await;
+        return commands::repair::repair(&locations, &settings, accept_loss, cli.format).await;
     }
     // Where they cannot be read, the job that needs them says so.
     let reference = async {
@@ -60,6 +67,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         now,
         format: cli.format,
         raw: cli.raw,
+        screen: Screen::of(cli.screen),
         watched: std::io::stderr().is_terminal(),
         lake: Arc::new(lake?),
         session: OnceCell::new(),
@@ -69,40 +77,55 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
     match cli.command {
         Command::Run(arguments) => commands::run::run(&app, arguments).await,
         Command::DetectCredits(Detect { plan: true, .. }) => scan::plan(&app).await,
-        Command::DetectCredits(Detect { period: Some(period), .. }) => job(&app, scan::read_period(&app, period).await),
-        Command::DetectCredits(_) => locked(&app, async |lock| detect::detect_credits(&app, lock).await).await,
-        Command::JoinAllocations(arguments) => {
-            locked(&app, async |lock| join::join_allocations(&app, lock, arguments).await).await
+        Command::DetectCredits(Detect { period: Some(period), .. }) => {
+            done(&app, DETECT, scan::read_period(&app, period).await)
         }
-        Command::ApplyFifo => locked(&app, async |lock| fifo::apply_fifo(&app, lock).await).await,
-        Command::WriteNetCost => locked(&app, async |lock| net_cost::write_net_cost(&app, lock).await.map(drop)).await,
-        Command::AthenaCheck => locked(&app, async |lock| athena_check::athena_check(&app, lock).await).await,
-        Command::Publish => locked(&app, async |lock| publish::publish(&app, lock).await).await,
-        Command::Queue => commands::queue::queue(&app).await,
+        Command::DetectCredits(_) => job(&app, DETECT, async |lock| detect::detect_credits(&app, lock).await).await,
+        Command::JoinAllocations(arguments) => {
+            job(&app, JOIN, async |lock| join::join_allocations(&app, lock, arguments).await).await
+        }
+        Command::ApplyFifo => job(&app, FIFO, async |lock| fifo::apply_fifo(&app, lock).await).await,
+        Command::WriteNetCost => {
+            job(&app, NET_COST, async |lock| net_cost::write_net_cost(&app, lock).await.map(drop)).await
+        }
+        Command::AthenaCheck => {
+            job(&app, "athena-check", async |lock| athena_check::athena_check(&app, lock).await).await
+        }
+        Command::Publish => job(&app, "publish", async |lock| publish::publish(&app, lock).await).await,
+        Command::Queue(arguments) => commands::queue::queue(&app, &arguments).await,
         Command::Allocate(arguments) => commands::allocate::allocate(&app, arguments).await,
         Command::Move(arguments) => commands::allocate::move_lot(&app, arguments).await,
         Command::Revoke(arguments) => commands::allocate::revoke(&app, arguments).await,
         Command::Allocations(command) => commands::allocations::allocations(&app, command).await,
-        Command::Credits { show: None } => commands::credits::credits(&app).await,
-        Command::Credits { show: Some(CreditsCommand::Show { key }) } => commands::credit_show::show(&app, &key).await,
+        Command::Credits(Credits { show: Some(CreditsCommand::Show { key }), .. }) => {
+            commands::credit_show::show(&app, &key).await
+        }
+        Command::Credits(Credits { list, .. }) => commands::credits::credits(&app, &list).await,
         Command::Diff(runs) => commands::diff::diff(&app, &runs).await,
         Command::Check(arguments) => commands::check::check(&app, arguments).await,
         Command::Lake(LakeCommand::DropPeriod { period, yes }) => commands::lake::drop_period(&app, period, yes).await,
-        // Works on a lake that does not open.
-        Command::Lake(LakeCommand::Repair { .. }) => Ok(()),
-        Command::Query { sql } => commands::query::query(&app, &sql).await,
+        Command::Export(arguments) => commands::export::export(&app, arguments).await,
+        // Done above: without a lake, or with one that does not open.
+        Command::Lake(LakeCommand::Repair { .. }) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
+            Ok(())
+        }
+        Command::Query(arguments) => commands::query::query(&app, &arguments).await,
     }
 }
 
 /// A job on its own, while the lake is held for its run.
-async fn locked(app: &App, work: impl AsyncFnOnce(&LakeLock) -> Result<(), Failure>) -> Result<(), Failure> {
-    job(app, app.locked(work).await)
+async fn job(
+    app: &App,
+    name: &'static str,
+    work: impl AsyncFnOnce(&LakeLock) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    done(app, name, app.locked(work).await)
 }
 
-/// A job on its own tells the run id on stderr, so that the next job can be given it.
-fn job(app: &App, result: Result<(), Failure>) -> Result<(), Failure> {
-    if result.is_ok() {
-        tracing::info!(run_id = %app.run_id, as_of = %app.as_of, "done");
-    }
-    result
+/// A job on its own tells the run id, so that the next job can be given it: people in the log, programs on stdout.
+fn done(app: &App, job: &'static str, result: Result<(), Failure>) -> Result<(), Failure> {
+    result?;
+    tracing::info!(run_id = %app.run_id, as_of = %app.as_of, "done");
+    let said = serde_json::json!({ "done": job, "run_id": app.run_id, "as_of": app.as_of });
+    answer(app.format, &said, [""; 0])
 }

@@ -151,8 +151,9 @@ fn rules_digest(rules: &CostRules) -> Result<String, LakeError> {
 
 /// Writes what was recorded of each credit: allocated amounts, lots, what is wrong, and the hierarchy.
 async fn write_lots(context: &JobContext, reference: &ReferenceFiles, joined: &lots::Joined) -> Result<(), LakeError> {
+    // The summary lists them.
     for issue in &joined.issues {
-        tracing::warn!(allocation = %issue.allocation_id, lot = issue.lot, "{}", issue.problem);
+        tracing::debug!(allocation = %issue.allocation_id, lot = issue.lot, "{}", issue.problem);
     }
     context.run.write(None, &joined.credits).await?;
     context.run.write(None, &joined.lots).await?;

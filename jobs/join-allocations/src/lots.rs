@@ -89,17 +89,15 @@ pub fn join(
     joined
 }
 
-/// The rows of the revision of a credit that counts, by lot; none where it is a revocation or there is none.
-#[must_use]
-pub fn current_rows<'a>(log: &'a [AllocationLogRow], credit_key: &str) -> Vec<&'a AllocationLogRow> {
-    let revision = current_revisions(log).remove(credit_key);
-    revision.filter(|revision| !revision.is_revocation()).map(|revision| revision.rows).unwrap_or_default()
-}
-
 /// The rows of one allocation of one credit, by lot.
 struct Revision<'a> {
     rows: Vec<&'a AllocationLogRow>,
     recorded_at: NaiveDateTime,
+}
+
+/// The rows that count of each credit, by credit and lot: those of its newest revision.
+pub fn current_rows(log: &[AllocationLogRow]) -> impl Iterator<Item = &AllocationLogRow> {
+    current_revisions(log).into_values().flat_map(|revision| revision.rows)
 }
 
 /// The revision that counts for each credit. Rows that were appended twice count once.

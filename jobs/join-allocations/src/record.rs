@@ -26,9 +26,10 @@ pub struct Recording {
 }
 
 /// Rows for the log, and what a person should know about them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Revisions {
     /// To append, all at once.
+    #[serde(rename = "recorded")]
     pub rows: Vec<AllocationLogRow>,
     /// Nothing is wrong, but it may not be meant.
     pub warnings: Vec<String>,

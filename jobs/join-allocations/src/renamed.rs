@@ -46,7 +46,8 @@ pub(crate) fn refuse_left_behind(lots: &[LotRow], renames: &Renames, last: Billi
     let left_behind = |lot: &LotRow| {
         let (node, issued) = (lot.node().ok()?, BillingPeriod::of(lot.issue_date));
         let mut later = renames.periods().filter(|from| issued < *from && *from <= last);
-        let (from, now) = later.find_map(|from| Some((from, renames.current(&node, from))).filter(|(_, now)| *now != node))?;
+        let (from, now) =
+            later.find_map(|from| Some((from, renames.current(&node, from))).filter(|(_, now)| *now != node))?;
         Some(RenamedLot { lot: lot.clone(), node, from, now })
     };
     let lots: Vec<RenamedLot> = lots.iter().filter_map(left_behind).collect();

@@ -25,6 +25,7 @@ mod month;
 pub mod plan;
 pub mod roll_up;
 pub mod standing;
+pub mod whose;
 
 pub use error::NetCostError;
 pub use job::{WrittenCredits, write_net_cost};

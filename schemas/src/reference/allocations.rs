@@ -103,7 +103,8 @@ pub fn read_allocations(file: &str, bytes: &[u8]) -> (Vec<AllocationRow>, Proble
     let required = [&["credit_key", "amount", "currency", "end_date", "reference"], &Node::LEVELS[..]].concat();
     let of_log =
         ["allocation_id", "lot", "recorded_at", "recorded_by", "action", "note", "from_period", "continues_lot"];
-    let optional = [&["promotion_code", "account_id"], &of_log[..]].concat();
+    // `allocations list` shows whom to ask, too.
+    let optional = [&["promotion_code", "account_id", "owner_email"], &of_log[..]].concat();
     let csv = match CsvFile::parse(file, bytes, &required, &optional) {
         Ok(csv) => csv,
         Err(problems) => return (Vec::new(), problems),

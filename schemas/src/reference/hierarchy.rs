@@ -176,6 +176,9 @@ mod tests {
         assert_eq!(meant(&["platform", "data & ai"]).as_deref(), Some("Platform/Data & AI"));
         assert_eq!(meant(&["Retail", "Onlin"]).as_deref(), Some("Retail/Online"));
         assert_eq!(meant(&["Logistics"]), None);
+    }
+
+    #[test]
     fn renamed_nodes_take_what_is_below_along_and_old_names_stay_known() {
         let text = "business_unit,department,portfolio,product,owner_email\nOld,Web,,,a@example.com\nNew,,,,b@example.com\n\
                     New,Web,Shop,,\nLater,,,,\nPast,Web,,,c@example.com\n";

@@ -7,6 +7,7 @@ use chrono::{DateTime, NaiveDateTime};
 use iceberg::spec::{DataFile, ManifestList};
 use iceberg::table::Table as IcebergTable;
 use schemas::Table;
+use serde::Serialize;
 
 use super::damage::{MetadataFiles, caught, read_whole, unreadable_file};
 use super::{LOGS, LogSnapshot, Logs, scan};
@@ -15,7 +16,7 @@ use uuid::Uuid;
 use crate::error::LakeError;
 
 /// What `lake repair` found of a log, and did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RepairedLog {
     /// The log.
     pub log: &'static str,
@@ -28,7 +29,8 @@ pub struct RepairedLog {
 }
 
 /// What became of a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Repair {
     /// Nothing was wrong.
     Whole,
@@ -46,7 +48,8 @@ pub enum Repair {
 }
 
 /// Rows of a log's newest states whose metadata cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Newer {
     /// So many were found in their data files and are in the log again.
     Recovered(u64),

@@ -31,6 +31,8 @@ pub(super) fn lots_of(balances: &[CreditBalance], credits: &[Credit]) -> Result<
             issue_date: row.issue_date,
             first_cur_date: first_days.get(row.credit_key.as_str()).copied().unwrap_or(row.issue_date),
             end_date: row.end_date,
+            // Its rows begin in the month in which it came: where from does not matter here.
+            continues: None,
         })
     };
     balances.iter().map(lot).collect()

@@ -45,6 +45,8 @@ fn lot_row(words: &[&str]) -> LotRow {
         first_cur_date: issue_date.succ_opt().unwrap(),
         end_date: after(words, "ends").and_then(|end| end.parse().ok()),
         reference: None,
+        from_period: None,
+        continues_lot: None,
     }
 }
 
@@ -247,5 +249,6 @@ fn lot(key: &str, issued: &str) -> Lot {
         issue_date: issued.parse().unwrap(),
         first_cur_date: issued.parse().unwrap(),
         end_date: None,
+        continues: None,
     }
 }

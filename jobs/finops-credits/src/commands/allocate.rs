@@ -5,17 +5,18 @@ use std::io::IsTerminal;
 use chrono::NaiveDate;
 use credit_ledger::{Money, Text};
 use join_allocations::lots::current_rows;
-use join_allocations::record::{self, Recording, find};
+use join_allocations::record::{self, Recording, Revisions, find};
 use schemas::NodeColumns;
 use schemas::reference::{Action, AllocationRow, CreditName, Problem};
-use schemas::tables::{LotRow, RegisteredCredit};
+use schemas::tables::{AllocationLogRow, LotRow, RegisteredCredit};
 use write_net_cost::standing::queue as queue_rows;
 
-use super::CreditSnapshot;
 use super::prompts::{self, Choices};
 use super::proposal::Proposal;
+use super::who::login;
+use super::{CreditSnapshot, note};
 use crate::app::App;
-use crate::cli::{Allocate, CreditArgs, Move, Placed, RecordArgs, Revoke};
+use crate::cli::{Allocate, CreditArgs, Format, Move, Placed, RecordArgs, Revoke};
 use crate::{Failure, Kind, money_text};
 
 pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), Failure> {
@@ -125,7 +126,8 @@ pub(crate) async fn move_lot(app: &App, arguments: Move) -> Result<(), Failure> 
     if let Some(reason) = waiting.and_then(|row| row.waiting.as_ref()) {
         return Err(refused(format!("it is not allocated ({reason})")));
     }
-    let current = current_rows(&snapshot.log, &credit.credit_key);
+    let current = current_rows(&snapshot.log).filter(|row| row.credit_key == credit.credit_key);
+    let current: Vec<&AllocationLogRow> = current.collect();
     let mut rows = record::move_lot(&current, lot, arguments.from, &arguments.to).map_err(refused)?;
     for row in &mut rows {
         row.note = arguments.note.as_ref().map(Text::from);
@@ -220,12 +222,17 @@ fn revision_row(command: &str, credit: CreditName, action: Action) -> Allocation
     }
 }
 
+/// What may not be meant, beside the answer for people; JSON has it within.
+pub(super) fn warn(app: &App, new: &Revisions) {
+    for warning in new.warnings.iter().filter(|_| app.format != Format::Json) {
+        note(&format!("warning: {warning}"));
+    }
+}
+
 /// Who and when: as stated, else the login name and now.
 pub(crate) fn recording(app: &App, standing: &CreditSnapshot, stamp: &RecordArgs) -> Recording {
-    #[expect(clippy::disallowed_methods, reason = "the login name says who recorded it")]
-    let login = || ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     Recording {
-        recorded_by: stamp.by.clone().or_else(login).map(Text::from),
+        recorded_by: stamp.by.clone().or_else(|| login(app)).map(Text::from),
         recorded_at: stamp.recorded_at.unwrap_or(app.now),
         is_stated: stamp.recorded_at.is_some(),
         now: standing.latest,

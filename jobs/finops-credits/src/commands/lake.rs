@@ -5,24 +5,25 @@ use std::io::IsTerminal;
 use ::lake::Generation;
 use credit_ledger::BillingPeriod;
 use detect_credits::still_there;
+use serde::Serialize;
 
 use super::prompts;
 use crate::app::App;
-use crate::output::print_lines;
+use crate::output::answer;
 use crate::{Failure, Kind, money_text};
 
 /// Takes out a period that was never right. A later run does without it, unless the export still has it.
 pub(crate) async fn drop_period(app: &App, period: BillingPeriod, yes: bool) -> Result<(), Failure> {
     let found = generation(app, period).await?;
     if !yes && !confirmed(&format!("Drop {period}: {}", in_short(&found)))? {
-        return print_lines(["Nothing was dropped."]);
+        return answer(app.format, &Dropped::default(), ["Nothing was dropped."]);
     }
     let file = match app.export_source() {
         Ok(source) => still_there(&source, &found).await?,
         Err(failure) if failure.kind == Kind::NotYet => None,
         Err(failure) => return Err(failure),
     };
-    let next = match file {
+    let next = match &file {
         Some(file) => format!("The export still has it, in {file}: unless that changes, the next run reads it again."),
         None => "`run --publish` publishes without it.".to_owned(),
     };
@@ -32,7 +33,15 @@ pub(crate) async fn drop_period(app: &App, period: BillingPeriod, yes: bool) -> 
         Ok(dropped)
     });
     let dropped = dropped.await?;
-    print_lines([format!("Dropped {period}: {}. {next}", in_short(&dropped))])
+    let line = format!("Dropped {period}: {}. {next}", in_short(&dropped));
+    answer(app.format, &Dropped { dropped: Some(period), still_in_export: file }, [line])
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Dropped {
+    dropped: Option<BillingPeriod>,
+    /// A file of the export that has the period: the next run reads it again.
+    still_in_export: Option<String>,
 }
 
 /// # Errors

@@ -2,10 +2,12 @@
 
 pub(crate) mod allocate;
 pub(crate) mod allocations;
-pub(crate) mod credit_show;
 pub(crate) mod check;
+pub(crate) mod credit_show;
 pub(crate) mod credits;
 pub(crate) mod diff;
+pub(crate) mod export;
+pub(crate) mod init;
 pub(crate) mod lake;
 mod prompts;
 mod proposal;
@@ -13,8 +15,12 @@ pub(crate) mod query;
 pub(crate) mod queue;
 pub(crate) mod repair;
 pub(crate) mod run;
+pub(crate) mod shell;
 mod summary;
+mod who;
 
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 
 use ::lake::{ReferenceFiles, latest_instant};
@@ -24,6 +30,7 @@ use detect_credits::credit_history;
 use detect_credits::register::{Register, register};
 use join_allocations::lots::{Joined, join};
 use join_allocations::renamed::by_present_names;
+use schemas::TableRow;
 use schemas::tables::{AllocationLogRow, CreditLogRow};
 
 use crate::app::App;
@@ -69,6 +76,33 @@ impl CreditSnapshot {
     pub(crate) fn joined(&self) -> Joined {
         join(&self.register.credits, &self.log, &self.reference.hierarchy, self.latest)
     }
+}
+
+/// A published table that is not partitioned, as rows.
+///
+/// # Errors
+/// [`Kind::NotYet`] before the first run, [`Kind::CheckFailed`] where a file is damaged.
+async fn published<R: TableRow>(app: &App) -> Result<Vec<R>, Failure> {
+    let frame = app.lake.published_frame(&app.session().await?, &R::TABLE).await?;
+    Ok(schemas::from_batches(&query::collected(app, frame).await?)?)
+}
+
+/// A file that the command line names.
+///
+/// # Errors
+/// [`Kind::BadInput`] for none, or a folder; [`Kind::Storage`] where it cannot be read.
+fn read_file(file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::new(Kind::BadInput, format!("{} does not exist", file.display())),
+        ErrorKind::IsADirectory => Failure::new(Kind::BadInput, format!("{} is a folder", file.display())),
+        _ => Failure::new(Kind::Storage, format!("{}: {error}", file.display())),
+    })
+}
+
+/// As [`read_file`], for one that must be text.
+fn read_text(file: &Path) -> Result<String, Failure> {
+    let not_utf_8 = |_| Failure::new(Kind::BadInput, format!("{} is not UTF-8; save it as UTF-8", file.display()));
+    String::from_utf8(read_file(file)?).map_err(not_utf_8)
 }
 
 /// A note to the person, beside the output: one line.

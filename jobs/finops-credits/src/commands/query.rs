@@ -1,49 +1,56 @@
-//! `query`: SQL over every table.
+//! `query`: SQL over every table and view.
 
-use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use credit_ledger::BillingPeriod;
-use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
-use datafusion::execution::context::SQLOptions;
-use datafusion::logical_expr::lit;
-use datafusion::prelude::{DataFrame, SessionContext};
-use lake::{Generation, decoded};
-use schemas::tables::{ALL, CostLine, CreditLine};
-use schemas::{Place, Table, TableRow};
+use datafusion::prelude::DataFrame;
+use lake::{LakeError, decoded};
 
+use super::read_text;
 use crate::app::App;
+use crate::cli::Query;
 use crate::failure::engine_kind;
 use crate::output::{Shown, print};
 use crate::{Failure, Kind};
 
-pub(crate) async fn query(app: &App, sql: &str) -> Result<(), Failure> {
-    let context = app.session().await?;
-    register_tables(app, &context).await?;
-    let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    let frame = context.sql_with_options(sql, read_only).await;
-    let frame = match frame {
-        Ok(frame) => frame,
-        Err(error) => return Err(refused(app, sql, &error).await?),
+pub(crate) async fn query(app: &App, arguments: &Query) -> Result<(), Failure> {
+    let sql = match (&arguments.file, arguments.sql.as_deref()) {
+        (Some(file), _) if *file != Path::new("-") => read_text(file)?,
+        (None, Some(sql)) if sql != "-" => sql.to_owned(),
+        _ => read_stdin()?,
     };
-    let schema = Arc::new(frame.schema().as_arrow().clone());
-    let mut batches = collected(app, frame).await?;
+    let context = app.session().await?;
+    let frame = app.lake.query(&context, &sql).await.map_err(refused)?;
+    let batches = collected(app, frame).await?;
     app.lake.check_generations().await?;
-    if batches.is_empty() {
-        batches.push(RecordBatch::new_empty(schema));
-    }
     print(app, &batches, Shown::Exact, "(no rows)")
 }
 
-/// The rows. Where they cannot be read, it is the files that are looked at first.
+fn read_stdin() -> Result<String, Failure> {
+    let mut sql = String::new();
+    let read = std::io::stdin().lock().read_to_string(&mut sql);
+    read.map_err(|error| Failure::new(Kind::BadInput, format!("query: standard input: {error}")))?;
+    Ok(sql)
+}
+
+/// The rows, in at least one batch.
 pub(super) async fn collected(app: &App, frame: DataFrame) -> Result<Vec<RecordBatch>, Failure> {
-    let failure = match decoded(frame.collect()).await {
-        Ok(Ok(batches)) => {
-            app.lake.check_published().await?;
-            return Ok(batches);
-        }
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let mut batches = read(app, frame.collect()).await?;
+    app.lake.check_published().await?;
+    if batches.is_empty() {
+        batches.push(RecordBatch::new_empty(schema));
+    }
+    Ok(batches)
+}
+
+/// What a plan gives. Where it cannot be read, it is the files that are looked at first.
+pub(super) async fn read<T>(app: &App, work: impl Future<Output = Result<T, DataFusionError>>) -> Result<T, Failure> {
+    let failure = match decoded(work).await {
+        Ok(Ok(read)) => return Ok(read),
         Ok(Err(error)) => failed(&error),
         Err(panic) => Failure::new(Kind::CheckFailed, panic),
     };
@@ -52,18 +59,22 @@ pub(super) async fn collected(app: &App, frame: DataFrame) -> Result<Vec<RecordB
     Err(failure)
 }
 
-/// Why a statement cannot be planned: mostly a slip of the person, but before the first run the tables are not there.
-async fn refused(app: &App, sql: &str, error: &DataFusionError) -> Result<Failure, Failure> {
-    let lower = sql.to_lowercase();
-    let asks = ALL.iter().any(|table| table.place == Place::Published && lower.contains(table.name));
-    if asks && app.lake.published().await?.is_none() {
-        let message =
-            format!("query: nothing is published in the lake {} yet; `run` first", app.settings.lake.location);
-        return Ok(Failure::new(Kind::NotYet, message));
+/// Why a statement cannot be planned: mostly a slip of the person.
+fn refused(error: LakeError) -> Failure {
+    match error {
+        LakeError::Engine(error) => {
+            let text = one_line(&error).replace("datafusion.public.", "");
+            let hint =
+                if text.contains("not found") && text.contains("table") { "; SHOW TABLES lists them" } else { "" };
+            let kind = match engine_kind(&error) {
+                Kind::CheckFailed => Kind::Usage,
+                kind => kind,
+            };
+            Failure::new(kind, format!("query: {text}{hint}"))
+        }
+        LakeError::NotYet(message) => Failure::new(Kind::NotYet, format!("query: {message}")),
+        other => other.into(),
     }
-    let text = one_line(error).replace("datafusion.public.", "");
-    let hint = if text.contains("not found") && text.contains("table") { "; SHOW TABLES lists them" } else { "" };
-    Ok(Failure::new(Kind::Usage, format!("query: {text}{hint}")))
 }
 
 /// Why a statement broke off: storage, a sum past 38 digits, or arithmetic of the statement's own.
@@ -79,53 +90,4 @@ fn failed(error: &DataFusionError) -> Failure {
 /// The engine lists what it knows line by line.
 fn one_line(error: &DataFusionError) -> String {
     error.strip_backtrace().replace(['\n', '\t'], " ")
-}
-
-async fn register_tables(app: &App, context: &SessionContext) -> Result<(), Failure> {
-    let published = app.lake.published().await?.is_some();
-    for table in ALL {
-        match table.place {
-            Place::Published if published => {
-                let frame = app.lake.published_frame(context, &table).await?;
-                context.register_table(table.name, partition_first(frame, &table)?.into_view())?;
-            }
-            Place::Log => {
-                let batches = app.lake.logs().batches(&table).await?;
-                let schema = batches.first().map_or_else(|| table.schema(), RecordBatch::schema);
-                context.register_table(table.name, Arc::new(MemTable::try_new(schema, vec![batches])?))?;
-            }
-            Place::Published | Place::Generation | Place::Intermediate => {}
-        }
-    }
-    let generations = app.lake.generations().await?;
-    register_generations::<CostLine>(app, context, &generations).await?;
-    register_generations::<CreditLine>(app, context, &generations).await
-}
-
-/// `billing_period` before the other columns, as the contract lists them.
-fn partition_first(frame: DataFrame, table: &Table) -> Result<DataFrame, Failure> {
-    let partition = table.partitioned.then_some(Table::PARTITION);
-    let columns: Vec<&str> = partition.into_iter().chain(table.column_names()).collect();
-    Ok(frame.select_columns(&columns)?)
-}
-
-/// The current generations of all periods as one table.
-async fn register_generations<R: TableRow>(
-    app: &App,
-    context: &SessionContext,
-    generations: &BTreeMap<BillingPeriod, Generation>,
-) -> Result<(), Failure> {
-    let mut all: Option<DataFrame> = None;
-    for (period, generation) in generations {
-        let frame = app.lake.generation_frame::<R>(context, *period, generation).await?;
-        let frame = frame.with_column(Table::PARTITION, lit(period.to_string()))?;
-        all = Some(match all {
-            Some(all) => all.union(frame)?,
-            None => frame,
-        });
-    }
-    if let Some(all) = all {
-        context.register_table(R::TABLE.name, partition_first(all, &R::TABLE)?.into_view())?;
-    }
-    Ok(())
 }

@@ -1,18 +1,30 @@
 //! `lake repair`: registers the logs again.
 
 use lake::{Lake, Newer, Repair, RepairedLog, Settings, is_s3};
+use serde::Serialize;
 
 use crate::Failure;
+use crate::cli::Format;
 use crate::locations::Locations;
 use crate::money_text::count;
-use crate::output::print_lines;
+use crate::output::answer;
 
-pub(crate) async fn repair(locations: &Locations, settings: &Settings, accept_loss: bool) -> Result<(), Failure> {
+pub(crate) async fn repair(
+    locations: &Locations,
+    settings: &Settings,
+    accept_loss: bool,
+    format: Format,
+) -> Result<(), Failure> {
     let repaired = match is_s3(&settings.lake.location) {
         true => locations.aws()?.repair_lake(settings, accept_loss).await?,
         false => Lake::repair_local(settings, accept_loss).await?,
     };
-    print_lines(repaired.iter().map(line))
+    answer(format, &Repaired { logs: &repaired }, repaired.iter().map(line))
+}
+
+#[derive(Serialize)]
+struct Repaired<'a> {
+    logs: &'a [RepairedLog],
 }
 
 fn line(RepairedLog { log, repair, rows, newest }: &RepairedLog) -> String {

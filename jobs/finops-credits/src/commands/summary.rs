@@ -9,14 +9,14 @@ use join_allocations::finding::Kind::UnusableAllocation;
 use join_allocations::finding::{Finding, Severity};
 use schemas::records::LeftOut;
 
-use super::diff::print_changes;
 use super::check::{Section, sections};
+use super::diff::print_changes;
 use super::note;
 use crate::app::App;
 use crate::cli::Format;
 use crate::failure::Failure;
 use crate::money_text::{cents, count, exact};
-use crate::output::{Shown, print, print_json, print_lines};
+use crate::output::{Shown, print_json, print_lines, print_part};
 use crate::report::{CreditAmount, Report, TieOut};
 
 impl Report {
@@ -60,7 +60,7 @@ impl Report {
             ["business_unit", "currency", "gross_cost", "refunds", "credits_applied", "net_cost", "budget_remaining"];
         let indexes: Vec<usize> = columns.iter().filter_map(|name| batch.schema().index_of(name).ok()).collect();
         let batch = batch.project(&indexes).map_err(DataFusionError::from)?;
-        print(app, &[batch], Shown::Cents, "(no cost)")
+        print_part(app, &[batch], Shown::Cents, "(no cost)")
     }
 
     fn head(&self) -> Vec<String> {

@@ -85,6 +85,7 @@ fn balance(text: &str, issue_date: &str) -> CreditBalance {
         end_date: None,
         opening: if is_issued { Money::ZERO } else { before },
         issued: if is_issued { before } else { Money::ZERO },
+        moved: Money::ZERO,
         used,
         expired: Money::ZERO,
         remaining: before.checked_sub(used).unwrap(),

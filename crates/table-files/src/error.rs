@@ -1,0 +1,26 @@
+//! Why a table makes no file.
+
+use arrow::error::ArrowError;
+
+/// The variants differ in what a caller can do about them.
+#[derive(Debug, thiserror::Error)]
+pub enum TableFileError {
+    /// It cannot be written.
+    #[error("{0}")]
+    Write(#[from] std::io::Error),
+    /// A value cannot be told.
+    #[error("{0}")]
+    Value(#[from] ArrowError),
+}
+
+impl From<csv::Error> for TableFileError {
+    fn from(error: csv::Error) -> Self {
+        Self::Write(error.into())
+    }
+}
+
+impl From<parquet::errors::ParquetError> for TableFileError {
+    fn from(error: parquet::errors::ParquetError) -> Self {
+        Self::Write(std::io::Error::other(error))
+    }
+}

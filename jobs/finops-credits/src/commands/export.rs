@@ -1,0 +1,173 @@
+//! `export`: tables and views as files.
+
+use std::fs::File;
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use arrow::record_batch::RecordBatch;
+use datafusion::prelude::DataFrame;
+use futures::{Stream, StreamExt};
+use lake::Selection;
+use serde::Serialize;
+use table_files::{CsvFile, ParquetFile, TableFileError};
+
+use super::query::read;
+use crate::app::App;
+use crate::cli::Export;
+use crate::money_text::count;
+use crate::output::answer;
+use crate::{Failure, Kind};
+
+/// What a table is written as, by where to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Csv,
+    Parquet,
+    /// A folder, for a CSV file each.
+    Folder,
+}
+
+/// What was written.
+#[derive(Debug, Serialize)]
+struct Exported {
+    table: String,
+    file: PathBuf,
+    rows: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    exported: &'a [Exported],
+}
+
+pub(crate) async fn export(app: &App, arguments: Export) -> Result<(), Failure> {
+    let Export { mut tables, out, period, node } = arguments;
+    let mut known = std::collections::BTreeSet::new();
+    tables.retain(|table| known.insert(table.clone()));
+    let target = target(&out, tables.len())?;
+    let context = app.session().await?;
+    let selection = Selection { periods: period, node };
+    let mut frames = Vec::with_capacity(tables.len());
+    for table in &tables {
+        frames.push(app.lake.selected(&context, table, &selection).await?);
+    }
+    let mut exported = Vec::with_capacity(tables.len());
+    if target == Target::Folder {
+        std::fs::create_dir_all(&out).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+                Failure::new(Kind::BadInput, format!("export: {} is or lies below a file", out.display()))
+            }
+            _ => refused(&out, error.into()),
+        })?;
+    }
+    for (table, frame) in tables.into_iter().zip(frames) {
+        let file = if target == Target::Folder { out.join(format!("{table}.csv")) } else { out.clone() };
+        let rows = whole(&file, async |to| write(app, frame, to, target, &file).await).await?;
+        exported.push(Exported { table, file, rows });
+    }
+    let line = |table: &Exported| {
+        let rows = count(table.rows as u64);
+        format!("Exported {} to {}: {rows} rows", table.table, table.file.display())
+    };
+    answer(app.format, &Answer { exported: &exported }, exported.iter().map(line))
+}
+
+fn target(out: &Path, tables: usize) -> Result<Target, Failure> {
+    let usage = |message: String| Failure::new(Kind::Usage, message);
+    let suffix = out.extension().map(|suffix| suffix.to_string_lossy().to_lowercase());
+    let ends_as_folder = out.as_os_str().to_string_lossy().ends_with('/');
+    let target = match suffix.as_deref() {
+        _ if ends_as_folder => Target::Folder,
+        None => Target::Folder,
+        Some("csv") => Target::Csv,
+        Some("parquet") => Target::Parquet,
+        Some(other) => {
+            let message = format!("export: .{other} is no kind of file; name one that ends in .csv or .parquet");
+            return if out.is_dir() { Ok(Target::Folder) } else { Err(usage(message)) };
+        }
+    };
+    if target != Target::Folder && out.is_dir() {
+        return Err(Failure::new(Kind::BadInput, format!("export: {} is a folder", out.display())));
+    }
+    if tables > 1 && matches!(target, Target::Csv | Target::Parquet) {
+        let message = "export: such a file holds one table; name a folder, for a CSV file each";
+        return Err(usage(message.to_owned()));
+    }
+    Ok(target)
+}
+
+/// Writes a file beside `path`, and puts it there once it is whole.
+async fn whole<T>(
+    path: &Path,
+    write: impl AsyncFnOnce(&mut BufWriter<File>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    let made = File::create(&part).map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            Failure::new(Kind::BadInput, format!("export: the folder of {} does not exist", path.display()))
+        }
+        _ => refused(path, error.into()),
+    })?;
+    let mut file = BufWriter::new(made);
+    let written = match write(&mut file).await {
+        Ok(written) => file.flush().map(|()| written).map_err(|error| refused(path, error.into())),
+        Err(failure) => Err(failure),
+    };
+    drop(file);
+    let placed = written.and_then(|written| {
+        std::fs::rename(&part, path).map_err(|error| refused(path, error.into()))?;
+        Ok(written)
+    });
+    if placed.is_err() {
+        let _leftover = std::fs::remove_file(&part);
+    }
+    placed
+}
+
+/// Writes the rows as they come. Says how many.
+async fn write(
+    app: &App,
+    frame: DataFrame,
+    to: &mut BufWriter<File>,
+    target: Target,
+    path: &Path,
+) -> Result<usize, Failure> {
+    let schema = std::sync::Arc::new(frame.schema().as_arrow().clone());
+    let mut rows = read(app, frame.execute_stream()).await?;
+    let failed = |error| refused(path, error);
+    let count = if target == Target::Parquet {
+        let mut file = ParquetFile::begin(to, schema).map_err(failed)?;
+        let count = each(app, &mut rows, |batch| file.write(batch).map_err(failed)).await?;
+        file.finish().map_err(failed).map(|_written| count)?
+    } else {
+        let mut file = CsvFile::begin(to, &schema, app.raw).map_err(failed)?;
+        let count = each(app, &mut rows, |batch| file.write(batch).map_err(failed)).await?;
+        file.finish().map_err(failed).map(|_written| count)?
+    };
+    app.lake.check_published().await?;
+    app.lake.check_generations().await?;
+    Ok(count)
+}
+
+async fn each(
+    app: &App,
+    rows: &mut (impl Stream<Item = datafusion::error::Result<RecordBatch>> + Unpin),
+    mut take: impl FnMut(&RecordBatch) -> Result<(), Failure>,
+) -> Result<usize, Failure> {
+    let mut count = 0;
+    while let Some(batch) = read(app, async { rows.next().await.transpose() }).await? {
+        count += batch.num_rows();
+        take(&batch)?;
+    }
+    Ok(count)
+}
+
+fn refused(path: &Path, error: TableFileError) -> Failure {
+    let kind = match error {
+        TableFileError::Write(_) => Kind::Storage,
+        TableFileError::Value(_) => Kind::CheckFailed,
+    };
+    Failure::new(kind, format!("export: {}: {error}", path.display()))
+}

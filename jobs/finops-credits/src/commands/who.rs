@@ -1,0 +1,29 @@
+//! Who records something, where the person does not say.
+
+use lake::is_s3;
+
+use crate::app::App;
+
+/// The login name, else the number of the user; never nothing, but in the cloud, where no person is at work.
+#[expect(clippy::disallowed_methods, reason = "the login name says who recorded it")]
+pub(crate) fn login(app: &App) -> Option<String> {
+    let named = |name: &str| std::env::var(name).ok().filter(|name| !name.trim().is_empty());
+    let name = ["USER", "LOGNAME"].into_iter().find_map(named);
+    if is_s3(&app.settings.lake.location) {
+        return name;
+    }
+    name.or_else(number).or_else(|| Some("unknown user".to_owned()))
+}
+
+/// `uid 1000`: the user whose process this is.
+#[cfg(target_os = "linux")]
+fn number() -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+
+    std::fs::metadata("/proc/self").ok().map(|process| format!("uid {}", process.uid()))
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn number() -> Option<String> {
+    None
+}

@@ -1,0 +1,160 @@
+//! Whose a credit is, as published: the nodes of its lots and whom to ask there; and whose one that waits might be.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use credit_ledger::{Money, Node, Text};
+use datafusion::logical_expr::{col, lit};
+use datafusion::prelude::DataFrame;
+use hashbrown::HashMap;
+use schemas::tables::{HierarchyRow, NetCost};
+use schemas::{ColumnValue, NodeColumns, RowsError, TableRow};
+
+use crate::error::NetCostError;
+
+/// Whom to ask about a node.
+#[derive(Debug, Clone, Default)]
+pub struct Owners(BTreeMap<Node, Text>);
+
+impl Owners {
+    /// Those of a published hierarchy.
+    #[must_use]
+    pub fn of(hierarchy: &[HierarchyRow]) -> Self {
+        let owner = |row: &HierarchyRow| Some((row.node().ok()?, row.owner_email.clone()?));
+        Self(hierarchy.iter().filter_map(owner).collect())
+    }
+
+    /// The owner of the node, or of the nearest one above it that has one.
+    #[must_use]
+    pub fn nearest(&self, node: &Node) -> Option<&Text> {
+        node.lineage().filter_map(|above| self.0.get(&above)).last()
+    }
+}
+
+/// The nodes and owners of a credit, each once, in order of its lots.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Whose {
+    /// Where its lots sit.
+    pub nodes: Vec<Text>,
+    /// Whom to ask.
+    pub owners: Vec<Text>,
+}
+
+impl Whose {
+    /// The nodes and owners of each credit, from lots in order.
+    #[must_use]
+    pub fn of_lots(lots: impl IntoIterator<Item = (Text, Node)>, owners: &Owners) -> HashMap<Text, Self> {
+        let mut found: HashMap<Text, Self> = HashMap::new();
+        for (credit_key, node) in lots {
+            let whose = found.entry(credit_key).or_default();
+            let owner = owners.nearest(&node);
+            for (names, name) in
+                [(&mut whose.nodes, Some(node.to_string().into())), (&mut whose.owners, owner.cloned())]
+            {
+                names.extend(name.filter(|name| !names.contains(name)));
+            }
+        }
+        found
+    }
+}
+
+/// Names in short: `Retail +1`.
+#[must_use]
+pub fn in_short(names: &[Text]) -> Option<Text> {
+    match names {
+        [] => None,
+        [name] => Some(name.clone()),
+        [first, others @ ..] => Some(format!("{first} +{}", others.len()).into()),
+    }
+}
+
+/// All names: `Retail; Media`.
+#[must_use]
+pub fn in_full(names: &[Text]) -> Option<Text> {
+    let names: Vec<&str> = names.iter().map(Text::as_str).collect();
+    (!names.is_empty()).then(|| names.join("; ").into())
+}
+
+/// For each of these accounts and each currency the node on which most of its gross cost lies, in all months of
+/// `net_cost`; of equal ones the first. What is unassigned says nothing.
+///
+/// # Errors
+/// [`NetCostError`] from the plan.
+pub async fn likely_nodes(net_cost: DataFrame, accounts: &[Text]) -> Result<HashMap<(Text, Text), Node>, NetCostError> {
+    let accounts = accounts.iter().map(|account| lit(account.as_str())).collect();
+    let of_accounts = col("account_id").in_list(accounts, false);
+    let keys = ["account_id", "currency"].into_iter().chain(Node::LEVELS).map(col).collect();
+    let sums = net_cost
+        .filter(of_accounts.and(col("business_unit").not_eq(lit(Node::UNASSIGNED))))?
+        .aggregate(keys, vec![money_sql::sum(col("gross_cost")).alias("gross_cost")])?;
+    let mut largest: HashMap<(Text, Text), (Money, Node)> = HashMap::new();
+    for batch in sums.collect().await? {
+        let (accounts, currencies) = (column::<Text>(&batch, "account_id")?, column::<Text>(&batch, "currency")?);
+        let [units, departments, portfolios, products] =
+            Node::LEVELS.map(|level| column::<Option<Text>>(&batch, level));
+        let nodes = units?.into_iter().zip(departments?).zip(portfolios?).zip(products?);
+        let nodes = nodes.map(|(((unit, department), portfolio), product)| [unit, department, portfolio, product]);
+        let amounts = column::<Money>(&batch, "gross_cost")?;
+        for (((account, currency), amount), levels) in accounts.into_iter().zip(currencies).zip(amounts).zip(nodes) {
+            let Ok(node) = Node::from_levels(levels) else { continue };
+            let best = largest.entry((account, currency)).or_insert_with(|| (amount, node.clone()));
+            if amount > best.0 || (amount == best.0 && node < best.1) {
+                *best = (amount, node);
+            }
+        }
+    }
+    Ok(largest.into_iter().map(|(key, (_, node))| (key, node)).collect())
+}
+
+fn column<V: ColumnValue>(batch: &RecordBatch, name: &'static str) -> Result<Vec<V>, RowsError> {
+    let found = batch.column_by_name(name).ok_or_else(|| "is missing".to_owned());
+    let problem = |problem| RowsError::Column { table: NetCost::TABLE.name, column: name, problem };
+    found.and_then(V::from_array).map_err(problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(path: &str) -> Node {
+        let names: Vec<&str> = path.split('/').collect();
+        Node::from_levels(std::array::from_fn(|level| names.get(level))).unwrap()
+    }
+
+    fn owners() -> Owners {
+        let row = |path: &str, owner: Option<&str>| {
+            let [business_unit, department, portfolio, product] = node(path).levels();
+            let level = 1;
+            let owner_email = owner.map(Text::new);
+            HierarchyRow { business_unit, department, portfolio, product, level, owner_email, cost_center: None }
+        };
+        Owners::of(&[
+            row("Retail", Some("rosa")),
+            row("Retail/Online", None),
+            row("Media", None),
+            row("Retail/A", Some("ann")),
+        ])
+    }
+
+    #[test]
+    fn nearest_owner_is_the_node_s_own_or_of_what_is_above() {
+        let owners = owners();
+        let nearest = |path: &str| owners.nearest(&node(path)).map(Text::as_str);
+        assert_eq!(nearest("Retail/Online/Shop"), Some("rosa"));
+        assert_eq!(nearest("Retail/A/Shop"), Some("ann"));
+        assert_eq!(nearest("Media"), None);
+        assert_eq!(nearest("Gone/For good"), None);
+    }
+
+    #[test]
+    fn nodes_and_owners_of_several_lots_are_named_once_each() {
+        let lots = [("a", "Retail/A"), ("a", "Retail/Online"), ("a", "Retail/A"), ("b", "Media")];
+        let found = Whose::of_lots(lots.map(|(key, path)| (key.into(), node(path))), &owners());
+        let of = |key: &str| {
+            let Whose { nodes, owners } = &found[key];
+            [in_short(nodes), in_full(nodes), in_short(owners), in_full(owners)].map(Option::unwrap_or_default)
+        };
+        assert_eq!(of("a"), ["Retail/A +1", "Retail/A; Retail/Online", "ann +1", "ann; rosa"]);
+        assert_eq!(of("b"), ["Media", "Media", "", ""]);
+    }
+}
