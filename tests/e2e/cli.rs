@@ -111,16 +111,16 @@ fn exit_codes_of_the_help_are_those_of_the_binary() {
 fn tables_are_aligned_with_separators_and_rounded_to_cents() {
     let workspace = small_lake();
     insta::assert_snapshot!(says(&workspace, &["queue"]), @r"
-    credit_key                  promotion_code  account_id    credit_class  currency  first_cur_date  issue_date  issue_period  aws_applied  days_waiting  reason
-    code:Activate@111111111111  Activate        111111111111  promotion     USD       2026-01-12      2026-01-11  2026-01              5.00            78  never_allocated
+    credit_key                  likely_node    likely_owner_email  credit_class  currency  issue_date  aws_applied  days_waiting  reason
+    code:Activate@111111111111  Retail/Online                      promotion     USD       2026-01-11         5.00            78  never_allocated
     ");
     insta::assert_snapshot!(says(&workspace, &["credits"]), @r"
-    credit_key  promotion_code  account_id    currency  status         allocated_amount          used  expired     remaining  end_date    days_left  aws_applied  reference
-    id:42       Spring Credits  111111111111  USD       expiring_soon      2,500,000.00  1,234,567.90     0.00  1,265,432.11  2026-05-01         31     1,234.50  INV-1
+    credit_key  nodes          owner_email  currency  status         allocated_amount          used  expired     remaining  end_date    days_left  aws_applied  reference
+    id:42       Retail/Online               USD       expiring_soon      2,500,000.00  1,234,567.90     0.00  1,265,432.11  2026-05-01         31     1,234.50  INV-1
     ");
     insta::assert_snapshot!(says(&workspace, &["allocations", "list"]), @r"
-    allocation_id  lot  credit_key  action    business_unit  department  portfolio  product        amount  currency  end_date    reference  recorded_by  recorded_at          note
-    a-1              1  id:42       allocate  Retail         Online                          2,500,000.00  USD       2026-05-01  INV-1      ann          2026-02-01T09:30:00
+    credit_key  node           owner_email  currency        amount  end_date    reference  recorded_by  recorded_at
+    id:42       Retail/Online               USD       2,500,000.00  2026-05-01  INV-1      ann          2026-02-01T09:30:00
     ");
     insta::assert_snapshot!(says(&workspace, &["query", NET_COST]), @r"
     usage_date  service        net_cost      eligible_charges
@@ -133,16 +133,16 @@ fn csv_has_a_header_and_exact_money() {
     let workspace = small_lake();
     let csv = |arguments: &[&str]| says(&workspace, &[&["--format", "csv"], arguments].concat());
     insta::assert_snapshot!(csv(&["queue"]), @r"
-    credit_key,promotion_code,account_id,credit_class,currency,first_cur_date,issue_date,issue_period,aws_applied,days_waiting,reason
-    code:Activate@111111111111,Activate,111111111111,promotion,USD,2026-01-12,2026-01-11,2026-01,5.0000000000,78,never_allocated
+    credit_key,promotion_code,account_id,credit_class,currency,first_cur_date,issue_date,issue_period,aws_applied,days_waiting,reason,likely_node,likely_owner_email
+    code:Activate@111111111111,Activate,111111111111,promotion,USD,2026-01-12,2026-01-11,2026-01,5.0000000000,78,never_allocated,Retail/Online,
     ");
     insta::assert_snapshot!(csv(&["credits"]), @r"
-    credit_key,promotion_code,account_id,currency,status,allocated_amount,used,expired,remaining,end_date,days_left,aws_applied,reference
-    id:42,Spring Credits,111111111111,USD,expiring_soon,2500000.0000000000,1234567.8950000000,0.0000000000,1265432.1050000000,2026-05-01,31,1234.5000000000,INV-1
+    credit_key,promotion_code,account_id,currency,status,allocated_amount,used,expired,remaining,end_date,days_left,aws_applied,reference,nodes,owner_email
+    id:42,Spring Credits,111111111111,USD,expiring_soon,2500000.0000000000,1234567.8950000000,0.0000000000,1265432.1050000000,2026-05-01,31,1234.5000000000,INV-1,Retail/Online,
     ");
     insta::assert_snapshot!(csv(&["allocations", "list"]), @r"
-    allocation_id,lot,credit_key,action,business_unit,department,portfolio,product,amount,currency,end_date,reference,recorded_by,recorded_at,note
-    a-1,1,id:42,allocate,Retail,Online,,,2500000.0000000000,USD,2026-05-01,INV-1,ann,2026-02-01T09:30:00,
+    allocation_id,lot,credit_key,action,business_unit,department,portfolio,product,amount,currency,end_date,reference,recorded_by,recorded_at,note,owner_email
+    a-1,1,id:42,allocate,Retail,Online,,,2500000.0000000000,USD,2026-05-01,INV-1,ann,2026-02-01T09:30:00,,
     ");
     insta::assert_snapshot!(csv(&["query", NET_COST]), @r"
     usage_date,service,net_cost,eligible_charges
@@ -166,6 +166,8 @@ fn json_of_credits_has_money_as_exact_text() {
                 "first_cur_date": "2026-01-12",
                 "issue_date": "2026-01-11",
                 "issue_period": "2026-01",
+                "likely_node": "Retail/Online",
+                "likely_owner_email": null,
                 "promotion_code": "Activate",
                 "reason": "never_allocated"
             }
@@ -183,6 +185,8 @@ fn json_of_credits_has_money_as_exact_text() {
                 "days_left": 31,
                 "end_date": "2026-05-01",
                 "expired": "0.0000000000",
+                "nodes": "Retail/Online",
+                "owner_email": null,
                 "promotion_code": "Spring Credits",
                 "reference": "INV-1",
                 "remaining": "1265432.1050000000",
@@ -210,6 +214,7 @@ fn json_of_rows_with_gaps_has_nulls() {
                 "end_date": "2026-05-01",
                 "lot": 1,
                 "note": null,
+                "owner_email": null,
                 "portfolio": null,
                 "product": null,
                 "recorded_at": "2026-02-01T09:30:00",
