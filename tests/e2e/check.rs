@@ -35,10 +35,46 @@ fn says(workspace: &Workspace, arguments: &[&str]) -> String {
 fn check_says_what_most_likely_is_not_as_it_is_meant() {
     let workspace = lake();
     says(&workspace, &["run"]);
-    insta::assert_snapshot!(says(&workspace, &["check"]), @"");
-    insta::assert_snapshot!(says(&workspace, &["--format", "csv", "check"]), @"");
+    insta::assert_snapshot!(says(&workspace, &["check"]), @r#"
+    warning  1,440.13 USD of 2026-02 Unassigned: no rule takes it
+               33333 AmazonS3  1,000.00 USD
+               222222222222 AmazonEC2  400.00 USD
+               222222222222  40.13 USD
+
+    warning  rules for accounts and services that the export does not have: 1
+               slip  account "222222222223" is not in the export; it has "222222222222"
+
+    warning  rules that match nothing: 1
+               never
+
+    warning  account ids in the export that are not whole: 1
+               33333  has 5 digits where an account id has 12
+
+    warning  nodes whose names can hardly be told apart: 1
+               Retail/Shop and Retail/shop  differ only by case, blanks or the form of their characters
+
+    note     nodes with neither cost nor lots nor a budget: 3
+               Media
+               Retail/Web
+               Retail/shop
+
+    0 errors, 7 warnings, 3 notes.
+    "#);
+    insta::assert_snapshot!(says(&workspace, &["--format", "csv", "check"]), @r#"
+    severity,kind,subject,message,billing_period,amount,currency
+    warning,unassigned,33333 AmazonS3,,2026-02,1000.0000000000,USD
+    warning,unassigned,222222222222 AmazonEC2,,2026-02,400.0000000000,USD
+    warning,unassigned,222222222222,,2026-02,40.1250000000,USD
+    warning,unknown_value,slip,"account ""222222222223"" is not in the export; it has ""222222222222""",,,
+    warning,unmatched_rule,never,,,,
+    warning,damaged_account,33333,has 5 digits where an account id has 12,,,
+    warning,similar_nodes,Retail/Shop and Retail/shop,"differ only by case, blanks or the form of their characters",,,
+    note,idle_node,Media,,,,
+    note,idle_node,Retail/Web,,,,
+    note,idle_node,Retail/shop,,,,
+    "#);
     let strict = workspace.run(AS_OF, &["check", "--strict"]);
-    assert_eq!((strict.exit_code, strict.stderr.as_str()), (Some(3), "error: check: 0 errors, 7 warnings, 2 notes\n"));
+    assert_eq!((strict.exit_code, strict.stderr.as_str()), (Some(3), "error: check: 0 errors, 7 warnings, 3 notes\n"));
     let january = says(&workspace, &["check", "--period", "2026-01"]);
     assert!(!january.contains("Unassigned"), "{january}");
 }
@@ -47,12 +83,24 @@ fn check_says_what_most_likely_is_not_as_it_is_meant() {
 fn every_run_says_the_warnings_and_json_has_them_all() {
     let workspace = lake();
     let said = says(&workspace, &["run"]);
-    let (_, said) = said.split_once("\nCheck ").expect("a section");
-    let (said, _) = said.split_once("\n\n").expect("an end");
-    insta::assert_snapshot!(said, @"");
+    let (said, _) = said[said.find("Check ").expect("a section")..].split_once("\n\n").expect("an end");
+    insta::assert_snapshot!(said, @r#"
+    Check       1,440.13 USD of 2026-02 Unassigned: no rule takes it
+                  33333 AmazonS3  1,000.00 USD
+                  222222222222 AmazonEC2  400.00 USD
+                  222222222222  40.13 USD
+                rules for accounts and services that the export does not have: 1
+                  slip  account "222222222223" is not in the export; it has "222222222222"
+                rules that match nothing: 1
+                  never
+                account ids in the export that are not whole: 1
+                  33333  has 5 digits where an account id has 12
+                nodes whose names can hardly be told apart: 1
+                  Retail/Shop and Retail/shop  differ only by case, blanks or the form of their characters
+    "#);
     let report: Value = serde_json::from_str(&says(&workspace, &["--format", "json", "run"])).expect("JSON");
     let checks = report["checks"].as_array().expect("a list");
-    assert_eq!(checks.len(), 9, "{checks:?}");
+    assert_eq!(checks.len(), 10, "{checks:?}");
     assert_eq!(checks[0]["kind"], "unassigned");
     assert_eq!(
         (checks[0]["amount"].as_str(), checks[0]["billing_period"].as_str()),
@@ -67,7 +115,7 @@ fn reference_files_that_cannot_be_read_are_errors_and_need_no_run() {
     workspace.write("reference/cost_rules.csv", RULES.replace("222222222223", "2.2E+11"));
     let outcome = workspace.run(AS_OF, &["check"]);
     assert_eq!((outcome.exit_code, outcome.stderr.as_str()), (Some(3), "error: check: 1 error, 0 warnings, 0 notes\n"));
-    let expected = "error    1 reference files that cannot be read\n           cost_rules.csv, row 3, column account_id: \
+    let expected = "error    reference files that cannot be read: 1\n           cost_rules.csv, row 3, column account_id: \
                     \"2.2E+11\" is a number as a spreadsheet shows it: write all 12 digits as text\n";
     assert!(outcome.stdout.starts_with(expected), "{}", outcome.stdout);
 }

@@ -49,8 +49,10 @@ fn as_before(row: &Row) -> Row {
 }
 
 fn sorted(tables: &Tables, rows: impl Fn(&Row) -> Row) -> BTreeMap<&String, Vec<Row>> {
+    // Among lots of one credit names decide who is told first; what each draws is the same.
+    let unranked = |row: Row| -> Row { row.into_iter().filter(|(column, _)| column != "fifo_rank").collect() };
     let sorted = |all: &Vec<Row>| {
-        let mut all: Vec<Row> = all.iter().map(&rows).collect();
+        let mut all: Vec<Row> = all.iter().map(&rows).map(unranked).collect();
         all.sort();
         all
     };

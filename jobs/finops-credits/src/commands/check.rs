@@ -97,7 +97,7 @@ pub(super) fn sections(findings: &[Finding], most: usize) -> Vec<Section> {
         }
         let heading = match (first.kind, first.billing_period) {
             (Kind::Unassigned, Some(period)) => format!("{} of {period} {}", sums(alike), first.kind.heading()),
-            (kind, _) => format!("{} {}", count(alike.len() as u64), kind.heading()),
+            (kind, _) => format!("{}: {}", kind.heading(), count(alike.len() as u64)),
         };
         Some(Section { severity: first.severity, heading, entries })
     };
