@@ -28,7 +28,7 @@ const ALLOCATE: [&str; 18] = [
     "--format=csv",
 ];
 
-/// Runs the sample as of the day before and then, with one more allocation, another budget and another rule, as of its day.
+/// Runs the sample as of the day before and then, with one more allocation and another budget, as of its day.
 fn two_nights() -> (Workspace, String) {
     let workspace = sample();
     let run = ["--as-of", "2026-10-30", "--run-id", "night-1", "run"];

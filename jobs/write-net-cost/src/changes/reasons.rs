@@ -112,9 +112,12 @@ fn shifted(nodes: &[&NodeRows<'_>], figure: Figure) -> Result<Money, MoneyError>
     Ok(moved.into_values().max().unwrap_or_default())
 }
 
+/// A lot in the run before and in the run after.
+type InBoth<'a> = (Option<&'a CreditBalance>, Option<&'a CreditBalance>);
+
 /// The lots of one currency that draw in a month in either run.
 #[derive(Debug, Default)]
-struct Lots<'a>(BTreeMap<(&'a str, i32), (Option<&'a CreditBalance>, Option<&'a CreditBalance>)>);
+struct Lots<'a>(BTreeMap<(&'a str, i32), InBoth<'a>>);
 
 impl<'a> Lots<'a> {
     fn of(currency: &str, from: &'a [CreditBalance], to: &'a [CreditBalance]) -> Self {
@@ -138,7 +141,7 @@ impl<'a> Lots<'a> {
             }
         }
         let reason = |(cause, keys): (Cause, BTreeSet<&str>)| {
-            let texts = || keys.iter().map(|key| Text::new(key)).collect();
+            let texts = || keys.iter().map(Text::new).collect();
             match cause {
                 Cause::Recorded => {
                     Reason::Allocations { credits: keys.iter().map(|key| recorded(key, credits)).collect() }
