@@ -6,6 +6,7 @@
 )]
 
 mod architecture;
+mod asked;
 mod bad_input;
 mod cli;
 mod clock;
@@ -23,9 +24,12 @@ mod lots;
 mod many_lots;
 mod many_rules;
 mod model;
+mod moved;
 mod organisation;
 mod properties;
 mod reorganised;
+mod round_trips;
 mod spellings;
 mod support;
+mod told;
 mod vectors;

@@ -28,6 +28,9 @@ pub(crate) struct Digest<'a> {
     expiring_soon: TruncatedList,
     expired: TruncatedList,
     allocation_issues: TruncatedList,
+    /// That the export ends long before the as-of date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale: Option<String>,
     tie_out: &'a [TieOut],
 }
 
@@ -54,7 +57,8 @@ impl TruncatedList {
     fn credits(all: &[CreditAmount]) -> Self {
         Self::of(all, |credit| {
             let end = credit.end_date.map(|end| format!(", ends {end}")).unwrap_or_default();
-            format!("{}  {} {}{end}", credit.credit_key, cents(credit.amount), credit.currency)
+            let provisional = if credit.provisional { " (provisional)" } else { "" };
+            format!("{}  {} {}{end}{provisional}", credit.credit_key, cents(credit.amount), credit.currency)
         })
     }
 }
@@ -78,6 +82,7 @@ impl<'a> Digest<'a> {
             expiring_soon: TruncatedList::credits(&credits.expiring_soon),
             expired: TruncatedList::credits(&credits.expired),
             allocation_issues: TruncatedList::of(&report.allocation_issues, String::clone),
+            stale: report.freshness.stale(report.as_of),
             tie_out: &report.tie_out,
         }
     }

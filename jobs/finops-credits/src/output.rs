@@ -36,6 +36,11 @@ pub(crate) fn print(app: &App, batches: &[RecordBatch], shown: Shown, empty: &st
     })
 }
 
+/// Prints batches as CSV, whatever the format of other output.
+pub(crate) fn print_csv(app: &App, batches: &[RecordBatch]) -> Result<(), Failure> {
+    write_stdout(&csv_text(batches, app.raw)?)
+}
+
 /// Prints lines for people.
 pub(crate) fn print_lines<L: AsRef<str>>(lines: impl IntoIterator<Item = L>) -> Result<(), Failure> {
     let lines = lines.into_iter().map(|line| visible(line.as_ref(), LINE) + "\n");
@@ -157,7 +162,7 @@ fn json_value(column: &ArrayRef, row: usize) -> Result<serde_json::Value, Failur
 }
 
 /// With a header. Texts, names of columns included, are guarded against being taken for formulas unless `raw`.
-fn csv_text(batches: &[RecordBatch], raw: bool) -> Result<String, Failure> {
+pub(crate) fn csv_text(batches: &[RecordBatch], raw: bool) -> Result<String, Failure> {
     let cell = |text: &str| if raw { text.to_owned() } else { guarded(text).into_owned() };
     let mut writer = csv::Writer::from_writer(Vec::new());
     let broken = |error: csv::Error| Failure::new(Kind::CheckFailed, error.to_string());

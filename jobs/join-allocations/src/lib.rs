@@ -19,6 +19,8 @@ pub mod plan;
 pub mod record;
 mod removed_nodes;
 mod share_of;
+mod unchanged;
 
 pub use error::{JoinError, RemovedNode};
-pub use job::{import_initial_allocations, join_allocations};
+pub use job::{import_initial_allocations, join_allocations, taken_over};
+pub use unchanged::not_recorded;

@@ -2,6 +2,7 @@
 
 pub(crate) mod allocate;
 pub(crate) mod allocations;
+pub(crate) mod backup;
 pub(crate) mod credits;
 pub(crate) mod lake;
 pub(crate) mod query;

@@ -37,6 +37,13 @@ pub(crate) async fn query(app: &App, sql: &str) -> Result<(), Failure> {
     print(app, &batches, Shown::Exact, "(no rows)")
 }
 
+/// All rows of a table that is published and not partitioned.
+pub(super) async fn published_rows<R: TableRow>(app: &App) -> Result<Vec<R>, Failure> {
+    let context = app.session().await?;
+    let frame = app.lake.published_frame(&context, &R::TABLE).await?;
+    Ok(schemas::from_batches(&collected(app, frame).await?)?)
+}
+
 /// The rows. Where they cannot be read, it is the files that are looked at first.
 pub(super) async fn collected(app: &App, frame: DataFrame) -> Result<Vec<RecordBatch>, Failure> {
     let failure = match decoded(frame.collect()).await {
@@ -60,6 +67,14 @@ async fn refused(app: &App, sql: &str, error: &DataFusionError) -> Result<Failur
         let message =
             format!("query: nothing is published in the lake {} yet; `run` first", app.settings.lake.location);
         return Ok(Failure::new(Kind::NotYet, message));
+    }
+    let of_now = |table: &&Table| table.place != Place::Published && lower.contains(table.name);
+    if let (Some(run), Some(table)) = (&app.asked, ALL.iter().find(of_now)) {
+        let message = format!(
+            "query: {} is not kept as it was in run {}; ask without --run-id and --as-of for what stands now",
+            table.name, run.id
+        );
+        return Ok(Failure::new(Kind::Usage, message));
     }
     let text = one_line(error).replace("datafusion.public.", "");
     let hint = if text.contains("not found") && text.contains("table") { "; SHOW TABLES lists them" } else { "" };
@@ -89,13 +104,17 @@ async fn register_tables(app: &App, context: &SessionContext) -> Result<(), Fail
                 let frame = app.lake.published_frame(context, &table).await?;
                 context.register_table(table.name, partition_first(frame, &table)?.into_view())?;
             }
-            Place::Log => {
+            Place::Log if app.asked.is_none() => {
                 let batches = app.lake.logs().batches(&table).await?;
                 let schema = batches.first().map_or_else(|| table.schema(), RecordBatch::schema);
                 context.register_table(table.name, Arc::new(MemTable::try_new(schema, vec![batches])?))?;
             }
-            Place::Published | Place::Generation | Place::Intermediate => {}
+            Place::Published | Place::Log | Place::Generation | Place::Intermediate => {}
         }
+    }
+    // A run has its tables; logs and what was read of the export stand as they are now.
+    if app.asked.is_some() {
+        return Ok(());
     }
     let generations = app.lake.generations().await?;
     register_generations::<CostLine>(app, context, &generations).await?;
