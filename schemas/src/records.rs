@@ -17,6 +17,9 @@ pub struct Detected {
     pub format: String,
     /// Billing periods up to the as-of date, oldest first.
     pub periods: Vec<DetectedPeriod>,
+    /// Billing periods that the export has after the as-of date.
+    #[serde(default)]
+    pub later_periods: Vec<BillingPeriod>,
     /// Files under the source location that were not read.
     pub left_out: Vec<LeftOut>,
     /// Requests and bytes, of an export on S3.

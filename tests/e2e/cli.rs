@@ -133,8 +133,8 @@ fn csv_has_a_header_and_exact_money() {
     let workspace = small_lake();
     let csv = |arguments: &[&str]| says(&workspace, &[&["--format", "csv"], arguments].concat());
     insta::assert_snapshot!(csv(&["queue"]), @r"
-    credit_key,promotion_code,account_id,credit_class,currency,first_cur_date,issue_date,issue_period,aws_applied,days_waiting,reason,likely_node,likely_owner_email
-    code:Activate@111111111111,Activate,111111111111,promotion,USD,2026-01-12,2026-01-11,2026-01,5.0000000000,78,never_allocated,Retail/Online,
+    credit_key,promotion_code,account_id,credit_class,currency,first_cur_date,issue_date,issue_period,aws_applied,days_waiting,reason,likely_node,likely_owner_email,amount,end_date,reference,business_unit,department,portfolio,product
+    code:Activate@111111111111,Activate,111111111111,promotion,USD,2026-01-12,2026-01-11,2026-01,5.0000000000,78,never_allocated,Retail/Online,,,,,,,,
     ");
     insta::assert_snapshot!(csv(&["credits"]), @r"
     credit_key,promotion_code,account_id,currency,status,allocated_amount,used,expired,remaining,end_date,days_left,aws_applied,reference,nodes,owner_email

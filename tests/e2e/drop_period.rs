@@ -94,8 +94,8 @@ fn nothing_is_dropped_unasked_or_that_is_not_there() {
     refuses(&workspace, &["lake", "drop-period", "2020-01", "--yes"], 3, message);
     assert_eq!(periods(&workspace, "cost_lines"), ["2019-03", "2026-01"]);
     let empty = Workspace::new();
-    let message = "the lake <workspace>/lake does not have billing period 2020-01; it has none";
-    refuses(&empty, &["lake", "drop-period", "2020-01", "--yes"], 3, message);
+    let message = "there is no lake at <workspace>/lake yet; `run` makes it";
+    refuses(&empty, &["lake", "drop-period", "2020-01", "--yes"], 4, message);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! What others wrote, in an export, in reference files, in allocations, in names of files, is shown to people and never
 //! obeyed: not by their terminal, not by their spreadsheet.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::{Outcome, SETTINGS, Workspace, binary};
+use crate::support::{Outcome, SETTINGS, Workspace};
 
 const AS_OF: &str = "2026-03-31";
 const HEADER: &str = "bill_billing_period_start_date,bill_payer_account_id,bill_payer_account_name,\
@@ -374,13 +374,8 @@ fn output_that_cannot_be_written_is_a_storage_failure_and_lost_messages_are_none
     let workspace = workspace(&["Spring"]);
     workspace.try_run(AS_OF, &["run"]).expect("a run");
     let command = |arguments: &[&str]| {
-        let mut command = Command::new(binary());
-        command
-            .env_clear()
-            .arg("--config")
-            .arg(workspace.path("credits.toml"))
-            .args(["--as-of", AS_OF])
-            .args(arguments);
+        let mut command = workspace.command(AS_OF, arguments);
+        command.env_clear();
         command
     };
     let full = || std::fs::File::options().write(true).open("/dev/full").expect("a full device");

@@ -7,6 +7,7 @@
 
 mod allocating;
 mod architecture;
+mod asked;
 mod bad_input;
 mod begin;
 mod changes;
@@ -30,15 +31,18 @@ mod lots;
 mod many_lots;
 mod many_rules;
 mod model;
+mod moved;
 mod organisation;
 mod properties;
 mod renamed;
 mod reorganised;
+mod round_trips;
 mod sample;
 mod spellings;
 mod statement;
 mod support;
 mod terminal;
 mod terminals;
+mod told;
 mod vectors;
 mod views;

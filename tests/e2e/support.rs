@@ -46,6 +46,10 @@ pub(crate) fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
 }
 
+/// Commands that make a run as of a date.
+const RUN_COMMANDS: [&str; 7] =
+    ["run", "detect-credits", "join-allocations", "apply-fifo", "write-net-cost", "athena-check", "publish"];
+
 /// What a command left behind.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -144,11 +148,34 @@ impl Workspace {
         outcome(self.command_with(config).args(arguments))
     }
 
-    /// What [`run`](Self::run) runs.
+    /// What [`run`](Self::run) runs. Commands that read would answer from the run of a date that they are given: theirs stands
+    /// in settings of their own.
     pub(crate) fn command(&self, as_of: &str, arguments: &[&str]) -> Command {
-        let mut command = self.command_with(&self.path("credits.toml"));
-        command.args(["--as-of", as_of]).args(arguments);
+        let settings = self.path("credits.toml");
+        let is_run = arguments.iter().any(|argument| RUN_COMMANDS.contains(argument));
+        let dated = (!is_run).then(|| self.dated(&settings, as_of)).flatten();
+        let mut command = self.command_with(dated.as_ref().unwrap_or(&settings));
+        if dated.is_none() {
+            command.args(["--as-of", as_of]);
+        }
+        command.args(arguments);
         command
+    }
+
+    /// The settings as they are, with this date; none where they cannot be read.
+    fn dated(&self, settings: &Path, as_of: &str) -> Option<PathBuf> {
+        let text = fs::read_to_string(settings).ok()?;
+        let others = text.lines().filter(|line| !line.starts_with("as_of ") && *line != "[run]");
+        let (before, run): (Vec<&str>, Vec<&str>) = match text.split_once("[run]\n") {
+            Some((before, _)) => others.partition(|line| before.contains(*line)),
+            None => (others.collect(), Vec::new()),
+        };
+        let text = format!("{}\n[run]\nas_of = \"{as_of}\"\n{}\n", before.join("\n"), run.join("\n"));
+        let dated = self.path(&format!("credits.{as_of}.toml"));
+        if fs::read_to_string(&dated).ok().as_ref() != Some(&text) {
+            fs::write(&dated, text).ok()?;
+        }
+        Some(dated)
     }
 
     /// The binary with these settings, an environment and a current folder that say nothing.

@@ -87,12 +87,13 @@ impl Aws {
         String::from_utf8(bytes).map_err(|_error| LakeError::BadInput(format!("{location} is not UTF-8")))
     }
 
-    /// Opens the lake of the settings, making the logs of a new one.
+    /// Opens the lake of the settings; the logs of a new one are made, if `makes`.
     ///
     /// # Errors
-    /// [`LakeError`] where S3 or Glue refuse; [`LakeError::Damaged`] where Glue has lost the logs.
-    pub async fn open_lake(&self, settings: &Settings) -> Result<Lake, LakeError> {
-        Lake::of_parts(self.lake_parts(settings).await?, settings).await
+    /// [`LakeError`] where S3 or Glue refuse; [`LakeError::Damaged`] where Glue has lost the logs; [`LakeError::NotYet`]
+    /// where there is no lake and none is to be made.
+    pub async fn open_lake(&self, settings: &Settings, makes: bool) -> Result<Lake, LakeError> {
+        Lake::of_parts(self.lake_parts(settings).await?, settings, makes).await
     }
 
     /// Registers the logs of the lake again; see [`Lake::repair`].

@@ -9,6 +9,7 @@ use futures::lock::Mutex;
 use uuid::Uuid;
 
 use crate::error::LakeError;
+use crate::home;
 use crate::logs::repair::RepairedLog;
 use crate::logs::{LogPlaces, Logs};
 use crate::parts::{LakeLock, LakeParts, Locks, Pointer};
@@ -23,6 +24,8 @@ pub struct Lake {
     pub(crate) keep_runs: usize,
     locks: Box<dyn Locks>,
     logs: Logs,
+    /// False where `lake.json` is still to be written.
+    says_home: bool,
     /// Names the folders that this process reads periods into.
     pub(crate) attempt: String,
     pub(crate) found: Found,
@@ -52,14 +55,31 @@ impl Found {
 }
 
 impl Lake {
-    /// Opens a lake of these parts, making the logs of a new one.
+    /// Opens a lake of these parts; a new one is made, if `makes`. One that was made elsewhere can be read, as far as its logs
+    /// are still there.
     ///
     /// # Errors
-    /// [`LakeError::Iceberg`] where the catalogue refuses, [`LakeError::Damaged`] where it has lost logs.
-    pub async fn of_parts(parts: LakeParts, settings: &Settings) -> Result<Self, LakeError> {
-        let lake = Self::unchecked(parts, settings);
-        lake.logs.create_missing().await?;
+    /// [`LakeError::Iceberg`] where the catalogue refuses, [`LakeError::Damaged`] where it has lost logs;
+    /// [`LakeError::NotYet`] where there is no lake and none is to be made.
+    pub async fn of_parts(parts: LakeParts, settings: &Settings, makes: bool) -> Result<Self, LakeError> {
+        let mut lake = Self::unchecked(parts, settings);
+        if lake.find_home().await?.is_none() {
+            lake.logs.create_missing(makes, &lake.location).await?;
+        }
         Ok(lake)
+    }
+
+    /// Finds out where the lake was made, if elsewhere.
+    pub(crate) async fn find_home(&mut self) -> Result<Option<String>, LakeError> {
+        match home::find(&self.store, &self.logs, &self.location).await? {
+            home::Found::Here => {}
+            home::Found::Unsaid => self.says_home = false,
+            home::Found::Elsewhere(place) => {
+                self.logs.elsewhere = Some(home::refusal(&self.location, &place));
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
     }
 
     /// Registers the logs again that the catalogue of a lake has lost; see [`RepairedLog`].
@@ -72,14 +92,15 @@ impl Lake {
         settings: &Settings,
         accept_loss: bool,
     ) -> Result<Vec<RepairedLog>, LakeError> {
-        let lake = Self::unchecked(parts, settings);
+        let mut lake = Self::unchecked(parts, settings);
+        lake.find_home().await?;
         let lock = lake.lock("lake-repair").await?;
         let repaired = lake.logs.repair(accept_loss).await;
         lock.release().await?;
         repaired
     }
 
-    fn unchecked(parts: LakeParts, settings: &Settings) -> Self {
+    pub(crate) fn unchecked(parts: LakeParts, settings: &Settings) -> Self {
         let store = Store::new(parts.objects, parts.engine, parts.folder);
         let places = LogPlaces {
             catalog_name: parts.catalog_name,
@@ -93,6 +114,7 @@ impl Lake {
             pointer: parts.pointer,
             keep_runs: settings.run.keep_runs,
             locks: parts.locks,
+            says_home: true,
             attempt: Uuid::now_v7().simple().to_string(),
             found: Found::default(),
         }
@@ -115,8 +137,18 @@ impl Lake {
     /// Takes the lake for one job. Recording allocations and reading need no lock.
     ///
     /// # Errors
-    /// [`LakeError::LostRace`] while another run holds it.
+    /// [`LakeError::LostRace`] while another run holds it; [`LakeError::BadInput`] where it was made elsewhere.
     pub async fn lock(&self, run_id: &str) -> Result<LakeLock, LakeError> {
+        self.logs.refuse_elsewhere()?;
+        let lock = self.lock_anyway(run_id).await?;
+        if !self.says_home {
+            home::write(&self.store, &self.location).await?;
+        }
+        Ok(lock)
+    }
+
+    /// As [`lock`](Self::lock), wherever the lake was made.
+    pub(crate) async fn lock_anyway(&self, run_id: &str) -> Result<LakeLock, LakeError> {
         Ok(LakeLock::new(self.locks.take(run_id).await?))
     }
 }

@@ -1,6 +1,7 @@
 //! Where everything lies in a lake: every path once.
 //!
 //! ```text
+//! lake.json                                   where the lake was made
 //! catalog.db                                  SQLite catalogue of the Iceberg logs
 //! warehouse/<database>/<log>/…                their metadata and data: credits_log, allocations_log, runs_log
 //! generations/<period>/current.json           pointer to what was last read of the export
@@ -28,6 +29,8 @@ pub(crate) const SUPERSEDED: &str = "superseded";
 pub(crate) const WAREHOUSE: &str = "warehouse";
 pub(crate) const WORK: &str = "work";
 
+/// Says where the lake was made.
+pub(crate) const HOME: &str = "lake.json";
 /// The SQLite catalogue of a local lake.
 pub(crate) const CATALOG_FILE: &str = "catalog.db";
 /// The lock of a local lake.

@@ -9,6 +9,8 @@
 //! after, never between; all that it reaches is on disk by then. **Invariant:** nothing that an earlier process wrote is
 //! reused before it was checked, where its size and checksum are known.
 
+mod asked;
+mod backup;
 mod checks;
 mod concurrency;
 mod decoding;
@@ -18,6 +20,7 @@ mod error;
 mod extent;
 mod generation;
 mod generations;
+mod home;
 mod job;
 mod kept;
 mod known;
@@ -26,11 +29,13 @@ mod layout;
 mod local;
 mod logs;
 mod manifest;
+mod moved;
 mod parts;
 mod pointers;
 mod published;
 mod publishing;
 mod records;
+mod relocate;
 mod run;
 mod settings;
 mod sources;
@@ -40,6 +45,8 @@ mod sums;
 mod synced;
 mod tables;
 
+pub use asked::RunInLake;
+pub use backup::{BackedUpLog, Backup, BackupManifest, Packed, RestoredLog};
 pub use concurrency::{map_concurrently, spawn_abort_on_drop};
 pub use decoding::decoded;
 pub use digest::InputDigest;
@@ -55,6 +62,7 @@ pub use logs::repair::{Newer, Repair, RepairedLog};
 pub use logs::{LogSnapshot, Logs};
 pub use manifest::{StagedPeriod, StagedRun};
 pub use parts::{EngineStore, Held, LakeLock, LakeParts, Locks, PeriodRange, Pointer};
+pub use relocate::Relocated;
 pub use run::{Reuse, Run};
 pub use settings::{
     AthenaSettings, CatalogKind, LakeSettings, ReferenceSettings, RunSettings, Settings, SourceSettings, is_s3,

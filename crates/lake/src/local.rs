@@ -16,9 +16,9 @@ use crate::error::LakeError;
 use crate::error::at;
 use crate::lake::Lake;
 use crate::layout::{CATALOG_FILE, GENERATIONS, LOCK_FILE, PUBLISHED, RUNS, WAREHOUSE};
-use crate::logs::CATALOG;
 use crate::logs::damage::refused;
 use crate::logs::repair::RepairedLog;
+use crate::logs::{CATALOG, no_lake};
 use crate::parts::{EngineStore, Held, LakeParts, Locks, PeriodRange, Pointer};
 use crate::settings::{Settings, not_utf_8};
 use crate::synced::SyncedFilesFactory;
@@ -30,11 +30,30 @@ impl Lake {
     /// [`LakeError::BadInput`] for a location that can be no lake, [`LakeError::Io`] or [`LakeError::Iceberg`] where
     /// storage refuses; [`LakeError::Damaged`] where the catalogue is gone or cannot be read.
     pub async fn open_local(settings: &Settings) -> Result<Self, LakeError> {
+        Self::open_or_make(settings, true).await
+    }
+
+    /// As [`open_local`](Self::open_local), but nothing is made.
+    ///
+    /// # Errors
+    /// As [`open_local`](Self::open_local); [`LakeError::NotYet`] where there is no lake.
+    pub async fn open_existing_local(settings: &Settings) -> Result<Self, LakeError> {
+        Self::open_or_make(settings, false).await
+    }
+
+    async fn open_or_make(settings: &Settings, makes: bool) -> Result<Self, LakeError> {
         let location = Path::new(&settings.lake.location);
-        std::fs::create_dir_all(location).map_err(|error| not_made(location, error))?;
+        if makes || is_file_in_the_way(location) {
+            std::fs::create_dir_all(location).map_err(|error| not_made(location, error))?;
+        } else if !location.is_dir() {
+            return Err(no_lake(&settings.lake.location));
+        }
         let root = location.canonicalize().map_err(at(location))?;
         refuse_lost_catalog(&root)?;
-        Self::of_parts(local_parts(root).await?, settings).await
+        if !makes && !root.join(CATALOG_FILE).exists() {
+            return Err(no_lake(&settings.lake.location));
+        }
+        Self::of_parts(local_parts(root).await?, settings, makes).await
     }
 
     /// Registers the logs of the local lake again; see [`Lake::repair`]. A catalogue that is no database any more is kept
@@ -43,14 +62,7 @@ impl Lake {
     /// # Errors
     /// [`LakeError::BadInput`] where there is no lake, else those of [`Lake::repair`].
     pub async fn repair_local(settings: &Settings, accept_loss: bool) -> Result<Vec<RepairedLog>, LakeError> {
-        let location = Path::new(&settings.lake.location);
-        let root = location.canonicalize().ok().filter(|root| root.is_dir());
-        let root = root.ok_or_else(|| {
-            LakeError::BadInput(format!(
-                "no lake at {}: the folder does not exist; see [lake] location",
-                location.display()
-            ))
-        })?;
+        let root = existing_root(settings)?;
         let parts = match local_parts(root.clone()).await {
             Err(LakeError::Damaged(_)) => {
                 set_aside(&root.join(CATALOG_FILE))?;
@@ -62,7 +74,22 @@ impl Lake {
     }
 }
 
-async fn local_parts(root: PathBuf) -> Result<LakeParts, LakeError> {
+/// The folder of a lake that is there.
+pub(crate) fn existing_root(settings: &Settings) -> Result<PathBuf, LakeError> {
+    let location = Path::new(&settings.lake.location);
+    let root = location.canonicalize().ok().filter(|root| root.is_dir());
+    root.ok_or_else(|| {
+        let location = location.display();
+        LakeError::BadInput(format!("no lake at {location}: the folder does not exist; see [lake] location"))
+    })
+}
+
+/// True where a lake can never be made: its folder, or one above it, is a file.
+fn is_file_in_the_way(location: &Path) -> bool {
+    location.ancestors().find(|above| above.exists()).is_some_and(|above| !above.is_dir())
+}
+
+pub(crate) async fn local_parts(root: PathBuf) -> Result<LakeParts, LakeError> {
     let name = root.to_str().ok_or_else(|| not_utf_8(&root))?;
     let objects: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(&root)?.with_automatic_cleanup(true));
     Ok(LakeParts {

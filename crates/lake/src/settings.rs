@@ -16,6 +16,9 @@ use crate::error::at;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// What people call them: `settings file credits.toml`.
+    #[serde(skip)]
+    pub name: String,
     /// The billing export.
     pub source: SourceSettings,
     /// Hierarchy, rules and budgets.
@@ -108,6 +111,8 @@ pub struct RunSettings {
     /// Published runs kept for as-reported questions. 1 counts as 2: whoever began to read the run before is not left
     /// with nothing.
     pub keep_runs: usize,
+    /// A command for the shell that is told of new, expiring and expired credits and of a run that failed.
+    pub notify: Option<String>,
 }
 
 /// The memory of the machine, or of the container where that has less.
@@ -204,7 +209,7 @@ fn default_database() -> String {
 
 impl Default for RunSettings {
     fn default() -> Self {
-        Self { as_of: None, threads: None, memory_limit: None, keep_runs: 30 }
+        Self { as_of: None, threads: None, memory_limit: None, keep_runs: 30, notify: None }
     }
 }
 
@@ -229,6 +234,7 @@ impl Settings {
     pub fn parse(text: &str, name: &str, base: &str) -> Result<Self, LakeError> {
         let mut settings: Self =
             toml::from_str(text).map_err(|error| LakeError::BadInput(format!("{name}{}", located(text, &error))))?;
+        name.clone_into(&mut settings.name);
         settings.check().map_err(|message| LakeError::BadInput(format!("{name}: {message}")))?;
         for location in [&mut settings.source.location, &mut settings.reference.location, &mut settings.lake.location] {
             if !is_s3(location) {

@@ -237,6 +237,7 @@ mod tests {
             as_of: "2026-03-31".parse().unwrap(),
             format: String::new(),
             periods: MONTHS.iter().map(period).collect(),
+            later_periods: Vec::new(),
             left_out: Vec::new(),
             fetched: None,
         }

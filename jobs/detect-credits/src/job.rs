@@ -142,6 +142,7 @@ fn detected(
         as_of: context.as_of,
         format: formats.into_iter().collect::<Vec<_>>().join(", "),
         periods: periods.collect(),
+        later_periods: present.iter().copied().filter(|period| *period > context.last_period()).collect(),
         left_out,
         fetched: None,
     }

@@ -7,7 +7,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionContext;
 use detect_credits::ExportSource;
-use lake::{JobContext, Lake, LakeLock, ReferenceFiles, Run, Settings, is_s3};
+use lake::{JobContext, Lake, LakeLock, ReferenceFiles, Run, RunInLake, Settings, is_s3};
 use schemas::records::Detected;
 use tokio::sync::OnceCell;
 
@@ -23,6 +23,10 @@ pub(crate) struct App {
     pub(crate) lake: Arc<Lake>,
     pub(crate) session: OnceCell<SessionContext>,
     pub(crate) as_of: NaiveDate,
+    /// The settings that say the as-of date, where they do.
+    pub(crate) as_of_pinned_in: Option<String>,
+    /// The run that a reading command was told to answer from, in place of the published one and of what stands now.
+    pub(crate) asked: Option<RunInLake>,
     pub(crate) run_id: String,
     /// Start of the command, UTC: the one reading of the clock.
     pub(crate) now: NaiveDateTime,

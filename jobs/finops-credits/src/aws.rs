@@ -56,7 +56,7 @@ mod without {
             match *self {}
         }
 
-        pub(crate) async fn open_lake(&self, _: &Settings) -> Result<Lake, LakeError> {
+        pub(crate) async fn open_lake(&self, _: &Settings, _: bool) -> Result<Lake, LakeError> {
             match *self {}
         }
 

@@ -42,10 +42,12 @@ pub struct Cli {
     /// The settings themselves, as TOML, where no file is named
     #[arg(long, global = true, value_name = "TOML", env = "FINOPS_CREDITS_SETTINGS", hide_env_values = true)]
     pub settings: Option<String>,
-    /// As-of date, YYYY-MM-DD [default: `[run] as_of` of the settings, else today in UTC]
+    /// As-of date, YYYY-MM-DD [default: `[run] as_of` of the settings, else today in UTC]. Commands that read answer from the
+    /// newest kept run as of that date
     #[arg(long, global = true, value_name = "DATE", value_parser = date)]
     pub as_of: Option<NaiveDate>,
-    /// Id of the run; jobs of one night are given the same [default: a new one]
+    /// Id of the run; jobs of one night are given the same [default: a new one]. Commands that read answer from that run
+    /// [default: the published one]
     #[arg(long, global = true, value_name = "ID", value_parser = run_id)]
     pub run_id: Option<String>,
     /// Output format. Tables round money to cents (`query` does not); json and csv are exact
@@ -97,7 +99,8 @@ Examples:
   finops-credits run
   finops-credits --config /etc/finops/credits.toml run
   finops-credits run --as-of 2026-10-31 --format json
-  finops-credits run --as-of 2026-01-31 --publish")]
+  finops-credits run --as-of 2026-01-31 --publish
+  finops-credits run --notify 'mail -s \"Credits: $FINOPS_CREDITS_EVENT\" finops@example.com'")]
     Run(Run),
     /// Job 1: read what changed in the export, register credits
     #[command(after_help = DETECT_HELP)]
@@ -124,13 +127,15 @@ Example:
     /// Credits that wait for allocation
     #[command(after_help = "\
 likely_node is where most of the account's cost lies in the published run, and likely_owner_email whom to ask there: a
-hint, no fact.
+hint, no fact. As CSV the queue has the empty columns of an allocation: fill in amount and node of those that you know, leave the
+others empty, and `allocations import` records them.
 
 Examples:
   finops-credits queue
   finops-credits queue --sort -aws_applied
+  finops-credits queue --out queue.csv
   finops-credits queue --format csv > queue.csv")]
-    Queue(ListArgs),
+    Queue(Queue),
     /// Record whose a credit is: amount, end date, node. Replaces an earlier allocation
     #[command(after_help = "\
 It says what it replaces and what would change, per month and business unit; on a terminal it asks before it records, and asks
@@ -244,13 +249,28 @@ pub struct Check {
     pub strict: bool,
 }
 
+/// `queue`
+#[derive(Debug, Clone, Args)]
+pub struct Queue {
+    /// Write the queue to a CSV file to fill in
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How the list is shown.
+    #[command(flatten)]
+    pub list: ListArgs,
+}
+
 /// `run`
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Run {
     /// Publish also where published months would go: an earlier as-of date, fewer periods, or no lines. Without it such
     /// a run is staged only
     #[arg(long)]
     pub publish: bool,
+    /// A command for the shell that is told of new, expiring and expired credits, and of a run that failed: what happened
+    /// in FINOPS_CREDITS_EVENT, the details as JSON on stdin [default: `[run] notify` of the settings]
+    #[arg(long, value_name = "COMMAND")]
+    pub notify: Option<String>,
     /// What hangs on removed nodes.
     #[command(flatten)]
     pub join: Join,
@@ -430,16 +450,31 @@ pub enum Allocations {
     #[command(after_help = "\
 The header is promotion_code,account_id,credit_key,amount,currency,end_date,reference,business_unit,department,portfolio,product
 and optionally allocation_id,lot,recorded_at,recorded_by,action,note. Rows of one credit are its lots; where credit_key
-names it, promotion_code and account_id may be missing. What `allocations list --format csv` prints can be imported.
+names it, promotion_code and account_id may be missing. What `allocations export` and `allocations list --format csv` write
+can be imported, and a queue that was filled in (`queue --out`): its rows left empty are skipped. What says again what counts already is not recorded again.
 
-Example:
-  finops-credits allocations import allocations.csv --by jane@example.com")]
+Examples:
+  finops-credits allocations import allocations.csv --by jane@example.com
+  finops-credits allocations import queue.csv")]
     Import {
         /// The file
         file: PathBuf,
         /// Who and when, for rows that do not say.
         #[command(flatten)]
         record: RecordArgs,
+    },
+    /// What `import` takes: the allocations that count, all lots
+    #[command(after_help = "\
+Examples:
+  finops-credits allocations export > allocations.csv
+  finops-credits allocations export allocations.csv
+  finops-credits allocations export --history history.csv   every revision, revocations too")]
+    Export {
+        /// A CSV file [default: stdout]
+        file: Option<PathBuf>,
+        /// All revisions, not only those that count
+        #[arg(long)]
+        history: bool,
     },
     /// The allocation that counts for each credit
     #[command(after_help = "\
@@ -474,6 +509,39 @@ Examples:
         #[arg(long)]
         accept_loss: bool,
     },
+    /// Write what people recorded to a ZIP file: the one thing in a lake that nothing else can make again
+    #[command(after_help = "\
+It holds the logs (allocations_log, credits_log, runs_log) as Parquet files, and a manifest with their checksums. A run may be
+under way.
+
+Example:
+  finops-credits lake backup /backups/finops-credits.zip")]
+    Backup {
+        /// The file; replaced as a whole
+        file: PathBuf,
+    },
+    /// Append what the lake lacks of a backup, into a new lake before its first run
+    #[command(after_help = "\
+Restoring twice appends nothing twice. A lake that has rows which the backup lacks is left as it is, unless --merge.
+
+Examples:
+  finops-credits lake restore /backups/finops-credits.zip
+  finops-credits lake restore /backups/finops-credits.zip --merge")]
+    Restore {
+        /// The file
+        file: PathBuf,
+        /// Append what is missing, also where the lake has rows of its own: of each credit the newest recorded_at counts
+        #[arg(long)]
+        merge: bool,
+    },
+    /// Make a lake that was moved or copied one of its own: its logs hold the place where it was made
+    #[command(after_help = "\
+The logs are made anew from their rows, where the lake lies now. The old ones are kept beside them, and the place where the lake
+was made is not touched.
+
+Example:
+  finops-credits lake relocate")]
+    Relocate,
     /// Take a billing period out of the lake, one that was never right. What is published stays until `run --publish`
     #[command(after_help = "\
 A period that the export still has is read again by the next run: mend the export first.
@@ -488,6 +556,24 @@ Example:
         #[arg(long)]
         yes: bool,
     },
+}
+
+impl Command {
+    /// True for a command that makes the lake where there is none.
+    #[must_use]
+    pub const fn makes_lake(&self) -> bool {
+        matches!(
+            self,
+            Self::Run(_)
+                | Self::DetectCredits(_)
+                | Self::JoinAllocations(_)
+                | Self::ApplyFifo
+                | Self::WriteNetCost
+                | Self::AthenaCheck
+                | Self::Publish
+                | Self::Lake(LakeCommand::Restore { .. })
+        )
+    }
 }
 
 pub(crate) fn date(text: &str) -> Result<NaiveDate, String> {

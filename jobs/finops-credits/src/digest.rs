@@ -31,6 +31,9 @@ pub(crate) struct Digest<'a> {
     expired: TruncatedList,
     allocation_issues: TruncatedList,
     changes: Option<ChangesInBrief<'a>>,
+    /// That the export ends long before the as-of date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale: Option<String>,
     tie_out: &'a [TieOut],
 }
 
@@ -66,7 +69,8 @@ impl TruncatedList {
     fn credits(all: &[CreditAmount]) -> Self {
         Self::of(all, |credit| {
             let end = credit.end_date.map(|end| format!(", ends {end}")).unwrap_or_default();
-            format!("{}  {} {}{end}", credit.credit_key, cents(credit.amount), credit.currency)
+            let provisional = if credit.provisional { " (provisional)" } else { "" };
+            format!("{}  {} {}{end}{provisional}", credit.credit_key, cents(credit.amount), credit.currency)
         })
     }
 }
@@ -106,6 +110,7 @@ impl<'a> Digest<'a> {
             expired: TruncatedList::credits(&credits.expired),
             allocation_issues: TruncatedList::of(&report.allocation_issues, String::clone),
             changes: report.changes.as_ref().map(ChangesInBrief::of),
+            stale: report.freshness.stale(report.as_of),
             tie_out: &report.tie_out,
         }
     }

@@ -4,6 +4,7 @@
 //! who did something, and by the AWS SDK. Everything below takes the as-of date and the run's start as values.
 
 mod app;
+mod asked;
 mod aws;
 mod changes_csv;
 mod changes_text;
@@ -11,10 +12,13 @@ pub mod cli;
 mod commands;
 mod digest;
 mod failure;
+mod files;
 mod foreign_text;
+mod freshness;
 mod jobs;
 mod locations;
 mod money_text;
+mod notify;
 mod output;
 mod progress;
 mod removed_nodes;

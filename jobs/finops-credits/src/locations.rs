@@ -78,11 +78,13 @@ impl Locations {
         self.aws.as_ref().ok_or_else(|| Failure::new(Kind::Usage, "this needs a lake on S3; see [lake] location"))
     }
 
-    pub(crate) async fn open_lake(&self, settings: &Settings) -> Result<Lake, Failure> {
-        if is_s3(&settings.lake.location) {
-            return Ok(self.aws()?.open_lake(settings).await?);
-        }
-        Ok(Lake::open_local(settings).await?)
+    /// The lake; one that is not there yet is made, if `makes`.
+    pub(crate) async fn open_lake(&self, settings: &Settings, makes: bool) -> Result<Lake, Failure> {
+        Ok(match is_s3(&settings.lake.location) {
+            true => self.aws()?.open_lake(settings, makes).await?,
+            false if makes => Lake::open_local(settings).await?,
+            false => Lake::open_existing_local(settings).await?,
+        })
     }
 
     /// What was fetched of the export so far, where it lies on S3.

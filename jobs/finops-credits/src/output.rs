@@ -120,6 +120,11 @@ fn show(app: &App, text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Prints batches as CSV, whatever the format of other output.
+pub(crate) fn print_csv(app: &App, batches: &[RecordBatch]) -> Result<(), Failure> {
+    write_stdout(&csv_text(batches, app.raw)?)
+}
+
 /// Prints lines for people.
 pub(crate) fn print_lines<L: AsRef<str>>(lines: impl IntoIterator<Item = L>) -> Result<(), Failure> {
     let lines = lines.into_iter().map(|line| visible(line.as_ref(), LINE) + "\n");
@@ -216,7 +221,7 @@ fn json_value(column: &ArrayRef, row: usize) -> Result<serde_json::Value, Failur
 }
 
 /// With a header. Texts, names of columns included, are guarded against being taken for formulas unless `raw`.
-fn csv_text(batches: &[RecordBatch], raw: bool) -> Result<String, Failure> {
+pub(crate) fn csv_text(batches: &[RecordBatch], raw: bool) -> Result<String, Failure> {
     let Some(first) = batches.first() else { return Ok(String::new()) };
     let written = CsvFile::begin(Vec::new(), &first.schema(), raw).and_then(|mut file| {
         batches.iter().try_for_each(|batch| file.write(batch))?;

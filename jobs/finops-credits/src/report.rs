@@ -5,9 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use credit_ledger::{BillingPeriod, Money, Text};
 use hashbrown::HashMap;
 use join_allocations::finding::Finding;
-use lake::{JobContext, LakeError};
+use join_allocations::{not_recorded, taken_over};
+use lake::{JobContext, LakeError, ReferenceFiles};
 use schemas::records::{Detected, Fetched, LeftOut, PeriodSource};
-use schemas::tables::{AllocationIssue, Credit, CreditBalance, CreditQueue, NetCostSummary, Reconciliation};
+use schemas::tables::{
+    AllocationIssue, AllocationLogRow, Credit, CreditBalance, CreditQueue, NetCostSummary, Reconciliation,
+    RegisteredCredit,
+};
 use schemas::{PeriodNotes, TableRow};
 use serde::Serialize;
 use write_net_cost::changes::{Changes, changes_between};
@@ -15,6 +19,7 @@ use write_net_cost::standing::{AsOf, Ending, endings};
 use write_net_cost::{NetCostError, WrittenCredits};
 
 use crate::failure::Failure;
+use crate::freshness::Freshness;
 
 /// Everything the summary says, as `--format json` prints it.
 #[derive(Debug, Serialize)]
@@ -30,6 +35,9 @@ pub(crate) struct Report {
     pub(crate) changes_unknown: Option<String>,
     /// What somebody should look at in the reference files.
     pub(crate) checks: Vec<Finding>,
+    /// Rows of the reference folder's `allocations.csv` that are not what is recorded.
+    pub(crate) edited_allocations: Vec<u64>,
+    pub(crate) freshness: Freshness,
     /// Latest period with lines.
     pub(crate) latest_period: Option<BillingPeriod>,
     pub(crate) net_cost_by_business_unit: Vec<NetCostSummary>,
@@ -70,6 +78,9 @@ pub(crate) struct CreditsPart {
     pub(crate) waiting: Vec<CreditAmount>,
     pub(crate) expiring_soon: Vec<CreditAmount>,
     pub(crate) expired: Vec<CreditAmount>,
+    /// Those that were not expiring soon, or expired, in the published run.
+    pub(crate) newly_expiring: usize,
+    pub(crate) newly_expired: usize,
     pub(crate) oldest_waiting_days: i32,
 }
 
@@ -80,6 +91,8 @@ pub(crate) struct CreditAmount {
     pub(crate) currency: Text,
     pub(crate) amount: Money,
     pub(crate) end_date: Option<chrono::NaiveDate>,
+    /// Usage that would lessen it may still be missing in the export.
+    pub(crate) provisional: bool,
 }
 
 /// Sums over all periods of one currency.
@@ -103,8 +116,11 @@ impl Report {
         detected: &Detected,
         credits: &WrittenCredits,
         checks: Vec<Finding>,
+        reference: &ReferenceFiles,
+        as_of_pinned_in: Option<String>,
     ) -> Result<Self, Failure> {
         let run = &context.run;
+        let freshness = Freshness::read(context, detected, as_of_pinned_in).await?;
         let (issues, mut reconciliation): (Vec<AllocationIssue>, Vec<Reconciliation>) =
             (run.rows(None).await?, Vec::new());
         for period in &detected.periods {
@@ -123,7 +139,7 @@ impl Report {
             run_id: run.id().to_owned(),
             as_of: context.as_of,
             export: ExportPart::of(detected),
-            credits: CreditsPart::read(context, credits).await?,
+            credits: CreditsPart::read(context, credits, &freshness).await?,
             allocation_issues: issues
                 .iter()
                 .map(|issue| format!("{} lot {}: {}", issue.allocation_id, issue.lot, issue.problem))
@@ -131,6 +147,8 @@ impl Report {
             changes,
             changes_unknown,
             checks,
+            edited_allocations: edited_allocations(context, reference).await?,
+            freshness,
             latest_period,
             net_cost_by_business_unit: by_unit,
             tie_out: tie_out(&reconciliation)?,
@@ -192,12 +210,29 @@ impl ExportPart {
 }
 
 impl CreditsPart {
-    async fn read(context: &JobContext, WrittenCredits { credits, queue }: &WrittenCredits) -> Result<Self, Failure> {
+    async fn read(
+        context: &JobContext,
+        WrittenCredits { credits, queue }: &WrittenCredits,
+        freshness: &Freshness,
+    ) -> Result<Self, Failure> {
         let run = &context.run;
         let known = run.lake().published_texts(&Credit::TABLE, "credit_key").await?;
+        let known_as = run.lake().published_texts(&Credit::TABLE, "status").await?;
         let balances: Vec<CreditBalance> = run.rows(Some(context.last_period())).await?;
         let as_of = AsOf { date: context.as_of, expiring_soon_days: context.settings.credits.expiring_soon_days };
-        Ok(Self::of(credits, queue, &known, &endings(&balances, as_of)?))
+        let mut part = Self::of(credits, queue, &known, &endings(&balances, as_of)?);
+        let was: HashMap<&Text, &str> = known.iter().zip(known_as.iter().map(Text::as_str)).collect();
+        let newly = |of: &[CreditAmount], status: &str| {
+            of.iter().filter(|credit| was.get(&credit.credit_key).is_none_or(|was| *was != status)).count()
+        };
+        part.newly_expiring = newly(&part.expiring_soon, "expiring_soon");
+        let is_expired = |credit: &&Credit| credit.status == "expired";
+        let is_new = |credit: &&Credit| was.get(&credit.credit_key).is_none_or(|was| *was != "expired");
+        part.newly_expired = credits.iter().filter(is_expired).filter(is_new).count();
+        for credit in &mut part.expired {
+            credit.provisional = freshness.is_provisional(credit.end_date);
+        }
+        Ok(part)
     }
 
     /// What the tables say of credits; all but those of `known` are new. All in order of the key.
@@ -212,12 +247,14 @@ impl CreditsPart {
             currency: credit.currency.clone(),
             amount: amount.unwrap_or_default(),
             end_date: credit.end_date,
+            provisional: false,
         };
         let waiting = queue.iter().map(|row| CreditAmount {
             credit_key: row.credit_key.clone(),
             currency: row.currency.clone(),
             amount: row.aws_applied,
             end_date: None,
+            provisional: false,
         });
         let ending = |credit: &Credit| endings.get(&credit.credit_key);
         // A credit may have lots that end later, and others that have lapsed.
@@ -236,9 +273,21 @@ impl CreditsPart {
                     ..of_credit(credit, credit.expired)
                 })
                 .collect(),
+            newly_expiring: 0,
+            newly_expired: 0,
             oldest_waiting_days: queue.iter().map(|row| row.days_waiting).max().unwrap_or(0),
         }
     }
+}
+
+/// Rows of the reference folder's `allocations.csv` that are not what is recorded: it is taken over once.
+async fn edited_allocations(context: &JobContext, reference: &ReferenceFiles) -> Result<Vec<u64>, Failure> {
+    if reference.allocations.is_empty() {
+        return Ok(Vec::new());
+    }
+    let register: Vec<RegisteredCredit> = context.run.rows(None).await?;
+    let log: Vec<AllocationLogRow> = context.run.lake().logs().read().await?;
+    Ok(not_recorded(&reference.allocations, &register, &log, &taken_over(context)))
 }
 
 fn tie_out(rows: &[Reconciliation]) -> Result<Vec<TieOut>, Failure> {

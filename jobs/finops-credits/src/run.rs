@@ -9,12 +9,14 @@ use lake::{LakeLock, Settings};
 use tokio::sync::OnceCell;
 
 use crate::app::App;
+use crate::asked;
 use crate::cli::{Cli, Command, Completions, Credits, CreditsCommand, Detect, LakeCommand, Man};
 use crate::commands;
 use crate::failure::{Failure, Kind};
 use crate::jobs::{DETECT, FIFO, JOIN, NET_COST, athena_check, detect, fifo, join, net_cost, publish, scan};
 use crate::locations::{self, Locations};
 use crate::output::{Screen, answer};
+use crate::{freshness, notify};
 
 /// Runs a command.
 ///
@@ -27,7 +29,19 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Man(Man { out }) => return commands::shell::man(cli.format, out.as_deref()),
         _ => {}
     }
-    let settings = locations::settings(cli.config.as_deref(), cli.settings.as_deref())?;
+    let settings = locations::settings(cli.config.as_deref(), cli.settings.as_deref());
+    let told = match &cli.command {
+        Command::Run(run) => run.notify.clone().or_else(|| settings.as_ref().ok()?.run.notify.clone()),
+        _ => None,
+    };
+    let done = settings.and_then(|settings| start(cli, settings, told.as_deref()));
+    if let (Some(command), Err(failure)) = (&told, &done) {
+        notify::failed(command, failure);
+    }
+    done
+}
+
+fn start(cli: Cli, settings: Settings, told: Option<&str>) -> Result<(), Failure> {
     let threads = settings.threads();
     let cannot_start = |error: &dyn Error| {
         let message = format!("cannot start {threads} threads: {error}; set [run] threads to fewer");
@@ -40,17 +54,22 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.map_err(|error| cannot_start(&error))?;
-    runtime.block_on(dispatch(cli, settings))
+    runtime.block_on(dispatch(cli, settings, told))
 }
 
-async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
+async fn dispatch(cli: Cli, settings: Settings, told: Option<&str>) -> Result<(), Failure> {
     #[expect(clippy::disallowed_methods, reason = "the one reading of the clock")]
     let now = chrono::Utc::now();
     // Microseconds, as the tables keep them.
     let now = chrono::DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now).naive_utc();
+    asked::check(&cli.command, cli.as_of, cli.run_id.as_deref())?;
     let locations = Locations::of(&settings).await?;
-    if let Command::Lake(LakeCommand::Repair { accept_loss }) = cli.command {
-        return commands::repair::repair(&locations, &settings, accept_loss, cli.format).await;
+    match cli.command {
+        Command::Lake(LakeCommand::Repair { accept_loss }) => {
+            return commands::repair::repair(&locations, &settings, accept_loss, cli.format).await;
+        }
+        Command::Lake(LakeCommand::Relocate) => return commands::backup::relocate(&settings, now).await,
+        _ => {}
     }
     // Where they cannot be read, the job that needs them says so.
     let reference = async {
@@ -60,10 +79,12 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
     };
     let as_of = cli.as_of.or(settings.run.as_of).unwrap_or_else(|| now.date());
     within_years(as_of).map_err(|wrong| Failure::new(Kind::BadInput, format!("as-of date: {wrong}; set the clock")))?;
-    let (lake, ()) = futures::join!(locations.open_lake(&settings), reference);
-    let app = App {
+    let (lake, ()) = futures::join!(locations.open_lake(&settings, cli.command.makes_lake()), reference);
+    let mut app = App {
         as_of,
-        run_id: cli.run_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
+        as_of_pinned_in: freshness::pinned_in(&settings, cli.as_of.is_some()),
+        asked: None,
+        run_id: cli.run_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         now,
         format: cli.format,
         raw: cli.raw,
@@ -74,8 +95,9 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         locations,
         settings,
     };
+    app.asked = asked::run(&app, &cli.command, cli.as_of, cli.run_id.as_deref()).await?;
     match cli.command {
-        Command::Run(arguments) => commands::run::run(&app, arguments).await,
+        Command::Run(arguments) => commands::run::run(&app, arguments, told).await,
         Command::DetectCredits(Detect { plan: true, .. }) => scan::plan(&app).await,
         Command::DetectCredits(Detect { period: Some(period), .. }) => {
             done(&app, DETECT, scan::read_period(&app, period).await)
@@ -104,11 +126,14 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         Command::Diff(runs) => commands::diff::diff(&app, &runs).await,
         Command::Check(arguments) => commands::check::check(&app, arguments).await,
         Command::Lake(LakeCommand::DropPeriod { period, yes }) => commands::lake::drop_period(&app, period, yes).await,
+        Command::Lake(LakeCommand::Backup { file }) => commands::backup::backup(&app, &file).await,
+        Command::Lake(LakeCommand::Restore { file, merge }) => commands::backup::restore(&app, &file, merge).await,
         Command::Export(arguments) => commands::export::export(&app, arguments).await,
         // Done above: without a lake, or with one that does not open.
-        Command::Lake(LakeCommand::Repair { .. }) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
-            Ok(())
-        }
+        Command::Lake(LakeCommand::Repair { .. } | LakeCommand::Relocate)
+        | Command::Init(_)
+        | Command::Completions(_)
+        | Command::Man(_) => Ok(()),
         Command::Query(arguments) => commands::query::query(&app, &arguments).await,
     }
 }

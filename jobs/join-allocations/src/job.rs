@@ -56,18 +56,20 @@ pub async fn import_initial_allocations(context: &JobContext, reference: &Refere
         return Ok(());
     }
     let register: Vec<RegisteredCredit> = context.run.rows(None).await?;
-    let recording = Recording {
-        recorded_by: Some(Text::new_static("allocations.csv")),
-        recorded_at: context.as_of.and_time(NaiveTime::MIN),
-        is_stated: true,
-        now: context.latest_instant(state),
-    };
+    let recording = Recording { now: context.latest_instant(state), ..taken_over(context) };
     let imported = revisions(&reference.allocations, &register, &reference.hierarchy, &[], &recording)?;
     for warning in &imported.warnings {
         tracing::warn!("allocations.csv: {warning}");
     }
     logs.append(&imported.rows).await?;
     Ok(())
+}
+
+/// How rows of the reference folder's `allocations.csv` are recorded that say nothing of it.
+#[must_use]
+pub fn taken_over(context: &JobContext) -> Recording {
+    let recorded_at = context.as_of.and_time(NaiveTime::MIN);
+    Recording { recorded_by: Some(Text::new_static("allocations.csv")), recorded_at, is_stated: true, now: recorded_at }
 }
 
 /// Writes the cells of each billing period; reused where its cost lines and the targets of the rules are unchanged.

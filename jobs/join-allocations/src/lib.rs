@@ -24,6 +24,8 @@ mod removed_nodes;
 pub mod renamed;
 mod rule_spend;
 mod share_of;
+mod unchanged;
 
 pub use error::{JoinError, RemovedNode, RenamedLot};
-pub use job::{import_initial_allocations, join_allocations};
+pub use job::{import_initial_allocations, join_allocations, taken_over};
+pub use unchanged::not_recorded;

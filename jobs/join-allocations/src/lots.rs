@@ -90,8 +90,8 @@ pub fn join(
 }
 
 /// The rows of one allocation of one credit, by lot.
-struct Revision<'a> {
-    rows: Vec<&'a AllocationLogRow>,
+pub(crate) struct Revision<'a> {
+    pub(crate) rows: Vec<&'a AllocationLogRow>,
     recorded_at: NaiveDateTime,
 }
 
@@ -101,7 +101,7 @@ pub fn current_rows(log: &[AllocationLogRow]) -> impl Iterator<Item = &Allocatio
 }
 
 /// The revision that counts for each credit. Rows that were appended twice count once.
-fn current_revisions(log: &[AllocationLogRow]) -> BTreeMap<&str, Revision<'_>> {
+pub(crate) fn current_revisions(log: &[AllocationLogRow]) -> BTreeMap<&str, Revision<'_>> {
     let mut revisions: BTreeMap<(&str, &str), Vec<&AllocationLogRow>> = BTreeMap::new();
     for row in log {
         revisions.entry((&row.credit_key, &row.allocation_id)).or_default().push(row);
@@ -123,7 +123,7 @@ fn current_revisions(log: &[AllocationLogRow]) -> BTreeMap<&str, Revision<'_>> {
 }
 
 /// The rows, ordered by lot, without those that are there already.
-fn once_each(rows: Vec<&AllocationLogRow>) -> Vec<&AllocationLogRow> {
+pub(crate) fn once_each(rows: Vec<&AllocationLogRow>) -> Vec<&AllocationLogRow> {
     let mut once: Vec<&AllocationLogRow> = Vec::with_capacity(rows.len());
     for row in rows {
         let mut of_lot = once.iter().rev().take_while(|known| known.lot == row.lot);
@@ -135,7 +135,7 @@ fn once_each(rows: Vec<&AllocationLogRow>) -> Vec<&AllocationLogRow> {
 }
 
 impl Revision<'_> {
-    fn is_revocation(&self) -> bool {
+    pub(crate) fn is_revocation(&self) -> bool {
         self.rows.iter().all(|row| row.action == Action::Revoke.name())
     }
 

@@ -49,17 +49,7 @@ pub fn revisions(
     recording: &Recording,
 ) -> Result<Revisions, Problems> {
     let log = &by_present_names(log, hierarchy);
-    let mut problems = Problems::default();
-    let mut groups: BTreeMap<(NaiveDateTime, &str), Vec<(&AllocationRow, &RegisteredCredit)>> = BTreeMap::new();
-    for row in entered {
-        match find(&row.credit, register) {
-            Ok(credit) => {
-                let recorded_at = row.recorded_at.unwrap_or(recording.recorded_at);
-                groups.entry((recorded_at, &credit.credit_key)).or_default().push((row, credit));
-            }
-            Err(message) => problems.0.push(Problem { message, ..row.at.clone() }),
-        }
-    }
+    let (groups, mut problems) = grouped(entered, register, recording);
     let mut found = Revisions::default();
     for ((recorded_at, _), group) in &groups {
         let rows = revision(*recorded_at, group, hierarchy, recording);
@@ -157,6 +147,29 @@ fn entered_again(row: &AllocationLogRow) -> AllocationRow {
     }
 }
 
+/// A row and the credit that it names.
+type Entered<'a> = (&'a AllocationRow, &'a RegisteredCredit);
+
+/// The rows by revision: those of one credit with one `recorded_at`. And what is wrong with those that name no credit.
+pub(crate) fn grouped<'a>(
+    entered: &'a [AllocationRow],
+    register: &'a [RegisteredCredit],
+    recording: &Recording,
+) -> (BTreeMap<(NaiveDateTime, &'a str), Vec<Entered<'a>>>, Problems) {
+    let (mut groups, mut problems) = (BTreeMap::new(), Problems::default());
+    for row in entered {
+        match find(&row.credit, register) {
+            Ok(credit) => {
+                let recorded_at = row.recorded_at.unwrap_or(recording.recorded_at);
+                let group: &mut Vec<Entered<'a>> = groups.entry((recorded_at, credit.credit_key.as_str())).or_default();
+                group.push((row, credit));
+            }
+            Err(message) => problems.0.push(Problem { message, ..row.at.clone() }),
+        }
+    }
+    (groups, problems)
+}
+
 /// The registered credit that a name stands for.
 ///
 /// # Errors
@@ -193,9 +206,9 @@ pub fn find<'a>(name: &CreditName, register: &'a [RegisteredCredit]) -> Result<&
     }
 }
 
-fn revision(
+pub(crate) fn revision(
     recorded_at: NaiveDateTime,
-    group: &[(&AllocationRow, &RegisteredCredit)],
+    group: &[Entered<'_>],
     hierarchy: &Hierarchy,
     recording: &Recording,
 ) -> Vec<AllocationLogRow> {

@@ -197,8 +197,14 @@ mod tests {
             unknown_line_types: BTreeMap::new(),
             notes: schemas::PeriodNotes::default(),
         };
-        let detected =
-            Detected { as_of, format: String::new(), periods: vec![period], left_out: Vec::new(), fetched: None };
+        let detected = Detected {
+            as_of,
+            format: String::new(),
+            periods: vec![period],
+            later_periods: Vec::new(),
+            left_out: Vec::new(),
+            fetched: None,
+        };
         let reference = Arc::new(ReferenceFiles::default());
         write_net_cost(&context, &detected, Joined { first_period: month().unwrap() }, &reference).await?;
         Ok(run)

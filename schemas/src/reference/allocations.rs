@@ -6,6 +6,8 @@ use chrono::{NaiveDate, NaiveDateTime};
 use credit_ledger::{BillingPeriod, Money, Node, Quoted, Text, within_years};
 
 use super::csv_file::{CsvFile, Problem, Problems, Row};
+use crate::TableRow;
+use crate::tables::CreditQueue;
 
 /// What a revision does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,46 +92,85 @@ pub struct AllocationRow {
 /// Reads `allocations.csv`. Whether the credits and nodes exist is checked where they are known.
 ///
 /// # Errors
-/// All [`Problems`] of the file.
+/// All [`Problems`] of the file, of rows that were left empty too.
 pub fn parse_allocations(file: &str, bytes: &[u8]) -> Result<Vec<AllocationRow>, Problems> {
-    let (rows, problems) = read_allocations(file, bytes);
+    let EnteredAllocations { rows, left_empty, mut problems } = read_allocations(file, bytes);
+    problems.0.extend(left_empty);
+    problems.0.sort_by_key(|problem| problem.row);
     problems.or(rows)
 }
 
-/// The rows of `allocations.csv` that can be read, and what is wrong with the others: a caller that checks the rows
-/// further reports both at once, and takes nothing if there are any.
+/// What a file of allocations holds: a caller that checks the rows further reports both kinds of problems at once, and takes
+/// nothing if there are any.
+#[derive(Debug, Default)]
+pub struct EnteredAllocations {
+    /// The rows that can be read.
+    pub rows: Vec<AllocationRow>,
+    /// Rows that name a credit and say nothing of it, as those of a queue that nobody filled in; each with what it lacks.
+    pub left_empty: Vec<Problem>,
+    /// What is wrong with the others.
+    pub problems: Problems,
+}
+
+/// Columns that somebody fills in.
+const FILLED_IN: [&str; 12] = [
+    "amount",
+    "end_date",
+    "reference",
+    "business_unit",
+    "department",
+    "portfolio",
+    "product",
+    "allocation_id",
+    "recorded_at",
+    "recorded_by",
+    "action",
+    "note",
+];
+
+/// Reads a file of allocations. A queue that somebody filled in is one, too.
 #[must_use]
-pub fn read_allocations(file: &str, bytes: &[u8]) -> (Vec<AllocationRow>, Problems) {
+pub fn read_allocations(file: &str, bytes: &[u8]) -> EnteredAllocations {
     let required = [&["credit_key", "amount", "currency", "end_date", "reference"], &Node::LEVELS[..]].concat();
     let of_log =
         ["allocation_id", "lot", "recorded_at", "recorded_by", "action", "note", "from_period", "continues_lot"];
-    // `allocations list` shows whom to ask, too.
-    let optional = [&["promotion_code", "account_id", "owner_email"], &of_log[..]].concat();
+    // `allocations list` and `queue` show whom to ask, too.
+    let shown = ["promotion_code", "account_id", "owner_email", "likely_node", "likely_owner_email"];
+    let mut optional = [&shown[..], &of_log[..]].concat();
+    // What a queue says of a credit is for whoever fills it in.
+    let of_queue = CreditQueue::TABLE.column_names().filter(|name| !required.contains(name));
+    optional.extend(of_queue.filter(|name| !["promotion_code", "account_id"].contains(name)));
     let csv = match CsvFile::parse(file, bytes, &required, &optional) {
         Ok(csv) => csv,
-        Err(problems) => return (Vec::new(), problems),
+        Err(problems) => return EnteredAllocations { problems, ..EnteredAllocations::default() },
     };
-    let mut problems = Problems::default();
+    let is_queue = csv.has("days_waiting");
+    let mut entered = EnteredAllocations::default();
     let mut rows = Vec::new();
     for row in csv.rows() {
+        if FILLED_IN.iter().all(|column| row.get(column).is_none()) && row.get("credit_key").is_some() {
+            entered.left_empty.push(row.problem("amount", "is empty"));
+            continue;
+        }
         let lot = row.number::<u32>("lot", "a whole number");
-        match lot.and_then(|lot| Ok((lot, allocation_row(&row)?))) {
+        match lot.and_then(|lot| Ok((lot, allocation_row(&row, is_queue)?))) {
             Ok(parsed) => rows.push(parsed),
-            Err(problem) => problems.0.push(problem),
+            Err(problem) => entered.problems.0.push(problem),
         }
     }
     // Lots that are not numbered are in the order of the file.
     rows.sort_by_key(|(lot, _)| *lot);
-    let problems = csv.or(problems, ()).err().unwrap_or_default();
-    (rows.into_iter().map(|(_, row)| row).collect(), problems)
+    entered.rows = rows.into_iter().map(|(_, row)| row).collect();
+    entered.problems = csv.or(entered.problems, ()).err().unwrap_or_default();
+    entered
 }
 
-fn allocation_row(row: &Row<'_>) -> Result<AllocationRow, Problem> {
+fn allocation_row(row: &Row<'_>, is_queue: bool) -> Result<AllocationRow, Problem> {
     let text = |column| row.get(column).map(Text::new);
     let action: Action = row.parse("action")?.unwrap_or_default();
     let mut parsed = AllocationRow {
         at: row.problem("", ""),
-        credit: credit_name(row)?,
+        credit: credit_name(row, is_queue)?,
         action,
         amount: None,
         currency: None,
@@ -160,8 +201,12 @@ fn allocation_row(row: &Row<'_>) -> Result<AllocationRow, Problem> {
     Ok(parsed)
 }
 
-fn credit_name(row: &Row<'_>) -> Result<CreditName, Problem> {
+fn credit_name(row: &Row<'_>, is_queue: bool) -> Result<CreditName, Problem> {
     let text = |column| row.get(column).map(Text::new);
+    // In a queue name and account are for whoever fills it in, and spreadsheets damage account ids in CSV.
+    if let Some(key) = text("credit_key").filter(|_| is_queue) {
+        return Ok(CreditName::Key(key));
+    }
     match (text("credit_key"), text("promotion_code"), row.account_id("account_id")?) {
         (Some(key), _, _) => Ok(CreditName::Key(key)),
         (None, Some(promotion_code), Some(account_id)) => Ok(CreditName::Code { promotion_code, account_id }),
@@ -198,5 +243,22 @@ mod tests {
                         allocations.csv, row 3, column account_id: \"33333\" has 5 digits where an account id has 12: a \
                         spreadsheet drops leading zeros";
         assert_eq!(problems.to_string(), expected);
+    }
+
+    #[test]
+    fn queue_that_somebody_filled_in_is_read_without_the_rows_left_empty() {
+        let header = "credit_key,promotion_code,account_id,credit_class,currency,first_cur_date,days_waiting,amount,end_date,\
+                      reference,business_unit,department,portfolio,product\n";
+        let rows = "id:1,A,4.1E+11,promotion,USD,2026-01-01,9,,,,,,,\n\
+                    id:2,B,33333,promotion,USD,2026-01-01,9,5,,,Retail,,,\n\
+                    id:3,B,33333,promotion,USD,2026-01-01,9,,2026-12-31,,,,,\n";
+        let file = format!("{header}{rows}");
+        let entered = read_allocations("queue.csv", file.as_bytes());
+        let keys: Vec<&CreditName> = entered.rows.iter().map(|row| &row.credit).collect();
+        assert_eq!(keys, [&CreditName::Key("id:2".into())], "the key counts, whatever became of the account id");
+        assert_eq!(entered.left_empty.len(), 1);
+        assert_eq!(entered.problems.to_string(), "queue.csv, row 4, column amount: is empty");
+        let strict = parse_allocations("allocations.csv", file.as_bytes()).unwrap_err().to_string();
+        assert!(strict.starts_with("allocations.csv, row 2, column amount: is empty\n"), "nobody is told: {strict}");
     }
 }

@@ -166,6 +166,11 @@ impl CsvFile {
         self.problem(Some(row), None, message)
     }
 
+    /// True if the header has the column.
+    pub(crate) fn has(&self, column: &str) -> bool {
+        self.columns.contains_key(column)
+    }
+
     /// True if every row could be read.
     pub(crate) fn is_whole(&self) -> bool {
         self.unreadable.is_empty()

@@ -14,7 +14,7 @@ mod formula_guard;
 mod hierarchy;
 mod renames;
 
-pub use allocations::{Action, AllocationRow, CreditName, parse_allocations, read_allocations};
+pub use allocations::{Action, AllocationRow, CreditName, EnteredAllocations, parse_allocations, read_allocations};
 pub use budgets::{Budget, parse_budgets};
 pub use cost_rules::{CostRule, CostRules, KeyedCondition, RuleConditions, parse_cost_rules};
 pub use csv_file::{Problem, Problems, foreign_separator};

@@ -119,7 +119,8 @@ fn all_bad_rows_of_an_import_are_listed_at_once() {
 fn file_of_another_kind_or_that_does_not_exist_is_named() {
     let published = Published::new();
     let known = "known are credit_key, amount, currency, end_date, reference, business_unit, department, portfolio, \
-                 product, promotion_code, account_id, allocation_id, lot, recorded_at, recorded_by, action, note";
+                 product, promotion_code, account_id, allocation_id, lot, recorded_at, recorded_by, action, note, \
+                 credit_class, first_cur_date, issue_date, issue_period, aws_applied, days_waiting, reason";
     let missing = "credit_key, amount, currency, end_date, reference, department, portfolio, product";
     published.workspace.write("import.csv", "team,business_unit\nA,Retail\n");
     let file = published.workspace.path("import.csv").display().to_string();

@@ -43,6 +43,15 @@ fn sum_that_overflows_in_a_query_is_an_error_and_no_wrong_figure() {
 #[test]
 fn commands_before_the_first_run_say_what_to_do() {
     let workspace = good_input();
+    let nobody = "there is no lake at <workspace>/lake yet; `run` makes it";
+    for arguments in [&["queue"][..], &["credits"], &["query", "SELECT 1"], &["revoke", "--key", "id:1"]] {
+        refuses(&workspace, arguments, 4, nobody);
+    }
+    assert!(!workspace.path("lake").exists());
+    let export = std::fs::read(workspace.path("cur/good.csv")).expect("an export");
+    workspace.empty("cur");
+    workspace.try_run(AS_OF, &["run"]).expect_err("there is no export yet");
+    workspace.write("cur/good.csv", export);
     let unread = "no export has been read into the lake <workspace>/lake yet; `run` first";
     refuses(&workspace, &["queue"], 4, unread);
     refuses(&workspace, &["allocations", "list"], 4, unread);

@@ -236,7 +236,8 @@ fn log_of_which_nothing_is_left_begins_anew_only_when_told_to() {
 #[test]
 fn new_lake_whose_first_command_was_killed_while_it_made_the_logs_goes_on() {
     let shop = Shop::new();
-    assert_eq!(shop.run(&["queue"]).exit_code, Some(4), "nothing was read yet");
+    let job = shop.run(&["join-allocations", "--run-id", "night"]);
+    assert_eq!(job.exit_code, Some(4), "nothing was read yet: {job:?}");
     on_catalog(&shop, "DELETE FROM iceberg_tables WHERE table_name <> 'credits_log'");
     shop.succeed(&["run"]);
 }

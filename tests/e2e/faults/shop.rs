@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{Outcome, Workspace, binary};
+use crate::support::{Outcome, Workspace};
 use crate::vectors::scenario;
 
 /// Every command is given this date.
@@ -72,18 +72,8 @@ impl Shop {
 
     /// A command of the binary that has not been started yet, in the same empty surroundings as [`Workspace::run`].
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
-        command
-            .env_clear()
-            .env("HOME", self.0.path("elsewhere/home"))
-            .env("TMPDIR", self.0.path("elsewhere/tmp"))
-            .current_dir(self.0.path("elsewhere/cwd"))
-            .arg("--config")
-            .arg(self.0.path("credits.toml"))
-            .args(["--as-of", AS_OF])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let mut command = self.0.command(AS_OF, arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::shop::{AS_OF, Published, Shop, assert_same, files};
@@ -24,8 +24,9 @@ pub(super) fn namespace() -> Option<&'static [&'static str]> {
 
 /// Runs a shell script with `$LAKE`, `$SHOP` and the function `finops`, which is the binary with its settings.
 pub(super) fn script(shop: &Shop, wrapper: &[&str], text: &str) -> Outcome {
+    let dated = shop.0.command(AS_OF, &["queue"]).get_args().nth(1).map(PathBuf::from).expect("settings with the date");
     let function = "finops() { (cd \"$SHOP/elsewhere/cwd\" && env -i HOME=\"$SHOP/elsewhere/home\" \
-                    TMPDIR=\"$SHOP/elsewhere/tmp\" \"$BINARY\" --config \"$SHOP/credits.toml\" --as-of \"$AS_OF\" \"$@\"); }";
+                    TMPDIR=\"$SHOP/elsewhere/tmp\" \"$BINARY\" --config \"$DATED\" \"$@\"); }";
     let whole = format!("set -eu\n{function}\n{text}");
     let arguments: Vec<&str> = wrapper.iter().copied().chain(["bash", "-c", &whole]).collect();
     let output = Command::new(arguments[0])
@@ -34,6 +35,7 @@ pub(super) fn script(shop: &Shop, wrapper: &[&str], text: &str) -> Outcome {
         .env("SHOP", shop.0.path(""))
         .env("LAKE", shop.0.path("lake"))
         .env("AS_OF", AS_OF)
+        .env("DATED", dated)
         .output()
         .expect("a started shell");
     Outcome {

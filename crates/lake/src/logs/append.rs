@@ -60,6 +60,7 @@ impl Logs {
         if rows.is_empty() {
             return Ok(None);
         }
+        self.refuse_elsewhere()?;
         let log = self.load(&R::TABLE).await?;
         if has_append(&log, id) {
             return Ok(Some(LogSnapshot::from(&log)));
@@ -370,7 +371,7 @@ mod tests {
         let store = Store::new(objects, engine, Some(folder.path().to_path_buf()));
         let places = LogPlaces { catalog_name: "the catalogue".to_owned(), database: "finops", warehouse };
         let logs = Logs::new(Arc::clone(&line) as _, places, store);
-        logs.create_missing().await.unwrap();
+        logs.create_missing(true, "here").await.unwrap();
         (line, logs, folder)
     }
 

@@ -9,6 +9,7 @@
 
 mod append;
 pub(crate) mod damage;
+mod moved;
 pub(crate) mod repair;
 
 use std::collections::HashMap;
@@ -40,10 +41,13 @@ pub struct Logs {
     /// Root of the logs' files, without a closing `/`.
     warehouse: String,
     store: Store,
+    /// What is said to whoever would write, where the lake was made elsewhere: the logs would be written there.
+    pub(crate) elsewhere: Option<String>,
 }
 
 /// All logs.
-const LOGS: [Table; 3] = [tables::CreditLogRow::TABLE, tables::AllocationLogRow::TABLE, tables::RunLogRow::TABLE];
+pub(crate) const LOGS: [Table; 3] =
+    [tables::CreditLogRow::TABLE, tables::AllocationLogRow::TABLE, tables::RunLogRow::TABLE];
 
 /// A state of a log: each append makes another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,17 +86,38 @@ impl Logs {
     /// The logs of a catalogue, as they are there.
     pub(crate) fn new(catalog: Arc<dyn Catalog>, places: LogPlaces<'_>, store: Store) -> Self {
         let namespace = NamespaceIdent::new(places.database.to_owned());
-        Self { catalog, namespace, catalog_name: places.catalog_name, warehouse: places.warehouse, store }
+        Self {
+            catalog,
+            namespace,
+            catalog_name: places.catalog_name,
+            warehouse: places.warehouse,
+            store,
+            elsewhere: None,
+        }
     }
 
-    /// Makes the logs of a new lake.
+    /// Refuses to write to the logs of a lake that was made elsewhere.
+    pub(crate) fn refuse_elsewhere(&self) -> Result<(), LakeError> {
+        self.elsewhere.clone().map_or(Ok(()), |refusal| Err(LakeError::BadInput(refusal)))
+    }
+
+    /// Makes all logs, of a lake that has none.
+    pub(crate) async fn create_all(&self) -> Result<(), LakeError> {
+        for table in LOGS {
+            self.create(&table).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the logs of a new lake, if `makes`; else says that there is no lake.
     ///
     /// Another process may do the same at the same time: who comes second fails, with one error or another, and finds
     /// everything there.
     ///
     /// # Errors
-    /// [`LakeError::Damaged`] where the lake had logs that the catalogue does not know.
-    pub(crate) async fn create_missing(&self) -> Result<(), LakeError> {
+    /// [`LakeError::Damaged`] where the lake had logs that the catalogue does not know; [`LakeError::NotYet`] where it never
+    /// had any and they are not to be made.
+    pub(crate) async fn create_missing(&self, makes: bool, location: &str) -> Result<(), LakeError> {
         for table in LOGS {
             if self.exists(&table).await? {
                 continue;
@@ -109,6 +134,9 @@ impl Logs {
                         known.join(", ")
                     )),
                 });
+            }
+            if !makes {
+                return Err(no_lake(location));
             }
             self.create(&table).await?;
         }
@@ -167,7 +195,10 @@ impl Logs {
     async fn load(&self, table: &Table) -> Result<IcebergTable, LakeError> {
         match self.catalog.load_table(&self.ident(table)).await {
             Ok(log) => Ok(log),
-            Err(error) => Err(self.unreadable_metadata(table, error).await),
+            Err(error) => {
+                self.refuse_elsewhere()?;
+                Err(self.unreadable_metadata(table, error).await)
+            }
         }
     }
 
@@ -229,7 +260,7 @@ async fn scan(log: &IcebergTable, table: &Table) -> iceberg::Result<Vec<RecordBa
 }
 
 /// Columns are only ever added at the end, and may be null.
-fn with_all_columns(batch: &RecordBatch, table: &Table) -> iceberg::Result<RecordBatch> {
+pub(crate) fn with_all_columns(batch: &RecordBatch, table: &Table) -> iceberg::Result<RecordBatch> {
     let (mut fields, mut columns) = (batch.schema().fields().to_vec(), batch.columns().to_vec());
     for field in table.schema().fields().iter().filter(|field| field.is_nullable()) {
         if batch.column_by_name(field.name()).is_none() {
@@ -239,6 +270,11 @@ fn with_all_columns(batch: &RecordBatch, table: &Table) -> iceberg::Result<Recor
     }
     let whole = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns);
     whole.map_err(|error| Error::new(ErrorKind::DataInvalid, error.to_string()))
+}
+
+/// What to say where somebody asks a lake that nobody made.
+pub(crate) fn no_lake(location: &str) -> LakeError {
+    LakeError::NotYet(format!("there is no lake at {location} yet; `run` makes it"))
 }
 
 fn creation(table: &Table, location: String) -> Result<TableCreation, LakeError> {

@@ -1,52 +1,74 @@
-//! `allocations import`, `list` and `history`.
+//! `allocations import`, `export`, `list` and `history`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, StringArray};
+use arrow::record_batch::RecordBatch;
+use chrono::NaiveDateTime;
 use credit_ledger::Node;
-use join_allocations::lots::current_rows;
+use datafusion::error::DataFusionError;
 use join_allocations::record::{Revisions, revisions};
 use join_allocations::renamed::by_present_names;
-use schemas::NodeColumns;
-use schemas::reference::{Action, read_allocations};
-use schemas::tables::AllocationLogRow;
+use schemas::reference::{Action, EnteredAllocations, read_allocations};
+use schemas::tables::{AllocationLogRow, Credit, RegisteredCredit};
+use schemas::{NodeColumns, TableRow};
 use write_net_cost::whose::Owners;
 
 use super::allocate::{recording, warn};
-use super::{CreditSnapshot, published, read_file};
+use super::{CreditSnapshot, note, published};
 use crate::app::App;
-use crate::cli::{Allocations, ListArgs, RecordArgs};
-use crate::output::{List, Shown, answer, print, print_list, with_texts};
-use crate::{Failure, Kind};
+use crate::cli::{Allocations, Format, ListArgs, RecordArgs};
+use crate::output::{List, Shown, answer, print, print_csv, print_list, with_texts};
+use crate::{Failure, Kind, files, money_text};
 
 pub(crate) async fn allocations(app: &App, command: Allocations) -> Result<(), Failure> {
     match command {
         Allocations::Import { file, record } => import(app, &file, &record).await,
+        Allocations::Export { file, history } => export(app, file.as_deref(), history).await,
         Allocations::List(arguments) => list(app, &arguments).await,
         Allocations::History { key } => history(app, &key).await,
     }
 }
 
 async fn import(app: &App, file: &Path, record: &RecordArgs) -> Result<(), Failure> {
-    let name = file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned());
-    let bytes = read_file(file)?;
-    let (entered, mut problems) = read_allocations(&name, &bytes);
+    let name = files::name(file);
+    let EnteredAllocations { rows, left_empty, mut problems } = read_allocations(&name, &files::read(file)?);
     let standing = CreditSnapshot::of(app).await?;
     let (register, hierarchy) = (&standing.register.credits, &standing.reference.hierarchy);
-    let checked = revisions(&entered, register, hierarchy, &standing.log, &recording(app, &standing, record));
+    let recording = recording(app, &standing, record);
+    let checked = revisions(&rows, register, hierarchy, &standing.log, &recording);
     let new = checked.unwrap_or_else(|found| {
         problems.0.extend(found.0);
         Revisions::default()
     });
     problems.0.sort_by_key(|problem| problem.row);
-    let new = problems.or(new)?;
+    let new = problems.or(new)?.without_standing(&standing.log, &recording);
     app.lake.logs().append(&new.rows).await?;
     warn(app, &new);
-    let lots = new.rows.len();
-    let known = match new.already_recorded {
-        0 => String::new(),
-        count => format!(" {count} rows stood in the log already."),
-    };
-    answer(app.format, &new, [format!("Recorded {lots} rows of {name}. They count from the next run.{known}")])
+    answer(app.format, &new, [imported(&name, &new, new.replaced(&standing.log), left_empty.len())])
+}
+
+/// What an import did, as a person is told.
+fn imported(name: &str, new: &Revisions, replaced: usize, left_empty: usize) -> String {
+    let rows = |count: usize| format!("{} row{}", money_text::count(count as u64), if count == 1 { "" } else { "s" });
+    let mut said = vec![format!("Recorded {} of {name}.", rows(new.rows.len()))];
+    match replaced {
+        0 => {}
+        1 => said.push("The allocation of 1 credit is replaced.".to_owned()),
+        more => said.push(format!("The allocations of {more} credits are replaced.")),
+    }
+    if !new.rows.is_empty() {
+        said.push("They count from the next run.".to_owned());
+    }
+    if new.already_recorded > 0 {
+        said.push(format!("{} stood in the log already.", rows(new.already_recorded)));
+    }
+    if left_empty > 0 {
+        said.push(format!("{} left empty, skipped.", rows(left_empty)));
+    }
+    said.join(" ")
 }
 
 const ALL: [&str; 16] = [
@@ -73,11 +95,29 @@ const SHOWN: [&str; 9] =
 
 const EXPENDABLE: [&str; 4] = ["recorded_at", "recorded_by", "reference", "owner_email"];
 
-/// The rows of the revisions that count, by credit and lot.
+/// The rows of the revisions that count, or that counted in a run with these credits, by credit and lot.
+fn counting(log: &[AllocationLogRow], run: Option<&[Credit]>) -> Vec<AllocationLogRow> {
+    let mut newest: BTreeMap<&str, (NaiveDateTime, &str)> = BTreeMap::new();
+    let recorded_at = |row: &AllocationLogRow| {
+        let credit = run?.iter().find(|credit| credit.credit_key == row.credit_key)?;
+        credit.recorded_at
+    };
+    for row in log.iter().filter(|row| run.is_none() || recorded_at(row) == Some(row.recorded_at)) {
+        let revision = (row.recorded_at, row.allocation_id.as_str());
+        let newest = newest.entry(&row.credit_key).or_insert(revision);
+        *newest = revision.max(*newest);
+    }
+    let counts = |row: &&AllocationLogRow| {
+        let newest = newest.get(row.credit_key.as_str());
+        newest == Some(&(row.recorded_at, row.allocation_id.as_str())) && row.action == Action::Allocate.name()
+    };
+    in_order(log.iter().filter(counts).cloned().collect())
+}
+
+/// The allocations that count.
 async fn list(app: &App, arguments: &ListArgs) -> Result<(), Failure> {
     let standing = CreditSnapshot::of(app).await?;
-    let rows: Vec<AllocationLogRow> =
-        current_rows(&standing.log).filter(|row| row.action == Action::Allocate.name()).cloned().collect();
+    let rows = counting(&standing.log, of_run(app).await?.as_deref());
     let owners = match app.lake.published().await? {
         Some(_) => Owners::of(&published(app).await?),
         None => Owners::default(),
@@ -95,6 +135,67 @@ async fn list(app: &App, arguments: &ListArgs) -> Result<(), Failure> {
         empty: "No credit is allocated.",
     };
     print_list(app, &list, &[])
+}
+
+/// What `import` takes, to a file or to stdout.
+async fn export(app: &App, file: Option<&Path>, history: bool) -> Result<(), Failure> {
+    // Of a lake that has not read an export yet, say one that was restored, names and accounts are not known.
+    let (log, register) = match CreditSnapshot::of(app).await {
+        Ok(standing) => (standing.log, standing.register.credits),
+        Err(failure) if failure.kind == Kind::NotYet => (app.lake.logs().read().await?, Vec::new()),
+        Err(failure) => return Err(failure),
+    };
+    let rows = if history { in_order(log) } else { counting(&log, of_run(app).await?.as_deref()) };
+    let batch = importable(&rows, &register)?;
+    match file {
+        Some(file) => {
+            files::write_csv(app, file, &[batch])?;
+            note(&format!("{} rows written to {}", money_text::count(rows.len() as u64), file.display()));
+            Ok(())
+        }
+        None if app.format == Format::Json => print(app, &[batch], Shown::Exact, ""),
+        None => print_csv(app, &[batch]),
+    }
+}
+
+/// The credits of the run that somebody asks for: each says when what counted in it was recorded.
+async fn of_run(app: &App) -> Result<Option<Vec<Credit>>, Failure> {
+    if app.asked.is_none() {
+        return Ok(None);
+    }
+    published(app).await.map(Some)
+}
+
+/// All revisions, by credit.
+fn in_order(mut log: Vec<AllocationLogRow>) -> Vec<AllocationLogRow> {
+    log.sort_by(|left, right| {
+        let key =
+            |row: &AllocationLogRow| (row.credit_key.clone(), row.recorded_at, row.allocation_id.clone(), row.lot);
+        key(left).cmp(&key(right))
+    });
+    log.dedup();
+    log
+}
+
+/// The columns of the log as `import` takes them, with name and account of each credit.
+fn importable(rows: &[AllocationLogRow], register: &[RegisteredCredit]) -> Result<RecordBatch, Failure> {
+    let log = schemas::to_batch(rows)?;
+    let of_credit = |value: fn(&RegisteredCredit) -> &str| -> ArrayRef {
+        let found = rows.iter().map(|row| {
+            let place = register.binary_search_by(|credit| credit.credit_key.cmp(&row.credit_key));
+            place.ok().and_then(|place| register.get(place)).map(value)
+        });
+        Arc::new(found.collect::<StringArray>())
+    };
+    let first = [&["credit_key", "amount", "currency", "end_date", "reference"], &Node::LEVELS[..]].concat();
+    let others = AllocationLogRow::TABLE.column_names().filter(|name| !first.contains(name));
+    let mut columns = vec![
+        ("promotion_code", of_credit(|credit| &credit.promotion_code), true),
+        ("account_id", of_credit(|credit| &credit.account_id), true),
+    ];
+    let of_log = first.iter().copied().chain(others);
+    columns.extend(of_log.filter_map(|name| Some((name, Arc::clone(log.column_by_name(name)?), true))));
+    Ok(RecordBatch::try_from_iter_with_nullable(columns).map_err(DataFusionError::from)?)
 }
 
 async fn history(app: &App, key: &str) -> Result<(), Failure> {

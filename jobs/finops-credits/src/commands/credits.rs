@@ -60,7 +60,7 @@ pub(crate) async fn credits(app: &App, arguments: &ListArgs) -> Result<(), Failu
     let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
     let newest = credits.iter().filter_map(|credit| credit.recorded_at).max();
     let later = log.iter().filter(|row| row.lot == 1 && newest.is_none_or(|newest| row.recorded_at > newest)).count();
-    let notes = (later > 0)
+    let notes = (later > 0 && app.asked.is_none())
         .then(|| format!("note: {later} revisions were recorded after these figures; they count from the next run"));
     let whose = whose(app, &credits, &log).await?;
     let name = if app.format == Format::Table && !arguments.wide { in_short } else { in_full };

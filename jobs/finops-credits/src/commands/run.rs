@@ -4,9 +4,11 @@ use crate::app::App;
 use crate::cli::Run;
 use crate::failure::Failure;
 use crate::jobs::{detect, fifo, join, net_cost, publish};
+use crate::notify;
 use crate::report::Report;
 
-pub(crate) async fn run(app: &App, arguments: Run) -> Result<(), Failure> {
+/// Does all jobs; `told` is the command that is told of what the run has found.
+pub(crate) async fn run(app: &App, arguments: Run, told: Option<&str>) -> Result<(), Failure> {
     let report = app.locked(async |lock| {
         detect::detect_credits(app, lock).await?;
         join::join_allocations(app, lock, arguments.join).await?;
@@ -18,5 +20,10 @@ pub(crate) async fn run(app: &App, arguments: Run) -> Result<(), Failure> {
         };
         Ok(Report { published: not_published.is_none(), not_published, ..report })
     });
-    report.await?.print(app)
+    let report = report.await?;
+    report.print(app)?;
+    if let Some(command) = told {
+        notify::found(command, &report, &app.settings.lake.database);
+    }
+    Ok(())
 }

@@ -74,6 +74,8 @@ impl Report {
             export.periods_unchanged.len(),
             count(export.lines_unchanged),
         ));
+        let fresh = [self.freshness.left_out(self.as_of), self.freshness.stale(self.as_of)];
+        lines.extend(fresh.into_iter().flatten().map(|said| format!("            {said}")));
         if !export.periods_gone.is_empty() {
             let gone: Vec<String> = export.periods_gone.iter().map(ToString::to_string).collect();
             lines.push(format!("            no longer in the export, kept as last read: {}", gone.join(", ")));
@@ -131,7 +133,24 @@ impl Report {
             lines.push(format!("{label:<12}{heading}"));
             lines.extend(entries.into_iter().map(|entry| format!("              {entry}")));
         }
+        lines.extend(self.edited_allocations());
         lines
+    }
+
+    /// `allocations.csv: 2 rows differ from what is recorded: 3, 7; …`
+    fn edited_allocations(&self) -> Option<String> {
+        let mut rows: Vec<String> = self.edited_allocations.iter().take(SHOWN).map(ToString::to_string).collect();
+        if self.edited_allocations.len() > SHOWN {
+            rows.push(format!("and {} more", self.edited_allocations.len() - SHOWN));
+        }
+        let (what, rows) = match self.edited_allocations.len() {
+            0 => return None,
+            1 => ("1 row differs".to_owned(), format!("row {}", rows.join(", "))),
+            more => (format!("{} rows differ", count(more as u64)), format!("rows {}", rows.join(", "))),
+        };
+        Some(format!(
+            "            allocations.csv: {what} from what is recorded ({rows}); `allocations import` records them"
+        ))
     }
 
     fn not_published(&self) -> Option<String> {
@@ -187,7 +206,13 @@ fn list(lines: &mut Vec<String>, what: &str, credits: &[CreditAmount], amount: &
     lines.push(format!("            {} {what}: {} {amount}", credits.len(), sums.join(", ")));
     for credit in credits.iter().take(SHOWN) {
         let end = credit.end_date.map(|end| format!(", ends {end}")).unwrap_or_default();
-        lines.push(format!("              {}  {} {}{end}", credit.credit_key, cents(credit.amount), credit.currency));
+        let provisional = if credit.provisional { " (provisional)" } else { "" };
+        lines.push(format!(
+            "              {}  {} {}{end}{provisional}",
+            credit.credit_key,
+            cents(credit.amount),
+            credit.currency
+        ));
     }
     if credits.len() > SHOWN {
         lines.push(format!("              and {} more", credits.len() - SHOWN));

@@ -18,7 +18,7 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Report
     let Applied {} = context.run.finished_job(FIFO).await?;
     let credits = write_net_cost::write_net_cost(&context, &detected, joined, &reference).await?;
     let checks = check_run(&context, &detected, &reference).await?;
-    let report = Report::read(&context, &detected, &credits, checks).await?;
+    let report = Report::read(&context, &detected, &credits, checks, &reference, app.as_of_pinned_in.clone()).await?;
     context.run.write_summary(&Digest::of(&report, &app.settings.lake.database)).await?;
     context.run.finish_job(NET_COST, &Staged {}).await?;
     Ok(report)

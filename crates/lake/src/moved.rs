@@ -1,0 +1,94 @@
+//! Files of a lake that was moved, under the names that they had: its logs still hold those.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use iceberg::io::{FileIO, FileIOBuilder, FileMetadata, FileRead, FileWrite, InputFile, LocalFsStorage, OutputFile};
+use iceberg::io::{Storage, StorageConfig, StorageFactory};
+use iceberg::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+/// Reads below `new` what was below `old`, a path without `file://`.
+pub(crate) fn moved_files(old: &str, new: PathBuf) -> FileIO {
+    FileIOBuilder::new(Arc::new(MovedFiles { old: old.to_owned(), new })).build()
+}
+
+/// Reads `new` where somebody asks for `old`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct MovedFiles {
+    old: String,
+    new: PathBuf,
+}
+
+#[typetag::serde]
+impl StorageFactory for MovedFiles {
+    fn build(&self, _config: &StorageConfig) -> Result<Arc<dyn Storage>> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+impl MovedFiles {
+    fn now(&self, path: &str) -> Result<String> {
+        let path = path.strip_prefix("file://").unwrap_or(path);
+        let below = Path::new(path).strip_prefix(&self.old);
+        let below = below.map_err(|_outside| {
+            Error::new(ErrorKind::DataInvalid, format!("{path} is not below {}: it was never in the lake", self.old))
+        })?;
+        Ok(self.new.join(below).display().to_string())
+    }
+}
+
+fn only_read<T>() -> Result<T> {
+    Err(Error::new(ErrorKind::FeatureUnsupported, "a log that was moved is only read"))
+}
+
+#[async_trait]
+#[typetag::serde]
+impl Storage for MovedFiles {
+    async fn exists(&self, path: &str) -> Result<bool> {
+        LocalFsStorage.exists(&self.now(path)?).await
+    }
+
+    async fn metadata(&self, path: &str) -> Result<FileMetadata> {
+        LocalFsStorage.metadata(&self.now(path)?).await
+    }
+
+    async fn read(&self, path: &str) -> Result<Bytes> {
+        LocalFsStorage.read(&self.now(path)?).await
+    }
+
+    async fn reader(&self, path: &str) -> Result<Box<dyn FileRead>> {
+        LocalFsStorage.reader(&self.now(path)?).await
+    }
+
+    async fn write(&self, _path: &str, _bytes: Bytes) -> Result<()> {
+        only_read()
+    }
+
+    async fn writer(&self, _path: &str) -> Result<Box<dyn FileWrite>> {
+        only_read()
+    }
+
+    async fn delete(&self, _path: &str) -> Result<()> {
+        only_read()
+    }
+
+    async fn delete_prefix(&self, _path: &str) -> Result<()> {
+        only_read()
+    }
+
+    async fn delete_stream(&self, _paths: BoxStream<'static, String>) -> Result<()> {
+        only_read()
+    }
+
+    fn new_input(&self, path: &str) -> Result<InputFile> {
+        Ok(InputFile::new(Arc::new(self.clone()), path.to_owned()))
+    }
+
+    fn new_output(&self, _path: &str) -> Result<OutputFile> {
+        only_read()
+    }
+}

@@ -1,0 +1,62 @@
+//! `lake backup`, `restore` and `relocate`: what people recorded outlives the lake and its place.
+
+use std::path::Path;
+
+use chrono::NaiveDateTime;
+use lake::{Backup, Lake, RestoredLog, Settings, is_s3};
+
+use crate::app::App;
+use crate::money_text::count;
+use crate::output::print_lines;
+use crate::{Failure, Kind, files};
+
+/// The version of the program.
+const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+
+/// Writes a backup of the logs, whole or not at all.
+pub(crate) async fn backup(app: &App, file: &Path) -> Result<(), Failure> {
+    let packed = app.lake.backup(app.now, PROGRAM).await?;
+    files::write(file, &packed.bytes)?;
+    let logs = packed.manifest.logs.iter().map(|(log, known)| format!("{log}: {} rows", count(known.rows as u64)));
+    let written = format!("Written to {}. `lake restore` puts it into a new lake.", file.display());
+    print_lines(logs.chain([written]))
+}
+
+/// Appends what the lake lacks of a backup.
+pub(crate) async fn restore(app: &App, file: &Path, merge: bool) -> Result<(), Failure> {
+    let backup = Backup::read(files::read(file)?);
+    let backup = backup.map_err(|error| Failure::new(Kind::BadInput, format!("{} {error}", file.display())))?;
+    let restored = app.locked(async |_lock| Ok(app.lake.restore(&backup, merge).await?)).await?;
+    let made =
+        format!("Backup of {}, made {} UTC.", backup.manifest.lake, backup.manifest.made_at.format("%Y-%m-%d %H:%M"));
+    print_lines([made].into_iter().chain(restored.iter().map(line)))
+}
+
+fn line(RestoredLog { log, restored, known, other }: &RestoredLog) -> String {
+    let mut line = format!("{log}: {} rows restored", count(*restored as u64));
+    if *known > 0 {
+        line += &format!(", {} stood there already", count(*known as u64));
+    }
+    if *other > 0 {
+        line += &format!(", {} left out: the lake says something else under their key", count(*other as u64));
+    }
+    line
+}
+
+/// Makes the logs of a lake anew where it lies now.
+pub(crate) async fn relocate(settings: &Settings, now: NaiveDateTime) -> Result<(), Failure> {
+    let location = &settings.lake.location;
+    if is_s3(location) {
+        let message = "lake relocate: on S3 the tables in Glue belong to the original; give the copy a [lake] database of its \
+                       own and a new location, and `lake restore` a backup into it";
+        return Err(Failure::new(Kind::Usage, message));
+    }
+    let Some(relocated) = Lake::relocate_local(settings, now, PROGRAM).await? else {
+        return print_lines([format!("The lake {location} was made here; there is nothing to do.")]);
+    };
+    let from = relocated.from.map(|from| format!(" It was made at {from}, which was not touched.")).unwrap_or_default();
+    let head = format!("The lake {} is one of its own now.{from}", relocated.to);
+    let logs = relocated.logs.iter().map(|log| format!("{}: {} rows", log.log, count(log.restored as u64)));
+    let kept = format!("As it was: {}; remove that when all is well.", relocated.kept.join(", "));
+    print_lines([head].into_iter().chain(logs).chain([kept]))
+}

@@ -1,0 +1,92 @@
+//! Files that a person names on the command line.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use arrow::record_batch::RecordBatch;
+
+use crate::app::App;
+use crate::failure::{Failure, Kind};
+use crate::output::csv_text;
+
+/// The name of a file, for messages about its rows.
+pub(crate) fn name(file: &Path) -> String {
+    file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The content of a file.
+///
+/// # Errors
+/// [`Kind::BadInput`] where it is not there or is a folder.
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(|error| failed(file, &error))
+}
+
+/// Writes batches of one schema to a CSV file.
+///
+/// # Errors
+/// As [`write`].
+pub(crate) fn write_csv(app: &App, file: &Path, batches: &[RecordBatch]) -> Result<(), Failure> {
+    write(file, csv_text(batches, app.raw)?.as_bytes())
+}
+
+/// Writes a file: a regular one whole or not at all, and it is on disk then.
+///
+/// # Errors
+/// [`Kind::BadInput`] where its folder is not there, or it is one; [`Kind::Storage`] where the system refuses.
+pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    // Not /dev/stdout, nor a pipe.
+    let is_special = std::fs::metadata(file).is_ok_and(|known| !known.is_file());
+    let written = if is_special {
+        File::options().write(true).open(file).and_then(|mut special| special.write_all(bytes))
+    } else {
+        replace(file, bytes)
+    };
+    written.map_err(|error| failed(file, &error))
+}
+
+fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let next = file.with_file_name(format!(".{}.{}.part", name(file), std::process::id()));
+    let written = File::create(&next).and_then(|mut new| {
+        new.write_all(bytes)?;
+        new.sync_all()
+    });
+    let replaced = written.and_then(|()| std::fs::rename(&next, file));
+    if replaced.is_err() {
+        let _never_made = std::fs::remove_file(&next);
+    }
+    replaced
+}
+
+fn failed(file: &Path, error: &std::io::Error) -> Failure {
+    let name = file.display();
+    match error.kind() {
+        ErrorKind::NotFound => Failure::new(Kind::BadInput, format!("{name} does not exist")),
+        ErrorKind::IsADirectory => Failure::new(Kind::BadInput, format!("{name} is a folder")),
+        ErrorKind::NotADirectory => Failure::new(Kind::BadInput, format!("{name} lies below a file")),
+        ErrorKind::PermissionDenied => Failure::new(Kind::BadInput, format!("{name} may not be used by this user")),
+        _ => Failure::new(Kind::Storage, format!("{name}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_is_replaced_as_a_whole_and_what_cannot_be_one_is_told() {
+        let folder = std::env::temp_dir().join(format!("finops-credits-files-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("a.csv");
+        for text in ["first", "second"] {
+            write(&file, text.as_bytes()).unwrap();
+            assert_eq!(read(&file).unwrap(), text.as_bytes());
+        }
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
+        assert!(write(&folder, b"x").unwrap_err().to_string().ends_with(" is a folder"));
+        let below = folder.join("none/a.csv");
+        assert!(write(&below, b"x").unwrap_err().to_string().ends_with("none/a.csv does not exist"));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

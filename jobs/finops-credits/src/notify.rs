@@ -1,0 +1,83 @@
+//! `run --notify`: a command is told of what a night has found, or that it failed.
+//!
+//! It is run by the shell, with the digest as JSON on stdin and what happened in the environment. Only where there is something
+//! to tell; what it prints goes to stderr. That it fails is a warning: the night itself is done.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::failure::Failure;
+use crate::foreign_text::{LINE, visible};
+use crate::report::Report;
+use crate::stderr::to_stderr;
+
+/// What a command is told of a run that failed.
+#[derive(Debug, Serialize)]
+struct Failed<'a> {
+    exit_code: u8,
+    error: &'a str,
+}
+
+/// Tells what a run has found that the published one did not have.
+pub(crate) fn found(command: &str, report: &Report, database: &str) {
+    let events = events(report);
+    if !events.is_empty() {
+        let environment = [("FINOPS_CREDITS_RUN_ID", report.run_id.clone())];
+        tell(command, &events, &environment, &Digest::of(report, database));
+    }
+}
+
+/// Tells that a run failed.
+pub(crate) fn failed(command: &str, failure: &Failure) {
+    let (exit_code, error) = (failure.kind.exit_code(), failure.to_string());
+    let environment = [("FINOPS_CREDITS_EXIT_CODE", exit_code.to_string())];
+    tell(command, &["failed"], &environment, &Failed { exit_code, error: &error });
+}
+
+/// What there is to tell of a run.
+fn events(report: &Report) -> Vec<&'static str> {
+    let credits = &report.credits;
+    let happened = [
+        ("new", !credits.new.is_empty()),
+        ("expiring", credits.newly_expiring > 0),
+        ("expired", credits.newly_expired > 0),
+        ("stale", report.freshness.is_stale),
+        ("not_published", report.not_published.is_some()),
+    ];
+    happened.into_iter().filter(|(_, happened)| *happened).map(|(event, _)| event).collect()
+}
+
+fn tell<T: Serialize>(command: &str, events: &[&str], environment: &[(&str, String)], said: &T) {
+    let done = start(command, events, environment, said);
+    let problem = match done {
+        Ok(status) if status.success() => return,
+        Ok(status) => status.to_string(),
+        Err(error) => error.to_string(),
+    };
+    let command = visible(command, LINE);
+    to_stderr(&format!("warning: --notify: `{command}` was not told of {}: {problem}\n", events.join(", ")));
+}
+
+fn start<T: Serialize>(
+    command: &str,
+    events: &[&str],
+    environment: &[(&str, String)],
+    said: &T,
+) -> std::io::Result<std::process::ExitStatus> {
+    let json = serde_json::to_string_pretty(said)? + "\n";
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .env("FINOPS_CREDITS_EVENT", events.join(","))
+        .envs(environment.iter().map(|(name, value)| (name, value.as_str())))
+        .stdin(Stdio::piped())
+        .stdout(std::io::stderr())
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // Whoever is told need not read it all.
+        let _closed_before = stdin.write_all(json.as_bytes());
+    }
+    child.wait()
+}
