@@ -72,7 +72,7 @@ fn export_that_ends_long_before_the_date_is_stale_and_what_is_lost_after_it_prov
     let digest = fs::read_to_string(workspace.path("lake/summaries/stale.json")).expect("a digest");
     let digest: Value = serde_json::from_str(&digest).expect("JSON");
     assert!(digest["stale"].as_str().is_some_and(|said| said.starts_with("the export ends on 2026-02-27")), "{digest}");
-    workspace.write("cur/3.csv", month(3, &["18,Usage,S3,USD,20,"]));
+    workspace.write("cur/3.csv", month(3, &["14,Usage,S3,USD,20,", "18,Usage,S3,USD,1,"]));
     let summary = says(&workspace, "2026-03-20", &["run"]);
     assert_eq!(line(&summary, "id:1").as_deref(), Some("id:1  50.00 USD, ends 2026-03-15"), "{summary}");
 }

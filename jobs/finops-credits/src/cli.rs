@@ -2,19 +2,25 @@
 
 mod files;
 mod questions;
+mod revisions;
 mod tables;
+mod values;
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use credit_ledger::{BillingPeriod, Money, Node, within_years};
+use credit_ledger::BillingPeriod;
 
 use questions::DIFF_HELP;
 
 pub use files::{Completions, Export, Init, Man};
 pub use questions::{CreditsCommand, Diff};
+pub use revisions::{Allocate, Consent, CreditArgs, Move, RecordArgs, Revoke};
 pub use tables::{ColorWhen, ListArgs, ScreenArgs};
+pub use values::Placed;
+pub(crate) use values::{amount, date};
+use values::{period, run_id};
 
 const AFTER_HELP: &str = "\
 A run that would take published months away is staged only: `run --publish`, or `publish` with its id, publishes it.
@@ -323,126 +329,6 @@ pub struct Query {
     pub file: Option<PathBuf>,
 }
 
-/// Which credit.
-#[derive(Debug, Clone, Args)]
-pub struct CreditArgs {
-    /// The credit's key, as `queue` shows it
-    #[arg(long, value_name = "KEY", conflicts_with_all = ["code", "account"])]
-    pub key: Option<String>,
-    /// The credit's promotion code (its name), with --account
-    #[arg(long, value_name = "NAME", requires = "account")]
-    pub code: Option<String>,
-    /// The credit's account, with --code
-    #[arg(long, value_name = "ID", requires = "code")]
-    pub account: Option<String>,
-}
-
-/// Who recorded it and when.
-#[derive(Debug, Clone, Args)]
-pub struct RecordArgs {
-    /// Who records it [default: the login name]
-    #[arg(long, value_name = "WHO")]
-    pub by: Option<String>,
-    /// When it was recorded, for a history carried over: 2026-03-05T09:00:00Z [default: now]
-    #[arg(long, value_name = "INSTANT", value_parser = instant)]
-    pub recorded_at: Option<NaiveDateTime>,
-}
-
-/// `allocate`
-#[derive(Debug, Clone, Args)]
-pub struct Allocate {
-    /// Which credit.
-    #[command(flatten)]
-    pub credit: CreditArgs,
-    /// Amount in the credit's currency, above zero; with NODE=AMOUNT it is left out
-    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true, value_parser = amount)]
-    pub amount: Option<Money>,
-    /// Last day on which it may be used, YYYY-MM-DD [default: that of the allocation it replaces, else open-ended]
-    #[arg(long, value_name = "DATE", value_parser = date)]
-    pub end_date: Option<NaiveDate>,
-    /// Open-ended, also where it replaces an allocation that ends
-    #[arg(long, conflicts_with = "end_date")]
-    pub no_end_date: bool,
-    /// Node: "Business unit/Department/Portfolio/Product", fewer levels for a higher node; for several lots NODE=AMOUNT
-    /// or NODE=AMOUNT,END of each
-    #[arg(long, value_name = "NODE", value_parser = placed)]
-    pub to: Vec<Placed>,
-    /// Contract, ticket or programme; "" for none [default: that of the allocation it replaces]
-    #[arg(long, value_name = "TEXT")]
-    pub reference: Option<String>,
-    /// Free text
-    #[arg(long, value_name = "TEXT")]
-    pub note: Option<String>,
-    /// Who and when.
-    #[command(flatten)]
-    pub record: RecordArgs,
-    /// Whether to record it.
-    #[command(flatten)]
-    pub consent: Consent,
-}
-
-/// Whether a revision is recorded once it is known what it would change.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct Consent {
-    /// Only say what would change; nothing is recorded
-    #[arg(long, conflicts_with = "yes")]
-    pub dry_run: bool,
-    /// Do not ask
-    #[arg(long)]
-    pub yes: bool,
-}
-
-/// `move`
-#[derive(Debug, Clone, Args)]
-pub struct Move {
-    /// The credit's key, as `credits` shows it; of several lots KEY:LOT
-    #[arg(value_name = "KEY[:LOT]")]
-    pub key: String,
-    /// First billing period at the other node, YYYY-MM
-    #[arg(long, value_name = "PERIOD", value_parser = period)]
-    pub from: BillingPeriod,
-    /// The other node: "Business unit/Department/Portfolio/Product", fewer levels for a higher node
-    #[arg(long, value_name = "NODE", value_parser = node)]
-    pub to: Node,
-    /// Free text
-    #[arg(long, value_name = "TEXT")]
-    pub note: Option<String>,
-    /// Who and when.
-    #[command(flatten)]
-    pub record: RecordArgs,
-    /// Whether to record it.
-    #[command(flatten)]
-    pub consent: Consent,
-}
-
-/// A node, and for one of several lots its amount and its own end: `Retail=1000,2027-08-31`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placed {
-    /// Where the lot sits.
-    pub node: Node,
-    /// Its amount.
-    pub amount: Option<Money>,
-    /// Its last day.
-    pub end_date: Option<NaiveDate>,
-}
-
-/// `revoke`
-#[derive(Debug, Clone, Args)]
-pub struct Revoke {
-    /// Which credit.
-    #[command(flatten)]
-    pub credit: CreditArgs,
-    /// Free text
-    #[arg(long, value_name = "TEXT")]
-    pub note: Option<String>,
-    /// Who and when.
-    #[command(flatten)]
-    pub record: RecordArgs,
-    /// Whether to record it.
-    #[command(flatten)]
-    pub consent: Consent,
-}
-
 /// `allocations …`
 #[derive(Debug, Clone, Subcommand)]
 pub enum Allocations {
@@ -576,130 +462,5 @@ impl Command {
     }
 }
 
-pub(crate) fn date(text: &str) -> Result<NaiveDate, String> {
-    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_error| "not a date (YYYY-MM-DD)".to_owned())?;
-    within_years(date).map_err(|wrong| wrong.to_string())
-}
-
-fn period(text: &str) -> Result<BillingPeriod, String> {
-    text.parse().map_err(|_error| "not a billing period (YYYY-MM)".to_owned())
-}
-
-fn instant(text: &str) -> Result<NaiveDateTime, String> {
-    let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.naive_utc());
-    let instant = instant.map_err(|_error| "not an instant (2026-03-05T09:00:00Z)".to_owned())?;
-    within_years(instant.date()).map_err(|wrong| wrong.to_string())?;
-    Ok(instant)
-}
-
-/// An amount as it is written or as tables show it: `2500`, `2500.5`, `2,500.00`.
-pub(crate) fn amount(text: &str) -> Result<Money, String> {
-    let (whole, _decimals) = text.split_once('.').unwrap_or((text, ""));
-    let mut groups = whole.trim_start_matches('-').split(',');
-    let is_digits = |group: &str| group.bytes().all(|byte| byte.is_ascii_digit());
-    let first = groups.next().is_some_and(|first| (1..=3).contains(&first.len()) && is_digits(first));
-    let grouped = first && groups.all(|group| group.len() == 3 && is_digits(group));
-    if text.contains(',') && !grouped {
-        return Err("not an amount; thousands may be set apart as in 2,500.00".to_owned());
-    }
-    text.replace(',', "").parse::<Money>().map_err(|error| error.to_string())
-}
-
-/// A run id names folders.
-fn run_id(text: &str) -> Result<String, String> {
-    let allowed = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
-    let shaped = !text.is_empty() && text.len() <= 100 && text.chars().all(allowed) && !text.starts_with('.');
-    shaped.then(|| text.to_owned()).ok_or_else(|| "only letters, digits, - _ and . may be used".to_owned())
-}
-
-/// `Retail/Online`, `Retail/Online=100` or `Retail/Online=100,2027-08-31`: what follows the last `=` outside of quotes.
-fn placed(text: &str) -> Result<Placed, String> {
-    let mut quoted = false;
-    let mut equals = text.char_indices().filter(|(_, character)| {
-        quoted ^= *character == '"';
-        *character == '=' && !quoted
-    });
-    let Some((name, terms)) = equals.next_back().and_then(|(at, _)| Some((text.get(..at)?, text.get(at + 1..)?)))
-    else {
-        return Ok(Placed { node: node(text)?, amount: None, end_date: None });
-    };
-    // What follows the last comma is an end, unless it is three more digits of the amount.
-    let is_group = |text: &str| amount(&format!("1,{text}")).is_ok();
-    let (terms, end) = match terms.rsplit_once(',') {
-        Some((amount, end)) if !is_group(end.trim()) => (amount, Some(end)),
-        _ => (terms, None),
-    };
-    let amount = amount(terms.trim());
-    let amount = amount.map_err(|error| format!("{error}; a name that holds = needs quotes, as in '\"a=b\"'"))?;
-    Ok(Placed { node: node(name)?, amount: Some(amount), end_date: end.map(|end| date(end.trim())).transpose()? })
-}
-
-/// `Retail/Online`; a name that holds a `/` is quoted: `Retail/"A/B Testing"`.
-fn node(text: &str) -> Result<Node, String> {
-    let mut reader = csv::ReaderBuilder::new().delimiter(b'/').has_headers(false).from_reader(text.as_bytes());
-    let record = reader.records().next().and_then(Result::ok).unwrap_or_default();
-    let names: Vec<&str> = record.iter().map(str::trim).collect();
-    if names.len() > Node::LEVELS.len() {
-        return Err(format!("has {} levels; at most {}", names.len(), Node::LEVELS.len()));
-    }
-    if names.iter().any(|name| name.is_empty()) {
-        return Err("has an empty level".to_owned());
-    }
-    Node::from_levels(std::array::from_fn(|level| names.get(level))).map_err(|error| error.to_string())
-}
-
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn nodes_are_read_as_they_are_shown() {
-        for shown in
-            ["Retail", "Retail/Online", "Retail/\"A/B Testing\"/x", "\"say \"\"hi\"\"\"/y", "\"a=1\"/z", "\"a\"\"=1\""]
-        {
-            let placed = placed(shown).unwrap();
-            assert_eq!((placed.node.to_string().as_str(), placed.amount), (shown, None));
-        }
-        assert_eq!(node("a//b").unwrap_err(), "has an empty level");
-        assert_eq!(node("").unwrap_err(), "no business unit is named");
-        assert_eq!(node("a/b/c/d/e").unwrap_err(), "has 5 levels; at most 4");
-    }
-
-    #[test]
-    fn amounts_are_read_as_tables_show_them() {
-        let money = |text: &str| text.parse::<Money>().map_err(|error| error.to_string());
-        assert_eq!(amount("2,500.00"), money("2500"));
-        assert_eq!(amount("-1,234,567.5"), money("-1234567.5"));
-        assert_eq!(amount("2500.1234567891"), money("2500.1234567891"));
-        for wrong in ["2,50", "2,5000", ",500", "1234,567", "2.500,00", "1,,000"] {
-            assert_eq!(
-                amount(wrong).unwrap_err(),
-                "not an amount; thousands may be set apart as in 2,500.00",
-                "{wrong}"
-            );
-        }
-    }
-
-    #[test]
-    fn lots_are_read_with_amount_and_end() {
-        let read = |text: &str| {
-            placed(text).map(|Placed { node, amount, end_date }| (node.to_string(), amount.unwrap(), end_date))
-        };
-        let money = |text: &str| text.parse::<Money>().unwrap();
-        assert_eq!(read("Retail/Online=3000.24"), Ok(("Retail/Online".to_owned(), money("3000.24"), None)));
-        let end = "2027-08-31".parse().ok();
-        assert_eq!(read("\"a=1\"/b = 1000, 2027-08-31"), Ok(("\"a=1\"/b".to_owned(), money("1000"), end)));
-        assert_eq!(read("a=2,500.00,2027-08-31"), Ok(("a".to_owned(), money("2500"), end)));
-        assert_eq!(read("a=2,500"), Ok(("a".to_owned(), money("2500"), None)));
-        assert_eq!(read("a=1,31.08.2027").unwrap_err(), "not a date (YYYY-MM-DD)");
-        let wrong = read("a=b").unwrap_err();
-        assert!(wrong.ends_with("; a name that holds = needs quotes, as in '\"a=b\"'"), "{wrong}");
-    }
-}
+mod tests;

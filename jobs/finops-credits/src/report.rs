@@ -287,7 +287,7 @@ async fn edited_allocations(context: &JobContext, reference: &ReferenceFiles) ->
     }
     let register: Vec<RegisteredCredit> = context.run.rows(None).await?;
     let log: Vec<AllocationLogRow> = context.run.lake().logs().read().await?;
-    Ok(not_recorded(&reference.allocations, &register, &log, &taken_over(context)))
+    Ok(not_recorded(&reference.allocations, &register, &reference.hierarchy, &log, &taken_over(context)))
 }
 
 fn tie_out(rows: &[Reconciliation]) -> Result<Vec<TieOut>, Failure> {

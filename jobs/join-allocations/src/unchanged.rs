@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemas::reference::AllocationRow;
+use schemas::reference::{AllocationRow, Hierarchy};
 use schemas::tables::{AllocationLogRow, RegisteredCredit};
 
 use crate::lots::{current_revisions, once_each};
 use crate::record::{Recording, Revisions, grouped, revision};
+use crate::renamed::by_present_names;
 
 impl Revisions {
     /// Without the revisions that only say again what counts now: they were not given a `recorded_at` of their own. Those
@@ -48,11 +49,13 @@ impl Revisions {
 pub fn not_recorded(
     entered: &[AllocationRow],
     register: &[RegisteredCredit],
+    hierarchy: &Hierarchy,
     log: &[AllocationLogRow],
     recording: &Recording,
 ) -> Vec<u64> {
+    let log = by_present_names(log, hierarchy);
     let mut recorded: BTreeMap<(&str, &str), Vec<&AllocationLogRow>> = BTreeMap::new();
-    for row in log {
+    for row in &*log {
         recorded.entry((&row.credit_key, &row.allocation_id)).or_default().push(row);
     }
     let recorded: Vec<Vec<&AllocationLogRow>> = recorded
@@ -65,7 +68,7 @@ pub fn not_recorded(
     let (groups, _) = grouped(entered, register, recording);
     let mut known: BTreeSet<u64> = BTreeSet::new();
     for ((recorded_at, _), group) in &groups {
-        let rows = revision(*recorded_at, group, recording);
+        let rows = revision(*recorded_at, group, hierarchy, recording);
         let rows: Vec<&AllocationLogRow> = rows.iter().collect();
         let is_at_stated = group.iter().any(|(entered, _)| entered.recorded_at.is_some());
         if recorded.iter().any(|known| says_the_same(&rows, known, recording, is_at_stated)) {
@@ -169,7 +172,13 @@ mod tests {
         let mut log = imported(&ROWS, &[], &by("allocations.csv", "2026-03-01T00:00:00")).rows;
         let register = [credit("id:1"), credit("id:2")];
         let told = |rows: &[&str], log: &[AllocationLogRow]| {
-            not_recorded(&entered(rows), &register, log, &by("allocations.csv", "2026-03-09T00:00:00"))
+            not_recorded(
+                &entered(rows),
+                &register,
+                &Hierarchy::default(),
+                log,
+                &by("allocations.csv", "2026-03-09T00:00:00"),
+            )
         };
         assert_eq!(told(&ROWS, &log), [0_u64; 0]);
         let edited = [ROWS[0], "id:1,6,USD,,,Media,,,", ROWS[2], "id:3,1,USD,,,Media,,,"];

@@ -19,7 +19,7 @@ pub struct Export {
     #[arg(long, value_name = "PERIODS")]
     pub period: Option<Periods>,
     /// Only what is at this node or below it: "Business unit/Department/Portfolio/Product"
-    #[arg(long, value_name = "NODE", value_parser = super::node)]
+    #[arg(long, value_name = "NODE", value_parser = super::values::node)]
     pub node: Option<Node>,
 }
 

@@ -44,7 +44,8 @@ async fn import(app: &App, file: &Path, record: &RecordArgs) -> Result<(), Failu
         Revisions::default()
     });
     problems.0.sort_by_key(|problem| problem.row);
-    let new = problems.or(new)?.without_standing(&standing.log, &recording);
+    let log = by_present_names(&standing.log, hierarchy);
+    let new = problems.or(new)?.without_standing(&log, &recording);
     app.lake.logs().append(&new.rows).await?;
     warn(app, &new);
     answer(app.format, &new, [imported(&name, &new, new.replaced(&standing.log), left_empty.len())])

@@ -2,9 +2,9 @@
 
 pub(crate) mod allocate;
 pub(crate) mod allocations;
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod credit_show;
-pub(crate) mod backup;
 pub(crate) mod credits;
 pub(crate) mod diff;
 pub(crate) mod export;
