@@ -129,22 +129,35 @@ fn a_rename_from_a_month_on_leaves_the_months_before_to_the_byte_and_every_figur
 }
 
 #[test]
-fn lots_of_a_node_that_is_renamed_from_a_later_month_on_are_not_left_behind_in_silence() {
+fn what_is_left_of_lots_goes_on_under_the_new_name_from_the_month_on_and_no_figure_changes() {
     let workspace = sample(None);
     says(&workspace, &["run"]);
-    let published = workspace.published();
-    edit(&workspace, "hierarchy.csv", |text| text.replace(",Studio,", ",Studios,"));
-    let header = "from_period,old_business_unit,old_department,business_unit,department\n";
-    workspace.write("data/reference/renames.csv", format!("{header}2026-09,Media,Studio,Media,Studios\n"));
-    let refused = workspace.run(AS_OF, &["run"]);
-    let lot = "\nlot 1 of id:10063540211, 12,000.00 USD: Media/Studio is Media/Studios from 2026-09 on\n";
-    assert!(refused.exit_code == Some(3) && refused.stderr.ends_with(lot), "{}", refused.stderr);
-    assert!(workspace.published() == published, "what is published stays");
-    workspace.write("data/reference/renames.csv", format!("{header}2026-06,Media,Studio,Media,Studios\n"));
+    let (before, [earlier, _]) = (tables(&workspace), months(&workspace, "2026-09"));
+    edit(&workspace, "hierarchy.csv", |text| text.replace("Retail,", "Commerce,"));
+    let renames = "from_period,old_business_unit,business_unit\n2026-09,Retail,Commerce\n";
+    workspace.write("data/reference/renames.csv", renames);
     says(&workspace, &["run"]);
-    let lots =
-        workspace.query(AS_OF, "SELECT DISTINCT department FROM credit_balances WHERE credit_key = 'id:10063540211'");
-    assert_eq!(lots.expect("a query")[0]["department"], "Studios", "it was issued later");
+    assert!(months(&workspace, "2026-09")[0] == earlier, "months before are the same bytes");
+    let after = tables(&workspace);
+    let (before, after) = (sorted(&before, Row::clone), sorted(&after, as_before));
+    for name in ["net_cost", "net_cost_summary", "credits", "credit_queue", "credit_impact", "reconciliation"] {
+        let name = &name.to_owned();
+        assert!(before[name] == after[name], "{name} differs");
+    }
+    let sql = "SELECT concat_ws(' ', billing_period, lot, business_unit, moved <> 0, remaining > 0) AS row
+               FROM credit_balances WHERE credit_key LIKE 'code:DBA_MAP%' AND lot > 1 AND billing_period IN ('2026-08', '2026-09', '2026-10')
+               ORDER BY billing_period, lot";
+    let rows: Vec<String> =
+        workspace.query(AS_OF, sql).expect("a query").iter().map(|row| row["row"].clone()).collect();
+    let expected = [
+        "2026-08 2 Retail false true",
+        "2026-09 2 Retail true false",
+        "2026-09 3 Commerce true true",
+        "2026-10 2 Retail false false",
+        "2026-10 3 Commerce false true",
+    ];
+    assert_eq!(rows, expected);
+    says(&workspace, &["run"]);
 }
 
 #[test]

@@ -83,7 +83,10 @@ fn accepted_removal_makes_the_credit_invalid_and_later_runs_need_no_flag() {
     let rows = workspace.query(AS_OF, sql).expect("a query");
     assert_eq!(rows[0]["credit"], "id:42,invalid,allocation_invalid");
     let listed = says(&workspace, &["--format", "csv", "credits"]);
-    assert!(listed.contains("\nid:42,Spring,111111111111,USD,invalid,,,,,,,5.0000000000,\n"), "{listed}");
+    assert!(
+        listed.contains("\nid:42,Spring,111111111111,USD,invalid,,,,,,,5.0000000000,,Media; Retail/Shop,\n"),
+        "{listed}"
+    );
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn queue_that_was_filled_in_is_recorded_once_whatever_the_clock_and_the_person()
     says(&workspace, &["queue", "--out", &file(&workspace, "queue.csv")]);
     let queue = fs::read_to_string(workspace.path("queue.csv")).expect("a queue");
     assert_eq!(queue, says(&workspace, &["queue", "--format", "csv"]));
-    let filled = queue.replace(",never_allocated,,,,,,,\n", ",never_allocated,50,2026-12-31,REF,Retail,Online,,\n");
+    let filled = queue.replace(",,,,,,,\n", ",50,2026-12-31,REF,Retail,Online,,\n");
     // A spreadsheet has made a number of the account; and somebody knows only one of the three.
     let mut lines: Vec<String> =
         filled.lines().map(|line| line.replace("041000000203,", "41000000203,") + "\n").collect();

@@ -257,16 +257,13 @@ fn in_order(lots: Vec<Lot>) -> (Vec<Lot>, Vec<Option<usize>>) {
         lots.iter().map(|lot| ((lot.credit_key.as_str(), lot.lot), lot)).collect();
     let continued = |lot: &Lot| {
         let continues = lot.continues?;
-        by_name.get(&(lot.credit_key.as_str(), continues.lot)).copied().filter(|from| from.lot < lot.lot)
+        by_name.get(&(lot.credit_key.as_str(), continues.lot)).copied()
     };
     let first_of_chain = |lot: &Lot| {
-        let mut first = (lot.node.clone(), lot.lot);
-        let mut next = continued(lot);
-        while let Some(from) = next {
-            first = (from.node.clone(), from.lot);
-            next = continued(from);
-        }
-        first
+        // No chain is longer than there are lots.
+        let chain = std::iter::successors(continued(lot), |from| continued(from)).take(lots.len());
+        let first = chain.last().unwrap_or(lot);
+        (first.node.clone(), first.lot)
     };
     let mut placed: Vec<_> = lots.iter().map(|lot| (first_of_chain(lot), lot)).collect();
     placed.sort_by(|((left_node, left_first), left), ((right_node, right_first), right)| {

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 use crate::cli::Format;
 use crate::failure::{Failure, Kind};
 use crate::locations::Locations;
-use crate::output::Screen;
+use crate::screen::Screen;
 
 /// What every command works with.
 pub(crate) struct App {

@@ -189,9 +189,6 @@ impl From<JoinError> for Failure {
             JoinError::RemovedNodes { removed, likely } => {
                 Self::list(Kind::BadInput, removed_nodes::WHAT_TO_DO, removed_nodes::lines(&removed, &likely))
             }
-            JoinError::RenamedLots(lots) => {
-                Self::list(Kind::BadInput, removed_nodes::LEFT_BEHIND, removed_nodes::left_behind(&lots))
-            }
             JoinError::BadRows(problems) => problems.into(),
             JoinError::Lake(error) => error.into(),
             JoinError::Money(error) => error.into(),

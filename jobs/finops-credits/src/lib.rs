@@ -24,6 +24,7 @@ mod progress;
 mod removed_nodes;
 mod report;
 mod run;
+mod screen;
 mod stderr;
 
 use std::ffi::OsString;

@@ -3,7 +3,6 @@
 
 mod list;
 mod pager;
-mod screen;
 mod table;
 
 use std::io::{ErrorKind, Write};
@@ -19,11 +18,11 @@ use table_files::{CsvFile, exact};
 use crate::app::App;
 use crate::cli::Format;
 use crate::foreign_text::{CELL, LINE, visible};
+use crate::screen::Screen;
 use crate::stderr::to_stderr;
 use crate::{Failure, Kind, money_text};
 
 pub(crate) use list::{List, with_texts};
-pub(crate) use screen::Screen;
 use table::{Column, fit, render};
 
 /// How tables for people show money.
@@ -95,7 +94,10 @@ fn list_text(screen: &Screen, list: &List<'_>, batch: &RecordBatch) -> Result<St
     let (columns, left_out) = fit(columns, width, expendable);
     let mut text = render(&columns, sums.len(), screen.color);
     if !left_out.is_empty() {
-        text += &format!("Left out at this width: {} (--wide, --columns)\n", left_out.join(", "));
+        let note = |what: &str| format!("Left out at this width: {what} (--wide, --columns)\n");
+        let named = note(&left_out.join(", "));
+        let is_narrow = named.chars().count() > width;
+        text += &if is_narrow { note(&format!("{} columns", left_out.len())) } else { named };
     }
     Ok(text)
 }

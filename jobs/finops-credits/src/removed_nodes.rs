@@ -1,9 +1,9 @@
-//! What to say of nodes that are published and gone from `hierarchy.csv`, and of lots whose nodes have other names.
+//! What to say of nodes that are published and gone from `hierarchy.csv`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use credit_ledger::{BillingPeriod, Money, Node, Text};
-use join_allocations::{RemovedNode, RenamedLot};
+use join_allocations::RemovedNode;
 use schemas::tables::LotRow;
 
 use crate::money_text::cents;
@@ -29,20 +29,6 @@ pub(crate) fn lines(removed: &BTreeMap<Node, RemovedNode>, likely: &[(Node, Node
         );
         lines.push(format!("from_period,{OLD},{}", Node::LEVELS.join(",")));
         lines.extend(likely.iter().take(LISTED).map(|(old, new)| csv_row(old, new)));
-    }
-    lines
-}
-
-pub(crate) const LEFT_BEHIND: &str = "lots stand on nodes that renames.csv renames from a later period on than their credits were issued in. Allocate them to \
-     the new nodes, or leave from_period out, which renames the nodes in every month:";
-
-/// One line a lot.
-pub(crate) fn left_behind(lots: &[RenamedLot]) -> Vec<String> {
-    let line =
-        |RenamedLot { lot, node, from, now }: &RenamedLot| format!("{}: {node} is {now} from {from} on", lot_text(lot));
-    let mut lines: Vec<String> = lots.iter().take(LISTED).map(line).collect();
-    if lots.len() > LISTED {
-        lines.push(format!("and {} more lots", lots.len() - LISTED));
     }
     lines
 }

@@ -15,7 +15,8 @@ use crate::commands;
 use crate::failure::{Failure, Kind};
 use crate::jobs::{DETECT, FIFO, JOIN, NET_COST, athena_check, detect, fifo, join, net_cost, publish, scan};
 use crate::locations::{self, Locations};
-use crate::output::{Screen, answer};
+use crate::output::answer;
+use crate::screen::Screen;
 use crate::{freshness, notify};
 
 /// Runs a command.
@@ -70,6 +71,10 @@ async fn dispatch(cli: Cli, settings: Settings, told: Option<&str>) -> Result<()
         }
         Command::Lake(LakeCommand::Relocate) => return commands::backup::relocate(&settings, now).await,
         _ => {}
+    }
+    // Whatever else there is: what is wrong with the reference files is said first.
+    if matches!(cli.command, Command::Check(_)) {
+        locations.reference_files(&settings).await?;
     }
     // Where they cannot be read, the job that needs them says so.
     let reference = async {

@@ -18,19 +18,6 @@ pub struct RemovedNode {
     pub budgets: BTreeSet<BillingPeriod>,
 }
 
-/// A lot on a node that has another name from a period on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RenamedLot {
-    /// The lot.
-    pub lot: LotRow,
-    /// Its node.
-    pub node: Node,
-    /// The period.
-    pub from: BillingPeriod,
-    /// What the node is from then on.
-    pub now: Node,
-}
-
 /// The variants differ in what a caller can do about them.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
@@ -42,9 +29,6 @@ pub enum JoinError {
         /// What they may be called now: old node, new node.
         likely: Vec<(Node, Node)>,
     },
-    /// Lots stand on nodes that have another name from a period on.
-    #[error("{} lots stand on nodes that renames.csv renames from a period on", .0.len())]
-    RenamedLots(Vec<RenamedLot>),
     /// Rows of `allocations.csv` cannot be recorded.
     #[error(transparent)]
     BadRows(#[from] Problems),

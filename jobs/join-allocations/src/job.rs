@@ -17,13 +17,12 @@ use crate::error::JoinError;
 use crate::lots::{self, join};
 use crate::record::{Recording, revisions};
 use crate::removed_nodes;
-use crate::renamed;
 use crate::rule_spend::rule_spend;
 
 /// Turns recorded allocations into lots, and spend into cells.
 ///
 /// # Errors
-/// [`JoinError::RemovedNodes`] unless those are accepted; [`JoinError::RenamedLots`]; [`JoinError`] from the lake.
+/// [`JoinError::RemovedNodes`] unless those are accepted; [`JoinError`] from the lake.
 pub async fn join_allocations(
     context: &JobContext,
     detected: &Detected,
@@ -38,7 +37,6 @@ pub async fn join_allocations(
         removed_nodes::refuse(run.lake(), &reference.hierarchy, &register, &log, latest).await?;
     }
     let joined = join(&register, &log, &reference.hierarchy, latest);
-    renamed::refuse_left_behind(&joined.lots, reference.hierarchy.renames(), context.last_period())?;
     write_cells(context, detected, reference).await?;
     write_lots(context, reference, &joined).await?;
     Ok(Joined { first_period: first_period(detected, reference, &joined.lots) })

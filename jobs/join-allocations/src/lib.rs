@@ -26,6 +26,6 @@ mod rule_spend;
 mod share_of;
 mod unchanged;
 
-pub use error::{JoinError, RemovedNode, RenamedLot};
+pub use error::{JoinError, RemovedNode};
 pub use job::{import_initial_allocations, join_allocations, taken_over};
 pub use unchanged::not_recorded;

@@ -12,7 +12,7 @@ use schemas::NodeColumns;
 use schemas::reference::{Action, Hierarchy};
 use schemas::tables::{AllocatedCredit, AllocationIssue, AllocationLogRow, LotRow, RegisteredCredit};
 
-use crate::renamed::{by_present_names, put_on_nodes_at_issue};
+use crate::renamed::{by_present_names, follow_renames};
 
 /// Why a credit waits for allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub fn join(
         joined.credits.push(allocated(credit, waiting, valid));
         joined.lots.extend(valid.into_iter().flat_map(|revision| lots(credit, revision)));
     }
-    put_on_nodes_at_issue(&mut joined.lots, hierarchy.renames());
+    joined.lots = follow_renames(joined.lots, hierarchy.renames());
     joined.issues.sort_by(|left, right| {
         (&left.allocation_id, left.lot, &left.credit_key).cmp(&(&right.allocation_id, right.lot, &right.credit_key))
     });

@@ -31,10 +31,7 @@ impl Published {
 fn import_of_rows_that_cannot_be_is_refused_with_row() {
     let published = Published::new();
     for (row, message) in [
-        (
-            ",,id:9,5,USD,,,Retail,,,,",
-            "row 3: credit id:9 is not registered; `queue` and `credits` list those that are",
-        ),
+        (",,id:9,5,USD,,,Retail,,,,", "row 3: credit id:9 is not registered; did you mean id:1?"),
         (
             "Credit Z,111111111111,,5,USD,,,Retail,,,,",
             "row 3: no credit \"Credit Z\" of account 111111111111 is registered; `queue` and `credits` list those that are",
@@ -58,7 +55,7 @@ fn import_of_cells_that_are_no_values_is_refused_with_row_and_column() {
     for (row, message) in [
         (",,id:1,0,USD,,,Retail,,,,", "row 3, column amount: 0.0000000000 is not above zero"),
         (",,id:1,-5,USD,,,Retail,,,,", "row 3, column amount: -5.0000000000 is not above zero"),
-        (",,id:1,\"5,00\",USD,,,Retail,,,,", "row 3, column amount: \"5,00\" is not an amount (1234.56)"),
+        (",,id:1,\"5,00\",USD,,,Retail,,,,", "row 3, column amount: \"5,00\" has a decimal comma; write 1234.56"),
         (",,id:1,1e40,USD,,,Retail,,,,", "row 3, column amount: \"1e40\" is too large: more than 38 digits"),
         (",,id:1,5,$,,,Retail,,,,", "row 3, column currency: \"$\" is no currency code (USD)"),
         (",,id:1,5,USD,31/12/2026,,Retail,,,,", "row 3, column end_date: \"31/12/2026\" is not a date (YYYY-MM-DD)"),
@@ -105,7 +102,7 @@ fn all_bad_rows_of_an_import_are_listed_at_once() {
     let published = Published::new();
     published.refuses_import(
         &[",,id:9,5,USD,,,Retail,,,,", ",,id:1,5,EUR,2026-01-01,,Nowhere,,,,", ",,id:2,five,USD,,,Retail,,,,"],
-        "import.csv, row 3: credit id:9 is not registered; `queue` and `credits` list those that are\n\
+        "import.csv, row 3: credit id:9 is not registered; did you mean id:1?\n\
          import.csv, row 4: currency EUR is not that of the credit, USD\n\
          import.csv, row 4: end_date 2026-01-01 is before the issue date 2026-01-11\n\
          import.csv, row 4: node Nowhere is not in hierarchy.csv\n\
@@ -119,8 +116,8 @@ fn all_bad_rows_of_an_import_are_listed_at_once() {
 fn file_of_another_kind_or_that_does_not_exist_is_named() {
     let published = Published::new();
     let known = "known are credit_key, amount, currency, end_date, reference, business_unit, department, portfolio, \
-                 product, promotion_code, account_id, allocation_id, lot, recorded_at, recorded_by, action, note, \
-                 credit_class, first_cur_date, issue_date, issue_period, aws_applied, days_waiting, reason";
+                 product, promotion_code, account_id, owner_email, likely_node, likely_owner_email, allocation_id, lot, \
+                 recorded_at, recorded_by, action, note, from_period, continues_lot, credit_class, first_cur_date, issue_date, issue_period, aws_applied, days_waiting, reason";
     let missing = "credit_key, amount, currency, end_date, reference, department, portfolio, product";
     published.workspace.write("import.csv", "team,business_unit\nA,Retail\n");
     let file = published.workspace.path("import.csv").display().to_string();
@@ -142,7 +139,7 @@ fn allocation_that_cannot_be_is_refused() {
     let of_a: &[&str] = &["--key", KEY];
     let good = ["--amount", "5", "--to", "Retail"];
     let unknown = "is registered; `queue` and `credits` list those that are";
-    refuses(&["--key", "id:9"], &good, "credit id:9 is not registered; `queue` and `credits` list those that are");
+    refuses(&["--key", "id:9"], &good, "credit id:9 is not registered; did you mean id:1?");
     refuses(
         &["--code", "Credit Z", "--account", "1"],
         &good,

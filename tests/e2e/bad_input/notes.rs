@@ -36,6 +36,7 @@ fn files_that_are_left_out_are_named_with_the_reason() {
     workspace.write("cur/x/metadata/BILLING_PERIOD=2026-02/x-RedshiftManifest.json", "{}");
     insta::assert_snapshot!(said(&workspace), @r"
     Export      CUR 2.0: 2 periods read (5 lines), 0 unchanged (0 lines)
+                the export ends on 2026-02-10, 49 days before the as-of date: it may not be delivered any more; what is lost after that day is provisional
                 exclusions not applied in 2026-01, 2026-02, their charges count as eligible: ineligible_billing_entities (no column bill_billing_entity)
                 left out: .ipynb_checkpoints/: hidden names are no part of an export
                 left out: __MACOSX/: hidden names are no part of an export
@@ -52,6 +53,7 @@ fn exclusions_that_have_no_column_are_named_with_their_periods() {
     workspace.write("cur/february.csv", with_column("bill_billing_entity", &[(&fee, "AWS")]));
     insta::assert_snapshot!(said(&workspace), @r"
     Export      CUR 2.0: 2 periods read (5 lines), 0 unchanged (0 lines)
+                the export ends on 2026-02-10, 49 days before the as-of date: it may not be delivered any more; what is lost after that day is provisional
                 exclusions not applied in 2026-01, their charges count as eligible: ineligible_billing_entities (no column bill_billing_entity)
                 exclusions not applied in 2026-02, their charges count as eligible: ineligible_upfront_fees (no column reservation_reservation_a_r_n), ineligible_upfront_fees (no column savings_plan_savings_plan_a_r_n)
     ");
@@ -87,6 +89,7 @@ fn columns_that_count_as_null_are_named_with_their_periods() {
     workspace.write("cur/february.csv", with_column("line_item_net_unblended_cost", &lines));
     insta::assert_snapshot!(said(&workspace), @r"
     Export      CUR 2.0: 2 periods read (6 lines), 0 unchanged (0 lines)
+                the export ends on 2026-02-10, 49 days before the as-of date: it may not be delivered any more; what is lost after that day is provisional
                 exclusions not applied in 2026-01, 2026-02, their charges count as eligible: ineligible_billing_entities (no column bill_billing_entity)
                 columns that count as null, as 2026-01 has none: line_item_net_unblended_cost
     ");
@@ -103,6 +106,7 @@ fn account_ids_that_are_too_short_are_named() {
     workspace.write("cur/good.csv", cur_2(&[&USAGE.replace("111111111111", "11111111111"), CREDIT]));
     insta::assert_snapshot!(said(&workspace), @r"
     Export      CUR 2.0: 1 period read (2 lines), 0 unchanged (0 lines)
+                the export ends on 2026-01-11, 79 days before the as-of date: it may not be delivered any more; what is lost after that day is provisional
                 exclusions not applied in 2026-01, their charges count as eligible: ineligible_billing_entities (no column bill_billing_entity)
                 account ids of fewer than 12 digits, as they stand: 11111111111
     ");

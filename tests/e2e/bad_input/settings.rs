@@ -14,7 +14,7 @@ fn unknown_key_is_named_with_line_and_the_known_ones() {
     refuses_section(
         &Published::new(),
         "[run]\nasof = \"2026-03-31\"",
-        ", line 11, column 1: unknown field `asof`, expected one of `as_of`, `threads`, `memory_limit`, `keep_runs`",
+        ", line 11, column 1: unknown field `asof`, expected one of `as_of`, `threads`, `memory_limit`, `keep_runs`, `notify`",
     );
 }
 

@@ -124,8 +124,18 @@ impl Shop {
     /// Fails if the lake holds anything that no finished run accounts for.
     pub(crate) fn assert_tidy(&self) {
         let lake = self.0.path("lake");
-        let top =
-            [".lock", "catalog.db", "generations", "published", "runs", "summaries", "superseded", "warehouse", "work"];
+        let top = [
+            ".lock",
+            "catalog.db",
+            "generations",
+            "lake.json",
+            "published",
+            "runs",
+            "summaries",
+            "superseded",
+            "warehouse",
+            "work",
+        ];
         let strangers: Vec<String> = names(&lake).into_iter().filter(|name| !top.contains(&name.as_str())).collect();
         assert!(strangers.is_empty(), "left in the lake: {strangers:?}");
         let logged: BTreeSet<String> = self.rows("SELECT DISTINCT run_id FROM runs_log").into_iter().collect();

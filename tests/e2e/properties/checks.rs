@@ -50,7 +50,9 @@ pub(super) fn ended_lots_draw_nothing(tables: &Tables) -> Verdict {
         let lot = (row["credit_key"].as_str(), row["lot"].as_str());
         ends.insert(lot, &row["end_date"]);
         lots.entry(lot).or_default().push(row);
-        if money(row, "used") + money(row, "expired") > money(row, "opening") + money(row, "issued") {
+        if money(row, "used") + money(row, "expired")
+            > money(row, "opening") + money(row, "issued") + money(row, "moved")
+        {
             list.push(format!("more than there was: {row:?}"));
         }
     }
@@ -102,7 +104,7 @@ pub(super) fn books_are_kept(tables: &Tables) -> Verdict {
     }
     for row in &tables["credit_balances"] {
         let parts = [money(row, "used"), money(row, "expired"), money(row, "remaining")];
-        let whole = money(row, "opening") + money(row, "issued");
+        let whole = money(row, "opening") + money(row, "issued") + money(row, "moved");
         if parts.iter().any(|part| *part < Money::ZERO) || parts.into_iter().sum::<Money>() != whole {
             list.push(format!("{row:?}"));
         }

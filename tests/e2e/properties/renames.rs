@@ -1,6 +1,6 @@
 //! A node that is renamed keeps every figure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -9,7 +9,7 @@ use super::cases::holds;
 use super::checks::none;
 use super::{new_lake, run, tables};
 use crate::model::parse::Node;
-use crate::organisation::{Amounts, Organisation, csv_text, node_columns, organisations};
+use crate::organisation::{Amounts, Organisation, csv_text, node_columns, organisations, period_of};
 use crate::support::Workspace;
 use crate::support::compare::{Row, Tables, table_differences};
 
@@ -87,5 +87,38 @@ fn a_renamed_node_keeps_every_figure_of_every_month_under_its_new_name() {
         rename.install(&workspace, &organisation, "");
         run(&workspace, &organisation)?;
         none(&table_differences(&rename.of_tables(&before), &tables(&workspace, &organisation)?))
+    });
+}
+
+/// Published files of the months before one.
+fn months_before(workspace: &Workspace, month: &str) -> BTreeMap<String, Vec<u8>> {
+    let is_before = |name: &str| name.split("billing_period=").nth(1).is_some_and(|rest| rest[..7] < *month);
+    workspace.published().into_iter().filter(|(name, _)| is_before(name)).collect()
+}
+
+/// Amounts of each month and currency, as `net_cost_summary` has them of the whole.
+fn totals(tables: &Tables) -> Vec<Row> {
+    tables["net_cost_summary"].iter().filter(|row| row["level"] == "0").cloned().collect()
+}
+
+#[test]
+fn a_node_that_is_renamed_from_a_month_on_keeps_earlier_months_to_the_byte_and_every_total() {
+    holds("renamed later", renames, |(organisation, which): (Organisation, Index)| {
+        let workspace = new_lake(&organisation)?;
+        let before = tables(&workspace, &organisation)?;
+        let periods: BTreeSet<_> = organisation.lines.iter().map(period_of).collect();
+        let Some(from) = periods.into_iter().next_back().map(|period| period.to_string()) else { return Ok(()) };
+        let earlier = months_before(&workspace, &from);
+        let rename = Rename::choose(&organisation, which);
+        rename.install(&workspace, &organisation, &from);
+        run(&workspace, &organisation)?;
+        if months_before(&workspace, &from) != earlier {
+            return Err(format!("months before {from} have other bytes"));
+        }
+        let after = tables(&workspace, &organisation)?;
+        match totals(&before) == totals(&after) {
+            true => Ok(()),
+            false => Err(format!("{:?}\nis not\n{:?}", totals(&after), totals(&before))),
+        }
     });
 }

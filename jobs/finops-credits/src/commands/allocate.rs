@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use chrono::NaiveDate;
 use credit_ledger::{Money, Text};
 use join_allocations::lots::current_rows;
-use join_allocations::record::{self, Recording, Revisions, find};
+use join_allocations::record::{self, Revisions, find};
 use schemas::NodeColumns;
 use schemas::reference::{Action, AllocationRow, CreditName, Problem};
 use schemas::tables::{AllocationLogRow, LotRow, RegisteredCredit};
@@ -13,10 +13,9 @@ use write_net_cost::standing::queue as queue_rows;
 
 use super::prompts::{self, Choices};
 use super::proposal::Proposal;
-use super::who::login;
 use super::{CreditSnapshot, note};
 use crate::app::App;
-use crate::cli::{Allocate, CreditArgs, Format, Move, Placed, RecordArgs, Revoke};
+use crate::cli::{Allocate, CreditArgs, Format, Move, Placed, Revoke};
 use crate::{Failure, Kind, money_text};
 
 pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), Failure> {
@@ -226,15 +225,5 @@ fn revision_row(command: &str, credit: CreditName, action: Action) -> Allocation
 pub(super) fn warn(app: &App, new: &Revisions) {
     for warning in new.warnings.iter().filter(|_| app.format != Format::Json) {
         note(&format!("warning: {warning}"));
-    }
-}
-
-/// Who and when: as stated, else the login name and now.
-pub(crate) fn recording(app: &App, standing: &CreditSnapshot, stamp: &RecordArgs) -> Recording {
-    Recording {
-        recorded_by: stamp.by.clone().or_else(|| login(app)).map(Text::from),
-        recorded_at: stamp.recorded_at.unwrap_or(app.now),
-        is_stated: stamp.recorded_at.is_some(),
-        now: standing.latest,
     }
 }

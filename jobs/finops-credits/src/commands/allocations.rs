@@ -16,7 +16,8 @@ use schemas::tables::{AllocationLogRow, Credit, RegisteredCredit};
 use schemas::{NodeColumns, TableRow};
 use write_net_cost::whose::Owners;
 
-use super::allocate::{recording, warn};
+use super::allocate::warn;
+use super::who::recording;
 use super::{CreditSnapshot, note, published};
 use crate::app::App;
 use crate::cli::{Allocations, Format, ListArgs, RecordArgs};

@@ -12,17 +12,15 @@ use datafusion::error::DataFusionError;
 use join_allocations::lots::join;
 use join_allocations::record::{Revisions, revisions};
 use lake::Run;
-use schemas::records::Detected;
 use schemas::reference::AllocationRow;
 use schemas::tables::{LotRow, RegisteredCredit};
 use schemas::{ColumnValue, NodeColumns};
 use serde::Serialize;
 
-use super::allocate::recording;
+use super::who::recording;
 use super::{CreditSnapshot, note, prompts};
 use crate::app::App;
 use crate::cli::{Consent, Format, RecordArgs};
-use crate::jobs::DETECT;
 use crate::money_text::cents;
 use crate::output::{Shown, print, print_json, print_lines};
 use crate::{Failure, Kind};
@@ -253,10 +251,9 @@ fn months(months: &[MonthChange], format: Format) -> Result<RecordBatch, Failure
 async fn changes(app: &App, before: &[LotRow], after: &[LotRow]) -> Result<Option<Preview>, Failure> {
     let Some(published) = app.lake.published().await? else { return Ok(None) };
     let run = Run::new(Arc::clone(&app.lake), &published);
-    let detected: Detected = run.finished_job(DETECT).await?;
     let last = BillingPeriod::of(app.as_of);
-    let periods: BTreeSet<BillingPeriod> =
-        detected.periods.iter().map(|detected| detected.period).filter(|period| *period <= last).collect();
+    let periods = run.staged().await?.periods.into_iter().map(|period| period.billing_period);
+    let periods: BTreeSet<BillingPeriod> = periods.filter(|period| *period <= last).collect();
     let policy = app.settings.credits.policy().map_err(|error| Failure::new(Kind::BadInput, error.to_string()))?;
     let spend = PreviewSpend { run: &run, periods: &periods, policy, as_of: app.as_of };
     Ok(Some(preview(spend, before, after).await?))
