@@ -109,10 +109,15 @@ fn every_run_says_the_warnings_and_json_has_them_all() {
 }
 
 #[test]
-fn reference_files_that_cannot_be_read_are_errors_and_need_no_run() {
+fn reference_files_that_cannot_be_read_are_errors_also_before_the_first_run() {
     let workspace = lake();
-    says(&workspace, &["check"]);
-    workspace.write("reference/cost_rules.csv", RULES.replace("222222222223", "2.2E+11"));
+    let damage = || workspace.write("reference/cost_rules.csv", RULES.replace("222222222223", "2.2E+11"));
+    damage();
+    let before = workspace.run(AS_OF, &["check"]);
+    assert!(before.exit_code == Some(3) && before.stderr.contains("row 3, column account_id"), "{before:?}");
+    workspace.write("reference/cost_rules.csv", RULES);
+    says(&workspace, &["run"]);
+    damage();
     let outcome = workspace.run(AS_OF, &["check"]);
     assert_eq!((outcome.exit_code, outcome.stderr.as_str()), (Some(3), "error: check: 1 error, 0 warnings, 0 notes\n"));
     let expected = "error    reference files that cannot be read: 1\n           cost_rules.csv, row 3, column account_id: \

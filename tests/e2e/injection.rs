@@ -126,7 +126,7 @@ fn what_others_wrote_is_shown_and_not_obeyed_by_every_command() {
     }
     let credits = harmless(&workspace, &["credits"], 0);
     assert!(credits.stdout.contains(r"\u{1b}]0;ref\u{7}\nerror: all is fine"), "{}", credits.stdout);
-    let list = harmless(&workspace, &["allocations", "list"], 0);
+    let list = harmless(&workspace, &["allocations", "list", "--wide"], 0);
     for shown in [r"a\u{1b}[1m1", r"ann\u{202e}", r"note\r\nerror: all is fine"] {
         assert!(list.stdout.contains(shown), "{shown}\n{}", list.stdout);
     }

@@ -66,7 +66,7 @@ fn the_final_error_is_one_json_object_on_stderr() {
     for (arguments, kind, code) in [
         (&["--format", "json", "credits"][..], "not_yet", 4),
         (&["--format=json", "revoke", "--key", "id:1"], "not_yet", 4),
-        (&["--format", "json", "query", "SELEC"], "usage", 2),
+        (&["--format", "json", "query", "SELEC"], "not_yet", 4),
         (&["--format", "json", "no-command"], "usage", 2),
         (&["credits", "--no-option", "--format=json"], "usage", 2),
     ] {

@@ -119,9 +119,15 @@ impl Ledger {
         self.policy
     }
 
-    /// The lots that may draw in a period: by their nodes and currencies one knows which cells matter.
+    /// The lots that may draw in a period, those that come in it too: by their nodes and currencies one knows which cells
+    /// matter.
     pub fn open_lots(&self, period: BillingPeriod) -> impl Iterator<Item = (&str, &Node)> {
-        let open = self.accounts.iter().filter(move |account| account.window(self.policy, period).is_some());
+        let comes = move |account: &LotAccount| {
+            let is_due = account.lot.continues.is_some_and(|continues| continues.from_period == period);
+            is_due && account.lot.window_in(self.policy, period).is_some()
+        };
+        let is_open = move |account: &&LotAccount| account.window(self.policy, period).is_some() || comes(account);
+        let open = self.accounts.iter().filter(is_open);
         open.map(|account| (account.lot.currency.as_str(), &account.lot.node))
     }
 

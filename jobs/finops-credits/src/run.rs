@@ -72,10 +72,6 @@ async fn dispatch(cli: Cli, settings: Settings, told: Option<&str>) -> Result<()
         Command::Lake(LakeCommand::Relocate) => return commands::backup::relocate(&settings, now).await,
         _ => {}
     }
-    // Whatever else there is: what is wrong with the reference files is said first.
-    if matches!(cli.command, Command::Check(_)) {
-        locations.reference_files(&settings).await?;
-    }
     // Where they cannot be read, the job that needs them says so.
     let reference = async {
         if matches!(cli.command, Command::Run(_) | Command::DetectCredits(_)) {
@@ -85,6 +81,10 @@ async fn dispatch(cli: Cli, settings: Settings, told: Option<&str>) -> Result<()
     let as_of = cli.as_of.or(settings.run.as_of).unwrap_or_else(|| now.date());
     within_years(as_of).map_err(|wrong| Failure::new(Kind::BadInput, format!("as-of date: {wrong}; set the clock")))?;
     let (lake, ()) = futures::join!(locations.open_lake(&settings, cli.command.makes_lake()), reference);
+    // Before the first run the reference files are all that can be checked.
+    if matches!(cli.command, Command::Check(_)) && lake.is_err() {
+        locations.reference_files(&settings).await?;
+    }
     let mut app = App {
         as_of,
         as_of_pinned_in: freshness::pinned_in(&settings, cli.as_of.is_some()),

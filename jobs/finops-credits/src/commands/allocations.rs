@@ -73,7 +73,7 @@ fn imported(name: &str, new: &Revisions, replaced: usize, left_empty: usize) -> 
     said.join(" ")
 }
 
-const ALL: [&str; 16] = [
+const ALL: [&str; 18] = [
     "allocation_id",
     "lot",
     "credit_key",
@@ -89,6 +89,8 @@ const ALL: [&str; 16] = [
     "recorded_by",
     "recorded_at",
     "note",
+    "from_period",
+    "continues_lot",
     "owner_email",
 ];
 

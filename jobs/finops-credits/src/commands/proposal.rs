@@ -13,7 +13,7 @@ use join_allocations::lots::join;
 use join_allocations::record::{Revisions, revisions};
 use lake::Run;
 use schemas::reference::AllocationRow;
-use schemas::tables::{LotRow, RegisteredCredit};
+use schemas::tables::{AllocationLogRow, LotRow, RegisteredCredit};
 use schemas::{ColumnValue, NodeColumns};
 use serde::Serialize;
 
@@ -32,8 +32,10 @@ pub(crate) struct Proposal<'a> {
     /// The lots that count now.
     replaced: Vec<LotRow>,
     recorded: Option<(Option<Text>, NaiveDateTime)>,
-    /// None before the first run is published.
+    /// None where it cannot be told.
     preview: Option<Preview>,
+    /// Why it cannot be told.
+    unknown: Option<String>,
     as_of: NaiveDate,
 }
 
@@ -43,12 +45,14 @@ struct ProposalRecord<'a> {
     credit_key: &'a str,
     currency: &'a str,
     as_of: NaiveDate,
-    recorded: bool,
+    /// What was recorded; nothing where it is a dry run.
+    recorded: &'a [AllocationLogRow],
     allocation_id: Option<&'a Text>,
     replaces: &'a [LotRow],
     lots: &'a [LotOutcome],
     months: &'a [MonthChange],
     other_credits: &'a [CreditChange],
+    changes_unknown: Option<&'a str>,
     warnings: Vec<String>,
 }
 
@@ -69,9 +73,16 @@ impl<'a> Proposal<'a> {
         let is_its = |lot: &&LotRow| lot.credit_key == credit.credit_key;
         let recorded = before.credits.iter().find(|row| row.credit_key == credit.credit_key);
         let recorded = recorded.and_then(|row| Some((row.recorded_by.clone(), row.recorded_at?)));
+        // A revision can be recorded although files of the published run are damaged.
+        let (preview, unknown) = match changes(app, &before.lots, &after.lots).await {
+            Ok(Some(preview)) => (Some(preview), None),
+            Ok(None) => (None, Some("nothing is published yet".to_owned())),
+            Err(failure) => (None, Some(failure.to_string())),
+        };
         Ok(Self {
             credit,
-            preview: changes(app, &before.lots, &after.lots).await?,
+            preview,
+            unknown,
             replaced: before.lots.iter().filter(is_its).cloned().collect(),
             recorded,
             new,
@@ -83,18 +94,20 @@ impl<'a> Proposal<'a> {
     /// that count, `done` what was recorded.
     pub(crate) async fn carry_out(self, app: &App, consent: Consent, (now, done): (&str, &str)) -> Result<(), Failure> {
         let is_for_people = app.format != Format::Json;
-        if is_for_people {
-            self.print(app, now)?;
+        let is_watched = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        let asks = is_watched && is_for_people && !consent.dry_run && !consent.yes;
+        if asks {
+            self.tell(app, now)?;
+            if !prompts::confirm("Record this?")? {
+                return Err(Failure::new(Kind::Usage, "nothing was recorded"));
+            }
         }
-        for warning in self.warnings() {
-            note(&format!("warning: {warning}"));
-        }
-        let asks = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && is_for_people;
-        if !consent.dry_run && asks && !consent.yes && !prompts::confirm("Record this?")? {
-            return Err(Failure::new(Kind::Usage, "nothing was recorded"));
-        }
+        // Where nobody is asked, nothing is said of what was not recorded.
         if !consent.dry_run {
             app.lake.logs().append(&self.new.rows).await?;
+        }
+        if is_for_people && !asks {
+            self.tell(app, now)?;
         }
         match (is_for_people, consent.dry_run) {
             (false, dry_run) => print_json(serde_json::to_string_pretty(&self.record(!dry_run))),
@@ -103,18 +116,28 @@ impl<'a> Proposal<'a> {
         }
     }
 
-    fn record(&self, recorded: bool) -> ProposalRecord<'_> {
+    /// Tells people what would change, and what may not be meant.
+    fn tell(&self, app: &App, now: &str) -> Result<(), Failure> {
+        self.print(app, now)?;
+        for warning in self.warnings() {
+            note(&format!("warning: {warning}"));
+        }
+        Ok(())
+    }
+
+    fn record(&self, is_recorded: bool) -> ProposalRecord<'_> {
         let preview = self.preview.as_ref();
         ProposalRecord {
             credit_key: &self.credit.credit_key,
             currency: &self.credit.currency,
             as_of: self.as_of,
-            recorded,
+            recorded: if is_recorded { &self.new.rows } else { &[] },
             allocation_id: self.new.rows.first().map(|row| &row.allocation_id),
             replaces: &self.replaced,
             lots: preview.map_or(&[], |preview| &preview.lots),
             months: preview.map_or(&[], |preview| &preview.months),
             other_credits: preview.map_or(&[], |preview| &preview.other_credits),
+            changes_unknown: self.unknown.as_deref(),
             warnings: self.warnings(),
         }
     }
@@ -124,7 +147,8 @@ impl<'a> Proposal<'a> {
             print_lines(self.lines(now))?;
         }
         let Some(preview) = &self.preview else {
-            return print_lines(["Nothing is published yet: what would change cannot be told."]);
+            let why = self.unknown.as_deref().unwrap_or_default();
+            return print_lines([format!("What would change cannot be told: {why}")]);
         };
         if preview.months.is_empty() && app.format == Format::Table {
             return print_lines([format!("No month up to {} changes.", self.as_of), String::new()]);
