@@ -141,8 +141,8 @@ fn csv_has_a_header_and_exact_money() {
     id:42,Spring Credits,111111111111,USD,expiring_soon,2500000.0000000000,1234567.8950000000,0.0000000000,1265432.1050000000,2026-05-01,31,1234.5000000000,INV-1,Retail/Online,
     ");
     insta::assert_snapshot!(csv(&["allocations", "list"]), @r"
-    allocation_id,lot,credit_key,action,business_unit,department,portfolio,product,amount,currency,end_date,reference,recorded_by,recorded_at,note,owner_email
-    a-1,1,id:42,allocate,Retail,Online,,,2500000.0000000000,USD,2026-05-01,INV-1,ann,2026-02-01T09:30:00,,
+    allocation_id,lot,credit_key,action,business_unit,department,portfolio,product,amount,currency,end_date,reference,recorded_by,recorded_at,note,from_period,continues_lot,owner_email
+    a-1,1,id:42,allocate,Retail,Online,,,2500000.0000000000,USD,2026-05-01,INV-1,ann,2026-02-01T09:30:00,,,,
     ");
     insta::assert_snapshot!(csv(&["query", NET_COST]), @r"
     usage_date,service,net_cost,eligible_charges
@@ -214,6 +214,8 @@ fn json_of_rows_with_gaps_has_nulls() {
                 "end_date": "2026-05-01",
                 "lot": 1,
                 "note": null,
+                "from_period": null,
+                "continues_lot": null,
                 "owner_email": null,
                 "portfolio": null,
                 "product": null,

@@ -10,7 +10,8 @@ const AS_OF: &str = "2026-03-31";
 /// The one JSON value that a command answers.
 fn answer(workspace: &Workspace, arguments: &[&str]) -> Value {
     let Outcome { exit_code, stdout, stderr } = workspace.run(AS_OF, &[&["--format", "json"], arguments].concat());
-    assert_eq!((exit_code, stderr.as_str()), (Some(0), ""), "{arguments:?}");
+    assert_eq!(exit_code, Some(0), "{arguments:?}: {stderr}");
+    assert!(stderr.lines().all(|line| line.starts_with("note: ")), "{arguments:?}: {stderr}");
     serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {stdout}"))
 }
 

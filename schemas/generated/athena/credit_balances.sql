@@ -14,12 +14,13 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `credit_balances` (
   `end_date` date COMMENT 'Last day; null: open-ended',
   `opening` decimal(38,10) COMMENT 'Left at the end of the month before',
   `issued` decimal(38,10) COMMENT 'The amount, in the issue period',
+  `moved` decimal(38,10) COMMENT 'What came from the lot that it continues; negative: what went to the lot that continues it. Zero over a credit',
   `used` decimal(38,10) COMMENT 'Drawn in the month',
   `expired` decimal(38,10) COMMENT 'Lost in the month',
   `remaining` decimal(38,10) COMMENT 'Left at the end of the month',
   `aws_applied` decimal(38,10) COMMENT 'Taken off the invoice in the month, on lot 1 only: a credit has one AWS book'
 )
-COMMENT 'Each lot over each month from its issue period to the as-of period, without gaps: `opening + issued = used + expired + remaining`.'
+COMMENT 'Each lot over each month from its issue period, or from the month in which it was moved to its node, to the as-of period, without gaps: `opening + issued + moved = used + expired + remaining`.'
 PARTITIONED BY (
   `billing_period` string COMMENT 'Billing period, `YYYY-MM`'
 )

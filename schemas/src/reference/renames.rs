@@ -221,9 +221,10 @@ mod tests {
              renames.csv, row 4, column business_unit: is empty\n\
              renames.csv, row 5, column business_unit: B/x lies at or below B; name another node\n\
              renames.csv, row 6: Unassigned is kept for spend that no rule matches\n\
-             renames.csv, row 7, column old_business_unit: old_portfolio is set but old_department is empty\n\
+             renames.csv, row 7, column old_business_unit: portfolio is set but department is empty\n\
              renames.csv, row 8, column business_unit: A/x/y/z would lie below D/E at more than four levels\n\
              renames.csv, row 9, column business_unit: node R is not in hierarchy.csv\n\
+             renames.csv, row 10, column business_unit: node D/x is not in hierarchy.csv\n\
              renames.csv, row 11, column old_business_unit: the node is renamed in an earlier row, for the same months\n\
              renames.csv, row 12, column old_business_unit: the renames of C go round in a circle\n\
              renames.csv, row 13, column old_business_unit: the renames of D go round in a circle\n\

@@ -113,7 +113,7 @@ impl World {
             .arg(binary())
             .arg("--config")
             .arg(self.workspace.path("credits.toml"))
-            .args(["--as-of", AS_OF])
+            .args(if arguments.iter().any(|word| word == "history") { vec![] } else { vec!["--as-of", AS_OF] })
             .args(arguments)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")

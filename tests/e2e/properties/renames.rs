@@ -98,7 +98,9 @@ fn months_before(workspace: &Workspace, month: &str) -> BTreeMap<String, Vec<u8>
 
 /// Amounts of each month and currency, as `net_cost_summary` has them of the whole.
 fn totals(tables: &Tables) -> Vec<Row> {
-    tables["net_cost_summary"].iter().filter(|row| row["level"] == "0").cloned().collect()
+    let mut totals: Vec<Row> = tables["net_cost_summary"].iter().filter(|row| row["level"] == "0").cloned().collect();
+    totals.sort();
+    totals
 }
 
 #[test]

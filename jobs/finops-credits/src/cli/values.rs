@@ -32,12 +32,12 @@ pub(crate) fn instant(text: &str) -> Result<NaiveDateTime, String> {
 
 /// An amount as it is written or as tables show it: `2500`, `2500.5`, `2,500.00`.
 pub(crate) fn amount(text: &str) -> Result<Money, String> {
-    let (whole, _decimals) = text.split_once('.').unwrap_or((text, ""));
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     let mut groups = whole.trim_start_matches('-').split(',');
     let is_digits = |group: &str| group.bytes().all(|byte| byte.is_ascii_digit());
     let first = groups.next().is_some_and(|first| (1..=3).contains(&first.len()) && is_digits(first));
     let grouped = first && groups.all(|group| group.len() == 3 && is_digits(group));
-    if text.contains(',') && !grouped {
+    if decimals.contains(',') || (whole.contains(',') && !grouped) {
         return Err("not an amount; thousands may be set apart as in 2,500.00".to_owned());
     }
     text.replace(',', "").parse::<Money>().map_err(|error| error.to_string())

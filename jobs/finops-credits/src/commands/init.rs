@@ -95,10 +95,11 @@ mod tests {
         };
         let set: Vec<&str> =
             plain.lines().map(|line| line.strip_prefix("# ").filter(|line| is_setting(line)).unwrap_or(line)).collect();
-        let mut full = Settings::parse(&set.join("\n"), "full", "/somewhere").unwrap();
+        let mut full = Settings::parse(&set.join("\n"), "plain", "/somewhere").unwrap();
         // These have no default that a file could state.
         assert!(full.run.as_of.take().is_some() && full.run.threads.take().is_some());
         assert!(full.run.memory_limit.take().is_some() && full.source.currency.take().is_some());
+        assert!(full.run.notify.take().is_some());
         let without_marks = |settings: &Settings| format!("{settings:#?}").replace("is_set: true", "is_set: false");
         assert_eq!(without_marks(&full), without_marks(&settings));
     }

@@ -175,9 +175,9 @@ mod tests {
     #[test]
     fn what_fits_is_shown_as_it_is() {
         insta::assert_snapshot!(shown(98), @r"
-        credit_key                                    owner_email                remaining  status
-        code:AWS Summit Workshop C…dits@410000000104  amara.okafor@acme.example  12,345.67  expiring_soon
-        id:7                                          rosa@acme.example               0.00  active
+        credit_key                                     owner_email                remaining  status
+        code:AWS Summit Workshop Credits@410000000104  amara.okafor@acme.example  12,345.67  expiring_soon
+        id:7                                           rosa@acme.example               0.00  active
         left out:
         ");
     }
