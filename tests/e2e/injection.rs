@@ -135,7 +135,11 @@ fn what_others_wrote_is_shown_and_not_obeyed_by_every_command() {
     harmless(&workspace, &["query", texts], 0);
     let to = "\"Re\u{1b}[1mtail\nerror: all is fine\"/@Online";
     let said = harmless(&workspace, &["allocate", "--key", CLEAR, "--amount", "1", "--to", to], 0);
-    assert!(said.stdout.contains(r"to Re\u{1b}[1mtail\nerror: all is fine/@Online, until 2026-05-01."), "{}", said.stdout);
+    assert!(
+        said.stdout.contains(r"to Re\u{1b}[1mtail\nerror: all is fine/@Online, until 2026-05-01."),
+        "{}",
+        said.stdout
+    );
     assert!(said.stderr.starts_with("warning: "), "{}", said.stderr);
     harmless(&workspace, &["revoke", "--key", CLEAR, "--note", "\u{1b}[2J"], 0);
 }

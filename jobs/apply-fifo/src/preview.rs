@@ -156,6 +156,9 @@ fn changed_credits(before: &[LotRow], after: &[LotRow]) -> BTreeSet<Text> {
     keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).cloned().collect()
 }
 
+/// Used and lost, by credit and currency.
+type CreditSums = BTreeMap<(Text, Text), (Money, Money)>;
+
 /// What lots of one currency and business unit drew in a month.
 type Applied = BTreeMap<(Text, Text), Money>;
 
@@ -242,8 +245,8 @@ impl Book {
     }
 
     /// Used and lost by credit.
-    fn credits(&self) -> Result<BTreeMap<(Text, Text), (Money, Money)>, MoneyError> {
-        let mut credits: BTreeMap<(Text, Text), (Money, Money)> = BTreeMap::new();
+    fn credits(&self) -> Result<CreditSums, MoneyError> {
+        let mut credits: CreditSums = BTreeMap::new();
         for (lot, totals) in self.ledger.lots().zip(&self.totals) {
             let (used, expired) = credits.entry((lot.credit_key.clone(), lot.currency.clone())).or_default();
             (*used, *expired) = (used.checked_add(totals.used)?, expired.checked_add(totals.expired)?);
@@ -306,11 +309,7 @@ async fn month_changes(
 }
 
 /// Other credits that are used or lost otherwise.
-fn credit_changes(
-    before: &BTreeMap<(Text, Text), (Money, Money)>,
-    after: &BTreeMap<(Text, Text), (Money, Money)>,
-    changed: &BTreeSet<Text>,
-) -> Vec<CreditChange> {
+fn credit_changes(before: &CreditSums, after: &CreditSums, changed: &BTreeSet<Text>) -> Vec<CreditChange> {
     let keys: BTreeSet<&(Text, Text)> = before.keys().chain(after.keys()).collect();
     let others = keys.into_iter().filter(|(credit, _)| !changed.contains(credit));
     let change = |key: &(Text, Text)| {

@@ -11,6 +11,12 @@ use write_net_cost::changes::{
 use crate::Failure;
 use crate::changes_text::reason_text;
 
+/// A figure of a business unit.
+type AmountOf = fn(&UnitChange) -> &AmountChange;
+
+/// What a credit has of something.
+type Of<T> = fn(&CreditFigures) -> Option<T>;
+
 /// One figure in both runs: an amount, or a text.
 #[derive(Debug, Clone, Default)]
 struct Row {
@@ -79,7 +85,7 @@ fn add_month(rows: &mut Vec<Row>, section: &str, month: &MonthChange) {
         why: Some(why.join("; ").into()),
         ..Row::default()
     };
-    let figures: [(&str, fn(&UnitChange) -> &AmountChange); 6] = [
+    let figures: [(&str, AmountOf); 6] = [
         ("gross_cost", |unit| &unit.gross_cost),
         ("refunds", |unit| &unit.refunds),
         ("aws_credits", |unit| &unit.aws_credits),
@@ -108,14 +114,14 @@ fn add_credit(rows: &mut Vec<Row>, credit: &CreditChange) {
         ..Row::default()
     };
     let (from, to) = (credit.from.as_ref(), credit.to.as_ref());
-    let amounts: [(&str, fn(&CreditFigures) -> Option<Money>); 5] = [
+    let amounts: [(&str, Of<Money>); 5] = [
         ("allocated_amount", |of| of.allocated_amount),
         ("used", |of| of.used),
         ("expired", |of| of.expired),
         ("remaining", |of| of.remaining),
         ("aws_applied", |of| Some(of.aws_applied)),
     ];
-    let texts: [(&str, fn(&CreditFigures) -> Option<Text>); 6] = [
+    let texts: [(&str, Of<Text>); 6] = [
         ("status", |of| Some(of.status.clone())),
         ("issue_date", |of| Some(of.issue_date.to_string().into())),
         ("end_date", |of| of.end_date.map(|end| end.to_string().into())),

@@ -222,13 +222,11 @@ impl CreditsPart {
         let as_of = AsOf { date: context.as_of, expiring_soon_days: context.settings.credits.expiring_soon_days };
         let mut part = Self::of(credits, queue, &known, &endings(&balances, as_of)?);
         let was: HashMap<&Text, &str> = known.iter().zip(known_as.iter().map(Text::as_str)).collect();
-        let newly = |of: &[CreditAmount], status: &str| {
-            of.iter().filter(|credit| was.get(&credit.credit_key).is_none_or(|was| *was != status)).count()
-        };
-        part.newly_expiring = newly(&part.expiring_soon, "expiring_soon");
-        let is_expired = |credit: &&Credit| credit.status == "expired";
-        let is_new = |credit: &&Credit| was.get(&credit.credit_key).is_none_or(|was| *was != "expired");
-        part.newly_expired = credits.iter().filter(is_expired).filter(is_new).count();
+        let is_new = |key: &Text, status: &str| was.get(key).is_none_or(|was| *was != status);
+        let expiring = part.expiring_soon.iter();
+        part.newly_expiring = expiring.filter(|credit| is_new(&credit.credit_key, "expiring_soon")).count();
+        let expired = credits.iter().filter(|credit| credit.status == "expired");
+        part.newly_expired = expired.filter(|credit| is_new(&credit.credit_key, "expired")).count();
         for credit in &mut part.expired {
             credit.provisional = freshness.is_provisional(credit.end_date);
         }

@@ -101,7 +101,12 @@ async fn dispatch(cli: Cli, settings: Settings, told: Option<&str>) -> Result<()
         settings,
     };
     app.asked = asked::run(&app, &cli.command, cli.as_of, cli.run_id.as_deref()).await?;
-    match cli.command {
+    carry_out(app, cli.command, told).await
+}
+
+/// Does what is asked, once all is there that commands work with.
+async fn carry_out(app: App, command: Command, told: Option<&str>) -> Result<(), Failure> {
+    match command {
         Command::Run(arguments) => commands::run::run(&app, arguments, told).await,
         Command::DetectCredits(Detect { plan: true, .. }) => scan::plan(&app).await,
         Command::DetectCredits(Detect { period: Some(period), .. }) => {

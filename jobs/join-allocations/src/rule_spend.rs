@@ -10,9 +10,12 @@ use schemas::tables::{CostLine, RuleSpend};
 
 use crate::error::JoinError;
 
+/// What spend is summed by.
+type Key = (Text, Text, Option<Text>, Text, Option<Text>);
+
 /// Cost lines summed over their days, in order of the table's grain.
 pub(crate) async fn rule_spend(mut cost_lines: SendableRecordBatchStream) -> Result<Vec<RuleSpend>, JoinError> {
-    let mut sums: BTreeMap<(Text, Text, Option<Text>, Text, Option<Text>), Money> = BTreeMap::new();
+    let mut sums: BTreeMap<Key, Money> = BTreeMap::new();
     while let Some(batch) = cost_lines.try_next().await.map_err(LakeError::from)? {
         for line in schemas::from_batches::<CostLine>(&[batch]).map_err(LakeError::from)? {
             let key = (line.payer_account_id, line.account_id, line.service, line.currency, line.rule_id);

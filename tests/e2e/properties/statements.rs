@@ -102,7 +102,7 @@ fn what_was_left_of_a_lot_is_explained_by_spend_and_earlier_lots() {
                 for lot in &left {
                     let of_lot = told.iter().find(|unused| {
                         unused["billing_period"] == lot["billing_period"].as_str()
-                            && unused["lot"].to_string() == lot["lot"]
+                            && unused["lot"].as_i64() == lot["lot"].parse().ok()
                     });
                     match of_lot {
                         Some(unused) => list.extend(wrong(lot, unused, &tables)),

@@ -21,6 +21,9 @@ use super::model::{CreditStatement, StatementMonth, UsedBy};
 use crate::error::FifoError;
 use crate::unused::{FifoOrder, Unused, unused};
 
+/// Who used a credit: node, account, service.
+type UserKey = (Node, Text, Option<Text>);
+
 /// The statement of `credit`, a row of `credits`, which are those of `run`; `log` is the allocations log.
 ///
 /// # Errors
@@ -86,7 +89,7 @@ impl Reader<'_> {
 
     /// What spend used of the credit, the most first.
     async fn used_by(&self, balances: &Balances) -> Result<Vec<UsedBy>, FifoError> {
-        let mut used: BTreeMap<(Node, Text, Option<Text>), (Money, NaiveDate, NaiveDate)> = BTreeMap::new();
+        let mut used: BTreeMap<UserKey, (Money, NaiveDate, NaiveDate)> = BTreeMap::new();
         let drew = |rows: &[CreditBalance]| rows.iter().any(|row| row.used.is_positive());
         for month in balances.iter().filter(|(_, rows)| drew(rows)).map(|(month, _)| *month) {
             let rows: Vec<CreditConsumption> =

@@ -57,7 +57,7 @@ fn cell(words: &[&str]) -> Cell {
         usage_date: words[1].parse().unwrap(),
         payer_account_id: "9".into(),
         account_id: "1".into(),
-        service: words.get(4).map(|service| Text::new(service)),
+        service: words.get(4).map(Text::new),
         currency: "USD".into(),
         business_unit,
         department,
