@@ -53,7 +53,7 @@ fn every_command_answers_one_json_value() {
     assert!(answer(&workspace, &["query", "SHOW TABLES"]).is_array());
     let out = workspace.path("out.csv");
     let exported = answer(&workspace, &["export", "credits", "--out", out.to_str().expect("UTF-8")]);
-    assert_eq!(exported["exported"][0]["rows"], 1);
+    assert_eq!(exported["exported"][0]["rows"], 3);
     let repaired = answer(&workspace, &["lake", "repair"]);
     assert!(repaired["logs"].as_array().expect("logs").iter().all(|log| log["repair"] == "whole"), "{repaired}");
     let dropped = answer(&workspace, &["lake", "drop-period", "2026-01", "--yes"]);

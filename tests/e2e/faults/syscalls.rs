@@ -76,6 +76,11 @@ SELECT 'credits', count(*), count(DISTINCT credit_key) FROM credits_log ORDER BY
 
 impl State {
     fn of(shop: &Shop) -> Self {
+        // What reads a lake makes none.
+        if !shop.0.path("lake/catalog.db").exists() {
+            let logged = ["credits,0,0", "runs,0,0"].map(str::to_owned).to_vec();
+            return Self { published: shop.published(), recorded: Vec::new(), logged };
+        }
         Self { published: shop.published(), recorded: shop.rows(RECORDED), logged: shop.rows(LOGGED) }
     }
 }
