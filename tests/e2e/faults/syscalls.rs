@@ -76,8 +76,9 @@ SELECT 'credits', count(*), count(DISTINCT credit_key) FROM credits_log ORDER BY
 
 impl State {
     fn of(shop: &Shop) -> Self {
-        // What reads a lake makes none.
-        if !shop.0.path("lake/catalog.db").exists() {
+        // What reads a lake makes none, and a catalogue without logs is none.
+        let asked = shop.0.run("2026-03-16", &["--format", "csv", "query", RECORDED]);
+        if asked.exit_code == Some(4) && asked.stderr.starts_with("error: there is no lake at ") {
             let logged = ["credits,0,0", "runs,0,0"].map(str::to_owned).to_vec();
             return Self { published: shop.published(), recorded: Vec::new(), logged };
         }
