@@ -1,10 +1,12 @@
 //! Files that a person names on the command line.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use arrow::record_batch::RecordBatch;
+use tempfile::NamedTempFile;
 
 use crate::app::App;
 use crate::failure::{Failure, Kind};
@@ -21,6 +23,15 @@ pub(crate) fn name(file: &Path) -> String {
 /// [`Kind::BadInput`] where it is not there or is a folder.
 pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| failed(file, &error))
+}
+
+/// The content of a file that must be text.
+///
+/// # Errors
+/// As [`read`]; [`Kind::BadInput`] where it is not UTF-8.
+pub(crate) fn read_text(file: &Path) -> Result<String, Failure> {
+    let not_utf_8 = |_| Failure::new(Kind::BadInput, format!("{} is not UTF-8; save it as UTF-8", file.display()));
+    String::from_utf8(read(file)?).map_err(not_utf_8)
 }
 
 /// Writes batches of one schema to a CSV file.
@@ -47,16 +58,28 @@ pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let next = file.with_file_name(format!(".{}.{}.part", name(file), std::process::id()));
-    let written = File::create(&next).and_then(|mut new| {
-        new.write_all(bytes)?;
-        new.sync_all()
-    });
-    let replaced = written.and_then(|()| std::fs::rename(&next, file));
-    if replaced.is_err() {
-        let _never_made = std::fs::remove_file(&next);
-    }
-    replaced
+    let mut new = beside(file)?;
+    new.write_all(bytes)?;
+    place(new, file)
+}
+
+/// A new file in the folder of another one: it goes by itself unless it is put in the other's [`place`].
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn beside(file: &Path) -> std::io::Result<NamedTempFile> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // As any other file of the person, not one for their eyes only.
+    tempfile::Builder::new().prefix(".").suffix(".part").permissions(Permissions::from_mode(0o666)).tempfile_in(folder)
+}
+
+/// Puts a file that is whole in the place of another one; it is on disk then.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn place(new: NamedTempFile, file: &Path) -> std::io::Result<()> {
+    new.as_file().sync_all()?;
+    new.persist(file).map(drop).map_err(|refused| refused.error)
 }
 
 fn failed(file: &Path, error: &std::io::Error) -> Failure {
@@ -76,17 +99,16 @@ mod tests {
 
     #[test]
     fn file_is_replaced_as_a_whole_and_what_cannot_be_one_is_told() {
-        let folder = std::env::temp_dir().join(format!("finops-credits-files-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
         let file = folder.join("a.csv");
         for text in ["first", "second"] {
             write(&file, text.as_bytes()).unwrap();
             assert_eq!(read(&file).unwrap(), text.as_bytes());
         }
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
-        assert!(write(&folder, b"x").unwrap_err().to_string().ends_with(" is a folder"));
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "nothing is left beside it");
+        assert!(write(folder, b"x").unwrap_err().to_string().ends_with(" is a folder"));
         let below = folder.join("none/a.csv");
         assert!(write(&below, b"x").unwrap_err().to_string().ends_with("none/a.csv does not exist"));
-        std::fs::remove_dir_all(folder).unwrap();
     }
 }

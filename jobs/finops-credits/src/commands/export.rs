@@ -1,7 +1,6 @@
 //! `export`: tables and views as files.
 
-use std::fs::File;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{BufWriter, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use arrow::record_batch::RecordBatch;
@@ -10,13 +9,14 @@ use futures::{Stream, StreamExt};
 use lake::Selection;
 use serde::Serialize;
 use table_files::{CsvFile, ParquetFile, TableFileError};
+use tempfile::NamedTempFile;
 
 use super::query::read;
 use crate::app::App;
 use crate::cli::Export;
 use crate::money_text::count;
 use crate::output::answer;
-use crate::{Failure, Kind};
+use crate::{Failure, Kind, files};
 
 /// What a table is written as, by where to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,38 +99,27 @@ fn target(out: &Path, tables: usize) -> Result<Target, Failure> {
 /// Writes a file beside `path`, and puts it there once it is whole.
 async fn whole<T>(
     path: &Path,
-    write: impl AsyncFnOnce(&mut BufWriter<File>) -> Result<T, Failure>,
+    write: impl AsyncFnOnce(&mut BufWriter<NamedTempFile>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let made = File::create(&part).map_err(|error| match error.kind() {
+    let refused = |error: std::io::Error| refused(path, error.into());
+    let part = files::beside(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
             Failure::new(Kind::BadInput, format!("export: the folder of {} does not exist", path.display()))
         }
-        _ => refused(path, error.into()),
+        _ => refused(error),
     })?;
-    let mut file = BufWriter::new(made);
-    let written = match write(&mut file).await {
-        Ok(written) => file.flush().map(|()| written).map_err(|error| refused(path, error.into())),
-        Err(failure) => Err(failure),
-    };
-    drop(file);
-    let placed = written.and_then(|written| {
-        std::fs::rename(&part, path).map_err(|error| refused(path, error.into()))?;
-        Ok(written)
-    });
-    if placed.is_err() {
-        let _leftover = std::fs::remove_file(&part);
-    }
-    placed
+    let mut file = BufWriter::new(part);
+    let written = write(&mut file).await?;
+    let part = file.into_inner().map_err(|error| refused(error.into_error()))?;
+    files::place(part, path).map_err(refused)?;
+    Ok(written)
 }
 
 /// Writes the rows as they come. Says how many.
 async fn write(
     app: &App,
     frame: DataFrame,
-    to: &mut BufWriter<File>,
+    to: &mut BufWriter<NamedTempFile>,
     target: Target,
     path: &Path,
 ) -> Result<usize, Failure> {

@@ -20,8 +20,6 @@ pub(crate) mod shell;
 mod summary;
 mod who;
 
-use std::io::ErrorKind;
-use std::path::Path;
 use std::sync::Arc;
 
 use ::lake::{ReferenceFiles, latest_instant};
@@ -86,24 +84,6 @@ impl CreditSnapshot {
 async fn published<R: TableRow>(app: &App) -> Result<Vec<R>, Failure> {
     let frame = app.lake.published_frame(&app.session().await?, &R::TABLE).await?;
     Ok(schemas::from_batches(&query::collected(app, frame).await?)?)
-}
-
-/// A file that the command line names.
-///
-/// # Errors
-/// [`Kind::BadInput`] for none, or a folder; [`Kind::Storage`] where it cannot be read.
-fn read_file(file: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Failure::new(Kind::BadInput, format!("{} does not exist", file.display())),
-        ErrorKind::IsADirectory => Failure::new(Kind::BadInput, format!("{} is a folder", file.display())),
-        _ => Failure::new(Kind::Storage, format!("{}: {error}", file.display())),
-    })
-}
-
-/// As [`read_file`], for one that must be text.
-fn read_text(file: &Path) -> Result<String, Failure> {
-    let not_utf_8 = |_| Failure::new(Kind::BadInput, format!("{} is not UTF-8; save it as UTF-8", file.display()));
-    String::from_utf8(read_file(file)?).map_err(not_utf_8)
 }
 
 /// A note to the person, beside the output: one line.

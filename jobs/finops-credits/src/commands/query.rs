@@ -11,16 +11,15 @@ use lake::{LakeError, decoded};
 use schemas::tables::ALL;
 use schemas::{Place, Table};
 
-use super::read_text;
 use crate::app::App;
 use crate::cli::Query;
 use crate::failure::engine_kind;
 use crate::output::{Shown, print};
-use crate::{Failure, Kind};
+use crate::{Failure, Kind, files};
 
 pub(crate) async fn query(app: &App, arguments: &Query) -> Result<(), Failure> {
     let sql = match (&arguments.file, arguments.sql.as_deref()) {
-        (Some(file), _) if *file != Path::new("-") => read_text(file)?,
+        (Some(file), _) if *file != Path::new("-") => files::read_text(file)?,
         (None, Some(sql)) if sql != "-" => sql.to_owned(),
         _ => read_stdin()?,
     };

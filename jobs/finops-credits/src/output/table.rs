@@ -1,6 +1,8 @@
 //! Aligned columns that fit a width: long names are shortened, columns that matter less are left out, amounts never
 //! change.
 
+use std::collections::BTreeSet;
+
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -19,14 +21,19 @@ pub(crate) struct Column {
 /// Where a text that is too long is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cut {
-    /// What tells keys and nodes apart is at both ends.
+    /// Keys are cut before the end of the account, and no shorter than they can be told apart.
+    Key,
+    /// What tells nodes apart is at both ends.
     Middle,
     End,
 }
 
+/// Keys that are told apart only further on are not waited for.
+const WIDEST_KEY: usize = 32;
+
 /// The columns whose texts may be shortened, and to how much at least.
 const FITTED: [(&str, Cut, usize); 11] = [
-    ("credit_key", Cut::Middle, 15),
+    ("credit_key", Cut::Key, 15),
     ("allocation_id", Cut::Middle, 12),
     ("promotion_code", Cut::Middle, 15),
     ("nodes", Cut::Middle, 10),
@@ -51,7 +58,14 @@ impl Column {
     /// The least width that shows it.
     fn least(&self) -> usize {
         let width = self.width();
-        self.fitted().map_or(width, |(_, least)| width.min(least.max(self.name.width())))
+        let Some((cut, least)) = self.fitted() else { return width };
+        let least = width.min(least.max(self.name.width()));
+        let all = self.cells.iter().collect::<BTreeSet<_>>().len();
+        let tells_apart = |width: &usize| {
+            self.cells.iter().map(|cell| shortened(cell, *width, cut)).collect::<BTreeSet<_>>().len() == all
+        };
+        let told_apart = (cut == Cut::Key).then(|| (least..=width.min(WIDEST_KEY)).find(tells_apart));
+        told_apart.flatten().unwrap_or(least)
     }
 }
 
@@ -89,7 +103,11 @@ fn shortened(text: &str, width: usize, cut: Cut) -> String {
         return text.to_owned();
     }
     let room = width.saturating_sub(1);
-    let end = if cut == Cut::Middle { room * 2 / 5 } else { 0 };
+    let end = match cut {
+        Cut::Key => (room * 2 / 5).min(6),
+        Cut::Middle => room * 2 / 5,
+        Cut::End => 0,
+    };
     let last: String = within(text.chars().rev(), end).into_iter().rev().collect();
     let first: String = within(text.chars(), room - last.width()).into_iter().collect();
     format!("{first}…{last}")
@@ -206,6 +224,13 @@ mod tests {
         id:7                  0.00
         left out: status, owner_email
         ");
+    }
+
+    #[test]
+    fn keys_are_cut_no_shorter_than_they_can_be_told_apart() {
+        let keys = ["code:MAP credit - 1/3@410000000901", "code:MAP credit - 2/3@410000000901"];
+        let (columns, _) = fit(vec![column("credit_key", &keys), column("remaining", &["1.00", "2.00"])], 20, &[]);
+        assert_eq!(columns[0].cells, ["code:MAP credit - 1…000901", "code:MAP credit - 2…000901"]);
     }
 
     #[test]
