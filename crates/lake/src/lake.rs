@@ -69,8 +69,11 @@ impl Lake {
         Ok(lake)
     }
 
-    /// Finds out where the lake was made, if elsewhere.
+    /// Finds out where the lake was made, if elsewhere. Only a folder is moved or copied: an object store has no `lake.json`.
     pub(crate) async fn find_home(&mut self) -> Result<Option<String>, LakeError> {
+        if self.store.folder().is_none() {
+            return Ok(None);
+        }
         match home::find(&self.store, &self.logs, &self.location).await? {
             home::Found::Here => {}
             home::Found::Unsaid => self.says_home = false,
@@ -141,14 +144,43 @@ impl Lake {
     pub async fn lock(&self, run_id: &str) -> Result<LakeLock, LakeError> {
         self.logs.refuse_elsewhere()?;
         let lock = self.lock_anyway(run_id).await?;
-        if !self.says_home {
-            home::write(&self.store, &self.location).await?;
+        if self.says_home {
+            return Ok(lock);
         }
-        Ok(lock)
+        match home::write(&self.store, &self.location).await {
+            Ok(()) => Ok(lock),
+            Err(error) => {
+                lock.release().await?;
+                Err(error)
+            }
+        }
     }
 
     /// As [`lock`](Self::lock), wherever the lake was made.
     pub(crate) async fn lock_anyway(&self, run_id: &str) -> Result<LakeLock, LakeError> {
         Ok(LakeLock::new(self.locks.take(run_id).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::local_parts;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn lake_in_an_object_store_needs_no_right_to_a_file_that_says_where_it_was_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = folder.path().display();
+        let text =
+            format!("source.location = \"cur\"\nreference.location = \"reference\"\nlake.location = \"{location}\"");
+        let settings = Settings::parse(&text, "settings", ".").unwrap();
+        let says_home = folder.path().join("lake.json");
+        for (is_store, written) in [(true, false), (false, true)] {
+            let mut parts = local_parts(folder.path().to_owned()).await.unwrap();
+            parts.folder = parts.folder.filter(|_| !is_store);
+            let lake = Lake::of_parts(parts, &settings, true).await.unwrap();
+            lake.lock("a run").await.unwrap().release().await.unwrap();
+            assert_eq!(says_home.exists(), written);
+        }
     }
 }
