@@ -1,9 +1,12 @@
 //! Rows to Arrow and back, by the declared schema.
 
+use std::iter::repeat_n;
+
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
+use credit_ledger::Money;
 
-use crate::{Table, TableRow};
+use crate::{ColumnValue, Table, TableRow};
 
 /// Rows that do not fit their table, or Arrow data that does not fit the rows.
 #[derive(Debug, thiserror::Error)]
@@ -39,14 +42,17 @@ pub fn to_batch<R: TableRow>(rows: &[R]) -> Result<RecordBatch, RowsError> {
     batch.map_err(|source| RowsError::Batch { table, source: Box::new(source) })
 }
 
-/// The rows of Arrow batches, in their order. Columns are found by name; more columns than declared are no error.
+/// The rows of Arrow batches, in their order. Columns are found by name; more columns than declared are no error, and
+/// [later ones](Table::later_columns) may be missing.
 ///
 /// # Errors
 /// [`RowsError`] where a column is missing, has another type, or is null and must not be.
 pub fn from_batches<R: TableRow>(batches: &[RecordBatch]) -> Result<Vec<R>, RowsError> {
     let Table { name: table, .. } = R::TABLE;
     let of_batch = |batch: &RecordBatch| {
-        let found = R::from_columns(|name| batch.column_by_name(name));
+        let zeros = <Money as ColumnValue>::to_array(repeat_n(&Money::ZERO, batch.num_rows()));
+        let later = |name: &str| R::TABLE.later_columns().any(|later| later == name).then_some(&zeros);
+        let found = R::from_columns(|name| batch.column_by_name(name).or_else(|| later(name)));
         found.map_err(|(column, problem)| RowsError::Column { table, column, problem })
     };
     let mut batches = batches.iter().filter(|batch| batch.num_rows() > 0);
@@ -59,8 +65,10 @@ pub fn from_batches<R: TableRow>(batches: &[RecordBatch]) -> Result<Vec<R>, Rows
 
 #[cfg(test)]
 mod tests {
+    use chrono::NaiveDate;
+
     use super::*;
-    use crate::tables::{AllocationLogRow, NetCostSummary};
+    use crate::tables::{AllocationLogRow, CreditBalance, NetCostSummary};
 
     #[test]
     fn rows_survive_the_way_to_arrow_and_back_exactly() {
@@ -87,6 +95,46 @@ mod tests {
         assert_eq!(batch.schema(), AllocationLogRow::TABLE.schema());
         assert_eq!(from_batches::<AllocationLogRow>(&[batch]).unwrap(), [row]);
         assert_eq!(to_batch::<NetCostSummary>(&[]).unwrap().num_rows(), 0);
+    }
+
+    #[test]
+    fn amount_that_files_of_an_older_version_lack_is_zero() {
+        let batch = to_batch::<CreditBalance>(&[balance()]).unwrap();
+        let older = batch.project(&without(&batch, "moved")).unwrap();
+        let expected = CreditBalance { moved: Money::ZERO, ..balance() };
+        assert_eq!(from_batches::<CreditBalance>(&[older]).unwrap(), [expected]);
+        let damaged = batch.project(&without(&batch, "used")).unwrap();
+        let refused = from_batches::<CreditBalance>(&[damaged]).unwrap_err().to_string();
+        assert_eq!(refused, "table credit_balances: column used is missing");
+    }
+
+    fn without(batch: &RecordBatch, column: &str) -> Vec<usize> {
+        let names = batch.schema();
+        (0..names.fields().len()).filter(|index| names.field(*index).name() != column).collect()
+    }
+
+    fn balance() -> CreditBalance {
+        let date: NaiveDate = "2026-01-31".parse().unwrap();
+        CreditBalance {
+            credit_key: "k".into(),
+            lot: 1,
+            promotion_code: "P".into(),
+            account_id: "1".into(),
+            currency: "USD".into(),
+            business_unit: Some("A".into()),
+            department: None,
+            portfolio: None,
+            product: None,
+            issue_date: date,
+            end_date: None,
+            opening: Money::ZERO,
+            issued: "5".parse().unwrap(),
+            moved: "-5".parse().unwrap(),
+            used: Money::ZERO,
+            expired: Money::ZERO,
+            remaining: Money::ZERO,
+            aws_applied: Money::ZERO,
+        }
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub struct Table {
     pub columns: &'static [Column],
 }
 
+/// Columns that files of an older version of the program lack, by table: they are zero there.
+const LATER: [(&str, &str); 1] = [("credit_balances", "moved")];
+
 /// A row type that declares a table.
 pub trait TableRow: Sized {
     /// The table.
@@ -66,6 +69,15 @@ impl Table {
         Arc::new(Schema::new(self.columns.iter().map(Column::field).collect::<Vec<_>>()))
     }
 
+    /// As [`schema`](Self::schema), for files of any version of the program: [later columns](Self::later_columns) may be
+    /// missing.
+    #[must_use]
+    pub fn schema_of_files(&self) -> SchemaRef {
+        let is_later = |name: &str| self.later_columns().any(|later| later == name);
+        let field = |column: &Column| column.field().with_nullable(column.nullable || is_later(column.name));
+        Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
+    }
+
     /// The grain within a file: without the partition, which the folder's name says.
     #[must_use]
     pub fn keys(&self) -> &'static [&'static str] {
@@ -79,6 +91,11 @@ impl Table {
             [key] => Some(key),
             _ => None,
         }
+    }
+
+    /// Amounts that files of an older version of the program lack: they are zero there.
+    pub fn later_columns(&self) -> impl Iterator<Item = &'static str> {
+        LATER.into_iter().filter(|(table, _)| *table == self.name).map(|(_, column)| column)
     }
 
     /// The names of its columns in order.

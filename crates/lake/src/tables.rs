@@ -10,6 +10,8 @@ use bytes::Bytes;
 use credit_ledger::Text;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::{cast, lit};
 use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext, col};
@@ -24,7 +26,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
-use schemas::{ColumnValue, Place, RowsError, Table, TableRow, coded_text_type, decoding};
+use schemas::{ColumnValue, Place, RowsError, Table, TableRow, coded_text_type, decoding, money_type};
 
 use crate::decoding::{decoded, decoded_items};
 use crate::encoder::Encoder;
@@ -92,7 +94,7 @@ impl Store {
         table: &Table,
         partitioned: bool,
     ) -> Result<DataFrame, LakeError> {
-        let schema = table.schema();
+        let schema = table.schema_of_files();
         let options = ParquetReadOptions::default().schema(&schema);
         let (files, options) = if partitioned {
             let partitions = vec![(Table::PARTITION.to_owned(), DataType::Utf8)];
@@ -100,7 +102,11 @@ impl Store {
         } else {
             (format!("{}{}", self.engine_url(), part(folder)), options)
         };
-        Ok(context.read_parquet(files, options).await?)
+        let mut frame = context.read_parquet(files, options).await?;
+        for column in table.later_columns() {
+            frame = frame.with_column(column, coalesce(vec![col(column), cast(lit(0), money_type())]))?;
+        }
+        Ok(frame)
     }
 
     /// The one file of `folder` as a plan that knows that it is in order of the table's keys.
@@ -291,4 +297,60 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, LakeE
         arrow::compute::cast(column, field.data_type())
     });
     Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::compute::concat_batches;
+    use credit_ledger::Money;
+    use datafusion::prelude::lit;
+    use parquet::arrow::ArrowWriter;
+    use schemas::tables::CreditBalance;
+
+    use super::*;
+    use crate::lake::Lake;
+    use crate::settings::Settings;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn amount_that_a_file_of_an_older_version_lacks_is_zero_in_sql() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = folder.path().display();
+        let text =
+            format!("source.location = \"cur\"\nreference.location = \"reference\"\nlake.location = \"{location}\"");
+        let lake = Lake::open_local(&Settings::parse(&text, "settings", ".").unwrap()).await.unwrap();
+        let balance = CreditBalance {
+            credit_key: "k".into(),
+            lot: 1,
+            promotion_code: "P".into(),
+            account_id: "1".into(),
+            currency: "USD".into(),
+            business_unit: Some("A".into()),
+            department: None,
+            portfolio: None,
+            product: None,
+            issue_date: "2026-01-31".parse().unwrap(),
+            end_date: None,
+            opening: Money::ZERO,
+            issued: "5".parse().unwrap(),
+            moved: Money::ZERO,
+            used: Money::ZERO,
+            expired: Money::ZERO,
+            remaining: "5".parse().unwrap(),
+            aws_applied: Money::ZERO,
+        };
+        let mut older = schemas::to_batch(std::slice::from_ref(&balance)).unwrap();
+        older.remove_column(older.schema().index_of("moved").unwrap());
+        std::fs::create_dir(folder.path().join("older")).unwrap();
+        let file = std::fs::File::create(folder.path().join("older/part-0.parquet")).unwrap();
+        let mut writer = ArrowWriter::try_new(file, older.schema(), None).unwrap();
+        writer.write(&older).unwrap();
+        writer.close().unwrap();
+        let context = SessionContext::new();
+        lake.register_with(&context).unwrap();
+        let frame = lake.store.frame(&context, &Path::from("older"), &CreditBalance::TABLE, false).await.unwrap();
+        let found = frame.filter(col("moved").eq(lit(0))).unwrap().collect().await.unwrap();
+        let found = concat_batches(&found[0].schema(), &found).unwrap();
+        assert_eq!(found.schema().fields(), CreditBalance::TABLE.schema().fields());
+        assert_eq!(schemas::from_batches::<CreditBalance>(&[found]).unwrap(), [balance]);
+    }
 }
