@@ -104,6 +104,13 @@ fn what_cannot_be_answered_is_a_usage_error() {
         &["--run-id", "january", "query", "SELECT * FROM allocations_log"],
         "query: allocations_log is not kept as it was in run january; ask without --run-id and --as-of for what stands now",
     );
+    let out = workspace.path("lines.csv").display().to_string();
+    refuses(
+        &["--as-of", "2026-01-31", "export", "cost_lines", "--out", &out],
+        "cost_lines is not kept as it was in run january; ask without --run-id and --as-of for what stands now",
+    );
+    let text = ["--run-id", "january", "query", "SELECT count(*) AS n, 'lots of cells' AS said FROM credits"];
+    assert_eq!(column(&workspace, &text, "n"), ["1"], "text names no table");
     let both = ["--run-id", "january", "--as-of", "2026-01-31", "credits"];
     refuses(&both, "give --run-id or --as-of, not both: each names a run");
     let no_run = "--run-id: this command does not read a run";

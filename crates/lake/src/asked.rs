@@ -19,6 +19,22 @@ pub struct RunInLake {
     pub started_at: NaiveDateTime,
 }
 
+/// Runs that a message lists.
+const LISTED: usize = 10;
+
+impl RunInLake {
+    /// Runs as a message lists them.
+    #[must_use]
+    pub fn listed(runs: &[Self]) -> String {
+        let mut listed: Vec<String> =
+            runs.iter().take(LISTED).map(|run| format!("{} (as of {})", run.id, run.as_of)).collect();
+        if runs.len() > LISTED {
+            listed.push(format!("and {} more", runs.len() - LISTED));
+        }
+        listed.join(", ")
+    }
+}
+
 impl Lake {
     /// All runs that were staged whole and are kept, newest first.
     ///
@@ -40,8 +56,9 @@ impl Lake {
         Ok(runs)
     }
 
-    /// From now on this process takes a run for the published one.
+    /// From now on this process takes a run for the published one, and refuses what the lake holds as it is now only.
     pub async fn answer_from(&self, run: &RunInLake) {
+        self.found.asked.get_or_init(|| run.id.clone());
         *self.found.published.lock().await = Some(Some(run.id.clone()));
     }
 }

@@ -18,6 +18,14 @@ pub enum LakeError {
     /// Something that an earlier step leaves is not there yet.
     #[error("{0}")]
     NotYet(String),
+    /// The lake holds it as it is now only, and not as it was in the run that was asked for.
+    #[error("{table} is not kept as it was in run {run_id}; ask without --run-id and --as-of for what stands now")]
+    OfNow {
+        /// The table.
+        table: &'static str,
+        /// The run.
+        run_id: String,
+    },
     /// Another run holds the lake or was faster.
     #[error("{0}")]
     LostRace(String),

@@ -8,15 +8,13 @@ use datafusion::prelude::{Expr, SessionContext};
 use object_store::path::Path;
 use schemas::{Place, Table, TableRow};
 
+use crate::asked::RunInLake;
 use crate::decoding::decoded;
 use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::layout::{self, RUNS, below, part, table_of_run};
-use crate::manifest::{Manifest, RunFiles, StagedRun};
+use crate::manifest::{RunFiles, StagedRun};
 use crate::sums::FileSum;
-
-/// Runs that a message lists.
-const LISTED: usize = 10;
 
 /// How one names the published run, and the one before it, without their ids.
 const PUBLISHED: &str = "published";
@@ -86,20 +84,15 @@ impl Lake {
         }
     }
 
-    /// What is wrong, and which runs there are, newest first.
+    /// What is wrong, and which of these runs there are.
     async fn no_such_run(&self, what: &str, kept: &[String]) -> LakeError {
-        let mut runs = Vec::new();
-        for run_id in kept {
-            if let Ok(Some(Manifest { run: Some(run), .. })) = self.manifest(run_id).await {
-                runs.push((run.started_at, format!("{run_id} (as of {})", run.as_of)));
+        match self.runs_in_lake().await {
+            Ok(mut runs) => {
+                runs.retain(|run| kept.contains(&run.id));
+                LakeError::BadInput(format!("{what}; there are: {}", RunInLake::listed(&runs)))
             }
+            Err(error) => error,
         }
-        runs.sort_by(|left, right| right.cmp(left));
-        let mut listed: Vec<String> = runs.iter().take(LISTED).map(|(_, run)| run.clone()).collect();
-        if runs.len() > LISTED {
-            listed.push(format!("and {} more", runs.len() - LISTED));
-        }
-        LakeError::BadInput(format!("{what}; there are: {}", listed.join(", ")))
     }
 }
 

@@ -1,7 +1,7 @@
 //! An open lake, wherever it lies.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::{OnceLock, PoisonError};
 
 use credit_ledger::BillingPeriod;
 use datafusion::prelude::SessionContext;
@@ -36,6 +36,8 @@ pub struct Lake {
 pub(crate) struct Found {
     /// The run that was published when it first asked.
     pub(crate) published: Mutex<Option<Option<String>>>,
+    /// A run that somebody asks for instead.
+    pub(crate) asked: OnceLock<String>,
     /// The run whose manifest it read.
     pub(crate) manifest_of: Mutex<Option<String>>,
     /// Folders of generations, by period and fingerprint.

@@ -42,13 +42,14 @@ impl Lake {
     /// A statement that only reads, as a plan.
     ///
     /// # Errors
-    /// [`LakeError::NotYet`] where it names what is published and nothing is; [`LakeError::Engine`] where it cannot be
-    /// planned.
+    /// [`LakeError::NotYet`] where it names what is published and nothing is; [`LakeError::OfNow`] where it names what is not
+    /// kept by run, and a run was asked for; [`LakeError::Engine`] where it cannot be planned.
     pub async fn query(&self, context: &SessionContext, sql: &str) -> Result<DataFrame, LakeError> {
         athena_functions::register(context);
         let mut names = named(context, sql)?;
         if names.remove(INFORMATION_SCHEMA) {
             names = self.tables_and_views().await?.into_iter().map(str::to_owned).collect();
+            names.retain(|name| self.refuse_of_now(name).is_ok());
         }
         for name in &names {
             self.register(context, name).await?;
@@ -67,6 +68,7 @@ impl Lake {
         name: &str,
         selection: &Selection,
     ) -> Result<DataFrame, LakeError> {
+        self.refuse_of_now(name)?;
         let known = self.tables_and_views().await?;
         let is_published = ALL.iter().any(|table| table.name == name && table.place == Place::Published);
         if !known.contains(&name) && (is_published || view(name).is_some()) {
@@ -116,6 +118,15 @@ impl Lake {
         Ok(tables.map(|table| table.name).chain(views).collect())
     }
 
+    /// Refuses logs, and what was read of the export, where a run was asked for: they stand as they are now.
+    fn refuse_of_now(&self, name: &str) -> Result<(), LakeError> {
+        let of_now = ALL.iter().find(|table| table.name == name && table.place != Place::Published);
+        match (of_now, self.found.asked.get()) {
+            (Some(table), Some(run_id)) => Err(LakeError::OfNow { table: table.name, run_id: run_id.clone() }),
+            _ => Ok(()),
+        }
+    }
+
     /// Registers a table or view and what it is made of; other names are left to the engine.
     async fn register(&self, context: &SessionContext, name: &str) -> Result<(), LakeError> {
         if context.table_exist(name)? {
@@ -128,6 +139,7 @@ impl Lake {
             let frame = context.sql_with_options(view.query(), read_only()).await?;
             context.register_table(name, frame.select(view.columns().iter().map(declared))?.into_view())?;
         }
+        self.refuse_of_now(name)?;
         let Some(table) = ALL.iter().find(|table| table.name == name) else { return Ok(()) };
         match table.place {
             Place::Published => {

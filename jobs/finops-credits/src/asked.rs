@@ -7,9 +7,6 @@ use crate::app::App;
 use crate::cli::{Allocations, Command};
 use crate::failure::{Failure, Kind};
 
-/// Runs that a message lists.
-const LISTED: usize = 10;
-
 /// What a command does with a run and a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
@@ -92,17 +89,8 @@ pub(crate) async fn run(
             (None, Some(date)) => format!("no kept run is as of {date}; `run --as-of {date}` makes one"),
             (None, None) => String::new(),
         };
-        return Err(Failure::new(Kind::Usage, format!("{what}; there are: {}", listed(&kept))));
+        return Err(Failure::new(Kind::Usage, format!("{what}; there are: {}", RunInLake::listed(&kept))));
     };
     app.lake.answer_from(found).await;
     Ok(Some(found.clone()))
-}
-
-fn listed(kept: &[RunInLake]) -> String {
-    let run = |run: &RunInLake| format!("{} (as of {})", run.id, run.as_of);
-    let mut listed: Vec<String> = kept.iter().take(LISTED).map(run).collect();
-    if kept.len() > LISTED {
-        listed.push(format!("and {} more", kept.len() - LISTED));
-    }
-    listed.join(", ")
 }

@@ -134,6 +134,7 @@ impl From<LakeError> for Failure {
         let kind = match &error {
             LakeError::BadRows(problems) => return problems.into(),
             LakeError::BadInput(_) | LakeError::Denied(_) => Kind::BadInput,
+            LakeError::OfNow { .. } => Kind::Usage,
             LakeError::NotYet(_) => Kind::NotYet,
             LakeError::LostRace(_) => Kind::LostRace,
             LakeError::Io { .. } | LakeError::Store(_) | LakeError::Service(_) => Kind::Storage,

@@ -8,8 +8,6 @@ use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::DataFrame;
 use lake::{LakeError, decoded};
-use schemas::tables::ALL;
-use schemas::{Place, Table};
 
 use crate::app::App;
 use crate::cli::Query;
@@ -23,27 +21,11 @@ pub(crate) async fn query(app: &App, arguments: &Query) -> Result<(), Failure> {
         (None, Some(sql)) if sql != "-" => sql.to_owned(),
         _ => read_stdin()?,
     };
-    check_kept(app, &sql)?;
     let context = app.session().await?;
     let frame = app.lake.query(&context, &sql).await.map_err(refused)?;
     let batches = collected(app, frame).await?;
     app.lake.check_generations().await?;
     print(app, &batches, Shown::Exact, "(no rows)")
-}
-
-/// A run that somebody asks for has its tables; logs and what was read of the export stand as they are now.
-///
-/// # Errors
-/// [`Kind::Usage`] that names the table.
-fn check_kept(app: &App, sql: &str) -> Result<(), Failure> {
-    let lower = sql.to_lowercase();
-    let of_now = |table: &&Table| table.place != Place::Published && lower.contains(table.name);
-    let Some((run, table)) = app.asked.as_ref().zip(ALL.iter().find(of_now)) else { return Ok(()) };
-    let message = format!(
-        "query: {} is not kept as it was in run {}; ask without --run-id and --as-of for what stands now",
-        table.name, run.id
-    );
-    Err(Failure::new(Kind::Usage, message))
 }
 
 fn read_stdin() -> Result<String, Failure> {
@@ -90,6 +72,7 @@ fn refused(error: LakeError) -> Failure {
             Failure::new(kind, format!("query: {text}{hint}"))
         }
         LakeError::NotYet(message) => Failure::new(Kind::NotYet, format!("query: {message}")),
+        of_now @ LakeError::OfNow { .. } => Failure::new(Kind::Usage, format!("query: {of_now}")),
         other => other.into(),
     }
 }
