@@ -147,10 +147,45 @@ fn relocation_that_broke_off_is_begun_again_from_what_it_had_read() {
     assert!(said.contains("allocations_log: 2 rows"), "{said}");
     fs::remove_file(workspace.path("copy/lake.json")).expect("a removed file");
     fs::remove_file(workspace.path("copy/catalog.db")).expect("a removed file");
+    let as_it_was = tree(&workspace.path("copy"));
+    for arguments in COMMANDS.into_iter().chain([&["queue"][..], &["lake", "restore", "backup.zip"]]) {
+        let outcome = workspace.run(AS_OF, arguments);
+        assert_eq!(outcome.exit_code, Some(3), "{arguments:?}: {outcome:?}");
+        let is_told = outcome.stderr.contains("run `finops-credits lake relocate` again");
+        assert!(is_told || arguments.contains(&"restore"), "{}", outcome.stderr);
+    }
+    assert_eq!(tree(&workspace.path("copy")), as_it_was, "nothing begins anew meanwhile");
     says(&workspace, &["lake", "relocate"]);
     assert_eq!(logs(&workspace), before);
     assert!(!workspace.path("copy/relocating.zip").exists());
     says(&workspace, &["run"]);
+}
+
+#[test]
+fn state_of_a_log_that_the_catalogue_never_named_does_not_count() {
+    let workspace = lake();
+    let before = logs(&workspace);
+    fs::rename(workspace.path("lake"), workspace.path("copy")).expect("a moved lake");
+    set_lake(&workspace, "copy");
+    let folder = workspace.path("copy/warehouse/finops_credits/allocations_log/metadata");
+    let files = fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let first = files.filter(|file| file.display().to_string().contains("/00000-")).next().expect("the first state");
+    fs::copy(first, folder.join("00099-01890000-0000-7000-8000-000000000000.metadata.json")).expect("a copy");
+    says(&workspace, &["lake", "relocate"]);
+    assert_eq!(logs(&workspace), before);
+}
+
+#[test]
+fn folder_that_is_no_lake_is_told_and_stays_as_it_is() {
+    let workspace = workspace();
+    fs::create_dir(workspace.path("lake")).expect("a folder");
+    let outcome = workspace.run(AS_OF, &["lake", "relocate"]);
+    assert_eq!(outcome.exit_code, Some(4), "{outcome:?}");
+    assert!(outcome.stderr.contains("there is no lake at"), "{}", outcome.stderr);
+    let none = workspace.path("none.zip").display().to_string();
+    let outcome = workspace.run(AS_OF, &["lake", "restore", &none]);
+    assert_eq!(outcome.exit_code, Some(3), "{outcome:?}");
+    assert!(fs::read_dir(workspace.path("lake")).expect("a folder").next().is_none());
 }
 
 #[test]

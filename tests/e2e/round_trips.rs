@@ -193,7 +193,7 @@ fn lake_with_rows_of_its_own_is_left_alone_unless_it_is_to_be_merged() {
     record_some(&workspace);
     let before = log(&workspace);
     let message = "the lake <workspace>/lake has what the backup lacks: 6 rows of allocations_log; restore into a new lake \
-                   before its first run, or append what is missing with --merge: of each credit the newest recorded_at counts then";
+                   before its first run, or append what is missing with --merge: of each credit the newest revision counts then";
     let outcome = workspace.run(AS_OF, &["lake", "restore", &zip]);
     assert_eq!(outcome.exit_code, Some(3), "{outcome:?}");
     let root = fs::canonicalize(workspace.path("")).expect("a path").display().to_string();

@@ -11,7 +11,7 @@
 //! **Invariant:** nothing of a backup is taken before all of it was checked. **Invariant:** restoring appends what is
 //! missing, and the same backup restored again appends nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read, Write};
 
 use arrow::array::RecordBatch;
@@ -250,15 +250,15 @@ impl Lake {
     /// # Errors
     /// [`LakeError::BadInput`] where the logs have rows that the backup lacks; [`LakeError`] from the catalogue or storage.
     pub async fn restore(&self, backup: &Backup, merge: bool) -> Result<Vec<RestoredLog>, LakeError> {
-        let allocations = self.missing::<AllocationLogRow>(backup).await?;
-        let credits = self.missing::<CreditLogRow>(backup).await?;
-        let runs = self.missing::<RunLogRow>(backup).await?;
+        let allocations = self.missing::<AllocationLogRow>(backup, &["allocation_id"]).await?;
+        let credits = self.missing::<CreditLogRow>(backup, &["credit_key", "revision"]).await?;
+        let runs = self.missing::<RunLogRow>(backup, &["run_id"]).await?;
         let own = [allocations.own(), credits.own(), runs.own()];
         if !merge && own.iter().any(|(_, rows)| *rows > 0) {
             let own = own.iter().filter(|(_, rows)| *rows > 0).map(|(log, rows)| format!("{rows} rows of {log}"));
             return Err(LakeError::BadInput(format!(
                 "the lake {} has what the backup lacks: {}; restore into a new lake before its first run, or append what is \
-                 missing with --merge: of each credit the newest recorded_at counts then",
+                 missing with --merge: of each credit the newest revision counts then",
                 self.location,
                 own.collect::<Vec<_>>().join(", ")
             )));
@@ -274,10 +274,11 @@ impl Lake {
         Ok(vec![allocations.restored(), credits.restored(), runs.restored()])
     }
 
-    async fn missing<R: TableRow + Serialize>(&self, backup: &Backup) -> Result<Missing<R>, LakeError> {
+    /// What the log lacks; `entry` are the columns that name what was appended at once.
+    async fn missing<R: TableRow + Serialize>(&self, backup: &Backup, entry: &[&str]) -> Result<Missing<R>, LakeError> {
         let batches = backup.logs.get(R::TABLE.name).map_or(&[][..], Vec::as_slice);
         let backed_up: Vec<R> = schemas::from_batches(batches)?;
-        Missing::of(backed_up, &self.logs().read().await?)
+        Missing::of(backed_up, &self.logs().read().await?, entry)
     }
 }
 
@@ -291,26 +292,27 @@ struct Missing<R> {
 }
 
 impl<R: TableRow + Serialize> Missing<R> {
-    fn of(backed_up: Vec<R>, log: &[R]) -> Result<Self, LakeError> {
-        let (mut whole, mut keys) = (BTreeMap::new(), BTreeSet::new());
+    /// What was appended at once is taken whole or not at all: all lots of a revision, or none.
+    fn of(backed_up: Vec<R>, log: &[R], entry: &[&str]) -> Result<Self, LakeError> {
+        let (mut whole, mut own) = (Said::new(), 0);
         for row in log {
-            let (key, text) = said::<R>(row)?;
-            *whole.entry(text).or_insert(0_usize) += 1;
-            keys.insert(key);
+            let (entry, text) = said(row, entry)?;
+            *whole.entry(entry).or_default().entry(text).or_insert(0_usize) += 1;
+            own += 1;
         }
-        let mut missing = Self { rows: Vec::new(), own: 0, known: 0, other: 0 };
+        let mut missing = Self { rows: Vec::new(), own, known: 0, other: 0 };
         for row in backed_up {
-            let (key, text) = said::<R>(&row)?;
-            match whole.get_mut(&text) {
-                Some(left) if *left > 0 => {
+            let (entry, text) = said(&row, entry)?;
+            match whole.get_mut(&entry).map(|texts| texts.get_mut(&text)) {
+                Some(Some(left)) if *left > 0 => {
                     *left -= 1;
+                    missing.own -= 1;
                     missing.known += 1;
                 }
-                _ if keys.contains(&key) => missing.other += 1,
-                _ => missing.rows.push(row),
+                Some(_) => missing.other += 1,
+                None => missing.rows.push(row),
             }
         }
-        missing.own = whole.into_values().sum();
         Ok(missing)
     }
 
@@ -323,10 +325,53 @@ impl<R: TableRow + Serialize> Missing<R> {
     }
 }
 
-/// A row's key and all that it says, as text.
-fn said<R: TableRow + Serialize>(row: &R) -> Result<(String, String), LakeError> {
+/// How often a log says something, by entry.
+type Said = BTreeMap<String, BTreeMap<String, usize>>;
+
+/// What a row says in the columns of its entry, and all that it says, as text.
+fn said<R: TableRow + Serialize>(row: &R, entry: &[&str]) -> Result<(String, String), LakeError> {
     let broken = |source| LakeError::Record { path: R::TABLE.name.to_owned(), source };
     let value = serde_json::to_value(row).map_err(broken)?;
-    let key: Vec<String> = R::TABLE.keys().iter().map(|key| value[*key].to_string()).collect();
-    Ok((key.join("\n"), value.to_string()))
+    let entry: Vec<String> = entry.iter().map(|column| value[*column].to_string()).collect();
+    Ok((entry.join("\n"), value.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lot(allocation_id: &str, lot: i32) -> AllocationLogRow {
+        AllocationLogRow {
+            allocation_id: allocation_id.into(),
+            lot,
+            credit_key: "k".into(),
+            action: "allocate".into(),
+            business_unit: Some("A".into()),
+            department: None,
+            portfolio: None,
+            product: None,
+            amount: "5".parse().ok(),
+            currency: None,
+            end_date: None,
+            reference: None,
+            recorded_by: None,
+            recorded_at: "2026-03-01T00:00:00".parse().unwrap(),
+            note: None,
+            from_period: None,
+            continues_lot: None,
+        }
+    }
+
+    #[test]
+    fn revision_of_which_the_log_says_something_else_gets_no_lots_from_a_backup() {
+        let missing = |backed_up: &[AllocationLogRow], log: &[AllocationLogRow]| {
+            let found = Missing::of(backed_up.to_vec(), log, &["allocation_id"]).unwrap();
+            (found.rows.len(), found.known, found.other, found.own)
+        };
+        let backed_up = [lot("a", 1), lot("a", 2), lot("b", 1)];
+        assert_eq!(missing(&backed_up, &[]), (3, 0, 0, 0));
+        assert_eq!(missing(&backed_up, &backed_up), (0, 3, 0, 0));
+        assert_eq!(missing(&backed_up, &[lot("a", 1)]), (1, 1, 1, 0), "lot 2 would become part of another revision");
+        assert_eq!(missing(&backed_up, &[lot("c", 1)]), (3, 0, 0, 1));
+    }
 }

@@ -57,6 +57,16 @@ pub(crate) async fn write(store: &Store, location: &str) -> Result<(), LakeError
     store.write_record(&Path::from(HOME), &Home { format: FORMAT, location: location.to_owned() }).await
 }
 
+/// Refuses a folder whose `lake.json` names another place: for when its logs cannot be asked.
+pub(crate) fn refuse_copy(root: &std::path::Path) -> Result<(), LakeError> {
+    let said = std::fs::read(root.join(HOME)).ok().and_then(|bytes| serde_json::from_slice::<Home>(&bytes).ok());
+    let location = root.display().to_string();
+    match said.filter(|home| home.location != location) {
+        Some(home) => Err(LakeError::BadInput(refusal(&location, &home.location))),
+        None => Ok(()),
+    }
+}
+
 /// What a copy says to whoever would write to it.
 pub(crate) fn refusal(location: &str, made_at: &str) -> String {
     format!(

@@ -13,6 +13,7 @@
 //! superseded/<run id>.json                    left for a run that was under way when another one was published
 //! summaries/<run id>.json                     what a run found, in brief
 //! published -> runs/<run id>                  pointer to the published run
+//! relocating.zip                              rows of the logs of a lake that was moved, while they are made anew
 //! .lock                                       held by a job while it works
 //! ```
 //!
@@ -31,6 +32,8 @@ pub(crate) const WORK: &str = "work";
 
 /// Says where the lake was made.
 pub(crate) const HOME: &str = "lake.json";
+/// The rows of the logs of a lake that was moved, while they are made anew.
+pub(crate) const RELOCATING: &str = "relocating.zip";
 /// The SQLite catalogue of a local lake.
 pub(crate) const CATALOG_FILE: &str = "catalog.db";
 /// The lock of a local lake.

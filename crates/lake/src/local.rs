@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use iceberg::CatalogBuilder;
+use iceberg::io::StorageFactory;
 use iceberg_catalog_sql::{SqlCatalog, SqlCatalogBuilder};
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 
 use crate::error::LakeError;
 use crate::error::at;
+use crate::home;
 use crate::lake::Lake;
-use crate::layout::{CATALOG_FILE, GENERATIONS, LOCK_FILE, PUBLISHED, RUNS, WAREHOUSE};
+use crate::layout::{CATALOG_FILE, GENERATIONS, LOCK_FILE, PUBLISHED, RELOCATING, RUNS, WAREHOUSE};
 use crate::logs::damage::refused;
 use crate::logs::repair::RepairedLog;
 use crate::logs::{CATALOG, no_lake};
@@ -49,6 +51,7 @@ impl Lake {
             return Err(no_lake(&settings.lake.location));
         }
         let root = location.canonicalize().map_err(at(location))?;
+        refuse_unfinished_relocation(&root)?;
         refuse_lost_catalog(&root)?;
         if !makes && !root.join(CATALOG_FILE).exists() {
             return Err(no_lake(&settings.lake.location));
@@ -63,8 +66,10 @@ impl Lake {
     /// [`LakeError::BadInput`] where there is no lake, else those of [`Lake::repair`].
     pub async fn repair_local(settings: &Settings, accept_loss: bool) -> Result<Vec<RepairedLog>, LakeError> {
         let root = existing_root(settings)?;
+        refuse_unfinished_relocation(&root)?;
         let parts = match local_parts(root.clone()).await {
             Err(LakeError::Damaged(_)) => {
+                home::refuse_copy(&root)?;
                 set_aside(&root.join(CATALOG_FILE))?;
                 local_parts(root).await?
             }
@@ -99,10 +104,22 @@ pub(crate) async fn local_parts(root: PathBuf) -> Result<LakeParts, LakeError> {
         folder: Some(root.clone()),
         pointer: Box::new(SymlinkPointer { root: root.clone() }),
         locks: Box::new(LockFile { root: root.clone() }),
-        catalog: Arc::new(sqlite_catalog(name).await?),
+        catalog: Arc::new(sqlite_catalog(name, Arc::new(SyncedFilesFactory)).await?),
         catalog_name: format!("{name}/{CATALOG_FILE}"),
         warehouse: format!("file://{name}/{WAREHOUSE}"),
     })
+}
+
+/// While the logs are made anew at another place, there is no state of them that counts.
+fn refuse_unfinished_relocation(root: &Path) -> Result<(), LakeError> {
+    if !root.join(RELOCATING).exists() {
+        return Ok(());
+    }
+    let root = root.display();
+    Err(LakeError::BadInput(format!(
+        "the logs of the lake {root} are being made anew, or that broke off; run `finops-credits lake relocate` again: it goes \
+         on from what it had read, in {RELOCATING}"
+    )))
 }
 
 /// A lake that has anything has a catalogue: one that lost it must not begin anew.
@@ -142,8 +159,8 @@ fn not_made(location: &Path, error: std::io::Error) -> LakeError {
     LakeError::BadInput(format!("the lake cannot be at {location}: that is or lies below a file; set [lake] location"))
 }
 
-/// `catalog.db` in the lake, made where it is not there yet.
-async fn sqlite_catalog(root: &str) -> Result<SqlCatalog, LakeError> {
+/// `catalog.db` in the lake, made where it is not there yet; what it names is read and written by way of `files`.
+pub(crate) async fn sqlite_catalog(root: &str, files: Arc<dyn StorageFactory>) -> Result<SqlCatalog, LakeError> {
     let file = format!("{root}/{CATALOG_FILE}");
     let encoded = file.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
     let properties = HashMap::from([
@@ -151,7 +168,7 @@ async fn sqlite_catalog(root: &str) -> Result<SqlCatalog, LakeError> {
         ("warehouse".to_owned(), format!("file://{root}/{WAREHOUSE}")),
         ("sql_bind_style".to_owned(), "QMark".to_owned()),
     ]);
-    let builder = SqlCatalogBuilder::default().with_storage_factory(Arc::new(SyncedFilesFactory));
+    let builder = SqlCatalogBuilder::default().with_storage_factory(files);
     builder.load(CATALOG, properties).await.map_err(|error| refused(&file, error))
 }
 

@@ -12,13 +12,8 @@ use iceberg::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 /// Reads below `new` what was below `old`, a path without `file://`.
-pub(crate) fn moved_files(old: &str, new: PathBuf) -> FileIO {
-    FileIOBuilder::new(Arc::new(MovedFiles { old: old.to_owned(), new })).build()
-}
-
-/// Reads `new` where somebody asks for `old`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct MovedFiles {
+pub(crate) struct MovedFiles {
     old: String,
     new: PathBuf,
 }
@@ -31,6 +26,14 @@ impl StorageFactory for MovedFiles {
 }
 
 impl MovedFiles {
+    pub(crate) fn new(old: &str, new: &Path) -> Self {
+        Self { old: old.to_owned(), new: new.to_owned() }
+    }
+
+    pub(crate) fn file_io(&self) -> FileIO {
+        FileIOBuilder::new(Arc::new(self.clone())).build()
+    }
+
     fn now(&self, path: &str) -> Result<String> {
         let path = path.strip_prefix("file://").unwrap_or(path);
         let below = Path::new(path).strip_prefix(&self.old);

@@ -2,7 +2,7 @@
 //!
 //! Iceberg keeps absolute paths in the catalogue, the metadata, the lists of files and the lists of those. So nothing of them is
 //! rewritten: all rows are read through the old names into a backup, which stays in the lake until they are in new logs. What
-//! broke off is begun again from it.
+//! broke off is begun again from it, and until then every other command refuses the lake.
 
 use std::path::Path;
 
@@ -14,12 +14,10 @@ use crate::backup::{Backup, RestoredLog, packed};
 use crate::error::{LakeError, at};
 use crate::home;
 use crate::lake::Lake;
-use crate::layout::{CATALOG_FILE, WAREHOUSE};
+use crate::layout::{CATALOG_FILE, RELOCATING, WAREHOUSE};
 use crate::local::{existing_root, local_parts};
+use crate::logs::no_lake;
 use crate::settings::Settings;
-
-/// The rows of the logs, while they are made anew.
-const JOURNAL: &str = "relocating.zip";
 
 /// What `lake relocate` did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,33 +43,37 @@ impl Lake {
         program: &str,
     ) -> Result<Option<Relocated>, LakeError> {
         let root = existing_root(settings)?;
-        let mut lake = Self::unchecked(local_parts(root.clone()).await?, settings);
-        let from = lake.find_home().await?;
-        let journal = lake.store.read_small(&StorePath::from(JOURNAL)).await?;
-        if from.is_none() && journal.is_none() {
-            return Ok(None);
+        if ![CATALOG_FILE, WAREHOUSE, RELOCATING].iter().any(|name| root.join(name).exists()) {
+            return Err(no_lake(&root.display().to_string()));
         }
+        let mut lake = Self::unchecked(local_parts(root.clone()).await?, settings);
         let lock = lake.lock_anyway("lake-relocate").await?;
-        let journal = match journal {
-            Some(journal) => journal,
-            None => {
-                let rows = lake.logs().under_old_names(&root).await?;
-                let packed = packed(&rows, from.as_deref().unwrap_or_default(), now, program)?;
-                lake.store.put(&StorePath::from(JOURNAL), PutPayload::from(packed.bytes.clone())).await?;
+        let from = lake.find_home().await?;
+        let journal = match (lake.store.read_small(&StorePath::from(RELOCATING)).await?, &from) {
+            (Some(journal), _) => journal,
+            (None, None) => return Ok(None),
+            (None, Some(made_at)) => {
+                let rows = lake.logs().under_old_names(&root, made_at).await?;
+                let packed = packed(&rows, made_at, now, program)?;
+                lake.store.put(&StorePath::from(RELOCATING), PutPayload::from(packed.bytes.clone())).await?;
                 lake.store.sync().await?;
                 packed.bytes
             }
         };
-        let backup = Backup::read(journal)?;
+        let backup = Backup::read(journal).map_err(|error| {
+            let journal = root.join(RELOCATING);
+            LakeError::Damaged(format!("{} {error}; copy the lake again", journal.display()))
+        })?;
         drop(lake);
         let kept = [CATALOG_FILE, WAREHOUSE].map(|name| set_aside(&root, name));
         let kept = kept.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
         let lake = Self::unchecked(local_parts(root).await?, settings);
         lake.logs().create_all().await?;
         let logs = lake.restore(&backup, false).await?;
-        // In this order: what is found after it broke off is whole either way.
-        lake.store.remove_folder(&StorePath::from(JOURNAL)).await?;
         home::write(&lake.store, &lake.location).await?;
+        lake.store.sync().await?;
+        // Last: while it is there nothing else is done in the lake, and all of this can be done again.
+        lake.store.remove_folder(&StorePath::from(RELOCATING)).await?;
         lake.store.sync().await?;
         lock.release().await?;
         Ok(Some(Relocated { from, to: lake.location.clone(), logs, kept }))

@@ -416,7 +416,7 @@ Examples:
     Restore {
         /// The file
         file: PathBuf,
-        /// Append what is missing, also where the lake has rows of its own: of each credit the newest recorded_at counts
+        /// Append what is missing, also where the lake has rows of its own: of each credit the newest revision counts
         #[arg(long)]
         merge: bool,
     },
@@ -457,7 +457,6 @@ impl Command {
                 | Self::WriteNetCost
                 | Self::AthenaCheck
                 | Self::Publish
-                | Self::Lake(LakeCommand::Restore { .. })
         )
     }
 }

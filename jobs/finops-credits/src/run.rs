@@ -70,6 +70,9 @@ async fn dispatch(cli: Cli, settings: Settings, told: Option<&str>) -> Result<()
             return commands::repair::repair(&locations, &settings, accept_loss, cli.format).await;
         }
         Command::Lake(LakeCommand::Relocate) => return commands::backup::relocate(&settings, now).await,
+        Command::Lake(LakeCommand::Restore { file, merge }) => {
+            return commands::backup::restore(&locations, &settings, &file, merge).await;
+        }
         _ => {}
     }
     // Where they cannot be read, the job that needs them says so.
@@ -137,10 +140,9 @@ async fn carry_out(app: App, command: Command, told: Option<&str>) -> Result<(),
         Command::Check(arguments) => commands::check::check(&app, arguments).await,
         Command::Lake(LakeCommand::DropPeriod { period, yes }) => commands::lake::drop_period(&app, period, yes).await,
         Command::Lake(LakeCommand::Backup { file }) => commands::backup::backup(&app, &file).await,
-        Command::Lake(LakeCommand::Restore { file, merge }) => commands::backup::restore(&app, &file, merge).await,
         Command::Export(arguments) => commands::export::export(&app, arguments).await,
         // Done above: without a lake, or with one that does not open.
-        Command::Lake(LakeCommand::Repair { .. } | LakeCommand::Relocate)
+        Command::Lake(LakeCommand::Repair { .. } | LakeCommand::Relocate | LakeCommand::Restore { .. })
         | Command::Init(_)
         | Command::Completions(_)
         | Command::Man(_) => Ok(()),

@@ -6,6 +6,7 @@ use chrono::NaiveDateTime;
 use lake::{Backup, Lake, RestoredLog, Settings, is_s3};
 
 use crate::app::App;
+use crate::locations::Locations;
 use crate::money_text::count;
 use crate::output::print_lines;
 use crate::{Failure, Kind, files};
@@ -22,14 +23,22 @@ pub(crate) async fn backup(app: &App, file: &Path) -> Result<(), Failure> {
     print_lines(logs.chain([written]))
 }
 
-/// Appends what the lake lacks of a backup.
-pub(crate) async fn restore(app: &App, file: &Path, merge: bool) -> Result<(), Failure> {
+/// Appends what the lake lacks of a backup. Where that cannot be read no lake is made.
+pub(crate) async fn restore(
+    locations: &Locations,
+    settings: &Settings,
+    file: &Path,
+    merge: bool,
+) -> Result<(), Failure> {
     let backup = Backup::read(files::read(file)?);
     let backup = backup.map_err(|error| Failure::new(Kind::BadInput, format!("{} {error}", file.display())))?;
-    let restored = app.locked(async |_lock| Ok(app.lake.restore(&backup, merge).await?)).await?;
+    let lake = locations.open_lake(settings, true).await?;
+    let lock = lake.lock("lake-restore").await?;
+    let restored = lake.restore(&backup, merge).await;
+    lock.release().await?;
     let made =
         format!("Backup of {}, made {} UTC.", backup.manifest.lake, backup.manifest.made_at.format("%Y-%m-%d %H:%M"));
-    print_lines([made].into_iter().chain(restored.iter().map(line)))
+    print_lines([made].into_iter().chain(restored?.iter().map(line)))
 }
 
 fn line(RestoredLog { log, restored, known, other }: &RestoredLog) -> String {
