@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{SETTINGS, Workspace};
+use crate::support::{SETTINGS, Workspace, binary};
 
 const HEADER: &str = "bill_billing_period_start_date,bill_payer_account_id,line_item_usage_account_id,\
                       line_item_usage_start_date,line_item_line_item_type,line_item_product_code,\
@@ -126,6 +126,27 @@ fn failure_before_the_lake_is_open_is_told_and_the_command_of_the_settings_is_us
     workspace.write("credits.toml", settings);
     assert_eq!(told(&workspace, "2026-01-31", &["run", "--run-id", "n1"]).0, "new,expiring n1 ");
     assert_eq!(told(&workspace, "2026-02-28", &["queue"]).0, "", "only a run tells");
+}
+
+#[test]
+fn command_of_settings_in_a_folder_above_is_not_run_unless_they_are_named() {
+    let workspace = workspace();
+    workspace.write("credits.toml", format!("{SETTINGS}[run]\nnotify = \"touch was-run\"\n"));
+    let below = workspace.path("below");
+    fs::create_dir(&below).expect("a folder");
+    let run = |arguments: &[&str]| {
+        let done =
+            Command::new(binary()).args(arguments).args(["--as-of", "2026-01-31", "run"]).current_dir(&below).output();
+        let done = done.expect("a run");
+        assert!(done.status.success(), "{done:?}");
+        (String::from_utf8_lossy(&done.stderr).into_owned(), below.join("was-run").exists())
+    };
+    let (said, was_run) = run(&[]);
+    assert!(said.contains("is not used, as it lies in a folder above"), "{said}");
+    assert!(!was_run);
+    workspace.write("cur/2.csv", month(1, &["12,Credit,S3,USD,-1,\"B, credit id: 2\""]));
+    let (said, was_run) = run(&["--config", "../credits.toml"]);
+    assert!(was_run, "{said}");
 }
 
 #[test]

@@ -29,8 +29,22 @@ pub(crate) fn settings(file: Option<&Path>, text: Option<&str>) -> Result<Settin
         (Some(file), _) if is_s3(&file.to_string_lossy()) => settings_on_s3(&file.to_string_lossy()),
         (Some(file), _) => Ok(Settings::load(file)?),
         (None, Some(text)) => Ok(Settings::parse(text, "settings (FINOPS_CREDITS_SETTINGS)", ".")?),
-        (None, None) => Ok(Settings::load(&nearest(Path::new("credits.toml"))?)?),
+        (None, None) => nearest_settings(Path::new("credits.toml")),
     }
+}
+
+/// The settings of this folder, or of the nearest one above that has some. A command of those above is not run: the folder may
+/// be somebody else's.
+fn nearest_settings(name: &Path) -> Result<Settings, Failure> {
+    let file = nearest(name)?;
+    let mut settings = Settings::load(&file)?;
+    if file != name && settings.run.notify.take().is_some() {
+        let file = file.display();
+        tracing::warn!(
+            "[run] notify of {file} is not used, as it lies in a folder above; give --config {file} if it is yours"
+        );
+    }
+    Ok(settings)
 }
 
 /// The file of this name here, or in the nearest folder above that has one.

@@ -21,9 +21,9 @@ pub(crate) async fn run(app: &App, arguments: Run, told: Option<&str>) -> Result
         Ok(Report { published: not_published.is_none(), not_published, ..report })
     });
     let report = report.await?;
-    report.print(app)?;
+    // First, as stdout may be closed.
     if let Some(command) = told {
         notify::found(command, &report, &app.settings.lake.database);
     }
-    Ok(())
+    report.print(app)
 }
