@@ -188,6 +188,28 @@ Nothing was recorded: this is a dry run.
 }
 
 #[test]
+fn what_is_recorded_where_a_lot_was_moved_from_says_what_changes_where_it_went() {
+    let workspace = lake();
+    let earlier = "bill_billing_period_start_date,bill_payer_account_id,line_item_usage_account_id,\
+                   line_item_usage_start_date,line_item_line_item_type,line_item_product_code,line_item_currency_code,\
+                   line_item_unblended_cost,line_item_line_item_description\n\
+                   2026-06-01,999999999999,111111111111,2026-06-01,Credit,AmazonEC2,USD,-1,Earlier\n";
+    workspace.write("cur/earlier.csv", earlier);
+    says(&workspace, &["run"]);
+    allocate(&workspace, &["--amount", "2000", "--to", "Retail"]);
+    says(&workspace, &["move", KEY, "--from", "2026-08", "--to", "Media", "--by", "bob"]);
+    says(&workspace, &["run"]);
+    let allocate = ["allocate", "--key", "code:Earlier@111111111111", "--amount", "700", "--to", "Retail", "--dry-run"];
+    let said = says(&workspace, &allocate);
+    let expected = "
+billing_period  business_unit  currency  net_cost_before  net_cost   change
+2026-08         Media          USD                100.00      0.00  -100.00
+2026-09         Media          USD                700.00    100.00  -600.00
+";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
 fn a_move_that_cannot_be_is_refused() {
     let workspace = lake();
     let refused = |arguments: &[&str], message: &str| {

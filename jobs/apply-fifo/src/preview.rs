@@ -1,13 +1,16 @@
 //! What other lots would change: two books over the spend of one run, side by side.
 //!
-//! Business units and currencies do not interact, so only those that a changed credit touches are worked out. Gross cost and
-//! refunds do not depend on credits: the run's own are taken.
+//! Currencies do not interact, and business units only where a lot was moved from one to another: so only those are worked out
+//! that a changed credit touches, and those that moves lead to from there. Gross cost and refunds do not depend on credits: the
+//! run's own are taken.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use chrono::NaiveDate;
-use credit_ledger::{BillingPeriod, Draw, Ledger, Lot, Money, MoneyError, Node, Policy, Posting, Spend, Text};
+use credit_ledger::{
+    BillingPeriod, Continues, Draw, Ledger, Lot, Money, MoneyError, Node, Policy, Posting, Spend, Text,
+};
 use futures::TryStreamExt;
 use lake::Run;
 use schemas::tables::{Cell, LotRow, NetCostSummary};
@@ -62,6 +65,8 @@ pub struct LotOutcome {
     pub currency: Text,
     /// As recorded; zero where it continues another.
     pub amount: Money,
+    /// The lot that it continues, and from when.
+    pub continues: Option<Continues>,
     /// What came from the lot that it continues, less what went to the one that continues it.
     pub moved: Money,
     /// Drawn to date.
@@ -112,16 +117,9 @@ pub struct PreviewSpend<'a> {
 /// [`FifoError`] from the lake, for a lot without a node, or where a sum leaves the range of money.
 pub async fn preview(spend: PreviewSpend<'_>, before: &[LotRow], after: &[LotRow]) -> Result<Preview, FifoError> {
     let changed = changed_credits(before, after);
-    let touched: HashSet<(&Text, &Option<Text>)> = before
-        .iter()
-        .chain(after)
-        .filter(|lot| changed.contains(&lot.credit_key))
-        .map(|lot| (&lot.currency, &lot.business_unit))
-        .collect();
+    let touched = touched_units(before, after, &changed);
     let book = |lots: &[LotRow]| {
-        let lots = lots
-            .iter()
-            .filter(|lot| touched.contains(&(&lot.currency, &lot.business_unit)) || changed.contains(&lot.credit_key));
+        let lots = lots.iter().filter(|lot| touched.contains(&unit_of(lot)));
         let lots = lots.map(ledger_lot).collect::<Result<Vec<_>, _>>()?;
         Ok::<_, FifoError>(Book::open(spend, lots))
     };
@@ -154,6 +152,33 @@ fn changed_credits(before: &[LotRow], after: &[LotRow]) -> BTreeSet<Text> {
     let (before, after) = (by_credit(before), by_credit(after));
     let keys: BTreeSet<&Text> = before.keys().chain(after.keys()).collect();
     keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).cloned().collect()
+}
+
+/// Currency and business unit: lots of different ones draw on different spend.
+type Unit<'a> = (&'a Text, &'a Option<Text>);
+
+const fn unit_of(lot: &LotRow) -> Unit<'_> {
+    (&lot.currency, &lot.business_unit)
+}
+
+/// The units of the changed credits, and those that moved lots connect with them.
+fn touched_units<'a>(before: &'a [LotRow], after: &'a [LotRow], changed: &BTreeSet<Text>) -> HashSet<Unit<'a>> {
+    let lots = || before.iter().chain(after);
+    let mut touched: HashSet<Unit<'_>> = lots().filter(|lot| changed.contains(&lot.credit_key)).map(unit_of).collect();
+    let moved: HashSet<&Text> = lots().filter(|lot| lot.continues_lot.is_some()).map(|lot| &lot.credit_key).collect();
+    let mut units_of: BTreeMap<&Text, HashSet<Unit<'_>>> = BTreeMap::new();
+    for lot in lots().filter(|lot| moved.contains(&lot.credit_key)) {
+        units_of.entry(&lot.credit_key).or_default().insert(unit_of(lot));
+    }
+    loop {
+        let before = touched.len();
+        for units in units_of.values().filter(|units| !units.is_disjoint(&touched)).cloned().collect::<Vec<_>>() {
+            touched.extend(units);
+        }
+        if touched.len() == before {
+            return touched;
+        }
+    }
 }
 
 /// Used and lost, by credit and currency.
@@ -232,6 +257,7 @@ impl Book {
             node: lot.node.to_string(),
             currency: lot.currency.clone(),
             amount: lot.amount,
+            continues: lot.continues,
             moved: totals.moved,
             used: totals.used,
             expired: totals.expired,

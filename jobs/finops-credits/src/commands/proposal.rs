@@ -7,7 +7,7 @@ use std::sync::Arc;
 use apply_fifo::{CreditChange, LotOutcome, MonthChange, Preview, PreviewSpend, preview};
 use arrow::record_batch::RecordBatch;
 use chrono::{NaiveDate, NaiveDateTime};
-use credit_ledger::{BillingPeriod, Money, Text};
+use credit_ledger::{BillingPeriod, Continues, Money, Text};
 use datafusion::error::DataFusionError;
 use join_allocations::lots::join;
 use join_allocations::record::{Revisions, revisions};
@@ -198,20 +198,26 @@ impl<'a> Proposal<'a> {
         let mut warnings = self.new.warnings.clone();
         let RegisteredCredit { currency, aws_applied, .. } = self.credit;
         let amount = Money::total(self.new.rows.iter().filter_map(|row| row.amount)).unwrap_or_default();
+        let is_move = self.new.rows.iter().any(|row| row.continues_lot.is_some());
         let is_large = aws_applied.is_positive() && amount.units() / 10 >= aws_applied.units();
-        if is_large {
+        if is_large && !is_move {
             let (amount, applied) = (cents(amount), cents(*aws_applied));
             warnings.push(format!("{amount} {currency} is 10 times what AWS has applied so far, {applied}, or more"));
         }
-        for lot in self.preview.iter().flat_map(|preview| &preview.lots) {
-            let went_on = lot.moved.is_negative();
-            if let Some(end) = lot.end_date.filter(|end| *end < self.as_of && !went_on) {
+        let lots = || self.preview.iter().flat_map(|preview| &preview.lots);
+        for lot in lots() {
+            let is_its = |other: &&LotOutcome| other.credit_key == lot.credit_key;
+            let went_on = lots().filter(is_its).any(|other| other.continues.is_some_and(|from| from.lot == lot.lot));
+            if went_on || later_start(lot, self.as_of).is_some() {
+                continue;
+            }
+            if let Some(end) = lot.end_date.filter(|end| *end < self.as_of) {
                 warnings.push(format!(
                     "lot {} on {} ended on {end}: what it had not used by then is lost",
                     lot.lot, lot.node
                 ));
             }
-            if lot.eligible.is_zero() && !went_on {
+            if lot.eligible.is_zero() {
                 warnings.push(format!(
                     "lot {}: there is no eligible spend at {} within its window so far",
                     lot.lot, lot.node
@@ -234,10 +240,18 @@ fn lot_line(lot: &LotRow) -> String {
     }
 }
 
+/// What it continues, if that goes on there only after the as-of date's month.
+fn later_start(lot: &LotOutcome, as_of: NaiveDate) -> Option<Continues> {
+    lot.continues.filter(|continues| continues.from_period > BillingPeriod::of(as_of))
+}
+
 fn outcome_line(lot: &LotOutcome, as_of: NaiveDate) -> String {
     let LotOutcome { lot: number, node, currency, amount, moved, used, expired, remaining, end_date, .. } = lot;
-    let (amount, placed) = if moved.is_positive() { (*moved, "moved to") } else { (*amount, "on") };
     let end = end_date.map(|end| format!(", until {end}")).unwrap_or_default();
+    if let Some(Continues { lot: from, from_period }) = later_start(lot, as_of) {
+        return format!("lot {number}: what is then left of lot {from}, on {node} from {from_period}{end}");
+    }
+    let (amount, placed) = if lot.continues.is_some() { (amount.max(moved), "moved to") } else { (amount, "on") };
     let went = if moved.is_negative() {
         format!(", {} moved on", cents(*moved).trim_start_matches('-'))
     } else {
@@ -246,7 +260,7 @@ fn outcome_line(lot: &LotOutcome, as_of: NaiveDate) -> String {
     let lost = if expired.is_positive() { format!(", {} lost", cents(*expired)) } else { String::new() };
     format!(
         "lot {number}: {} {currency} {placed} {node}{end}: by {as_of} {} used{lost}{went}, {} left",
-        cents(amount),
+        cents(*amount),
         cents(*used),
         cents(*remaining)
     )
