@@ -251,7 +251,10 @@ fn months_text(credit: &CreditChange) -> String {
 
 fn lot_text(change: &LotChange, currency: &str) -> String {
     let end = |terms: &LotTerms| terms.end_date.map_or_else(|| "open-ended".to_owned(), |end| format!("until {end}"));
-    let whole = |terms: &LotTerms| format!("{} {currency} to {}, {}", cents(terms.amount), terms.node, end(terms));
+    let whole = |terms: &LotTerms| {
+        let to = if terms.is_moved { "moved to" } else { "to" };
+        format!("{} {currency} {to} {}, {}", cents(terms.amount), terms.node, end(terms))
+    };
     match (&change.from, &change.to) {
         (Some(from), Some(to)) => {
             let mut parts = Vec::new();

@@ -30,8 +30,7 @@ pub(crate) async fn refuse(
         return Ok(());
     }
     let mut hanging: BTreeMap<Node, RemovedNode> = BTreeMap::new();
-    let before = join(register, log, &hierarchy.with(&removed), latest);
-    add_lots(&mut hanging, &removed, before.lots);
+    add_lots(&mut hanging, &removed, hierarchy, |hierarchy| join(register, log, hierarchy, latest).lots);
     for month in lake.published_periods::<NetCostSummary>().await? {
         add_month(&mut hanging, &removed, month, &lake.published_rows(month).await?)?;
     }
@@ -81,10 +80,18 @@ fn only<T>(mut of: impl Iterator<Item = T>) -> Option<T> {
     of.next().filter(|_| of.next().is_none())
 }
 
-fn add_lots(hanging: &mut BTreeMap<Node, RemovedNode>, removed: &BTreeSet<Node>, lots: Vec<LotRow>) {
-    for lot in lots {
-        if let Some(node) = lot.node().ok().filter(|node| removed.contains(node)) {
-            hanging.entry(node).or_default().lots.push(lot);
+/// Adds the lots on removed nodes. A lot has the name that its node has now, so it is looked for by that.
+fn add_lots(
+    hanging: &mut BTreeMap<Node, RemovedNode>,
+    removed: &BTreeSet<Node>,
+    hierarchy: &Hierarchy,
+    lots: impl Fn(&Hierarchy) -> Vec<LotRow>,
+) {
+    let named = |node: &Node| [node.clone(), hierarchy.renames().meant(node)];
+    let by_name: BTreeMap<Node, &Node> = removed.iter().flat_map(|node| named(node).map(|name| (name, node))).collect();
+    for lot in lots(&hierarchy.with(by_name.keys())) {
+        if let Some(node) = lot.node().ok().and_then(|node| by_name.get(&node).copied()) {
+            hanging.entry(node.clone()).or_default().lots.push(lot);
         }
     }
 }
@@ -127,6 +134,8 @@ fn add_month(
 
 #[cfg(test)]
 mod tests {
+    use schemas::reference::{parse_hierarchy, parse_renames};
+
     use super::*;
 
     fn row(path: &[&str], gross: &str, budget: Option<&str>) -> NetCostSummary {
@@ -172,6 +181,40 @@ mod tests {
         assert_eq!(guessed(&["Retail"], &[]), "");
         let below = guessed(&["Retail", "Retail/Shop"], &["Retails", "Retails/Shops"]);
         assert_eq!(below, "Retail > Retails, Retail/Shop > Retails/Shops");
+    }
+
+    #[test]
+    fn lot_below_a_node_that_has_another_name_now_hangs_on_the_name_it_had() {
+        let raw = parse_hierarchy("h", b"business_unit,department\nNew,\n").unwrap();
+        let rows = b"from_period,old_business_unit,business_unit\n,Old,New\n";
+        let renames = parse_renames("r", rows, &raw.nodes().map(|(node, _)| node).collect()).unwrap();
+        let hierarchy = raw.renamed(renames);
+        let lot = LotRow {
+            credit_key: "k".into(),
+            lot: 1,
+            promotion_code: "P".into(),
+            account_id: "1".into(),
+            business_unit: Some("New".into()),
+            department: Some("Web".into()),
+            portfolio: None,
+            product: None,
+            currency: "USD".into(),
+            amount: Money::ZERO,
+            issue_date: "2026-01-31".parse().unwrap(),
+            first_cur_date: "2026-02-01".parse().unwrap(),
+            end_date: None,
+            reference: None,
+            from_period: None,
+            continues_lot: None,
+        };
+        let mut hanging = BTreeMap::new();
+        let lots = |hierarchy: &Hierarchy| {
+            assert!(hierarchy.contains(&node("New/Web")), "else its allocation would be invalid");
+            vec![lot.clone()]
+        };
+        add_lots(&mut hanging, &BTreeSet::from([node("Old/Web")]), &hierarchy, lots);
+        let found: Vec<_> = hanging.into_iter().map(|(node, removed)| (node.to_string(), removed.lots.len())).collect();
+        assert_eq!(found, [("Old/Web".to_owned(), 1)]);
     }
 
     #[test]

@@ -30,11 +30,13 @@ impl CreditFold {
         from: &[CreditBalance],
         to: &[CreditBalance],
     ) -> Result<(), MoneyError> {
-        // A lot's amount stands in the month in which its credit was issued, and only there.
-        for row in from.iter().filter(|row| period.contains(row.issue_date)) {
+        // A lot's amount stands in the month in which its credit was issued or in which it was moved to its node, and only
+        // there.
+        let begins = |row: &&CreditBalance| period.contains(row.issue_date) || row.moved.is_positive();
+        for row in from.iter().filter(begins) {
             self.lot(row).from = terms(row);
         }
-        for row in to.iter().filter(|row| period.contains(row.issue_date)) {
+        for row in to.iter().filter(begins) {
             self.lot(row).to = terms(row);
         }
         let (from, to) = (by_credit(from)?, by_credit(to)?);
@@ -61,7 +63,7 @@ impl CreditFold {
     pub fn finish(self, credits: &Credits<'_>) -> Vec<CreditChange> {
         let Self { lots: all, mut months } = self;
         let mut lots: BTreeMap<Text, Vec<LotChange>> = BTreeMap::new();
-        for ((credit_key, _), lot) in all.into_iter().filter(|(_, lot)| lot.from != lot.to) {
+        for ((credit_key, _), lot) in all.into_iter().filter(|(_, lot)| is_changed(lot)) {
             lots.entry(credit_key).or_default().push(lot);
         }
         let keys: BTreeSet<&str> = credits.from.keys().chain(credits.to.keys()).copied().collect();
@@ -97,7 +99,18 @@ impl CreditFold {
 fn terms(row: &CreditBalance) -> Option<LotTerms> {
     // A lot has a node.
     let node = row.node().ok()?;
-    Some(LotTerms { node, amount: row.issued, end_date: row.end_date })
+    let is_moved = row.moved.is_positive();
+    let amount = if is_moved { row.moved } else { row.issued };
+    Some(LotTerms { node, amount, is_moved, end_date: row.end_date })
+}
+
+/// Whether people said something else of a lot. What was left of one when it was moved is nothing that they said.
+fn is_changed(lot: &LotChange) -> bool {
+    let said = |terms: &LotTerms| LotTerms {
+        amount: if terms.is_moved { Money::ZERO } else { terms.amount },
+        ..terms.clone()
+    };
+    lot.from.as_ref().map(said) != lot.to.as_ref().map(said)
 }
 
 fn by_credit(rows: &[CreditBalance]) -> Result<BTreeMap<&Text, Moves>, MoneyError> {

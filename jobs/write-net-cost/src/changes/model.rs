@@ -267,8 +267,10 @@ pub struct LotChange {
 pub struct LotTerms {
     /// Whose it is.
     pub node: Node,
-    /// Its amount.
+    /// Its amount; of a lot that was moved to its node, what was left then.
     pub amount: Money,
+    /// Whether it is what was left of another lot.
+    pub is_moved: bool,
     /// Its last day; none: open-ended.
     pub end_date: Option<NaiveDate>,
 }

@@ -172,9 +172,8 @@ fn cause(
     let (before, after) = (of(credits.from.get(credit_key)), of(credits.to.get(credit_key)));
     let is_revised = before.map(|(at, _)| at) != after.map(|(at, _)| at);
     let is_dated_otherwise = before.map(|(_, on)| on) != after.map(|(_, on)| on);
-    let is_same = from.zip(to).is_some_and(|(from, to)| {
-        terms(from) == terms(to) && from.opening == to.opening && from.issue_date == to.issue_date
-    });
+    let had = |row: &CreditBalance| (row.opening, row.moved, row.issue_date);
+    let is_same = from.zip(to).is_some_and(|(from, to)| terms(from) == terms(to) && had(from) == had(to));
     if is_same {
         return None;
     }

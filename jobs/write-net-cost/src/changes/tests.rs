@@ -93,6 +93,12 @@ fn balance(text: &str, issue_date: &str) -> CreditBalance {
     }
 }
 
+/// As [`balance`], of a lot that was moved to its node in the month.
+fn moved(text: &str) -> CreditBalance {
+    let row = balance(text, "2026-01-01");
+    CreditBalance { opening: Money::ZERO, moved: row.opening, ..row }
+}
+
 /// A credit of this status, allocated amount (none where it waits) and used amount, recorded on a day of April.
 fn credit(key: &str, status: &str, amounts: Option<(&str, &str)>, day: u32) -> Credit {
     let amount = |text: Option<&str>| text.map(money);
@@ -199,7 +205,10 @@ fn what_earlier_months_left_issue_dates_and_spend_of_the_same_cost_are_told_apar
     let credits = [credit("A", "active", Some(("100", "10")), 1)];
     let (before, after) = (("A 1 Retail 10 of 10", "2026-01-01"), ("A 1 Retail 60 of 90", "2026-01-01"));
     let left = Reason::EarlierMonths { credits: vec!["A".into()] };
-    assert_eq!(drawn(&[before], &[after], false, [&credits, &credits]), [left]);
+    assert_eq!(drawn(&[before], &[after], false, [&credits, &credits]), [left.clone()]);
+    let of = |row: CreditBalance, sum: &str| month(&[sum, &sum.replace('-', "Retail")], ("100", 3), vec![row]);
+    let (from, to) = (of(moved("A 2 Retail 10 of 10"), "- 100 10"), of(moved("A 2 Retail 60 of 90"), "- 100 60"));
+    assert_eq!(changed(&from, &to, false, &Credits::of(&credits, &credits)).why, [left]);
     let dated = [Credit { issue_date: "2026-03-01".parse().unwrap(), ..credits[0].clone() }];
     let why = drawn(&[before], &[("A 1 Retail 60 of 90", "2026-03-01")], false, [&credits, &dated]);
     assert_eq!(why, [Reason::IssueDates { credits: vec!["A".into()] }]);
@@ -233,9 +242,26 @@ fn month_that_the_run_before_did_not_reach_is_new_and_one_that_did_not_change_is
 /// What happened to credits whose lots, issued in March, were these in both runs.
 fn happened(from: (&[Credit], &[&str]), to: (&[Credit], &[&str])) -> Vec<CreditChange> {
     let lots = |rows: &[&str]| rows.iter().map(|text| balance(text, "2026-03-01")).collect::<Vec<_>>();
+    happened_to((from.0, &lots(from.1)), (to.0, &lots(to.1)))
+}
+
+fn happened_to(from: (&[Credit], &[CreditBalance]), to: (&[Credit], &[CreditBalance])) -> Vec<CreditChange> {
     let mut fold = CreditFold::default();
-    fold.add_month(period(), &lots(from.1), &lots(to.1)).unwrap();
+    fold.add_month(period(), from.1, to.1).unwrap();
     fold.finish(&Credits::of(from.0, to.0))
+}
+
+#[test]
+fn lot_that_was_moved_is_told_with_what_was_left_and_another_rest_is_no_other_lot() {
+    let (before, after) =
+        ([credit("a", "active", Some(("10", "4")), 1)], [credit("a", "active", Some(("10", "5")), 2)]);
+    let changes = happened_to((&before, &[]), (&after, &[moved("a 2 Media 1 of 6")]));
+    let [lot] = changes[0].lots.as_slice() else { panic!("{changes:?}") };
+    let to = lot.to.as_ref().unwrap();
+    assert_eq!((lot.lot, to.node.to_string(), to.amount, to.is_moved), (2, "Media".to_owned(), money("6"), true));
+    let changes = happened_to((&before, &[moved("a 2 Media 0 of 6")]), (&after, &[moved("a 2 Media 1 of 5")]));
+    assert_eq!(changes[0].lots, []);
+    assert_eq!(changes[0].months.len(), 1, "it used more");
 }
 
 #[test]
