@@ -31,6 +31,8 @@ fn revision(mut rows: Vec<&AllocationLogRow>) -> Option<Revision> {
         amount: row.amount,
         end_date: row.end_date,
         reference: row.reference.clone(),
+        from_period: row.from_period.clone(),
+        continues_lot: row.continues_lot,
     });
     Some(Revision {
         allocation_id: first.allocation_id.clone(),

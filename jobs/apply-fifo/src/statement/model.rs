@@ -121,12 +121,16 @@ pub struct RecordedLot {
     pub lot: i32,
     /// Whose; none where the row names none.
     pub node: Option<Node>,
-    /// How much.
+    /// How much; none where it continues another lot.
     pub amount: Option<Money>,
     /// Its last day.
     pub end_date: Option<NaiveDate>,
     /// Contract, ticket or programme.
     pub reference: Option<Text>,
+    /// `YYYY-MM` from which on it holds what is left of the lot that it continues.
+    pub from_period: Option<Text>,
+    /// That lot.
+    pub continues_lot: Option<i32>,
 }
 
 /// What somebody should look at.

@@ -236,10 +236,14 @@ fn revision_lines(revision: &Revision, currency: &str) -> Vec<String> {
     let mut lines = vec![format!("{at}  {}  by {by}{newest}{note}", revision.action)];
     lines.extend(revision.lots.iter().map(|lot| {
         let node = lot.node.as_ref().map_or_else(|| "no node".to_owned(), ToString::to_string);
-        let amount = lot.amount.map_or_else(|| "no amount".to_owned(), cents);
+        let amount = match lot.continues_lot {
+            Some(from) => format!("what was left of lot {from}"),
+            None => lot.amount.map_or_else(|| "no amount".to_owned(), |amount| format!("{} {currency}", cents(amount))),
+        };
+        let from = lot.from_period.as_ref().map(|period| format!(" from {period}")).unwrap_or_default();
         let end = lot.end_date.map_or_else(|| "open-ended".to_owned(), |end| format!("until {end}"));
         let reference = lot.reference.as_ref().map(|reference| format!(", {reference}")).unwrap_or_default();
-        format!("  lot {}: {amount} {currency} to {node}, {end}{reference}", lot.lot)
+        format!("  lot {}: {amount} to {node}{from}, {end}{reference}", lot.lot)
     }));
     lines
 }

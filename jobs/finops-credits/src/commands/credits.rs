@@ -1,6 +1,8 @@
 //! `credits`: allocated credits as published.
 
-use credit_ledger::{BillingPeriod, Node, Text};
+use std::collections::BTreeSet;
+
+use credit_ledger::{BillingPeriod, Text};
 use hashbrown::HashMap;
 use join_allocations::lots::current_rows;
 use schemas::NodeColumns;
@@ -81,18 +83,19 @@ pub(crate) async fn credits(app: &App, arguments: &ListArgs) -> Result<(), Failu
     print_list(app, &list, notes.as_slice())
 }
 
-/// Whose each credit is: by its lots as published; of one whose allocation cannot be used by what is recorded.
+/// Whose each credit is: by its published lots of which something is left, or all where nothing is; of one whose allocation
+/// cannot be used by what is recorded.
 async fn whose(app: &App, credits: &[Credit], log: &[AllocationLogRow]) -> Result<HashMap<Text, Whose>, Failure> {
     let Some(as_of) = credits.first().map(|credit| credit.as_of) else { return Ok(HashMap::new()) };
     let balances: Vec<CreditBalance> = app.lake.published_rows(BillingPeriod::of(as_of)).await?;
     let hierarchy: Vec<HierarchyRow> = published(app).await?;
-    let of_balance = |row: &CreditBalance| {
-        let levels = [&row.business_unit, &row.department, &row.portfolio, &row.product];
-        Some((row.credit_key.clone(), Node::from_levels(levels.map(Option::as_deref)).ok()?))
-    };
+    let is_left = |row: &&CreditBalance| row.remaining.is_positive();
+    let has_left: BTreeSet<&Text> = balances.iter().filter(is_left).map(|row| &row.credit_key).collect();
+    let counts = |row: &&CreditBalance| is_left(row) || !has_left.contains(&row.credit_key);
+    let lots = balances.iter().filter(counts);
+    let lots = lots.filter_map(|row| Some((row.credit_key.clone(), row.node().ok()?)));
     let is_invalid = |key: &Text| credits.iter().any(|credit| credit.credit_key == *key && credit.status == "invalid");
     let recorded = current_rows(log).filter(|row| is_invalid(&row.credit_key));
     let recorded = recorded.filter_map(|row| Some((row.credit_key.clone(), row.node().ok()?)));
-    let lots = balances.iter().filter_map(of_balance).chain(recorded);
-    Ok(Whose::of_lots(lots, &Owners::of(&hierarchy)))
+    Ok(Whose::of_lots(lots.chain(recorded), &Owners::of(&hierarchy)))
 }
