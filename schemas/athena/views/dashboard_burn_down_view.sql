@@ -17,7 +17,7 @@
 --   issue_date        date     Issue date
 --   end_date          date     Last day; null: open-ended
 --   opening           double   Left at the end of the month before
---   issued            double   The amount, in the issue period
+--   issued            double   The amount, in the issue period, and what moved to the lot less what moved from it
 --   used              double   Drawn in the month
 --   expired           double   Lost in the month
 --   remaining         double   Left at the end of the month: sum over one month only
@@ -38,7 +38,7 @@ SELECT
     issue_date,
     end_date,
     CAST(opening AS double) AS opening,
-    CAST(issued AS double) AS issued,
+    CAST(issued + moved AS double) AS issued,
     CAST(used AS double) AS used,
     CAST(expired AS double) AS expired,
     CAST(remaining AS double) AS remaining,

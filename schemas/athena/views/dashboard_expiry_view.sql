@@ -19,7 +19,7 @@
 --   expiry_month_start  date     First day of that month; null: open-ended
 --   days_left           integer  End date minus as-of date, negative once past; null: open-ended
 --   status              varchar  The lot's: active, expiring_soon, exhausted or expired
---   issued              double   The lot's amount
+--   issued              double   The lot's amount, with what moved to it and less what moved from it
 --   used                double   Drawn to date
 --   expired             double   Lost to date
 --   remaining           double   Still to be used, or lost at the end
@@ -36,7 +36,7 @@ WITH lots AS (
         node,
         end_date,
         substr(CAST(end_date AS varchar), 1, 7) AS expiry_month,
-        sum(issued) AS issued,
+        sum(issued + moved) AS issued,
         sum(used) AS used,
         sum(expired) AS expired
     FROM credit_balances_view
