@@ -168,8 +168,8 @@ fn state_of_a_log_that_the_catalogue_never_named_does_not_count() {
     fs::rename(workspace.path("lake"), workspace.path("copy")).expect("a moved lake");
     set_lake(&workspace, "copy");
     let folder = workspace.path("copy/warehouse/finops_credits/allocations_log/metadata");
-    let files = fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-    let first = files.filter(|file| file.display().to_string().contains("/00000-")).next().expect("the first state");
+    let mut files = fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let first = files.find(|file| file.display().to_string().contains("/00000-")).expect("the first state");
     fs::copy(first, folder.join("00099-01890000-0000-7000-8000-000000000000.metadata.json")).expect("a copy");
     says(&workspace, &["lake", "relocate"]);
     assert_eq!(logs(&workspace), before);

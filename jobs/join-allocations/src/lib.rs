@@ -16,6 +16,8 @@ mod check_names;
 mod check_rules;
 mod error;
 pub mod finding;
+#[cfg(test)]
+mod fixtures;
 mod job;
 pub mod lots;
 pub mod plan;

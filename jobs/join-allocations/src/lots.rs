@@ -301,25 +301,7 @@ mod tests {
     use schemas::reference::parse_hierarchy;
 
     use super::*;
-
-    fn credit(key: &str) -> RegisteredCredit {
-        RegisteredCredit {
-            credit_key: key.into(),
-            promotion_code: "P".into(),
-            account_id: "1".into(),
-            owner_account_id: None,
-            credit_id: None,
-            payer_account_id: "9".into(),
-            currency: "USD".into(),
-            description: None,
-            credit_class: "promotion".into(),
-            first_cur_date: "2026-02-01".parse().unwrap(),
-            issue_date: "2026-01-31".parse().unwrap(),
-            issue_date_source: "cur_inferred".into(),
-            last_cur_date: None,
-            aws_applied: Money::ZERO,
-        }
-    }
+    use crate::fixtures::credit;
 
     fn row(id: &str, lot: i32, at: &str) -> AllocationLogRow {
         AllocationLogRow {

@@ -345,33 +345,13 @@ fn warnings(
 
 #[cfg(test)]
 mod tests {
-    use schemas::reference::{parse_allocations, parse_hierarchy, parse_renames};
+    use schemas::reference::{parse_hierarchy, parse_renames};
 
     use super::*;
+    use crate::fixtures::{credit, entered};
 
-    const HEADER: &str = "credit_key,amount,currency,end_date,reference,business_unit,department,portfolio,product";
-
-    fn credit(key: &str) -> RegisteredCredit {
-        RegisteredCredit {
-            credit_key: key.into(),
-            promotion_code: "MAP".into(),
-            account_id: "111122223333".into(),
-            owner_account_id: None,
-            credit_id: None,
-            payer_account_id: "999999999999".into(),
-            currency: "USD".into(),
-            description: None,
-            credit_class: "promotion".into(),
-            first_cur_date: "2026-02-01".parse().unwrap(),
-            issue_date: "2026-01-31".parse().unwrap(),
-            issue_date_source: "cur_inferred".into(),
-            last_cur_date: None,
-            aws_applied: "40".parse().unwrap(),
-        }
-    }
-
-    fn entered(rows: &[&str]) -> Vec<AllocationRow> {
-        parse_allocations("allocations.csv", format!("{HEADER}\n{}\n", rows.join("\n")).as_bytes()).unwrap()
+    fn applied(key: &str) -> RegisteredCredit {
+        RegisteredCredit { aws_applied: "40".parse().unwrap(), ..credit(key) }
     }
 
     fn recorded(rows: &[&str], log: &[AllocationLogRow], at: &str) -> Result<Revisions, Problems> {
@@ -379,7 +359,7 @@ mod tests {
         let hierarchy = parse_hierarchy("hierarchy.csv", nodes).unwrap();
         let at: NaiveDateTime = at.parse().unwrap();
         let by = Recording { recorded_by: Some("jane".into()), recorded_at: at, is_stated: true, now: at };
-        revisions(&entered(rows), &[credit("id:1"), credit("id:2")], &hierarchy, log, &by)
+        revisions(&entered(rows), &[applied("id:1"), applied("id:2")], &hierarchy, log, &by)
     }
 
     const AT: &str = "2026-03-05T09:00:00.5";
@@ -401,7 +381,7 @@ mod tests {
         let renames = parse_renames("renames.csv", renames, &raw.nodes().map(|(node, _)| node).collect()).unwrap();
         let (hierarchy, at) = (raw.renamed(renames), AT.parse().unwrap());
         let by = Recording { recorded_by: Some("jane".into()), recorded_at: at, is_stated: true, now: at };
-        let found = |log| revisions(&entered(&TWO_LOTS), &[credit("id:1")], &hierarchy, log, &by).unwrap();
+        let found = |log| revisions(&entered(&TWO_LOTS), &[applied("id:1")], &hierarchy, log, &by).unwrap();
         let again = found(&old[..]);
         assert_eq!((again.rows.len(), again.already_recorded), (0, 2));
         let new: Vec<Option<Text>> = found(&[]).rows.into_iter().map(|row| row.business_unit).collect();

@@ -137,6 +137,7 @@ mod tests {
     use schemas::reference::{parse_hierarchy, parse_renames};
 
     use super::*;
+    use crate::fixtures::lot;
 
     fn row(path: &[&str], gross: &str, budget: Option<&str>) -> NetCostSummary {
         let level = |level: usize| path.get(level).map(|name| Text::new(*name));
@@ -189,24 +190,7 @@ mod tests {
         let rows = b"from_period,old_business_unit,business_unit\n,Old,New\n";
         let renames = parse_renames("r", rows, &raw.nodes().map(|(node, _)| node).collect()).unwrap();
         let hierarchy = raw.renamed(renames);
-        let lot = LotRow {
-            credit_key: "k".into(),
-            lot: 1,
-            promotion_code: "P".into(),
-            account_id: "1".into(),
-            business_unit: Some("New".into()),
-            department: Some("Web".into()),
-            portfolio: None,
-            product: None,
-            currency: "USD".into(),
-            amount: Money::ZERO,
-            issue_date: "2026-01-31".parse().unwrap(),
-            first_cur_date: "2026-02-01".parse().unwrap(),
-            end_date: None,
-            reference: None,
-            from_period: None,
-            continues_lot: None,
-        };
+        let lot = LotRow { department: Some("Web".into()), ..lot(1, "New") };
         let mut hanging = BTreeMap::new();
         let lots = |hierarchy: &Hierarchy| {
             assert!(hierarchy.contains(&node("New/Web")), "else its allocation would be invalid");

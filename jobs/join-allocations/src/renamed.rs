@@ -80,26 +80,13 @@ mod tests {
     use schemas::reference::{parse_hierarchy, parse_renames};
 
     use super::*;
+    use crate::fixtures;
 
     fn lot(number: i32, unit: &str, moved: Option<(i32, &str)>) -> LotRow {
-        LotRow {
-            credit_key: "k".into(),
-            lot: number,
-            promotion_code: "P".into(),
-            account_id: "1".into(),
-            business_unit: Some(unit.into()),
-            department: None,
-            portfolio: None,
-            product: None,
-            currency: "USD".into(),
-            amount: if moved.is_some() { Money::ZERO } else { "5".parse().unwrap() },
-            issue_date: "2026-01-31".parse().unwrap(),
-            first_cur_date: "2026-02-01".parse().unwrap(),
-            end_date: None,
-            reference: None,
-            from_period: moved.map(|(_, period)| period.parse().unwrap()),
-            continues_lot: moved.map(|(from, _)| from),
-        }
+        let lot = fixtures::lot(number, unit);
+        let Some((from, period)) = moved else { return lot };
+        let (amount, from_period) = (Money::ZERO, Some(period.parse().unwrap()));
+        LotRow { amount, from_period, continues_lot: Some(from), ..lot }
     }
 
     fn found(lots: Vec<LotRow>, rows: &str) -> Vec<String> {

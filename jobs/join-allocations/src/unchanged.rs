@@ -102,35 +102,11 @@ fn says_the_same(
 
 #[cfg(test)]
 mod tests {
-    use schemas::reference::{parse_allocations, parse_hierarchy};
+    use schemas::reference::parse_hierarchy;
 
     use super::*;
+    use crate::fixtures::{credit, entered};
     use crate::record::revisions;
-
-    const HEADER: &str = "credit_key,amount,currency,end_date,reference,business_unit,department,portfolio,product";
-
-    fn credit(key: &str) -> RegisteredCredit {
-        RegisteredCredit {
-            credit_key: key.into(),
-            promotion_code: "MAP".into(),
-            account_id: "111122223333".into(),
-            owner_account_id: None,
-            credit_id: None,
-            payer_account_id: "999999999999".into(),
-            currency: "USD".into(),
-            description: None,
-            credit_class: "promotion".into(),
-            first_cur_date: "2026-02-01".parse().unwrap(),
-            issue_date: "2026-01-31".parse().unwrap(),
-            issue_date_source: "cur_inferred".into(),
-            last_cur_date: None,
-            aws_applied: "1".parse().unwrap(),
-        }
-    }
-
-    fn entered(rows: &[&str]) -> Vec<AllocationRow> {
-        parse_allocations("allocations.csv", format!("{HEADER}\n{}\n", rows.join("\n")).as_bytes()).unwrap()
-    }
 
     fn by(who: &str, at: &str) -> Recording {
         let at = at.parse().unwrap();

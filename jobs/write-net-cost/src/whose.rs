@@ -1,35 +1,14 @@
 //! Whose a credit is, as published: the nodes of its lots and whom to ask there; and whose one that waits might be.
 
-use std::collections::BTreeMap;
-
 use arrow::array::RecordBatch;
 use credit_ledger::{Money, Node, Text};
 use datafusion::logical_expr::{col, lit};
 use datafusion::prelude::DataFrame;
 use hashbrown::HashMap;
-use schemas::tables::{HierarchyRow, NetCost};
-use schemas::{ColumnValue, NodeColumns, RowsError, TableRow};
+use schemas::tables::NetCost;
+use schemas::{ColumnValue, Owners, RowsError, TableRow};
 
 use crate::error::NetCostError;
-
-/// Whom to ask about a node.
-#[derive(Debug, Clone, Default)]
-pub struct Owners(BTreeMap<Node, Text>);
-
-impl Owners {
-    /// Those of a published hierarchy.
-    #[must_use]
-    pub fn of(hierarchy: &[HierarchyRow]) -> Self {
-        let owner = |row: &HierarchyRow| Some((row.node().ok()?, row.owner_email.clone()?));
-        Self(hierarchy.iter().filter_map(owner).collect())
-    }
-
-    /// The owner of the node, or of the nearest one above it that has one.
-    #[must_use]
-    pub fn nearest(&self, node: &Node) -> Option<&Text> {
-        node.lineage().filter_map(|above| self.0.get(&above)).last()
-    }
-}
 
 /// The nodes and owners of a credit, each once, in order of its lots.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -114,6 +93,8 @@ fn column<V: ColumnValue>(batch: &RecordBatch, name: &'static str) -> Result<Vec
 
 #[cfg(test)]
 mod tests {
+    use schemas::tables::HierarchyRow;
+
     use super::*;
 
     fn node(path: &str) -> Node {
@@ -128,22 +109,7 @@ mod tests {
             let owner_email = owner.map(Text::new);
             HierarchyRow { business_unit, department, portfolio, product, level, owner_email, cost_center: None }
         };
-        Owners::of(&[
-            row("Retail", Some("rosa")),
-            row("Retail/Online", None),
-            row("Media", None),
-            row("Retail/A", Some("ann")),
-        ])
-    }
-
-    #[test]
-    fn nearest_owner_is_the_node_s_own_or_of_what_is_above() {
-        let owners = owners();
-        let nearest = |path: &str| owners.nearest(&node(path)).map(Text::as_str);
-        assert_eq!(nearest("Retail/Online/Shop"), Some("rosa"));
-        assert_eq!(nearest("Retail/A/Shop"), Some("ann"));
-        assert_eq!(nearest("Media"), None);
-        assert_eq!(nearest("Gone/For good"), None);
+        Owners::of(&[row("Retail", Some("rosa")), row("Retail/A", Some("ann"))])
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use credit_ledger::{Lot, Money, MoneyError, Node, Text};
-use schemas::NodeColumns;
-use schemas::tables::{AllocationLogRow, Credit, CreditBalance, HierarchyRow};
+use credit_ledger::{Lot, Money, MoneyError, Text};
+use schemas::tables::{AllocationLogRow, Credit, CreditBalance};
+use schemas::{NodeColumns, Owners};
 
 use super::model::{StatementLot, StatementMonth};
 use crate::error::FifoError;
@@ -43,7 +43,7 @@ pub(super) struct Standing<'a> {
     /// All lots of the run.
     pub(super) lots: &'a [Lot],
     pub(super) order: &'a FifoOrder,
-    pub(super) hierarchy: &'a [HierarchyRow],
+    pub(super) owners: &'a Owners,
     pub(super) log: &'a [AllocationLogRow],
 }
 
@@ -60,7 +60,7 @@ impl Standing<'_> {
             found.push(StatementLot {
                 lot: lot.lot,
                 node: lot.node.clone(),
-                owner_email: self.owner(&lot.node),
+                owner_email: self.owners.nearest(&lot.node).cloned(),
                 amount: Money::total([used, expired, lot.amount])?,
                 used,
                 expired,
@@ -83,16 +83,6 @@ impl Standing<'_> {
         let all: Vec<&Lot> = self.lots.iter().filter(meets).collect();
         let before = all.iter().filter(|other| position(other) < position(lot)).count();
         (before.saturating_add(1), all.len())
-    }
-
-    /// Of the node, or the nearest above that has one.
-    fn owner(&self, node: &Node) -> Option<Text> {
-        let lineage: Vec<Node> = node.lineage().collect();
-        let email = |node: &Node| {
-            let row = self.hierarchy.iter().find(|row| row.node().is_ok_and(|of| of == *node))?;
-            row.owner_email.clone()
-        };
-        lineage.iter().rev().find_map(email)
     }
 
     /// What the revision that counts says.

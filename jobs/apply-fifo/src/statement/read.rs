@@ -8,11 +8,11 @@ use credit_ledger::{BillingPeriod, Lot, Money, Node, Policy, Text};
 use datafusion::logical_expr::{Expr, col, lit};
 use datafusion::prelude::SessionContext;
 use lake::KeptRun;
-use schemas::NodeColumns;
 use schemas::tables::{
     AllocationIssue, AllocationLogRow, Credit, CreditBalance, CreditConsumption, CreditImpact, CreditQueue,
     HierarchyRow, NetCost,
 };
+use schemas::{NodeColumns, Owners};
 
 use super::findings::findings;
 use super::history::history;
@@ -43,7 +43,8 @@ pub async fn statement(
     let reader = Reader { run, session, of_credit: col("credit_key").eq(lit(credit.credit_key.as_str())) };
     let (balances, months) = reader.months().await?;
     let hierarchy: Vec<HierarchyRow> = run.rows(None).await?;
-    let standing = Standing { lots: &all_lots, order: &order, hierarchy: &hierarchy, log };
+    let owners = Owners::of(&hierarchy);
+    let standing = Standing { lots: &all_lots, order: &order, owners: &owners, log };
     let lots = standing.of(credit, &balances)?;
     let own: Vec<&Lot> = all_lots.iter().filter(|lot| lot.credit_key == credit.credit_key).collect();
     let queue: Vec<CreditQueue> = run.rows(None).await?;

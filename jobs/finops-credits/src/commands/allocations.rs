@@ -13,8 +13,7 @@ use join_allocations::record::{Revisions, revisions};
 use join_allocations::renamed::by_present_names;
 use schemas::reference::{Action, EnteredAllocations, read_allocations};
 use schemas::tables::{AllocationLogRow, Credit, RegisteredCredit};
-use schemas::{NodeColumns, TableRow};
-use write_net_cost::whose::Owners;
+use schemas::{NodeColumns, Owners, TableRow};
 
 use super::allocate::warn;
 use super::who::recording;

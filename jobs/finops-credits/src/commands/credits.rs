@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use credit_ledger::{BillingPeriod, Text};
 use hashbrown::HashMap;
 use join_allocations::lots::current_rows;
-use schemas::NodeColumns;
 use schemas::tables::{AllocationLogRow, Credit, CreditBalance, HierarchyRow};
-use write_net_cost::whose::{Owners, Whose, in_full, in_short};
+use schemas::{NodeColumns, Owners};
+use write_net_cost::whose::{Whose, in_full, in_short};
 
 use super::published;
 use crate::Failure;

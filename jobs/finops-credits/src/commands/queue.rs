@@ -6,10 +6,10 @@ use arrow::record_batch::RecordBatch;
 use credit_ledger::{Node, Text};
 use datafusion::error::DataFusionError;
 use hashbrown::HashMap;
-use schemas::TableRow;
 use schemas::tables::{AllocationIssue, CreditQueue, NetCost};
+use schemas::{Owners, TableRow};
 use write_net_cost::standing::queue as queue_rows;
-use write_net_cost::whose::{Owners, likely_nodes};
+use write_net_cost::whose::likely_nodes;
 
 use super::{CreditSnapshot, note, published};
 use crate::Failure;

@@ -205,10 +205,11 @@ fn what_earlier_months_left_issue_dates_and_spend_of_the_same_cost_are_told_apar
     let credits = [credit("A", "active", Some(("100", "10")), 1)];
     let (before, after) = (("A 1 Retail 10 of 10", "2026-01-01"), ("A 1 Retail 60 of 90", "2026-01-01"));
     let left = Reason::EarlierMonths { credits: vec!["A".into()] };
-    assert_eq!(drawn(&[before], &[after], false, [&credits, &credits]), [left.clone()]);
+    let left = [left];
+    assert_eq!(drawn(&[before], &[after], false, [&credits, &credits]), left);
     let of = |row: CreditBalance, sum: &str| month(&[sum, &sum.replace('-', "Retail")], ("100", 3), vec![row]);
     let (from, to) = (of(moved("A 2 Retail 10 of 10"), "- 100 10"), of(moved("A 2 Retail 60 of 90"), "- 100 60"));
-    assert_eq!(changed(&from, &to, false, &Credits::of(&credits, &credits)).why, [left]);
+    assert_eq!(changed(&from, &to, false, &Credits::of(&credits, &credits)).why, left);
     let dated = [Credit { issue_date: "2026-03-01".parse().unwrap(), ..credits[0].clone() }];
     let why = drawn(&[before], &[("A 1 Retail 60 of 90", "2026-03-01")], false, [&credits, &dated]);
     assert_eq!(why, [Reason::IssueDates { credits: vec!["A".into()] }]);
