@@ -93,8 +93,9 @@ fn what_cannot_be_exported_is_said_and_nothing_is_written() {
         "credits has no billing periods to choose from; take it without a period",
     );
     told("x.csv", &["credits", "--node", "Retail"], 3, "credits is not by node; take it without a node");
-    told("x.txt", &["credits"], 2, "export: .txt is no kind of file; name one that ends in .csv or .parquet");
-    let one = "export: such a file holds one table; name a folder, for a CSV file each";
+    told("x.txt", &["credits"], 2, "export: .txt is no kind of file; name one that ends in .csv, .xlsx or .parquet");
+    let one = "export: such a file holds one table; name one that ends in .xlsx, for a sheet each, or a folder, for a CSV file \
+               each";
     told("x.csv", &["credits", "net_cost"], 2, one);
     told("x.parquet", &["credits", "net_cost"], 2, one);
     fs::create_dir_all(sample.path("folder.csv")).expect("a folder");

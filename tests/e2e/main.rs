@@ -46,3 +46,4 @@ mod terminals;
 mod told;
 mod vectors;
 mod views;
+mod workbooks;

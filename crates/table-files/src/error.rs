@@ -8,6 +8,9 @@ pub enum TableFileError {
     /// It cannot be written.
     #[error("{0}")]
     Write(#[from] std::io::Error),
+    /// The kind of file cannot hold it; says what to do.
+    #[error("{0}")]
+    TooLarge(String),
     /// A value cannot be told.
     #[error("{0}")]
     Value(#[from] ArrowError),

@@ -139,7 +139,7 @@ others empty, and `allocations import` records them.
 Examples:
   finops-credits queue
   finops-credits queue --sort -aws_applied
-  finops-credits queue --out queue.csv
+  finops-credits queue --out queue.xlsx
   finops-credits queue --format csv > queue.csv")]
     Queue(Queue),
     /// Record whose a credit is: amount, end date, node. Replaces an earlier allocation
@@ -258,7 +258,7 @@ pub struct Check {
 /// `queue`
 #[derive(Debug, Clone, Args)]
 pub struct Queue {
-    /// Write the queue to a CSV file to fill in
+    /// Write the queue to a file to fill in: CSV, or a workbook where its name ends in .xlsx
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// How the list is shown.
@@ -341,9 +341,9 @@ can be imported, and a queue that was filled in (`queue --out`): its rows left e
 
 Examples:
   finops-credits allocations import allocations.csv --by jane@example.com
-  finops-credits allocations import queue.csv")]
+  finops-credits allocations import queue.xlsx             the first sheet of a workbook")]
     Import {
-        /// The file
+        /// The file: CSV or XLSX
         file: PathBuf,
         /// Who and when, for rows that do not say.
         #[command(flatten)]
@@ -356,7 +356,7 @@ Examples:
   finops-credits allocations export allocations.csv
   finops-credits allocations export --history history.csv   every revision, revocations too")]
     Export {
-        /// A CSV file [default: stdout]
+        /// A CSV file, or a workbook where its name ends in .xlsx [default: stdout]
         file: Option<PathBuf>,
         /// All revisions, not only those that count
         #[arg(long)]

@@ -1,11 +1,12 @@
 //! Files that a person names on the command line.
 
 use std::fs::{File, Permissions};
-use std::io::{ErrorKind, Write};
+use std::io::{Cursor, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use arrow::record_batch::RecordBatch;
+use table_files::{TableFileError, WorkbookFile, read_sheet};
 use tempfile::NamedTempFile;
 
 use crate::app::App;
@@ -34,12 +35,49 @@ pub(crate) fn read_text(file: &Path) -> Result<String, Failure> {
     String::from_utf8(read(file)?).map_err(not_utf_8)
 }
 
-/// Writes batches of one schema to a CSV file.
+/// True where a file is to be a workbook, by its name.
+pub(crate) fn is_workbook(file: &Path) -> bool {
+    file.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("xlsx"))
+}
+
+/// Writes a table to a file: a workbook where its name ends in .xlsx, else CSV.
 ///
 /// # Errors
 /// As [`write`].
-pub(crate) fn write_csv(app: &App, file: &Path, batches: &[RecordBatch]) -> Result<(), Failure> {
-    write(file, csv_text(batches, app.raw)?.as_bytes())
+pub(crate) fn write_table(app: &App, file: &Path, name: &str, batch: &RecordBatch) -> Result<(), Failure> {
+    if !is_workbook(file) {
+        return write(file, csv_text(std::slice::from_ref(batch), app.raw)?.as_bytes());
+    }
+    let bytes = workbook(name, batch).map_err(|error| {
+        let kind = if let TableFileError::Write(_) = error { Kind::Storage } else { Kind::BadInput };
+        Failure::new(kind, format!("{}: {error}", file.display()))
+    })?;
+    write(file, &bytes)
+}
+
+fn workbook(name: &str, batch: &RecordBatch) -> Result<Vec<u8>, TableFileError> {
+    let (mut book, mut to) = (WorkbookFile::begin()?, Cursor::new(Vec::new()));
+    book.sheet(name, &batch.schema())?;
+    book.write(batch)?;
+    book.finish(&mut to)?;
+    Ok(to.into_inner())
+}
+
+/// The content of a file of rows that a person filled in, as CSV, and what to tell of it: of a workbook that is the first
+/// sheet.
+///
+/// # Errors
+/// As [`read`]; [`Kind::BadInput`] where a workbook cannot be read.
+pub(crate) fn read_table(file: &Path) -> Result<(Vec<u8>, Option<String>), Failure> {
+    let bytes = read(file)?;
+    if !table_files::is_workbook(&bytes) {
+        return Ok((bytes, None));
+    }
+    let name = name(file);
+    let sheet = read_sheet(&bytes).map_err(|problem| Failure::new(Kind::BadInput, format!("{name} {problem}")))?;
+    let others = sheet.other_sheets.join(", ");
+    let told = format!("note: of {name} only the first sheet is read, not {others}");
+    Ok((sheet.csv, (!others.is_empty()).then_some(told)))
 }
 
 /// Writes a file: a regular one whole or not at all, and it is on disk then.

@@ -12,7 +12,7 @@ pub struct Export {
     /// Tables and views, as `query \"SHOW TABLES\"` lists them
     #[arg(required = true, value_name = "TABLE")]
     pub tables: Vec<String>,
-    /// Where to: a file that ends in .csv or .parquet, or a folder, which gets a CSV file for each table
+    /// Where to: a file that ends in .csv, .parquet or .xlsx (a sheet for each table), or a folder, which gets a CSV file for each
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
     /// Only these billing periods: 2026-09, 2026-Q3, 2026, 2026-05..2026-09
@@ -27,12 +27,13 @@ pub(super) const EXPORT_HELP: &str = "\
 A file that is there is replaced, once the new one is whole. Rows come in order of their grain.
 
 CSV has exact amounts, and a ' before texts that a spreadsheet would take for formulas (--raw leaves it out). Parquet keeps the
-types of the tables.
+types of the tables. XLSX has amounts as numbers, and as text where they have more than 15 digits, which no spreadsheet keeps.
 
 Examples:
   finops-credits export net_cost_summary --period 2026-Q3 --out q3.csv
   finops-credits export net_cost_summary --period 2026-Q3 --node Retail/Online --out online.csv
   finops-credits export net_cost credit_consumption --period 2026-05..2026-09 --out export/
+  finops-credits export net_cost_summary reconciliation --period 2026-09 --out september.xlsx
   finops-credits export expiring_credits_view --out expiring.parquet";
 
 /// `init`

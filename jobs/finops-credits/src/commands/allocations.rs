@@ -34,7 +34,8 @@ pub(crate) async fn allocations(app: &App, command: Allocations) -> Result<(), F
 
 async fn import(app: &App, file: &Path, record: &RecordArgs) -> Result<(), Failure> {
     let name = files::name(file);
-    let EnteredAllocations { rows, left_empty, mut problems } = read_allocations(&name, &files::read(file)?);
+    let (bytes, told) = files::read_table(file)?;
+    let EnteredAllocations { rows, left_empty, mut problems } = read_allocations(&name, &bytes);
     let standing = CreditSnapshot::of(app).await?;
     let (register, hierarchy) = (&standing.register.credits, &standing.reference.hierarchy);
     let recording = recording(app, &standing, record);
@@ -47,6 +48,9 @@ async fn import(app: &App, file: &Path, record: &RecordArgs) -> Result<(), Failu
     let log = by_present_names(&standing.log, hierarchy);
     let new = problems.or(new)?.without_standing(&log, &recording);
     app.lake.logs().append(&new.rows).await?;
+    if let Some(told) = &told {
+        note(told);
+    }
     warn(app, &new);
     answer(app.format, &new, [imported(&name, &new, new.replaced(&standing.log), left_empty.len())])
 }
@@ -152,7 +156,7 @@ async fn export(app: &App, file: Option<&Path>, history: bool) -> Result<(), Fai
     let batch = importable(&rows, &register)?;
     match file {
         Some(file) => {
-            files::write_csv(app, file, &[batch])?;
+            files::write_table(app, file, "allocations", &batch)?;
             note(&format!("{} rows written to {}", money_text::count(rows.len() as u64), file.display()));
             Ok(())
         }

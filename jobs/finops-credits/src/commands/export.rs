@@ -8,7 +8,7 @@ use datafusion::prelude::DataFrame;
 use futures::{Stream, StreamExt};
 use lake::Selection;
 use serde::Serialize;
-use table_files::{CsvFile, ParquetFile, TableFileError};
+use table_files::{CsvFile, ParquetFile, TableFileError, WorkbookFile};
 use tempfile::NamedTempFile;
 
 use super::query::read;
@@ -23,6 +23,8 @@ use crate::{Failure, Kind, files};
 enum Target {
     Csv,
     Parquet,
+    /// A sheet each.
+    Workbook,
     /// A folder, for a CSV file each.
     Folder,
 }
@@ -51,6 +53,10 @@ pub(crate) async fn export(app: &App, arguments: Export) -> Result<(), Failure> 
     for table in &tables {
         frames.push(app.lake.selected(&context, table, &selection).await?);
     }
+    if target == Target::Workbook {
+        let exported = whole(&out, async |to| workbook(app, tables.into_iter().zip(frames), to, &out).await).await?;
+        return told(app, &exported);
+    }
     let mut exported = Vec::with_capacity(tables.len());
     if target == Target::Folder {
         std::fs::create_dir_all(&out).map_err(|error| match error.kind() {
@@ -65,11 +71,36 @@ pub(crate) async fn export(app: &App, arguments: Export) -> Result<(), Failure> 
         let rows = whole(&file, async |to| write(app, frame, to, target, &file).await).await?;
         exported.push(Exported { table, file, rows });
     }
+    told(app, &exported)
+}
+
+fn told(app: &App, exported: &[Exported]) -> Result<(), Failure> {
     let line = |table: &Exported| {
         let rows = count(table.rows as u64);
         format!("Exported {} to {}: {rows} rows", table.table, table.file.display())
     };
-    answer(app.format, &Answer { exported: &exported }, exported.iter().map(line))
+    answer(app.format, &Answer { exported }, exported.iter().map(line))
+}
+
+/// Writes a workbook with a sheet for each table.
+async fn workbook(
+    app: &App,
+    tables: impl Iterator<Item = (String, DataFrame)>,
+    to: &mut BufWriter<NamedTempFile>,
+    path: &Path,
+) -> Result<Vec<Exported>, Failure> {
+    let failed = |error| refused(path, error);
+    let (mut book, mut exported) = (WorkbookFile::begin().map_err(failed)?, Vec::new());
+    for (table, frame) in tables {
+        book.sheet(&table, frame.schema().as_arrow()).map_err(failed)?;
+        let mut rows = read(app, frame.execute_stream()).await?;
+        let rows = each(app, &mut rows, |batch| book.write(batch).map_err(failed)).await?;
+        exported.push(Exported { table, file: path.to_owned(), rows });
+    }
+    book.finish(to).map_err(failed)?;
+    app.lake.check_published().await?;
+    app.lake.check_generations().await?;
+    Ok(exported)
 }
 
 fn target(out: &Path, tables: usize) -> Result<Target, Failure> {
@@ -81,8 +112,9 @@ fn target(out: &Path, tables: usize) -> Result<Target, Failure> {
         None => Target::Folder,
         Some("csv") => Target::Csv,
         Some("parquet") => Target::Parquet,
+        Some("xlsx") => Target::Workbook,
         Some(other) => {
-            let message = format!("export: .{other} is no kind of file; name one that ends in .csv or .parquet");
+            let message = format!("export: .{other} is no kind of file; name one that ends in .csv, .xlsx or .parquet");
             return if out.is_dir() { Ok(Target::Folder) } else { Err(usage(message)) };
         }
     };
@@ -90,7 +122,7 @@ fn target(out: &Path, tables: usize) -> Result<Target, Failure> {
         return Err(Failure::new(Kind::BadInput, format!("export: {} is a folder", out.display())));
     }
     if tables > 1 && matches!(target, Target::Csv | Target::Parquet) {
-        let message = "export: such a file holds one table; name a folder, for a CSV file each";
+        let message = "export: such a file holds one table; name one that ends in .xlsx, for a sheet each, or a folder, for a CSV file each";
         return Err(usage(message.to_owned()));
     }
     Ok(target)
@@ -156,6 +188,7 @@ async fn each(
 fn refused(path: &Path, error: TableFileError) -> Failure {
     let kind = match error {
         TableFileError::Write(_) => Kind::Storage,
+        TableFileError::TooLarge(_) => Kind::BadInput,
         TableFileError::Value(_) => Kind::CheckFailed,
     };
     Failure::new(kind, format!("export: {}: {error}", path.display()))

@@ -72,7 +72,7 @@ pub(crate) async fn queue(app: &App, arguments: &Queue) -> Result<(), Failure> {
     let emails = nodes.iter().map(|node| owners.nearest((*node)?).cloned()).collect();
     let batch = with_texts(&schemas::to_batch(&rows)?, [("likely_node", names), ("likely_owner_email", emails)])?;
     if let Some(file) = &arguments.out {
-        files::write_csv(app, file, &[to_fill_in(&batch)?])?;
+        files::write_table(app, file, "queue", &to_fill_in(&batch)?)?;
         note(&format!("{} credits written to {}", rows.len(), file.display()));
         return Ok(());
     }
