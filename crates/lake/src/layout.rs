@@ -1,7 +1,7 @@
 //! Where everything lies in a lake: every path once.
 //!
 //! ```text
-//! lake.json                                   where the lake was made
+//! lake.json                                   where a lake in a folder was made
 //! catalog.db                                  SQLite catalogue of the Iceberg logs
 //! warehouse/<database>/<log>/…                their metadata and data: credits_log, allocations_log, runs_log
 //! generations/<period>/current.json           pointer to what was last read of the export

@@ -1,11 +1,11 @@
 //! What people filled in: the first sheet of an XLSX workbook as CSV.
 
-use std::io::Cursor;
+use std::io::{self, Cursor, Read};
 
 use calamine::{Data, DataRef, Reader, SheetType, Xlsx, open_workbook_from_rs};
 use zip::ZipArchive;
 
-/// What a workbook may unpack to, and how far its cells may lie from the first.
+/// What a workbook may unpack to, whatever it claims, and how far its cells may lie from the first.
 const MOST_BYTES: u64 = 256 << 20;
 const MOST_ROWS: u32 = 200_000;
 const MOST_COLUMNS: u32 = 1_000;
@@ -46,10 +46,12 @@ fn read(bytes: &[u8]) -> Result<Sheet, String> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| said(&error))?;
     let mut unpacked: u64 = 0;
     for place in 0..archive.len() {
-        unpacked = unpacked.saturating_add(archive.by_index_raw(place).map_err(|error| said(&error))?.size());
-    }
-    if unpacked > MOST_BYTES {
-        return Err("it unpacks to more than 256 MiB".to_owned());
+        let file = archive.by_index(place).map_err(|error| said(&error))?;
+        let mut file = file.take(MOST_BYTES + 1 - unpacked);
+        unpacked += io::copy(&mut file, &mut io::sink()).map_err(|error| said(&error))?;
+        if unpacked > MOST_BYTES {
+            return Err("it unpacks to more than 256 MiB".to_owned());
+        }
     }
     let mut book: Xlsx<_> =
         open_workbook_from_rs(Cursor::new(bytes)).map_err(|error: calamine::XlsxError| said(&error))?;
@@ -120,6 +122,8 @@ fn number_text(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook};
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
 
     use super::*;
 
@@ -156,6 +160,11 @@ mod tests {
             let problem = problem(&whole[..cut]);
             assert!(problem.starts_with("is no workbook that can be read ("), "{problem}");
         }
+        let mut large = ZipWriter::new(Cursor::new(Vec::new()));
+        large.start_file("zeros", SimpleFileOptions::default()).unwrap();
+        io::copy(&mut io::repeat(0).take(MOST_BYTES + 1), &mut large).unwrap();
+        let large = problem(&large.finish().unwrap().into_inner());
+        assert!(large.contains("(it unpacks to more than 256 MiB)"), "{large}");
         let far = problem(&bytes(|sheet| drop(sheet.write(1_000_000, 16_000, "a"))));
         assert!(far.contains("a cell in row 1000001, column 16001 is too far away"), "{far}");
         assert!(is_workbook(&whole) && !is_workbook(b"credit_key,amount\n"));

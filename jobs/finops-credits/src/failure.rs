@@ -12,6 +12,7 @@ use join_allocations::JoinError;
 use lake::LakeError;
 use schemas::RowsError;
 use schemas::reference::Problems;
+use table_files::TableFileError;
 use write_net_cost::NetCostError;
 
 use crate::foreign_text::{LINE, visible, without_keys};
@@ -75,6 +76,16 @@ impl Kind {
             Self::CheckFailed => "an invariant or the tie-out failed or the lake is damaged, nothing published",
             Self::Storage => "storage or service unavailable (a retry may help)",
             Self::LostRace => "lost a race with another run (retry)",
+        }
+    }
+}
+
+impl From<&TableFileError> for Kind {
+    fn from(error: &TableFileError) -> Self {
+        match error {
+            TableFileError::Write(_) => Self::Storage,
+            TableFileError::TooLarge(_) => Self::BadInput,
+            TableFileError::Value(_) => Self::CheckFailed,
         }
     }
 }

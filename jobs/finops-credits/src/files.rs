@@ -36,7 +36,7 @@ pub(crate) fn read_text(file: &Path) -> Result<String, Failure> {
 }
 
 /// True where a file is to be a workbook, by its name.
-pub(crate) fn is_workbook(file: &Path) -> bool {
+fn is_workbook(file: &Path) -> bool {
     file.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("xlsx"))
 }
 
@@ -48,11 +48,8 @@ pub(crate) fn write_table(app: &App, file: &Path, name: &str, batch: &RecordBatc
     if !is_workbook(file) {
         return write(file, csv_text(std::slice::from_ref(batch), app.raw)?.as_bytes());
     }
-    let bytes = workbook(name, batch).map_err(|error| {
-        let kind = if let TableFileError::Write(_) = error { Kind::Storage } else { Kind::BadInput };
-        Failure::new(kind, format!("{}: {error}", file.display()))
-    })?;
-    write(file, &bytes)
+    let failed = |error: TableFileError| Failure::new((&error).into(), format!("{}: {error}", file.display()));
+    write(file, &workbook(name, batch).map_err(failed)?)
 }
 
 fn workbook(name: &str, batch: &RecordBatch) -> Result<Vec<u8>, TableFileError> {

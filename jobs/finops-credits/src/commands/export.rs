@@ -122,7 +122,8 @@ fn target(out: &Path, tables: usize) -> Result<Target, Failure> {
         return Err(Failure::new(Kind::BadInput, format!("export: {} is a folder", out.display())));
     }
     if tables > 1 && matches!(target, Target::Csv | Target::Parquet) {
-        let message = "export: such a file holds one table; name one that ends in .xlsx, for a sheet each, or a folder, for a CSV file each";
+        let message = "export: such a file holds one table; name one that ends in .xlsx, for a sheet each, or a folder, for a \
+                       CSV file each";
         return Err(usage(message.to_owned()));
     }
     Ok(target)
@@ -186,10 +187,5 @@ async fn each(
 }
 
 fn refused(path: &Path, error: TableFileError) -> Failure {
-    let kind = match error {
-        TableFileError::Write(_) => Kind::Storage,
-        TableFileError::TooLarge(_) => Kind::BadInput,
-        TableFileError::Value(_) => Kind::CheckFailed,
-    };
-    Failure::new(kind, format!("export: {}: {error}", path.display()))
+    Failure::new((&error).into(), format!("export: {}: {error}", path.display()))
 }
