@@ -92,6 +92,9 @@ pub struct Applied {}
 pub struct Staged {}
 
 impl Detected {
+    /// The job that finds it.
+    pub const JOB: &'static str = "detect-credits";
+
     /// True if the export has lines of a period.
     #[must_use]
     pub fn has(&self, period: BillingPeriod) -> bool {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// What each crate may use of the others, besides tests.
-const DIRECTION: [(&str, &[&str]); 13] = [
+const DIRECTION: [(&str, &[&str]); 15] = [
     ("credit-ledger", &[]),
     ("schemas", &["credit-ledger"]),
     ("money-sql", &["credit-ledger"]),
@@ -19,9 +19,26 @@ const DIRECTION: [(&str, &[&str]); 13] = [
     ("join-allocations", JOB),
     ("apply-fifo", JOB),
     ("write-net-cost", JOB),
+    ("application", ALL_BUT_AWS),
+    (
+        "web",
+        &[
+            "application",
+            "apply-fifo",
+            "credit-ledger",
+            "detect-credits",
+            "join-allocations",
+            "lake",
+            "money-sql",
+            "schemas",
+            "table-files",
+            "write-net-cost",
+        ],
+    ),
     (
         "finops-credits",
         &[
+            "application",
             "apply-fifo",
             "credit-ledger",
             "cur-reader",
@@ -32,6 +49,7 @@ const DIRECTION: [(&str, &[&str]); 13] = [
             "money-sql",
             "schemas",
             "table-files",
+            "web",
             "write-net-cost",
         ],
     ),
@@ -40,6 +58,20 @@ const DIRECTION: [(&str, &[&str]); 13] = [
 
 /// Jobs meet in tables: never in each other's code.
 const JOB: &[&str] = &["credit-ledger", "cur-reader", "lake", "money-sql", "schemas"];
+
+/// What commands and pages share stands on everything that is no AWS.
+const ALL_BUT_AWS: &[&str] = &[
+    "apply-fifo",
+    "credit-ledger",
+    "cur-reader",
+    "detect-credits",
+    "join-allocations",
+    "lake",
+    "money-sql",
+    "schemas",
+    "table-files",
+    "write-net-cost",
+];
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the repository")

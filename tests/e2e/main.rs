@@ -36,6 +36,7 @@ mod organisation;
 mod properties;
 mod renamed;
 mod reorganised;
+mod report;
 mod round_trips;
 mod sample;
 mod spellings;

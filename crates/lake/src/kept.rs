@@ -7,6 +7,7 @@ use credit_ledger::BillingPeriod;
 use datafusion::prelude::{Expr, SessionContext};
 use object_store::path::Path;
 use schemas::{Place, Table, TableRow};
+use serde::de::DeserializeOwned;
 
 use crate::asked::RunInLake;
 use crate::decoding::decoded;
@@ -139,6 +140,11 @@ impl KeptRun {
         let folder = format!("{}/{}=", R::TABLE.name, Table::PARTITION);
         let period = |file: &String| file.strip_prefix(&folder)?.split('/').next()?.parse().ok();
         self.written.files.keys().filter_map(period).collect()
+    }
+
+    /// What a job of the run found; none where no record of it is kept: only the published run has its records still.
+    pub async fn found<T: DeserializeOwned>(&self, job: &str) -> Option<T> {
+        self.lake.store.read_kept(&layout::job_record(&self.id, job)).await
     }
 
     fn folder(&self, table: &Table, period: Option<BillingPeriod>) -> Path {

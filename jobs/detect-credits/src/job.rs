@@ -101,8 +101,9 @@ pub async fn credit_history(
     threads: usize,
 ) -> Result<CreditHistory, DetectError> {
     // Lines are decoded on other threads and added on this one.
-    let read = generations.iter().map(|(period, generation)| {
-        let (lake, period, fingerprint) = (Arc::clone(lake), *period, generation.fingerprint.clone());
+    let all = generations.iter().map(|(period, generation)| (*period, generation.fingerprint.clone()));
+    let read = all.collect::<Vec<_>>().into_iter().map(|(period, fingerprint)| {
+        let lake = Arc::clone(lake);
         spawn_abort_on_drop(async move {
             let lines = lake.coded_generation_stream::<CreditLine>(period, &fingerprint).await?;
             let lines: Vec<RecordBatch> = lines.try_collect().await?;

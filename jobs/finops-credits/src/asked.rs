@@ -5,7 +5,7 @@ use lake::RunInLake;
 
 use crate::app::App;
 use crate::cli::{Allocations, Command};
-use crate::failure::{Failure, Kind};
+use crate::{Failure, Kind};
 
 /// What a command does with a run and a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +33,13 @@ fn use_of(command: &Command) -> Use {
         | Command::Queue(_)
         | Command::Query(_)
         | Command::Export(_)
+        | Command::Report(_)
         | Command::Allocations(Allocations::List(_) | Allocations::Export { history: false, .. }) => Use::Reads,
         Command::Allocate(_)
         | Command::Move(_)
         | Command::Revoke(_)
         | Command::Check(_)
+        | Command::Serve(_)
         | Command::Allocations(Allocations::Import { .. }) => Use::Acts,
         Command::Allocations(_)
         | Command::Lake(_)
@@ -77,9 +79,10 @@ pub(crate) async fn run(
     if use_of(command) != Use::Reads || (as_of.is_none() && run_id.is_none()) {
         return Ok(None);
     }
-    let kept = app.lake.runs_in_lake().await?;
+    let kept = app.context.lake.runs_in_lake().await?;
     if kept.is_empty() {
-        let message = format!("nothing is published in the lake {} yet; `run` first", app.settings.lake.location);
+        let message =
+            format!("nothing is published in the lake {} yet; `run` first", app.context.settings.lake.location);
         return Err(Failure::new(Kind::NotYet, message));
     }
     let fits = |run: &&RunInLake| run_id.map_or(as_of == Some(run.as_of), |id| run.id == id);
@@ -91,6 +94,6 @@ pub(crate) async fn run(
         };
         return Err(Failure::new(Kind::Usage, format!("{what}; there are: {}", RunInLake::listed(&kept))));
     };
-    app.lake.answer_from(found).await;
+    app.context.lake.answer_from(found).await;
     Ok(Some(found.clone()))
 }

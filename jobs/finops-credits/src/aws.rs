@@ -5,7 +5,7 @@ pub(crate) use lake_aws::{Aws, Traffic};
 #[cfg(not(feature = "aws"))]
 pub(crate) use without::{Aws, Traffic};
 
-use crate::failure::Failure;
+use crate::Failure;
 
 /// Finds region, credentials and endpoint; asks nothing of AWS yet.
 ///

@@ -12,7 +12,7 @@ use write_net_cost::changes::{
 };
 
 use crate::Failure;
-use crate::money_text::{cents, count, signed};
+use application::money_text::{cents, count, signed};
 
 /// Credits, budgets and months that one line names.
 const NAMED: usize = 5;

@@ -3,6 +3,7 @@
 mod files;
 mod questions;
 mod revisions;
+mod serving;
 mod tables;
 mod values;
 
@@ -17,6 +18,7 @@ use questions::DIFF_HELP;
 pub use files::{Completions, Export, Init, Man};
 pub use questions::{CreditsCommand, Diff};
 pub use revisions::{Allocate, Consent, CreditArgs, Move, RecordArgs, Revoke};
+pub use serving::{Report, Serve};
 pub use tables::{ColorWhen, ListArgs, ScreenArgs};
 pub use values::Placed;
 pub(crate) use values::{amount, date};
@@ -218,6 +220,12 @@ Examples:
   finops-credits query -f report.sql
   echo \"SHOW TABLES\" | finops-credits query -")]
     Query(Query),
+    /// The web page: allocate, see where credits went, drill from any figure to the cost behind it
+    #[command(after_help = serving::SERVE_HELP)]
+    Serve(Serve),
+    /// The page as one file for a mail: HTML, or a workbook
+    #[command(after_help = serving::REPORT_HELP)]
+    Report(Report),
     /// Write tables and views to files: CSV, Parquet
     #[command(after_help = files::EXPORT_HELP)]
     Export(Export),

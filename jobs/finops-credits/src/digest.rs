@@ -6,9 +6,10 @@ use serde::Serialize;
 use write_net_cost::changes::{Changes, MonthChange};
 
 use crate::changes_text::{credit_line, unit_line};
-use crate::foreign_text::visible;
-use crate::money_text::cents;
-use crate::report::{CreditAmount, Report, TieOut};
+use crate::report::{CreditAmount, Report};
+use application::TieOut;
+use application::foreign_text::visible;
+use application::money_text::cents;
 
 /// Entries of a list that are kept.
 const ENTRIES: usize = 20;

@@ -10,8 +10,8 @@ use table_files::{TableFileError, WorkbookFile, read_sheet};
 use tempfile::NamedTempFile;
 
 use crate::app::App;
-use crate::failure::{Failure, Kind};
 use crate::output::csv_text;
+use crate::{Failure, Kind};
 
 /// The name of a file, for messages about its rows.
 pub(crate) fn name(file: &Path) -> String {

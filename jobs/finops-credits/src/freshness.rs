@@ -1,5 +1,6 @@
 //! How recent the export is, against the as-of date: what a run cannot know yet is said with its figures.
 
+use application::later_months_left_out;
 use chrono::{NaiveDate, TimeDelta};
 use credit_ledger::BillingPeriod;
 use datafusion::functions_aggregate::expr_fn::max;
@@ -10,13 +11,10 @@ use schemas::records::Detected;
 use schemas::tables::NetCost;
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::Failure;
 
 /// AWS delivers a day's usage within a day or two.
 const LATE: TimeDelta = TimeDelta::days(3);
-
-/// Months that a line lists.
-const LISTED: usize = 12;
 
 /// How recent the export is.
 #[derive(Debug, Default, Serialize)]
@@ -68,15 +66,7 @@ impl Freshness {
     /// What to say of a date that is pinned, and of months that are left out.
     pub(crate) fn left_out(&self, as_of: NaiveDate) -> Option<String> {
         let pinned = self.as_of_pinned_in.as_ref().map(|settings| format!("as_of is pinned to {as_of} in {settings}"));
-        let mut listed: Vec<String> = self.later_periods.iter().take(LISTED).map(ToString::to_string).collect();
-        if self.later_periods.len() > LISTED {
-            listed.push(format!("and {} more", self.later_periods.len() - LISTED));
-        }
-        let left_out = match self.later_periods.len() {
-            0 => None,
-            1 => Some(format!("1 newer month of the export is left out: {}", listed.join(", "))),
-            more => Some(format!("{more} newer months of the export are left out: {}", listed.join(", "))),
-        };
+        let left_out = later_months_left_out(&self.later_periods);
         match (pinned, left_out) {
             (Some(pinned), Some(left_out)) => Some(format!("{pinned}; {left_out}")),
             (pinned, left_out) => pinned.or(left_out),

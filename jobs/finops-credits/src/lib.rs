@@ -6,22 +6,19 @@
 mod app;
 mod asked;
 mod aws;
+mod background;
 mod changes_csv;
 mod changes_text;
 pub mod cli;
 mod commands;
 mod digest;
-mod failure;
 mod files;
-mod foreign_text;
 mod freshness;
 mod jobs;
 mod locations;
-mod money_text;
 mod notify;
 mod output;
 mod progress;
-mod removed_nodes;
 mod report;
 mod run;
 mod screen;
@@ -34,9 +31,9 @@ use clap::Parser;
 use clap::error::{ContextKind, ContextValue};
 use tracing_subscriber::EnvFilter;
 
-pub use failure::{Failure, Kind};
+pub use application::{Failure, Kind};
 
-use foreign_text::{LINE, visible};
+use application::foreign_text::{LINE, visible};
 use stderr::{LogLines, to_stderr};
 
 /// Parses the command line, runs the command, reports a failure in one error and returns its exit code.
@@ -119,8 +116,17 @@ fn log_filter(verbose: u8) -> EnvFilter {
         _ => "debug",
     };
     let engine = if verbose > 2 { "debug" } else { "error" };
-    let crates =
-        ["finops_credits", "cur_reader", "detect_credits", "join_allocations", "apply_fifo", "write_net_cost", "lake"];
+    let crates = [
+        "finops_credits",
+        "cur_reader",
+        "detect_credits",
+        "join_allocations",
+        "apply_fifo",
+        "write_net_cost",
+        "lake",
+        "application",
+        "web",
+    ];
     let engines = ["datafusion", "parquet", "object_store", "iceberg", "sqlx"];
     let own = crates.iter().map(|name| format!("{name}={own}"));
     let engine = engines.iter().map(|name| format!("{name}={engine}"));

@@ -3,17 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use application::ReferenceSource;
+use async_trait::async_trait;
 use lake::{Lake, ReferenceFiles, Settings, is_s3, open_folder};
 use object_store::ObjectStore;
 use schemas::records::Fetched;
 use tokio::sync::OnceCell;
 
 use crate::aws::{self, Aws, Traffic};
-use crate::failure::{Failure, Kind};
+use crate::{Failure, Kind};
 
 /// Opens what the settings name.
 pub(crate) struct Locations {
-    aws: Option<Aws>,
+    aws: Option<Arc<Aws>>,
     /// What was fetched of the export.
     traffic: Arc<Traffic>,
     reference: OnceCell<Arc<ReferenceFiles>>,
@@ -80,8 +82,13 @@ impl Locations {
     pub(crate) async fn of(settings: &Settings) -> Result<Self, Failure> {
         let locations = [&settings.source.location, &settings.reference.location, &settings.lake.location];
         let is_on_aws = locations.into_iter().any(|location| is_s3(location));
-        let aws = if is_on_aws { Some(aws::connect().await?) } else { None };
+        let aws = if is_on_aws { Some(Arc::new(aws::connect().await?)) } else { None };
         Ok(Self { aws, traffic: Arc::default(), reference: OnceCell::new() })
+    }
+
+    /// The same places, to be read again.
+    pub(crate) fn again(&self) -> Self {
+        Self { aws: self.aws.clone(), traffic: Arc::clone(&self.traffic), reference: OnceCell::new() }
     }
 
     /// The way into AWS.
@@ -89,7 +96,7 @@ impl Locations {
     /// # Errors
     /// [`Kind::Usage`] where no setting names a place on S3.
     pub(crate) fn aws(&self) -> Result<&Aws, Failure> {
-        self.aws.as_ref().ok_or_else(|| Failure::new(Kind::Usage, "this needs a lake on S3; see [lake] location"))
+        self.aws.as_deref().ok_or_else(|| Failure::new(Kind::Usage, "this needs a lake on S3; see [lake] location"))
     }
 
     /// The lake; one that is not there yet is made, if `makes`.
@@ -118,12 +125,6 @@ impl Locations {
         })
     }
 
-    /// The reference files, read once: all jobs of one command have the same.
-    pub(crate) async fn reference_files(&self, settings: &Settings) -> Result<Arc<ReferenceFiles>, Failure> {
-        let read = self.reference.get_or_try_init(|| async { self.read_reference_files(settings).await.map(Arc::new) });
-        Ok(Arc::clone(read.await?))
-    }
-
     async fn read_reference_files(&self, settings: &Settings) -> Result<ReferenceFiles, Failure> {
         let location = &settings.reference.location;
         let files = match is_s3(location) {
@@ -131,5 +132,14 @@ impl Locations {
             false => open_folder(location, "[reference] location")?,
         };
         Ok(ReferenceFiles::load(location, files.as_ref()).await?)
+    }
+}
+
+#[async_trait]
+impl ReferenceSource for Locations {
+    /// Read once: all jobs of one command have the same.
+    async fn reference_files(&self, settings: &Settings) -> Result<Arc<ReferenceFiles>, Failure> {
+        let read = self.reference.get_or_try_init(|| async { self.read_reference_files(settings).await.map(Arc::new) });
+        Ok(Arc::clone(read.await?))
     }
 }

@@ -8,11 +8,11 @@ use std::process::{Command, Stdio};
 
 use serde::Serialize;
 
+use crate::Failure;
 use crate::digest::Digest;
-use crate::failure::Failure;
-use crate::foreign_text::{LINE, visible};
 use crate::report::Report;
 use crate::stderr::to_stderr;
+use application::foreign_text::{LINE, visible};
 
 /// What a command is told of a run that failed.
 #[derive(Debug, Serialize)]

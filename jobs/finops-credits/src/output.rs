@@ -17,10 +17,11 @@ use table_files::{CsvFile, exact};
 
 use crate::app::App;
 use crate::cli::Format;
-use crate::foreign_text::{CELL, LINE, visible};
 use crate::screen::Screen;
 use crate::stderr::to_stderr;
-use crate::{Failure, Kind, money_text};
+use crate::{Failure, Kind};
+use application::foreign_text::{CELL, LINE, visible};
+use application::money_text;
 
 pub(crate) use list::{List, with_texts};
 use table::{Column, fit, render};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use detect_credits::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::foreign_text::{CELL, visible};
-use crate::money_text::count;
+use application::foreign_text::{CELL, visible};
+use application::money_text::count;
 
 /// A bar over the bytes to read, with lines and the current period. Nothing is drawn without a terminal.
 #[derive(Clone)]

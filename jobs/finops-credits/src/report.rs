@@ -1,24 +1,23 @@
 //! What a run found, as data: for the summary at its end and for machines.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use application::{ExportRead, TieOut};
 use credit_ledger::{BillingPeriod, Money, Text};
 use hashbrown::HashMap;
 use join_allocations::finding::Finding;
 use join_allocations::{not_recorded, taken_over};
 use lake::{JobContext, LakeError, ReferenceFiles};
-use schemas::records::{Detected, Fetched, LeftOut, PeriodSource};
+use schemas::TableRow;
+use schemas::records::Detected;
 use schemas::tables::{
     AllocationIssue, AllocationLogRow, Credit, CreditBalance, CreditQueue, NetCostSummary, Reconciliation,
     RegisteredCredit,
 };
-use schemas::{PeriodNotes, TableRow};
 use serde::Serialize;
 use write_net_cost::changes::{Changes, changes_between};
 use write_net_cost::standing::{AsOf, Ending, endings};
 use write_net_cost::{NetCostError, WrittenCredits};
 
-use crate::failure::Failure;
+use crate::Failure;
 use crate::freshness::Freshness;
 
 /// Everything the summary says, as `--format json` prints it.
@@ -26,7 +25,7 @@ use crate::freshness::Freshness;
 pub(crate) struct Report {
     pub(crate) run_id: String,
     pub(crate) as_of: chrono::NaiveDate,
-    pub(crate) export: ExportPart,
+    pub(crate) export: ExportRead,
     pub(crate) credits: CreditsPart,
     pub(crate) allocation_issues: Vec<String>,
     /// Since the published run; none where there is none.
@@ -45,30 +44,6 @@ pub(crate) struct Report {
     pub(crate) published: bool,
     /// Why it is not.
     pub(crate) not_published: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct ExportPart {
-    pub(crate) format: String,
-    pub(crate) periods_read: Vec<BillingPeriod>,
-    pub(crate) lines_read: u64,
-    pub(crate) periods_unchanged: Vec<BillingPeriod>,
-    pub(crate) lines_unchanged: u64,
-    /// No longer in the export: they keep what was last read.
-    pub(crate) periods_gone: Vec<BillingPeriod>,
-    pub(crate) blank_costs: u64,
-    pub(crate) unknown_line_types: BTreeMap<String, u64>,
-    /// Files under the source location that are not read, and why.
-    pub(crate) left_out: Vec<LeftOut>,
-    /// Exclusions that files have no column for, and the periods in which all charges count as eligible instead.
-    pub(crate) exclusions_not_applied: BTreeMap<String, Vec<BillingPeriod>>,
-    /// Columns of the configured cost that files do not have and that count as null, and the periods.
-    pub(crate) missing_cost_columns: BTreeMap<String, Vec<BillingPeriod>>,
-    /// Some of the account ids with fewer than 12 digits, which are taken as they stand.
-    pub(crate) short_account_ids: BTreeSet<String>,
-    /// Of an export on S3.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) fetched: Option<Fetched>,
 }
 
 #[derive(Debug, Serialize)]
@@ -93,17 +68,6 @@ pub(crate) struct CreditAmount {
     pub(crate) end_date: Option<chrono::NaiveDate>,
     /// Usage that would lessen it may still be missing in the export.
     pub(crate) provisional: bool,
-}
-
-/// Sums over all periods of one currency.
-#[derive(Debug, Serialize)]
-pub(crate) struct TieOut {
-    pub(crate) currency: String,
-    pub(crate) export_total: Money,
-    pub(crate) invoice_net: Money,
-    pub(crate) difference: Money,
-    pub(crate) net_cost: Money,
-    pub(crate) clearing: Money,
 }
 
 impl Report {
@@ -138,7 +102,7 @@ impl Report {
         Ok(Self {
             run_id: run.id().to_owned(),
             as_of: context.as_of,
-            export: ExportPart::of(detected),
+            export: ExportRead::of(detected),
             credits: CreditsPart::read(context, credits, &freshness).await?,
             allocation_issues: issues
                 .iter()
@@ -151,7 +115,7 @@ impl Report {
             freshness,
             latest_period,
             net_cost_by_business_unit: by_unit,
-            tie_out: tie_out(&reconciliation)?,
+            tie_out: TieOut::of(&reconciliation)?,
             published: false,
             not_published: None,
         })
@@ -170,42 +134,6 @@ async fn changes(context: &JobContext) -> Result<(Option<Changes>, Option<String
         Ok(changes) => Ok((Some(changes), None)),
         Err(NetCostError::Lake(LakeError::Damaged(problem))) => Ok((None, Some(problem))),
         Err(other) => Err(other.into()),
-    }
-}
-
-impl ExportPart {
-    fn of(detected: &Detected) -> Self {
-        let of = |source| detected.periods.iter().filter(move |period| period.source == source);
-        let periods = |source| of(source).map(|detected| detected.period).collect::<Vec<_>>();
-        let lines = |source| of(source).map(|detected| detected.lines).sum();
-        let mut unknown_line_types: BTreeMap<String, u64> = BTreeMap::new();
-        for (line_type, lines) in detected.periods.iter().flat_map(|detected| &detected.unknown_line_types) {
-            *unknown_line_types.entry(line_type.clone()).or_default() += lines;
-        }
-        let noted = |notes: fn(&PeriodNotes) -> &BTreeSet<String>| {
-            let mut noted: BTreeMap<String, Vec<BillingPeriod>> = BTreeMap::new();
-            for period in &detected.periods {
-                for note in notes(&period.notes) {
-                    noted.entry(note.clone()).or_default().push(period.period);
-                }
-            }
-            noted
-        };
-        Self {
-            format: detected.format.clone(),
-            periods_read: periods(PeriodSource::Read),
-            lines_read: lines(PeriodSource::Read),
-            periods_unchanged: periods(PeriodSource::Unchanged),
-            lines_unchanged: lines(PeriodSource::Unchanged),
-            periods_gone: periods(PeriodSource::Gone),
-            blank_costs: detected.periods.iter().map(|detected| detected.blank_costs).sum(),
-            unknown_line_types,
-            left_out: detected.left_out.clone(),
-            exclusions_not_applied: noted(|notes| &notes.exclusions_not_applied),
-            missing_cost_columns: noted(|notes| &notes.missing_cost_columns),
-            short_account_ids: detected.periods.iter().flat_map(|of| of.notes.short_account_ids.clone()).collect(),
-            fetched: detected.fetched,
-        }
     }
 }
 
@@ -286,25 +214,4 @@ async fn edited_allocations(context: &JobContext, reference: &ReferenceFiles) ->
     let register: Vec<RegisteredCredit> = context.run.rows(None).await?;
     let log: Vec<AllocationLogRow> = context.run.lake().logs().read().await?;
     Ok(not_recorded(&reference.allocations, &register, &reference.hierarchy, &log, &taken_over(context)))
-}
-
-fn tie_out(rows: &[Reconciliation]) -> Result<Vec<TieOut>, Failure> {
-    let mut by_currency: BTreeMap<&str, Vec<&Reconciliation>> = BTreeMap::new();
-    for row in rows {
-        by_currency.entry(&row.currency).or_default().push(row);
-    }
-    by_currency
-        .into_iter()
-        .map(|(currency, rows)| {
-            let sum = |amount: fn(&Reconciliation) -> Money| Money::total(rows.iter().map(|row| amount(row)));
-            Ok(TieOut {
-                currency: currency.to_owned(),
-                export_total: sum(|row| row.export_total)?,
-                invoice_net: sum(|row| row.invoice_net)?,
-                difference: sum(|row| row.difference)?,
-                net_cost: sum(|row| row.net_cost)?,
-                clearing: sum(|row| row.clearing)?,
-            })
-        })
-        .collect()
 }

@@ -4,19 +4,21 @@ use std::error::Error;
 use std::io::IsTerminal;
 use std::sync::Arc;
 
+use application::{Context, ReferenceSource};
+use chrono::{NaiveDate, NaiveDateTime};
 use credit_ledger::within_years;
 use lake::{LakeLock, Settings};
-use tokio::sync::OnceCell;
 
 use crate::app::App;
 use crate::asked;
+use crate::background::RunArguments;
 use crate::cli::{Cli, Command, Completions, Credits, CreditsCommand, Detect, LakeCommand, Man};
 use crate::commands;
-use crate::failure::{Failure, Kind};
 use crate::jobs::{DETECT, FIFO, JOIN, NET_COST, athena_check, detect, fifo, join, net_cost, publish, scan};
 use crate::locations::{self, Locations};
 use crate::output::answer;
 use crate::screen::Screen;
+use crate::{Failure, Kind};
 use crate::{freshness, notify};
 
 /// Runs a command.
@@ -59,17 +61,18 @@ fn start(cli: Cli, settings: Settings, told: Option<&str>) -> Result<(), Failure
 }
 
 async fn dispatch(cli: Cli, settings: Settings, told: Option<&str>) -> Result<(), Failure> {
-    #[expect(clippy::disallowed_methods, reason = "the one reading of the clock")]
-    let now = chrono::Utc::now();
-    // Microseconds, as the tables keep them.
-    let now = chrono::DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now).naive_utc();
+    let now = clock();
     asked::check(&cli.command, cli.as_of, cli.run_id.as_deref())?;
-    let locations = Locations::of(&settings).await?;
+    let locations = Arc::new(Locations::of(&settings).await?);
     match cli.command {
         Command::Lake(LakeCommand::Repair { accept_loss }) => {
             return commands::repair::repair(&locations, &settings, accept_loss, cli.format).await;
         }
         Command::Lake(LakeCommand::Relocate) => return commands::backup::relocate(&settings, now).await,
+        Command::Serve(arguments) => {
+            let run = RunArguments { config: cli.config, settings: cli.settings, as_of: cli.as_of };
+            return commands::serve::serve(locations, settings, (run, cli.format), arguments).await;
+        }
         Command::Lake(LakeCommand::Restore { file, merge }) => {
             return commands::backup::restore(&locations, &settings, &file, merge).await;
         }
@@ -81,30 +84,43 @@ async fn dispatch(cli: Cli, settings: Settings, told: Option<&str>) -> Result<()
             let _read_again = locations.reference_files(&settings).await;
         }
     };
-    let as_of = cli.as_of.or(settings.run.as_of).unwrap_or_else(|| now.date());
-    within_years(as_of).map_err(|wrong| Failure::new(Kind::BadInput, format!("as-of date: {wrong}; set the clock")))?;
+    let as_of = as_of(cli.as_of, &settings, now)?;
     let (lake, ()) = futures::join!(locations.open_lake(&settings, cli.command.makes_lake()), reference);
     // Before the first run the reference files are all that can be checked.
     if matches!(cli.command, Command::Check(_)) && lake.is_err() {
         locations.reference_files(&settings).await?;
     }
+    let as_of_pinned_in = freshness::pinned_in(&settings, cli.as_of.is_some());
+    let runtime = application::runtime(&settings)?;
+    let reference: Arc<dyn ReferenceSource> = Arc::<Locations>::clone(&locations);
     let mut app = App {
-        as_of,
-        as_of_pinned_in: freshness::pinned_in(&settings, cli.as_of.is_some()),
-        asked: None,
+        context: Context::new(settings, Arc::new(lake?), (as_of, now), reference, runtime),
+        as_of_pinned_in,
         run_id: cli.run_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
-        now,
         format: cli.format,
         raw: cli.raw,
         screen: Screen::of(cli.screen),
         watched: std::io::stderr().is_terminal(),
-        lake: Arc::new(lake?),
-        session: OnceCell::new(),
         locations,
-        settings,
     };
-    app.asked = asked::run(&app, &cli.command, cli.as_of, cli.run_id.as_deref()).await?;
+    app.context.asked = asked::run(&app, &cli.command, cli.as_of, cli.run_id.as_deref()).await?;
     carry_out(app, cli.command, told).await
+}
+
+/// The one reading of the clock, UTC: microseconds, as the tables keep them.
+#[expect(clippy::disallowed_methods, reason = "the one reading of the clock")]
+pub(crate) fn clock() -> NaiveDateTime {
+    let now = chrono::Utc::now();
+    chrono::DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now).naive_utc()
+}
+
+/// The as-of date: as stated, else as the settings say, else today.
+///
+/// # Errors
+/// [`Kind::BadInput`] where the clock says a year that cannot be.
+pub(crate) fn as_of(stated: Option<NaiveDate>, settings: &Settings, now: NaiveDateTime) -> Result<NaiveDate, Failure> {
+    let as_of = stated.or(settings.run.as_of).unwrap_or_else(|| now.date());
+    within_years(as_of).map_err(|wrong| Failure::new(Kind::BadInput, format!("as-of date: {wrong}; set the clock")))
 }
 
 /// Does what is asked, once all is there that commands work with.
@@ -141,8 +157,10 @@ async fn carry_out(app: App, command: Command, told: Option<&str>) -> Result<(),
         Command::Lake(LakeCommand::DropPeriod { period, yes }) => commands::lake::drop_period(&app, period, yes).await,
         Command::Lake(LakeCommand::Backup { file }) => commands::backup::backup(&app, &file).await,
         Command::Export(arguments) => commands::export::export(&app, arguments).await,
+        Command::Report(arguments) => commands::report::report(&app, &arguments).await,
         // Done above: without a lake, or with one that does not open.
         Command::Lake(LakeCommand::Repair { .. } | LakeCommand::Relocate | LakeCommand::Restore { .. })
+        | Command::Serve(_)
         | Command::Init(_)
         | Command::Completions(_)
         | Command::Man(_) => Ok(()),
@@ -162,7 +180,7 @@ async fn job(
 /// A job on its own tells the run id, so that the next job can be given it: people in the log, programs on stdout.
 fn done(app: &App, job: &'static str, result: Result<(), Failure>) -> Result<(), Failure> {
     result?;
-    tracing::info!(run_id = %app.run_id, as_of = %app.as_of, "done");
-    let said = serde_json::json!({ "done": job, "run_id": app.run_id, "as_of": app.as_of });
+    tracing::info!(run_id = %app.run_id, as_of = %app.context.as_of, "done");
+    let said = serde_json::json!({ "done": job, "run_id": app.run_id, "as_of": app.context.as_of });
     answer(app.format, &said, [""; 0])
 }

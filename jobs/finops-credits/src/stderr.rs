@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::foreign_text::{LINE, visible, without_keys};
+use application::foreign_text::{LINE, visible, without_keys};
 
 /// Writes to stderr what [`visible`] has passed.
 pub(crate) fn to_stderr(text: &str) {

@@ -3,9 +3,10 @@
 //! Works on what the last run read of the export ([`RuleSpend`] of each period) and on the reference files as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use credit_ledger::{BillingPeriod, Money, MoneyError, Node};
-use lake::{JobContext, Lake, ReferenceFiles};
+use lake::{JobContext, KeptRun, Lake, ReferenceFiles};
 use schemas::NodeColumns;
 use schemas::records::Detected;
 use schemas::reference::CostRules;
@@ -59,19 +60,43 @@ pub async fn check_run(
 /// # Errors
 /// As [`check_run`].
 pub async fn check_lake(
-    lake: &Lake,
+    lake: &Arc<Lake>,
     reference: &ReferenceFiles,
     joined: &Joined,
     period: Option<BillingPeriod>,
     last: BillingPeriod,
 ) -> Result<Vec<Finding>, JoinError> {
+    let published = match lake.published().await? {
+        Some(id) => lake.open_run(&id).await.ok(),
+        None => None,
+    };
     let mut spend = BTreeMap::new();
     for (period, generation) in lake.generations().await?.into_iter().filter(|(period, _)| *period <= last) {
-        let lines = lake.generation_stream::<CostLine>(period, &generation.fingerprint).await?;
-        spend.insert(period, rule_spend(lines).await?);
+        spend.insert(period, spend_of(lake, published.as_ref(), period, &generation.fingerprint).await?);
     }
     let (read_with, Joined { lots, issues, .. }) = (lake.published_table::<RuleRead>().await?, joined);
     check(&Checked { reference, spend: &spend, read_with: &read_with, lots, issues, period })
+}
+
+/// What the rules took of a period as it was last read. The published run has it where it read the same and its intermediate
+/// tables are still there.
+async fn spend_of(
+    lake: &Lake,
+    published: Option<&KeptRun>,
+    period: BillingPeriod,
+    fingerprint: &str,
+) -> Result<Vec<RuleSpend>, JoinError> {
+    let read_the_same = |run: &&KeptRun| {
+        let mut periods = run.staged().periods.iter();
+        let has_read = periods.any(|read| read.billing_period == period && read.fingerprint == fingerprint);
+        has_read && run.sum::<RuleSpend>(Some(period)).is_some()
+    };
+    if let Some(run) = published.filter(read_the_same)
+        && let Ok(rows) = run.rows(Some(period)).await
+    {
+        return Ok(rows);
+    }
+    rule_spend(lake.generation_stream::<CostLine>(period, fingerprint).await?).await
 }
 
 /// Everything found: errors first, then by kind; spend from the largest amount down, the rest by name.

@@ -2,24 +2,26 @@
 
 use std::io::IsTerminal;
 
+use application::revision::{self, found};
+use application::{CreditSnapshot, Proposal, money_text};
 use chrono::NaiveDate;
 use credit_ledger::{Money, Text};
-use join_allocations::lots::current_rows;
-use join_allocations::record::{self, Revisions, find};
+use join_allocations::record::{self, Revisions};
 use schemas::NodeColumns;
-use schemas::reference::{Action, AllocationRow, CreditName, Problem};
-use schemas::tables::{AllocationLogRow, LotRow, RegisteredCredit};
+use schemas::reference::{Action, AllocationRow, CreditName};
+use schemas::tables::{LotRow, RegisteredCredit};
 use write_net_cost::standing::queue as queue_rows;
 
+use super::note;
 use super::prompts::{self, Choices};
-use super::proposal::Proposal;
-use super::{CreditSnapshot, note};
+use super::proposal::carry_out;
+use super::who::recording;
 use crate::app::App;
 use crate::cli::{Allocate, CreditArgs, Format, Move, Placed, Revoke};
-use crate::{Failure, Kind, money_text};
+use crate::{Failure, Kind};
 
 pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), Failure> {
-    let snapshot = CreditSnapshot::of(app).await?;
+    let snapshot = CreditSnapshot::of(&app.context).await?;
     // What is wrong with the credit is said before anything is asked for.
     if arguments.credit.key.is_some() || arguments.credit.code.is_some() {
         found(&credit_name(&arguments.credit)?, &snapshot)?;
@@ -27,7 +29,7 @@ pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), F
     let joined = snapshot.joined();
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         let register = &snapshot.register.credits;
-        let waiting = &queue_rows(register, &joined.credits, app.as_of);
+        let waiting = &queue_rows(register, &joined.credits, app.context.as_of);
         let nodes = snapshot.reference.hierarchy.nodes().map(|(node, _owner)| node).collect();
         prompts::ask(&Choices { waiting, register, nodes }, &mut arguments)?;
     }
@@ -48,11 +50,12 @@ pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), F
             reference: reference(lot, &arguments, &replaced),
             node: Some(lot.node.clone()),
             note: arguments.note.as_ref().map(Text::from),
-            ..revision_row("allocate", name.clone(), Action::Allocate)
+            ..revision::row("allocate", name.clone(), Action::Allocate)
         });
     }
-    let proposal = Proposal::of(app, &snapshot, credit, &rows, &arguments.record).await?;
-    proposal.carry_out(app, arguments.consent, ("Replaces", &allocated(credit, &rows)?)).await
+    let recording = recording(app, &snapshot, &arguments.record);
+    let proposal = Proposal::of(&app.context, &snapshot, credit, &rows, &recording).await?;
+    carry_out(&proposal, app, arguments.consent, ("Replaces", &allocated(credit, &rows)?)).await
 }
 
 /// # Errors
@@ -117,24 +120,19 @@ fn reference(lot: &Placed, arguments: &Allocate, replaced: &[&LotRow]) -> Option
 
 /// What is left of a lot goes on elsewhere.
 pub(crate) async fn move_lot(app: &App, arguments: Move) -> Result<(), Failure> {
-    let snapshot = CreditSnapshot::of(app).await?;
+    let snapshot = CreditSnapshot::of(&app.context).await?;
     let (credit, lot) = found_lot(&arguments.key, &snapshot)?;
     let refused = |why: String| Failure::new(Kind::BadInput, format!("move: credit {}: {why}", credit.credit_key));
-    let joined = snapshot.joined();
-    let waiting = joined.credits.iter().find(|row| row.credit_key == credit.credit_key);
-    if let Some(reason) = waiting.and_then(|row| row.waiting.as_ref()) {
-        return Err(refused(format!("it is not allocated ({reason})")));
-    }
-    let current = current_rows(&snapshot.log).filter(|row| row.credit_key == credit.credit_key);
-    let current: Vec<&AllocationLogRow> = current.collect();
+    let current = revision::current(&snapshot, credit).map_err(refused)?;
     let mut rows = record::move_lot(&current, lot, arguments.from, &arguments.to).map_err(refused)?;
     for row in &mut rows {
         row.note = arguments.note.as_ref().map(Text::from);
     }
-    let proposal = Proposal::of(app, &snapshot, credit, &rows, &arguments.record).await?;
+    let recording = recording(app, &snapshot, &arguments.record);
+    let proposal = Proposal::of(&app.context, &snapshot, credit, &rows, &recording).await?;
     let Move { key, from, to, .. } = &arguments;
     let done = format!("From {from} on, what is left of {key} is on {to}. It counts from the next run.");
-    proposal.carry_out(app, arguments.consent, ("Now", &done)).await
+    carry_out(&proposal, app, arguments.consent, ("Now", &done)).await
 }
 
 /// The credit of `KEY` or `KEY:LOT`.
@@ -170,22 +168,16 @@ fn allocated(credit: &RegisteredCredit, rows: &[AllocationRow]) -> Result<String
 }
 
 pub(crate) async fn revoke(app: &App, arguments: Revoke) -> Result<(), Failure> {
-    let snapshot = CreditSnapshot::of(app).await?;
+    let snapshot = CreditSnapshot::of(&app.context).await?;
     let name = credit_name(&arguments.credit)?;
     let credit = found(&name, &snapshot)?;
-    let joined = snapshot.joined();
-    let waiting = joined.credits.iter().find(|row| row.credit_key == credit.credit_key);
-    if let Some(reason) =
-        waiting.and_then(|row| row.waiting.as_deref()).filter(|reason| *reason != "allocation_invalid")
-    {
-        let message = format!("revoke: credit {} is not allocated ({reason})", credit.credit_key);
-        return Err(Failure::new(Kind::BadInput, message));
-    }
-    let row =
-        AllocationRow { note: arguments.note.as_ref().map(Text::from), ..revision_row("revoke", name, Action::Revoke) };
-    let proposal = Proposal::of(app, &snapshot, credit, &[row], &arguments.record).await?;
+    let refused = |why: String| Failure::new(Kind::BadInput, format!("revoke: credit {}: {why}", credit.credit_key));
+    let mut row = revision::revocation("revoke", &snapshot, credit).map_err(refused)?;
+    row.note = arguments.note.as_ref().map(Text::from);
+    let recording = recording(app, &snapshot, &arguments.record);
+    let proposal = Proposal::of(&app.context, &snapshot, credit, &[row], &recording).await?;
     let done = format!("Revoked the allocation of {}. It waits in the queue from the next run.", credit.credit_key);
-    proposal.carry_out(app, arguments.consent, ("Now", &done)).await
+    carry_out(&proposal, app, arguments.consent, ("Now", &done)).await
 }
 
 fn credit_name(credit: &CreditArgs) -> Result<CreditName, Failure> {
@@ -195,29 +187,6 @@ fn credit_name(credit: &CreditArgs) -> Result<CreditName, Failure> {
             Ok(CreditName::Code { promotion_code: code.into(), account_id: account.into() })
         }
         _ => Err(Failure::new(Kind::Usage, "name the credit: --key, or --code and --account")),
-    }
-}
-
-fn found<'a>(name: &CreditName, snapshot: &'a CreditSnapshot) -> Result<&'a RegisteredCredit, Failure> {
-    find(name, &snapshot.register.credits).map_err(|message| Failure::new(Kind::BadInput, message))
-}
-
-fn revision_row(command: &str, credit: CreditName, action: Action) -> AllocationRow {
-    AllocationRow {
-        at: Problem { file: command.to_owned(), row: None, column: None, message: String::new() },
-        credit,
-        action,
-        amount: None,
-        currency: None,
-        end_date: None,
-        reference: None,
-        node: None,
-        allocation_id: None,
-        recorded_at: None,
-        recorded_by: None,
-        note: None,
-        from_period: None,
-        continues_lot: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use application::{CreditSnapshot, money_text, published};
 use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
 use chrono::NaiveDateTime;
@@ -16,12 +17,12 @@ use schemas::tables::{AllocationLogRow, Credit, RegisteredCredit};
 use schemas::{NodeColumns, Owners, TableRow};
 
 use super::allocate::warn;
+use super::note;
 use super::who::recording;
-use super::{CreditSnapshot, note, published};
 use crate::app::App;
 use crate::cli::{Allocations, Format, ListArgs, RecordArgs};
 use crate::output::{List, Shown, answer, print, print_csv, print_list, with_texts};
-use crate::{Failure, Kind, files, money_text};
+use crate::{Failure, Kind, files};
 
 pub(crate) async fn allocations(app: &App, command: Allocations) -> Result<(), Failure> {
     match command {
@@ -36,7 +37,7 @@ async fn import(app: &App, file: &Path, record: &RecordArgs) -> Result<(), Failu
     let name = files::name(file);
     let (bytes, told) = files::read_table(file)?;
     let EnteredAllocations { rows, left_empty, mut problems } = read_allocations(&name, &bytes);
-    let standing = CreditSnapshot::of(app).await?;
+    let standing = CreditSnapshot::of(&app.context).await?;
     let (register, hierarchy) = (&standing.register.credits, &standing.reference.hierarchy);
     let recording = recording(app, &standing, record);
     let checked = revisions(&rows, register, hierarchy, &standing.log, &recording);
@@ -47,7 +48,7 @@ async fn import(app: &App, file: &Path, record: &RecordArgs) -> Result<(), Failu
     problems.0.sort_by_key(|problem| problem.row);
     let log = by_present_names(&standing.log, hierarchy);
     let new = problems.or(new)?.without_standing(&log, &recording);
-    app.lake.logs().append(&new.rows).await?;
+    app.context.lake.logs().append(&new.rows).await?;
     if let Some(told) = &told {
         note(told);
     }
@@ -123,10 +124,10 @@ fn counting(log: &[AllocationLogRow], run: Option<&[Credit]>) -> Vec<AllocationL
 
 /// The allocations that count.
 async fn list(app: &App, arguments: &ListArgs) -> Result<(), Failure> {
-    let standing = CreditSnapshot::of(app).await?;
+    let standing = CreditSnapshot::of(&app.context).await?;
     let rows = counting(&standing.log, of_run(app).await?.as_deref());
-    let owners = match app.lake.published().await? {
-        Some(_) => Owners::of(&published(app).await?),
+    let owners = match app.context.lake.published().await? {
+        Some(_) => Owners::of(&published(&app.context).await?),
         None => Owners::default(),
     };
     let nodes: Vec<Option<Node>> = rows.iter().map(|row| row.node().ok()).collect();
@@ -147,9 +148,9 @@ async fn list(app: &App, arguments: &ListArgs) -> Result<(), Failure> {
 /// What `import` takes, to a file or to stdout.
 async fn export(app: &App, file: Option<&Path>, history: bool) -> Result<(), Failure> {
     // Of a lake that has not read an export yet, say one that was restored, names and accounts are not known.
-    let (log, register) = match CreditSnapshot::of(app).await {
+    let (log, register) = match CreditSnapshot::of(&app.context).await {
         Ok(standing) => (standing.log, standing.register.credits),
-        Err(failure) if failure.kind == Kind::NotYet => (app.lake.logs().read().await?, Vec::new()),
+        Err(failure) if failure.kind == Kind::NotYet => (app.context.lake.logs().read().await?, Vec::new()),
         Err(failure) => return Err(failure),
     };
     let rows = if history { in_order(log) } else { counting(&log, of_run(app).await?.as_deref()) };
@@ -167,10 +168,10 @@ async fn export(app: &App, file: Option<&Path>, history: bool) -> Result<(), Fai
 
 /// The credits of the run that somebody asks for: each says when what counted in it was recorded.
 async fn of_run(app: &App) -> Result<Option<Vec<Credit>>, Failure> {
-    if app.asked.is_none() {
+    if app.context.asked.is_none() {
         return Ok(None);
     }
-    published(app).await.map(Some)
+    published(&app.context).await.map(Some)
 }
 
 /// All revisions, by credit.
@@ -206,11 +207,11 @@ fn importable(rows: &[AllocationLogRow], register: &[RegisteredCredit]) -> Resul
 }
 
 async fn history(app: &App, key: &str) -> Result<(), Failure> {
-    let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
+    let log: Vec<AllocationLogRow> = app.context.lake.logs().read().await?;
     let log: Vec<AllocationLogRow> = log.into_iter().filter(|row| row.credit_key == key).collect();
-    let mut rows = by_present_names(&log, &app.reference_files().await?.hierarchy).into_owned();
+    let mut rows = by_present_names(&log, &app.context.reference_files().await?.hierarchy).into_owned();
     if rows.is_empty() && app.format == crate::cli::Format::Table {
-        let standing = CreditSnapshot::of(app).await?;
+        let standing = CreditSnapshot::of(&app.context).await?;
         if !standing.register.credits.iter().any(|credit| credit.credit_key == key) {
             let message = format!("credit {key} is not registered; `queue` and `credits` list those that are");
             return Err(Failure::new(Kind::BadInput, message));

@@ -7,16 +7,16 @@ use lake::{Backup, Lake, RestoredLog, Settings, is_s3};
 
 use crate::app::App;
 use crate::locations::Locations;
-use crate::money_text::count;
 use crate::output::print_lines;
 use crate::{Failure, Kind, files};
+use application::money_text::count;
 
 /// The version of the program.
 const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
 /// Writes a backup of the logs, whole or not at all.
 pub(crate) async fn backup(app: &App, file: &Path) -> Result<(), Failure> {
-    let packed = app.lake.backup(app.now, PROGRAM).await?;
+    let packed = app.context.lake.backup(app.context.now, PROGRAM).await?;
     files::write(file, &packed.bytes)?;
     let logs = packed.manifest.logs.iter().map(|(log, known)| format!("{log}: {} rows", count(known.rows as u64)));
     let written = format!("Written to {}. `lake restore` puts it into a new lake.", file.display());

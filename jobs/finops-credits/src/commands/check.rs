@@ -5,25 +5,24 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
-use credit_ledger::{BillingPeriod, Money, Text};
+use credit_ledger::{Money, Text};
 use datafusion::error::DataFusionError;
-use join_allocations::check::check_lake;
 use join_allocations::finding::{Finding, Kind, Severity};
 use schemas::ColumnValue;
 use serde::Serialize;
 
-use super::CreditSnapshot;
 use crate::app::App;
 use crate::cli::{Check, Format};
-use crate::failure::{self, Failure};
-use crate::money_text::{cents, count};
 use crate::output::{Shown, print, print_json, print_lines};
+use crate::{Failure, Kind as FailureKind};
+use application::findings;
+use application::money_text::{cents, count};
 
 /// Entries of a list that people are shown; CSV and JSON have all.
 const SHOWN: usize = 20;
 
 pub(crate) async fn check(app: &App, arguments: Check) -> Result<(), Failure> {
-    let findings = findings(app, arguments.period).await?;
+    let findings = findings(&app.context, arguments.period).await?;
     let number = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings, notes) = (number(Severity::Error), number(Severity::Warning), number(Severity::Note));
     match app.format {
@@ -34,7 +33,7 @@ pub(crate) async fn check(app: &App, arguments: Check) -> Result<(), Failure> {
         Format::Table => print_lines(lines(&findings, &told(errors, warnings, notes)))?,
     }
     match errors > 0 || (arguments.strict && warnings > 0) {
-        true => Err(Failure::new(failure::Kind::BadInput, format!("check: {}", told(errors, warnings, notes)))),
+        true => Err(Failure::new(FailureKind::BadInput, format!("check: {}", told(errors, warnings, notes)))),
         false => Ok(()),
     }
 }
@@ -45,22 +44,6 @@ struct Checks<'a> {
     warnings: usize,
     notes: usize,
     findings: &'a [Finding],
-}
-
-/// What is wrong with the reference files alone, else what is found beside the export.
-async fn findings(app: &App, period: Option<BillingPeriod>) -> Result<Vec<Finding>, Failure> {
-    let reference = match app.reference_files().await {
-        Err(failure) if failure.kind == failure::Kind::BadInput => {
-            let wrong = |line| Finding::new(Severity::Error, Kind::ReferenceFile, "", line);
-            return Ok(failure.into_lines().into_iter().map(wrong).collect());
-        }
-        read => read?,
-    };
-    let joined = match app.lake.generations().await?.is_empty() {
-        true => join_allocations::lots::Joined::default(),
-        false => CreditSnapshot::of(app).await?.joined(),
-    };
-    Ok(check_lake(&app.lake, &reference, &joined, period, BillingPeriod::of(app.as_of)).await?)
 }
 
 fn told(errors: usize, warnings: usize, notes: usize) -> String {

@@ -1,58 +1,30 @@
 //! `credits show`: the statement of one credit.
 
-use apply_fifo::statement::{CreditStatement, Finding, Revision, Unfound, find, statement};
-use apply_fifo::unused::{Taken, Unused, UnusedReason};
+use application::statement::{finding_text, revision_lines, statement, why_unused};
+use apply_fifo::statement::CreditStatement;
+use apply_fifo::unused::Taken;
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use credit_ledger::{Money, Text};
 use datafusion::error::DataFusionError;
 use schemas::ColumnValue;
-use schemas::tables::{AllocationLogRow, Credit};
 
+use crate::Failure;
 use crate::app::App;
 use crate::cli::Format;
-use crate::money_text::cents;
 use crate::output::{Shown, print, print_json, print_lines};
-use crate::{Failure, Kind};
-
-/// Credits that an error lists, lots and services that one cell names.
-const LISTED: usize = 10;
-const NAMED: usize = 3;
+use application::money_text::cents;
 
 /// Rows of who used it that a terminal shows.
 const PLACES: usize = 20;
 
 pub(crate) async fn show(app: &App, key: &str) -> Result<(), Failure> {
-    let run = app.lake.open_run(&app.lake.published_run().await?).await?;
-    let credits: Vec<Credit> = run.rows(None).await?;
-    let credit = find(&credits, key).map_err(|unfound| not_found(key, &unfound))?;
-    let log: Vec<AllocationLogRow> = app.lake.logs().read().await?;
-    let statement = statement(&run, &app.session().await?, &credits, credit, &log).await?;
+    let statement = statement(&app.context, key).await?;
     match app.format {
         Format::Json => print_json(serde_json::to_string_pretty(&statement)),
         Format::Csv => print(app, &[months_table(&statement)?], Shown::Exact, ""),
         Format::Table => print_statement(app, &statement),
     }
-}
-
-fn not_found(key: &str, unfound: &Unfound) -> Failure {
-    let listed = |keys: &[Text]| {
-        let mut listed: Vec<String> = keys.iter().take(LISTED).map(ToString::to_string).collect();
-        if keys.len() > LISTED {
-            listed.push(format!("and {} more", keys.len() - LISTED));
-        }
-        listed.join(", ")
-    };
-    let message = match unfound {
-        Unfound::Ambiguous(keys) => {
-            format!("{} credits fit {key}: {}; give the key of one", keys.len(), listed(keys))
-        }
-        Unfound::Unknown(near) if near.is_empty() => {
-            format!("no credit fits {key}; `queue` and `credits` list those that are registered")
-        }
-        Unfound::Unknown(near) => format!("no credit fits {key}; did you mean {}?", listed(near)),
-    };
-    Failure::new(Kind::BadInput, message)
 }
 
 fn print_statement(app: &App, statement: &CreditStatement) -> Result<(), Failure> {
@@ -179,46 +151,8 @@ fn unused_table(statement: &CreditStatement) -> Result<RecordBatch, Failure> {
         ("eligible", column(unused, |of| of.eligible)),
         ("earlier_lots", column(unused, |of| taken(&of.earlier))),
         ("drawn", column(unused, |of| of.drawn)),
-        ("why", column(unused, |of| Text::from(why(of, statement)))),
+        ("why", column(unused, |of| Text::from(why_unused(of, statement)))),
     ])
-}
-
-/// Why something was left, in words.
-fn why(unused: &Unused, statement: &CreditStatement) -> String {
-    let lot = statement.lots.iter().find(|lot| lot.lot == unused.lot);
-    let node = lot.map(|lot| lot.node.to_string()).unwrap_or_default();
-    let after = format!(" after {}", earlier(unused));
-    let mut why = match unused.reason {
-        UnusedReason::NoSpend => format!("no cost at {node}"),
-        UnusedReason::NothingEligible => "no credit may offset any of it".to_owned(),
-        UnusedReason::OutsideWindow => "eligible spend only outside of its window".to_owned(),
-        UnusedReason::EarlierLots => format!("earlier lots took all: {}", earlier(unused)),
-        UnusedReason::LessSpend => {
-            format!("it drew all there was{}", if unused.earlier.is_empty() { "" } else { &after })
-        }
-    };
-    if unused.outside_window.is_positive() {
-        let window = unused.window.map_or_else(|| "none".to_owned(), |(first, last)| format!("{first} to {last}"));
-        why += &format!("; outside of its window ({window}) {}", cents(unused.outside_window));
-    }
-    if !unused.not_eligible.is_zero() {
-        let services = unused.not_eligible_services.iter().take(NAMED);
-        let services: Vec<&str> = services.map(|of| of.service.as_deref().unwrap_or("no service")).collect();
-        why += &format!("; not eligible {} ({})", cents(unused.not_eligible), services.join(", "));
-    }
-    if !unused.tax.is_zero() {
-        why += &format!("; tax {}", cents(unused.tax));
-    }
-    why
-}
-
-fn earlier(unused: &Unused) -> String {
-    let lot = |taken: &Taken| format!("{} lot {} {}", taken.credit_key, taken.lot, cents(taken.used));
-    let mut lots: Vec<String> = unused.earlier.iter().take(NAMED).map(lot).collect();
-    if unused.earlier.len() > NAMED {
-        lots.push(format!("{} more", unused.earlier.len() - NAMED));
-    }
-    lots.join(", ")
 }
 
 fn history_lines(statement: &CreditStatement) -> Vec<String> {
@@ -226,56 +160,4 @@ fn history_lines(statement: &CreditStatement) -> Vec<String> {
         return vec!["nothing".to_owned()];
     }
     statement.history.iter().flat_map(|revision| revision_lines(revision, &statement.credit.currency)).collect()
-}
-
-fn revision_lines(revision: &Revision, currency: &str) -> Vec<String> {
-    let by = revision.recorded_by.as_deref().unwrap_or("unknown");
-    let note = revision.note.as_ref().map(|note| format!(", {note}")).unwrap_or_default();
-    let newest = if revision.is_newest { "" } else { ", replaced" };
-    let at = revision.recorded_at.format("%Y-%m-%d %H:%M");
-    let mut lines = vec![format!("{at}  {}  by {by}{newest}{note}", revision.action)];
-    lines.extend(revision.lots.iter().map(|lot| {
-        let node = lot.node.as_ref().map_or_else(|| "no node".to_owned(), ToString::to_string);
-        let amount = match lot.continues_lot {
-            Some(from) => format!("what was left of lot {from}"),
-            None => lot.amount.map_or_else(|| "no amount".to_owned(), |amount| format!("{} {currency}", cents(amount))),
-        };
-        let from = lot.from_period.as_ref().map(|period| format!(" from {period}")).unwrap_or_default();
-        let end = lot.end_date.map_or_else(|| "open-ended".to_owned(), |end| format!("until {end}"));
-        let reference = lot.reference.as_ref().map(|reference| format!(", {reference}")).unwrap_or_default();
-        format!("  lot {}: {amount} to {node}{from}, {end}{reference}", lot.lot)
-    }));
-    lines
-}
-
-fn finding_text(finding: &Finding, statement: &CreditStatement) -> String {
-    let currency = &statement.credit.currency;
-    match finding {
-        Finding::Waiting { reason, days, aws_applied } => {
-            let applied = cents(*aws_applied);
-            format!("waits for allocation for {days} days ({reason}); AWS applied {applied} {currency} so far")
-        }
-        Finding::AllocationIssue { allocation_id, lot, problem } => {
-            format!("allocation {allocation_id} lot {lot} cannot be used: {problem}")
-        }
-        Finding::RecordedLater { recorded_at, recorded_by } => {
-            let by = recorded_by.as_deref().unwrap_or("unknown");
-            let at = recorded_at.format("%Y-%m-%d %H:%M");
-            format!("the revision of {at} by {by} is not in these figures; it counts from the next run")
-        }
-        Finding::ExpiresSoon { lot, end_date, left } => {
-            format!("lot {lot} ends on {end_date} with {} {currency} left", cents(*left))
-        }
-        Finding::Lapsed { lot, end_date, lost } => {
-            format!("lot {lot} ended on {end_date}: {} {currency} lost", cents(*lost))
-        }
-        Finding::AppliedMoreThanAllocated { aws_applied, allocated_amount } => format!(
-            "AWS applied {} {currency}, more than the {} allocated: the amount is too low",
-            cents(*aws_applied),
-            cents(*allocated_amount)
-        ),
-        Finding::AppliedAfterEnd { last_cur_date, end_date } => {
-            format!("AWS applied it on {last_cur_date}, after its end on {end_date}: that end is too early")
-        }
-    }
 }

@@ -41,7 +41,7 @@ pub(super) fn print_changes(app: &App, changes: &Changes, most: usize) -> Result
 
 /// The two runs, as they are named. One alone is compared with the published run, the one that started first before.
 async fn pair(app: &App, Diff { from, to }: &Diff) -> Result<(KeptRun, KeptRun), Failure> {
-    let named = async |name: Option<&str>, default| app.lake.named_run(name.unwrap_or(default)).await;
+    let named = async |name: Option<&str>, default| app.context.lake.named_run(name.unwrap_or(default)).await;
     let (first, second) = (named(from.as_deref(), "previous").await?, named(to.as_deref(), "published").await?);
     let is_after = first.staged().started_at > second.staged().started_at;
     Ok(if to.is_none() && is_after { (second, first) } else { (first, second) })

@@ -11,12 +11,12 @@ use serde::Serialize;
 use table_files::{CsvFile, ParquetFile, TableFileError, WorkbookFile};
 use tempfile::NamedTempFile;
 
-use super::query::read;
 use crate::app::App;
 use crate::cli::Export;
-use crate::money_text::count;
 use crate::output::answer;
 use crate::{Failure, Kind, files};
+use application::money_text::count;
+use application::read_plan;
 
 /// What a table is written as, by where to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +47,11 @@ pub(crate) async fn export(app: &App, arguments: Export) -> Result<(), Failure> 
     let mut known = std::collections::BTreeSet::new();
     tables.retain(|table| known.insert(table.clone()));
     let target = target(&out, tables.len())?;
-    let context = app.session().await?;
+    let context = app.context.session()?;
     let selection = Selection { periods: period, node };
     let mut frames = Vec::with_capacity(tables.len());
     for table in &tables {
-        frames.push(app.lake.selected(&context, table, &selection).await?);
+        frames.push(app.context.lake.selected(&context, table, &selection).await?);
     }
     if target == Target::Workbook {
         let exported = whole(&out, async |to| workbook(app, tables.into_iter().zip(frames), to, &out).await).await?;
@@ -93,13 +93,13 @@ async fn workbook(
     let (mut book, mut exported) = (WorkbookFile::begin().map_err(failed)?, Vec::new());
     for (table, frame) in tables {
         book.sheet(&table, frame.schema().as_arrow()).map_err(failed)?;
-        let mut rows = read(app, frame.execute_stream()).await?;
+        let mut rows = read_plan(&app.context, frame.execute_stream()).await?;
         let rows = each(app, &mut rows, |batch| book.write(batch).map_err(failed)).await?;
         exported.push(Exported { table, file: path.to_owned(), rows });
     }
     book.finish(to).map_err(failed)?;
-    app.lake.check_published().await?;
-    app.lake.check_generations().await?;
+    app.context.lake.check_published().await?;
+    app.context.lake.check_generations().await?;
     Ok(exported)
 }
 
@@ -157,7 +157,7 @@ async fn write(
     path: &Path,
 ) -> Result<usize, Failure> {
     let schema = std::sync::Arc::new(frame.schema().as_arrow().clone());
-    let mut rows = read(app, frame.execute_stream()).await?;
+    let mut rows = read_plan(&app.context, frame.execute_stream()).await?;
     let failed = |error| refused(path, error);
     let count = if target == Target::Parquet {
         let mut file = ParquetFile::begin(to, schema).map_err(failed)?;
@@ -168,8 +168,8 @@ async fn write(
         let count = each(app, &mut rows, |batch| file.write(batch).map_err(failed)).await?;
         file.finish().map_err(failed).map(|_written| count)?
     };
-    app.lake.check_published().await?;
-    app.lake.check_generations().await?;
+    app.context.lake.check_published().await?;
+    app.context.lake.check_generations().await?;
     Ok(count)
 }
 
@@ -179,7 +179,7 @@ async fn each(
     mut take: impl FnMut(&RecordBatch) -> Result<(), Failure>,
 ) -> Result<usize, Failure> {
     let mut count = 0;
-    while let Some(batch) = read(app, async { rows.next().await.transpose() }).await? {
+    while let Some(batch) = read_plan(&app.context, async { rows.next().await.transpose() }).await? {
         count += batch.num_rows();
         take(&batch)?;
     }

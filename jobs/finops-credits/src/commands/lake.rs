@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::prompts;
 use crate::app::App;
 use crate::output::answer;
-use crate::{Failure, Kind, money_text};
+use crate::{Failure, Kind};
+use application::money_text;
 
 /// Takes out a period that was never right. A later run does without it, unless the export still has it.
 pub(crate) async fn drop_period(app: &App, period: BillingPeriod, yes: bool) -> Result<(), Failure> {
@@ -29,7 +30,7 @@ pub(crate) async fn drop_period(app: &App, period: BillingPeriod, yes: bool) -> 
     };
     let dropped = app.locked(async |_lock| {
         let dropped = generation(app, period).await?;
-        app.lake.drop_generation(period).await?;
+        app.context.lake.drop_generation(period).await?;
         Ok(dropped)
     });
     let dropped = dropped.await?;
@@ -47,11 +48,11 @@ struct Dropped {
 /// # Errors
 /// [`Kind::BadInput`] where the lake does not have the period.
 async fn generation(app: &App, period: BillingPeriod) -> Result<Generation, Failure> {
-    let mut generations = app.lake.generations().await?;
+    let mut generations = app.context.lake.generations().await?;
     generations.remove(&period).ok_or_else(|| {
         let known: Vec<String> = generations.keys().map(ToString::to_string).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        let location = &app.settings.lake.location;
+        let location = &app.context.settings.lake.location;
         let message = format!("the lake {location} does not have billing period {period}; it has {known}");
         Failure::new(Kind::BadInput, message)
     })

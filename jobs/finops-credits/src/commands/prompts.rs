@@ -9,9 +9,9 @@ use inquire::{Confirm, InquireError, Select, Text};
 use schemas::tables::{CreditQueue, RegisteredCredit};
 
 use crate::cli::{Allocate, Placed, amount, date};
-use crate::foreign_text::{CELL, visible};
-use crate::money_text::cents;
 use crate::{Failure, Kind};
+use application::foreign_text::{CELL, visible};
+use application::money_text::cents;
 
 /// What somebody answered: nothing where they went back.
 type Answer<T> = Result<Option<T>, Failure>;

@@ -1,17 +1,13 @@
 //! `queue`: credits that wait for allocation, as the log stands now; of a run that somebody asks for, as it was then.
 
+use application::{Waiting, waiting};
 use arrow::array::new_null_array;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
-use credit_ledger::{Node, Text};
+use credit_ledger::Node;
 use datafusion::error::DataFusionError;
-use hashbrown::HashMap;
-use schemas::tables::{AllocationIssue, CreditQueue, NetCost};
-use schemas::{Owners, TableRow};
-use write_net_cost::standing::queue as queue_rows;
-use write_net_cost::whose::likely_nodes;
 
-use super::{CreditSnapshot, note, published};
+use super::note;
 use crate::Failure;
 use crate::app::App;
 use crate::cli::{Format, Queue};
@@ -57,19 +53,9 @@ const SHOWN: [&str; 9] = [
 const EXPENDABLE: [&str; 5] = ["credit_class", "issue_date", "likely_owner_email", "days_waiting", "reason"];
 
 pub(crate) async fn queue(app: &App, arguments: &Queue) -> Result<(), Failure> {
-    let (mut rows, issues): (Vec<CreditQueue>, Vec<AllocationIssue>) = if app.asked.is_some() {
-        (published(app).await?, published(app).await?)
-    } else {
-        let standing = CreditSnapshot::of(app).await?;
-        let joined = standing.joined();
-        (queue_rows(&standing.register.credits, &joined.credits, app.as_of), joined.issues)
-    };
-    rows.sort_by(|left, right| (left.first_cur_date, &left.credit_key).cmp(&(right.first_cur_date, &right.credit_key)));
-    let (likely, owners) = likely(app, &rows).await?;
-    let nodes: Vec<Option<&Node>> =
-        rows.iter().map(|row| likely.get(&(row.account_id.clone(), row.currency.clone()))).collect();
-    let names = nodes.iter().map(|node| node.map(|node| node.to_string().into())).collect();
-    let emails = nodes.iter().map(|node| owners.nearest((*node)?).cloned()).collect();
+    let Waiting { rows, likely, issues } = waiting(&app.context).await?;
+    let names = likely.iter().map(|likely| likely.node.as_ref().map(|node| node.to_string().into())).collect();
+    let emails = likely.iter().map(|likely| likely.owner_email.clone()).collect();
     let batch = with_texts(&schemas::to_batch(&rows)?, [("likely_node", names), ("likely_owner_email", emails)])?;
     if let Some(file) = &arguments.out {
         files::write_table(app, file, "queue", &to_fill_in(&batch)?)?;
@@ -90,21 +76,6 @@ pub(crate) async fn queue(app: &App, arguments: &Queue) -> Result<(), Failure> {
         format!("note: allocation {} lot {} cannot be used: {}", issue.allocation_id, issue.lot, issue.problem)
     });
     print_list(app, &list, &notes.collect::<Vec<_>>())
-}
-
-/// Where each account spends most, and whom to ask there: by the published run, if there is one.
-async fn likely(app: &App, queue: &[CreditQueue]) -> Result<(HashMap<(Text, Text), Node>, Owners), Failure> {
-    if queue.is_empty() || app.lake.published().await?.is_none() {
-        return Ok(<_>::default());
-    }
-    let owners = Owners::of(&published(app).await?);
-    let mut accounts: Vec<Text> = queue.iter().map(|row| row.account_id.clone()).collect();
-    accounts.sort();
-    accounts.dedup();
-    let net_cost = app.lake.published_frame(&app.session().await?, &NetCost::TABLE).await?;
-    let nodes = likely_nodes(net_cost, &accounts).await?;
-    app.lake.check_published().await?;
-    Ok((nodes, owners))
 }
 
 /// The queue with the empty columns of an allocation: `allocations import` takes what is filled in.

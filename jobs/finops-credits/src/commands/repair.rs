@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::Failure;
 use crate::cli::Format;
 use crate::locations::Locations;
-use crate::money_text::count;
 use crate::output::answer;
+use application::money_text::count;
 
 pub(crate) async fn repair(
     locations: &Locations,

@@ -1,8 +1,8 @@
 //! `run`: all jobs in order, and a summary a person reads.
 
+use crate::Failure;
 use crate::app::App;
 use crate::cli::Run;
-use crate::failure::Failure;
 use crate::jobs::{detect, fifo, join, net_cost, publish};
 use crate::notify;
 use crate::report::Report;
@@ -23,7 +23,7 @@ pub(crate) async fn run(app: &App, arguments: Run, told: Option<&str>) -> Result
     let report = report.await?;
     // First, as stdout may be closed.
     if let Some(command) = told {
-        notify::found(command, &report, &app.settings.lake.database);
+        notify::found(command, &report, &app.context.settings.lake.database);
     }
     report.print(app)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytesize::ByteSize;
-use credit_ledger::{BillingPeriod, Money};
+use credit_ledger::Money;
 use datafusion::error::DataFusionError;
 use join_allocations::finding::Kind::UnusableAllocation;
 use join_allocations::finding::{Finding, Severity};
@@ -12,12 +12,13 @@ use schemas::records::LeftOut;
 use super::check::{Section, sections};
 use super::diff::print_changes;
 use super::note;
+use crate::Failure;
 use crate::app::App;
 use crate::cli::Format;
-use crate::failure::Failure;
-use crate::money_text::{cents, count, exact};
 use crate::output::{Shown, print_json, print_lines, print_part};
-use crate::report::{CreditAmount, Report, TieOut};
+use crate::report::{CreditAmount, Report};
+use application::TieOut;
+use application::money_text::{cents, count, exact};
 
 impl Report {
     /// Prints the report in the format that is wanted.
@@ -66,42 +67,14 @@ impl Report {
     fn head(&self) -> Vec<String> {
         let mut lines = vec![format!("Run {} as of {}", self.run_id, self.as_of), String::new()];
         let export = &self.export;
-        lines.push(format!(
-            "Export      {}: {} read ({} lines), {} unchanged ({} lines)",
-            export.format,
-            periods(export.periods_read.len()),
-            count(export.lines_read),
-            export.periods_unchanged.len(),
-            count(export.lines_unchanged),
-        ));
+        lines.push(format!("Export      {}", export.in_brief()));
         let fresh = [self.freshness.left_out(self.as_of), self.freshness.stale(self.as_of)];
         lines.extend(fresh.into_iter().flatten().map(|said| format!("            {said}")));
-        if !export.periods_gone.is_empty() {
-            let gone: Vec<String> = export.periods_gone.iter().map(ToString::to_string).collect();
-            lines.push(format!("            no longer in the export, kept as last read: {}", gone.join(", ")));
-        }
         if let Some(fetched) = export.fetched {
             let (requests, bytes) = (count(fetched.requests), ByteSize(fetched.bytes));
             lines.push(format!("            {requests} requests to S3, {bytes} fetched"));
         }
-        if export.blank_costs > 0 {
-            lines.push(format!("            {} lines without a cost count as zero", count(export.blank_costs)));
-        }
-        for (line_type, number) in &export.unknown_line_types {
-            let number = count(*number);
-            lines.push(format!("            unknown line type {line_type} counts as charges: {number} lines"));
-        }
-        lines.extend(by_periods(&export.exclusions_not_applied).into_iter().map(|(periods, exclusions)| {
-            let exclusions = exclusions.join(", ");
-            format!("            exclusions not applied in {periods}, their charges count as eligible: {exclusions}")
-        }));
-        lines.extend(by_periods(&export.missing_cost_columns).into_iter().map(|(periods, columns)| {
-            format!("            columns that count as null, as {periods} has none: {}", columns.join(", "))
-        }));
-        if !export.short_account_ids.is_empty() {
-            let ids: Vec<&str> = export.short_account_ids.iter().map(String::as_str).collect();
-            lines.push(format!("            account ids of fewer than 12 digits, as they stand: {}", ids.join(", ")));
-        }
+        lines.extend(export.notes().into_iter().map(|note| format!("            {note}")));
         lines.extend(export.left_out.iter().take(SHOWN).map(|LeftOut { path, files, reason }| match files {
             1 => format!("            left out: {path}: {reason}"),
             files => format!("            left out: {path} ({} files): {reason}", count(*files)),
@@ -177,20 +150,6 @@ impl Report {
 
 /// Entries of a list that are shown; `--format json` has all.
 const SHOWN: usize = 10;
-
-/// Notes by the periods that share them: `2026-08, 2026-09`.
-fn by_periods(notes: &BTreeMap<String, Vec<BillingPeriod>>) -> BTreeMap<String, Vec<&str>> {
-    let mut by_periods: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for (note, periods) in notes {
-        let periods: Vec<String> = periods.iter().map(ToString::to_string).collect();
-        by_periods.entry(periods.join(", ")).or_default().push(note);
-    }
-    by_periods
-}
-
-fn periods(number: usize) -> String {
-    format!("{number} {}", if number == 1 { "period" } else { "periods" })
-}
 
 /// `  3 waiting for allocation: 1,234.56 USD applied by AWS so far` and the keys below.
 fn list(lines: &mut Vec<String>, what: &str, credits: &[CreditAmount], amount: &str) {

@@ -1,29 +1,24 @@
 //! Who records something, where the person does not say.
 
-use credit_ledger::Text;
+use application::CreditSnapshot;
 use join_allocations::record::Recording;
-use lake::is_s3;
+use lake::{Settings, is_s3};
 
-use super::CreditSnapshot;
 use crate::app::App;
 use crate::cli::RecordArgs;
 
 /// Who and when: as stated, else the login name and now.
-pub(crate) fn recording(app: &App, standing: &CreditSnapshot, stamp: &RecordArgs) -> Recording {
-    Recording {
-        recorded_by: stamp.by.clone().or_else(|| login(app)).map(Text::from),
-        recorded_at: stamp.recorded_at.unwrap_or(app.now),
-        is_stated: stamp.recorded_at.is_some(),
-        now: standing.latest,
-    }
+pub(crate) fn recording(app: &App, snapshot: &CreditSnapshot, stamp: &RecordArgs) -> Recording {
+    let by = stamp.by.clone().or_else(|| login(&app.context.settings));
+    snapshot.recording(&app.context, by.as_deref(), stamp.recorded_at)
 }
 
 /// The login name, else the number of the user; never nothing, but in the cloud, where no person is at work.
 #[expect(clippy::disallowed_methods, reason = "the login name says who recorded it")]
-fn login(app: &App) -> Option<String> {
+pub(crate) fn login(settings: &Settings) -> Option<String> {
     let named = |name: &str| std::env::var(name).ok().filter(|name| !name.trim().is_empty());
     let name = ["USER", "LOGNAME"].into_iter().find_map(named);
-    if is_s3(&app.settings.lake.location) {
+    if is_s3(&settings.lake.location) {
         return name;
     }
     name.or_else(number).or_else(|| Some("unknown user".to_owned()))

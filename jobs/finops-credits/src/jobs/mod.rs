@@ -8,7 +8,7 @@ pub(crate) mod net_cost;
 pub(crate) mod publish;
 pub(crate) mod scan;
 
-pub(crate) const DETECT: &str = "detect-credits";
+pub(crate) const DETECT: &str = schemas::records::Detected::JOB;
 pub(crate) const JOIN: &str = "join-allocations";
 pub(crate) const FIFO: &str = "apply-fifo";
 pub(crate) const NET_COST: &str = "write-net-cost";

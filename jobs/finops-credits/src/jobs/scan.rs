@@ -3,14 +3,14 @@
 use credit_ledger::BillingPeriod;
 use serde::Serialize;
 
+use crate::Failure;
 use crate::app::App;
-use crate::failure::Failure;
 use crate::output::print_json;
 use crate::progress::ScanBar;
 
 /// Says which billing periods must be read, so that several processes can share them.
 pub(crate) async fn plan(app: &App) -> Result<(), Failure> {
-    let (context, reference) = (app.job_context().await?, app.reference_files().await?);
+    let (context, reference) = (app.job_context()?, app.context.reference_files().await?);
     let periods = detect_credits::plan_reading(&context, app.export_source()?, &reference).await?;
     let plan = ScanPlan { periods };
     context.run.finish_job("scan-plan", &plan).await?;
@@ -19,7 +19,8 @@ pub(crate) async fn plan(app: &App) -> Result<(), Failure> {
 
 /// Reads one billing period, if it changed.
 pub(crate) async fn read_period(app: &App, period: BillingPeriod) -> Result<(), Failure> {
-    let (context, reference, bar) = (app.job_context().await?, app.reference_files().await?, ScanBar::new(app.watched));
+    let (context, reference, bar) =
+        (app.job_context()?, app.context.reference_files().await?, ScanBar::new(app.watched));
     let source = app.export_source()?;
     Ok(bar.watch(detect_credits::read_period(&context, source, &reference, period, bar.progress())).await?)
 }

@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use credit_ledger::{Money, Text};
 
 use crate::cli::{Format, ListArgs};
-use crate::failure::{Failure, Kind};
+use crate::{Failure, Kind};
 
 /// A batch with further columns of text.
 pub(crate) fn with_texts(

@@ -4,7 +4,7 @@ use credit_ledger::Money;
 use num_format::{Locale, ToFormattedString};
 
 /// Exact, ten decimals: `1,234,567.8900000000`.
-pub(crate) fn exact(amount: Money) -> String {
+pub fn exact(amount: Money) -> String {
     let text = amount.to_string();
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let sign = if amount.is_negative() { "-" } else { "" };
@@ -13,7 +13,7 @@ pub(crate) fn exact(amount: Money) -> String {
 }
 
 /// Rounded half away from zero to cents: `1,234,567.89`.
-pub(crate) fn cents(amount: Money) -> String {
+pub fn cents(amount: Money) -> String {
     const CENT: u128 = 100_000_000;
     let units = amount.units().unsigned_abs();
     let cents = units / CENT + u128::from(units % CENT >= CENT / 2);
@@ -22,13 +22,13 @@ pub(crate) fn cents(amount: Money) -> String {
 }
 
 /// A change, rounded as [`cents`]: `+1,234.57`.
-pub(crate) fn signed(amount: Money) -> String {
+pub fn signed(amount: Money) -> String {
     let text = cents(amount);
     if amount.is_positive() { format!("+{text}") } else { text }
 }
 
 /// A count: `38,186`.
-pub(crate) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     number.to_formatted_string(&Locale::en)
 }
 

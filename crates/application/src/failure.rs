@@ -100,25 +100,25 @@ pub struct Failure {
 
 impl Failure {
     /// A failure told in one line, whatever stands in the message.
-    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, lines: vec![message.into()] }
     }
 
     /// A failure told in several lines: what is wrong, and each place.
-    pub(crate) fn list(kind: Kind, what: &str, places: impl IntoIterator<Item = impl ToString>) -> Self {
+    pub fn list(kind: Kind, what: &str, places: impl IntoIterator<Item = impl ToString>) -> Self {
         let places = places.into_iter().map(|place| place.to_string());
         Self { kind, lines: std::iter::once(what.to_owned()).chain(places).collect() }
     }
 
     /// What is wrong, a line each.
-    pub(crate) fn into_lines(self) -> Vec<String> {
+    pub fn into_lines(self) -> Vec<String> {
         self.lines
     }
 }
 
 impl Failure {
     /// For programs: `{"error": {"kind", "exit_code", "message", "lines"}}` in one line. `message` is the first of `lines`.
-    pub(crate) fn json(&self) -> String {
+    pub fn json(&self) -> String {
         let lines: Vec<_> = self.lines.iter().map(|line| without_keys(line)).collect();
         let error = serde_json::json!({
             "kind": self.kind.name(),
@@ -309,6 +309,21 @@ pub(crate) fn engine_kind(error: &DataFusionError) -> Kind {
         cause = error.source();
     }
     Kind::CheckFailed
+}
+
+/// Why a statement broke off: storage, a sum past 38 digits, or arithmetic of the statement's own.
+pub(crate) fn statement_failed(error: &DataFusionError) -> Failure {
+    let text = one_line(error);
+    let kind = match engine_kind(error) {
+        Kind::CheckFailed if !text.contains("overflows") => Kind::Usage,
+        kind => kind,
+    };
+    Failure::new(kind, format!("query: {text}"))
+}
+
+/// The engine lists what it knows line by line.
+pub(crate) fn one_line(error: &DataFusionError) -> String {
+    error.strip_backtrace().replace(['\n', '\t'], " ")
 }
 
 #[cfg(test)]

@@ -11,10 +11,10 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 /// The most characters of a message, in one line.
-pub(crate) const LINE: usize = 2_000;
+pub const LINE: usize = 2_000;
 
 /// The most characters of a cell of a table, or of one entry of a list.
-pub(crate) const CELL: usize = 500;
+pub const CELL: usize = 500;
 
 /// What cannot be seen: controls, line breaks, what turns the direction of text, what has no width, what each terminal
 /// reads in its own way.
@@ -27,7 +27,7 @@ static ACCESS_KEY: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\b((?:AKIA|ASIA)[A-Z0-9]{2})[A-Z0-9]{10,}").ok());
 
 /// A message without the ids of access keys that are quoted in it: `AKIAIO…`.
-pub(crate) fn without_keys(message: &str) -> Cow<'_, str> {
+pub fn without_keys(message: &str) -> Cow<'_, str> {
     match &*ACCESS_KEY {
         Some(key) => key.replace_all(message, "$1…"),
         None => Cow::Borrowed(""),
@@ -36,7 +36,7 @@ pub(crate) fn without_keys(message: &str) -> Cow<'_, str> {
 
 /// The text as one line in which nothing is hidden: what cannot be seen is escaped (`\n`, `\u{1b}`), and what is longer
 /// than `most` characters has `…` in place of its middle.
-pub(crate) fn visible(text: &str, most: usize) -> String {
+pub fn visible(text: &str, most: usize) -> String {
     let length = text.chars().count();
     if length <= most {
         return escaped(text);

@@ -1,0 +1,99 @@
+//! SQL of people over every table and view.
+
+use arrow::record_batch::RecordBatch;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::DataFrame;
+use lake::LakeError;
+
+use crate::context::Context;
+use crate::failure::{Failure, Kind, engine_kind, one_line, statement_failed};
+use crate::published::collected;
+
+/// What a statement that only reads gives.
+///
+/// # Errors
+/// [`Kind::Usage`] where it cannot be planned, or its own arithmetic fails; [`Kind::NotYet`] before the first run;
+/// [`Kind::CheckFailed`] where a file is damaged.
+pub async fn query(context: &Context, sql: &str) -> Result<Vec<RecordBatch>, Failure> {
+    let frame = planned(context, sql).await?;
+    answered(context, frame).await
+}
+
+/// As [`query`], at most so many rows of it; true where it gives more.
+///
+/// # Errors
+/// As [`query`].
+pub async fn query_up_to(context: &Context, sql: &str, most: usize) -> Result<(Vec<RecordBatch>, bool), Failure> {
+    let frame = planned(context, sql).await?;
+    let frame = match frame.logical_plan() {
+        // These cannot be below another plan, and are short.
+        LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_) => frame,
+        _ => frame.limit(0, Some(most.saturating_add(1))).map_err(|error| statement_failed(&error))?,
+    };
+    Ok(first_rows(&answered(context, frame).await?, most))
+}
+
+async fn planned(context: &Context, sql: &str) -> Result<DataFrame, Failure> {
+    context.lake.query(&context.session()?, sql).await.map_err(refused)
+}
+
+async fn answered(context: &Context, frame: DataFrame) -> Result<Vec<RecordBatch>, Failure> {
+    let batches = collected(context, frame).await?;
+    context.lake.check_generations().await?;
+    Ok(batches)
+}
+
+/// The first rows, and whether there are more.
+fn first_rows(batches: &[RecordBatch], most: usize) -> (Vec<RecordBatch>, bool) {
+    let mut left = most;
+    let mut first = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let taken = left.min(batch.num_rows());
+        first.push(batch.slice(0, taken));
+        left -= taken;
+    }
+    (first, batches.iter().map(RecordBatch::num_rows).sum::<usize>() > most)
+}
+
+/// Why a statement cannot be planned: mostly a slip of the person.
+fn refused(error: LakeError) -> Failure {
+    match error {
+        LakeError::Engine(error) => {
+            let text = one_line(&error).replace("datafusion.public.", "");
+            let hint =
+                if text.contains("not found") && text.contains("table") { "; SHOW TABLES lists them" } else { "" };
+            let kind = match engine_kind(&error) {
+                Kind::CheckFailed => Kind::Usage,
+                kind => kind,
+            };
+            Failure::new(kind, format!("query: {text}{hint}"))
+        }
+        LakeError::NotYet(message) => Failure::new(Kind::NotYet, format!("query: {message}")),
+        of_now @ LakeError::OfNow { .. } => Failure::new(Kind::Usage, format!("query: {of_now}")),
+        other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int32Array};
+
+    use super::*;
+
+    #[test]
+    fn rows_past_the_bound_are_left_out_and_told() {
+        let batch = |values: Vec<i32>| {
+            let values: ArrayRef = Arc::new(Int32Array::from(values));
+            RecordBatch::try_from_iter([("n", values)]).unwrap()
+        };
+        let batches = [batch(vec![1, 2]), batch(vec![3, 4, 5]), batch(vec![6])];
+        for (most, rows, has_more) in [(0, vec![0, 0, 0], true), (3, vec![2, 1, 0], true), (6, vec![2, 3, 1], false)] {
+            let (first, more) = first_rows(&batches, most);
+            assert_eq!(first.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), rows);
+            assert_eq!(more, has_more, "{most}");
+        }
+        assert_eq!(first_rows(&batches, 3).0[1].columns(), batch(vec![3]).columns());
+    }
+}

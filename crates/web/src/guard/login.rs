@@ -1,0 +1,52 @@
+//! The way in on a laptop: a token in the address that the program prints, good for one use.
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::PrivateCookieJar;
+use serde::Deserialize;
+
+use super::session::Session;
+use crate::error::refusal;
+use crate::site::Shared;
+
+#[derive(Deserialize)]
+pub(crate) struct Said {
+    token: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// `/login?token=…`: the token becomes a cookie, and leaves the address.
+pub(crate) async fn login(State(shared): State<Shared>, jar: PrivateCookieJar, Query(said): Query<Said>) -> Response {
+    if !shared.0.login.take(&said.token) {
+        let why = "This address has been used, or is not the one that `finops-credits serve` printed. It works once; to get a \
+                   new one, start it again.";
+        return refusal(StatusCode::UNAUTHORIZED, why).into_response();
+    }
+    match Session::begin(&shared.0) {
+        Ok(session) => (jar.add(session.cookie(&shared.0)), Redirect::to(local(&said.next))).into_response(),
+        Err(error) => {
+            refusal(StatusCode::INTERNAL_SERVER_ERROR, &format!("No session can begin: {error}")).into_response()
+        }
+    }
+}
+
+/// A place on this server to go on at; never another server.
+fn local(next: &str) -> &str {
+    let is_local = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
+    if is_local { next } else { "/" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn login_goes_on_at_a_page_of_ours_only() {
+        assert_eq!(local("/credits?status=active"), "/credits?status=active");
+        for other in ["", "https://evil.example", "//evil.example", "/\\evil.example", "credits"] {
+            assert_eq!(local(other), "/", "{other}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What stands around every page: navigation, filters, and how far the figures can be trusted.
+
+use application::foreign_text::{CELL, visible};
+use application::{CreditSnapshot, Failure, Kind};
+use maud::{DOCTYPE, Markup, html};
+use num_format::{Locale, ToFormattedString};
+
+use crate::asked::Asked;
+use crate::assets::ECHARTS;
+use crate::format::{days_ago, money_in};
+use crate::frame::html_head;
+use crate::page::{PLACES, Page};
+
+/// What is said on every page about the figures.
+pub(crate) struct Head {
+    /// How many credits wait.
+    waiting: usize,
+    /// Run, as-of date, tie-out.
+    pub(crate) freshness: Markup,
+}
+
+impl Head {
+    /// Reads it.
+    pub(crate) async fn read(asked: &Asked) -> Result<Self, Failure> {
+        let waiting = match CreditSnapshot::of(&asked.context).await {
+            Ok(snapshot) => snapshot.joined().credits.iter().filter(|credit| credit.waiting.is_some()).count(),
+            // Reference files that cannot be read are told where they are needed: *Runs* is to say what is wrong with them.
+            Err(failure) if matches!(failure.kind, Kind::NotYet | Kind::BadInput) => 0,
+            Err(failure) => return Err(failure),
+        };
+        Ok(Self { waiting, freshness: freshness(asked).await? })
+    }
+}
+
+/// `As of 2026-10-31 (30 days ago) · tie-out exact, 38,186 lines · run …`
+async fn freshness(asked: &Asked) -> Result<Markup, Failure> {
+    let Some(run) = &asked.run else {
+        return Ok(
+            html! { p.fresh { span.dot.none {} "Nothing is published yet. Run " code { "finops-credits run" } "." } },
+        );
+    };
+    let (staged, today) = (run.staged(), asked.context.now.date());
+    let age = today.signed_duration_since(staged.as_of).num_days();
+    let reconciled = asked.tie_out().await?;
+    let lines: i64 = reconciled.iter().map(|row| row.rows_read).sum();
+    let off: Vec<_> = reconciled.iter().filter(|row| !row.difference.is_zero()).collect();
+    let short: String = run.id().chars().take(8).collect();
+    Ok(html! {
+        p.fresh {
+            span class={ "dot " (if off.is_empty() { "good" } else { "bad" }) } {}
+            "As of " strong { (staged.as_of) } " (" (days_ago(age)) ") · "
+            @if reconciled.is_empty() {
+                "no month of the export"
+            } @else if off.is_empty() {
+                a href=(asked.filter.elsewhere("/months", &[])) { "ties to the invoice" }
+                ", " (lines.to_formatted_string(&Locale::en)) " lines"
+            } @else {
+                a href=(asked.filter.elsewhere("/months", &[])) { "does not tie to the invoice: " }
+                @for row in off { (money_in(row.difference, &row.currency)) " " }
+            }
+            " · run " a href="/runs" title=(run.id()) { (short) }
+            " · " (staged.policy)
+        }
+    })
+}
+
+/// A page.
+pub(crate) fn page(asked: &Asked, page: &Page, head: &Head, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            (html_head(&page.title))
+            body {
+                a.skip href="#main" { "Skip to content" }
+                header {
+                    a.brand href="/" { "finops-credits" }
+                    nav aria-label="Pages" {
+                        @for (path, name, key) in PLACES {
+                            a href=(asked.filter.elsewhere(path, &[])) data-key=(key)
+                                aria-current=[(path == asked.path).then_some("page")] {
+                                (name)
+                                @if path == "/queue" && head.waiting > 0 { " " span.count { (head.waiting) } }
+                            }
+                        }
+                    }
+                    form.search role="search" action="/credits" {
+                        input type="search" name="q" placeholder="Search credits ( / )" aria-label="Search credits"
+                            value=[asked.filter.search.as_deref()];
+                    }
+                }
+                (head.freshness)
+                main id="main" {
+                    h1 { (page.title) }
+                    (filters(asked, page))
+                    (body)
+                }
+                footer {
+                    p { @if asked.may_record() { "You record as " strong { (visible(&asked.session.person, CELL)) } "." }
+                        @else { "Read-only: nothing can be recorded here." }
+                        " " a href="/help" data-key="?" { "Keys and words" } }
+                }
+                @if page.has_charts() { script defer src=(ECHARTS.address()) {} }
+            }
+        }
+    }
+}
+
+/// The filters that the page knows, filled in; and those that are set and do not apply, by name.
+fn filters(asked: &Asked, page: &Page) -> Markup {
+    let filter = &asked.filter;
+    let ignored: Vec<&str> = ["period", "node", "status", "currency", "q", "account", "service"]
+        .into_iter()
+        .filter(|name| filter.stated(name).is_some() && !page.filters.contains(name))
+        .collect();
+    let has = |name: &str| page.filters.contains(&name);
+    html! {
+        @if !page.filters.is_empty() {
+            form.filters method="get" action=(asked.path) {
+                @if has("period") {
+                    label { "Months " input name="period" size="18" placeholder="2026-Q3, 2026, 2026-05..2026-09"
+                        value=[filter.stated("period")]; }
+                }
+                @if has("node") {
+                    label { "Node " input name="node" size="28" placeholder="Business unit/Department" data-nodes=""
+                        autocomplete="off" value=[filter.stated("node")]; }
+                }
+                @if has("status") {
+                    label { "Status " select name="status" {
+                        option value="" { "all" }
+                        @for status in ["active", "expiring_soon", "exhausted", "expired", "invalid"] {
+                            option value=(status) selected[filter.status.as_deref() == Some(status)] { (status.replace('_', " ")) }
+                        }
+                    } }
+                }
+                @if has("currency") {
+                    label { "Currency " input name="currency" size="4" maxlength="3" placeholder="all"
+                        value=[filter.currency.as_deref()]; }
+                }
+                @if has("q") {
+                    label { "Holds " input type="search" name="q" size="16" value=[filter.search.as_deref()]; }
+                }
+                @for (name, label, placeholder) in [("account", "Account", ""), ("service", "Service", "- for none")] {
+                    @if has(name) {
+                        label { (label) " " input name=(name) size="16" placeholder=(placeholder) value=[filter.stated(name)]; }
+                    }
+                }
+                @if has("depth") {
+                    label { "Levels below " select name="depth" {
+                        @for depth in ["1", "2", "3", "4"] {
+                            option value=(depth) selected[filter.stated("depth") == Some(depth)] { (depth) }
+                        }
+                    } }
+                }
+                button { "Show" }
+                @if page.filters.iter().any(|name| filter.stated(name).is_some()) { " " a href=(asked.path) { "Clear" } }
+            }
+        }
+        @if !ignored.is_empty() {
+            p.note { "Not applied on this page: " (ignored.join(", ")) "." }
+        }
+    }
+}

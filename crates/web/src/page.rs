@@ -1,0 +1,115 @@
+//! A page in the making: tables, pictures and text, in order.
+
+use application::{Failure, Kind};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
+
+use crate::chart::Chart;
+use crate::filter::Filter;
+use crate::sheet::Sheet;
+
+/// The pages that the navigation names: path, name, key after `g`.
+pub(crate) const PLACES: [(&str, &str, char); 8] = [
+    ("/", "Overview", 'o'),
+    ("/queue", "Queue", 'q'),
+    ("/credits", "Credits", 'c'),
+    ("/net-cost", "Net cost", 'n'),
+    ("/expiry", "Expiry", 'e'),
+    ("/months", "Months", 'm'),
+    ("/runs", "Runs", 'r'),
+    ("/query", "Query", 's'),
+];
+
+enum Part {
+    Text(Markup),
+    Sheet(Sheet),
+    Chart(Chart),
+}
+
+/// A page in the making.
+pub(crate) struct Page {
+    pub(crate) title: String,
+    /// Filters that change what it shows; of the others that are set it says so.
+    pub(crate) filters: &'static [&'static str],
+    parts: Vec<Part>,
+}
+
+impl Page {
+    /// A page that these filters apply to.
+    pub(crate) fn new(title: impl Into<String>, filters: &'static [&'static str]) -> Self {
+        Self { title: title.into(), filters, parts: Vec::new() }
+    }
+
+    /// Adds text.
+    pub(crate) fn text(mut self, text: Markup) -> Self {
+        self.parts.push(Part::Text(text));
+        self
+    }
+
+    /// Adds a table.
+    pub(crate) fn sheet(mut self, sheet: Sheet) -> Self {
+        self.parts.push(Part::Sheet(sheet));
+        self
+    }
+
+    /// Adds a picture; the table that it is of follows it.
+    pub(crate) fn chart(mut self, chart: Chart) -> Self {
+        self.parts.push(Part::Chart(chart));
+        self
+    }
+
+    pub(crate) fn has_charts(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Chart(_)))
+    }
+
+    /// What stands on it; `place` as [`Sheet::html`] takes it.
+    pub(crate) fn body(&self, place: Option<(&str, &Filter)>) -> Result<Markup, Failure> {
+        let part = |part: &Part| match part {
+            Part::Text(text) => Ok(text.clone()),
+            Part::Sheet(sheet) => sheet.html(place),
+            Part::Chart(chart) => Ok(chart.html()),
+        };
+        let parts = self.parts.iter().map(part).collect::<Result<Vec<_>, Failure>>()?;
+        Ok(html! { @for part in parts { (part) } })
+    }
+
+    /// Its tables.
+    pub(crate) fn sheets(&self) -> impl Iterator<Item = &Sheet> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Sheet(sheet) => Some(sheet),
+            _ => None,
+        })
+    }
+
+    /// # Errors
+    /// [`Kind::Usage`] for a column that none of its tables has.
+    pub(crate) fn sort(&mut self, filter: &Filter) -> Result<(), Failure> {
+        if let Some(sort) = &filter.sort
+            && !self.sheets().any(|sheet| sheet.has(sort))
+        {
+            return Err(Failure::new(Kind::Usage, format!("sort: no table of this page has a column {sort:?}")));
+        }
+        for part in &mut self.parts {
+            if let Part::Sheet(sheet) = part {
+                sheet.sort(filter)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn file(&self, table: Option<&str>, kind: &str) -> Result<Response, Failure> {
+        let found = self.sheets().find(|sheet| table.is_none_or(|table| table == sheet.name));
+        let sheet = found.ok_or_else(|| {
+            let known: Vec<&str> = self.sheets().map(|sheet| sheet.name).collect();
+            Failure::new(Kind::Usage, format!("table: this page has {}", known.join(", ")))
+        })?;
+        let (content, bytes) = match kind {
+            "csv" => ("text/csv; charset=utf-8", sheet.csv()?),
+            "xlsx" => ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", sheet.workbook()?),
+            _ => return Err(Failure::new(Kind::Usage, "download: csv or xlsx")),
+        };
+        let name = format!("attachment; filename=\"{}.{kind}\"", sheet.name);
+        Ok(([(CONTENT_TYPE, content.to_owned()), (CONTENT_DISPOSITION, name)], bytes).into_response())
+    }
+}

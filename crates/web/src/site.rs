@@ -1,0 +1,102 @@
+//! What the page is served from.
+
+use application::{Context, Failure, Kind};
+use async_trait::async_trait;
+use axum::extract::FromRef;
+use axum_extra::extract::cookie::Key;
+use chrono::NaiveDateTime;
+use std::sync::Arc;
+
+use crate::guard::token::LoginToken;
+
+/// Opens the lake for each request, so that each answers from one published run.
+#[async_trait]
+pub trait Contexts: Send + Sync {
+    /// The lake as it is now.
+    ///
+    /// # Errors
+    /// [`Failure`] where it cannot be opened.
+    async fn open(&self) -> Result<Context, Failure>;
+
+    /// The clock, UTC: sessions end by it.
+    fn now(&self) -> NaiveDateTime;
+
+    /// True where a run can be started here.
+    fn can_run(&self) -> bool {
+        false
+    }
+
+    /// Starts the run that a shell would start, one at a time.
+    ///
+    /// # Errors
+    /// [`Kind::LostRace`] while one is under way; [`Failure`] where none can be started.
+    async fn start_run(&self) -> Result<(), Failure> {
+        Err(Failure::new(Kind::Usage, "no run can be started here"))
+    }
+
+    /// The run that was started here last.
+    fn started_run(&self) -> Option<StartedRun> {
+        None
+    }
+}
+
+/// A run that was started from the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartedRun {
+    /// When, UTC.
+    pub started_at: NaiveDateTime,
+    /// The last lines that it has said, with nothing hidden in them.
+    pub lines: Vec<String>,
+    /// None while it is under way.
+    pub ended: Option<EndedRun>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedRun {
+    /// When, UTC.
+    pub at: NaiveDateTime,
+    /// None where it was ended from outside.
+    pub exit_code: Option<i32>,
+}
+
+/// How the page is served.
+#[derive(Debug, Clone)]
+pub struct SiteSettings {
+    /// What a browser may call this server, with the port: `127.0.0.1:8765`. Another `Host` is refused.
+    pub hosts: Vec<String>,
+    /// True where it is served over TLS: then cookies are sent over TLS only.
+    pub is_secure: bool,
+    /// True where nothing can be recorded: then there is no form.
+    pub read_only: bool,
+    /// Who is at work: what they record carries this name.
+    pub person: String,
+}
+
+/// Everything that a request is answered from.
+pub struct Site {
+    pub(crate) contexts: Arc<dyn Contexts>,
+    pub(crate) settings: SiteSettings,
+    pub(crate) login: LoginToken,
+    pub(crate) key: Key,
+    /// Held while something is recorded.
+    pub(crate) recording: tokio::sync::Mutex<()>,
+}
+
+impl Site {
+    /// A site for whoever has the token. Its sessions end with the process: their key is made here.
+    #[must_use]
+    pub fn new(contexts: Arc<dyn Contexts>, settings: SiteSettings, login: LoginToken) -> Self {
+        Self { contexts, settings, login, key: Key::generate(), recording: tokio::sync::Mutex::default() }
+    }
+}
+
+/// Where handlers get at it.
+#[derive(Clone)]
+pub(crate) struct Shared(pub(crate) Arc<Site>);
+
+impl FromRef<Shared> for Key {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.0.key.clone()
+    }
+}

@@ -1,0 +1,102 @@
+"""Servers on the sample organisation, and pages in Chromium that are logged in."""
+
+import os
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+import pages
+from program import Lake, Server
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=os.environ["FINOPS_CREDITS_CHROMIUM"], **pages.CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory) -> Lake:
+    """Made once: for tests that only read. A lake is made where it stands, since a copy would refuse to be written."""
+    return Lake(tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture
+def own_lake(tmp_path_factory) -> Lake:
+    """For a test that writes."""
+    return Lake(tmp_path_factory.mktemp("own"))
+
+
+@pytest.fixture(scope="session")
+def server(lake, tmp_path_factory):
+    server = Server(lake, tmp_path_factory.mktemp("server"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def serve(tmp_path_factory):
+    """Starts servers of a test's own: `serve(lake, "--read-only")`. Nobody has logged in to them."""
+    started = []
+
+    def start(lake: Lake, *options: str) -> Server:
+        started.append(Server(lake, tmp_path_factory.mktemp("server"), *options))
+        return started[-1]
+
+    with ExitStack() as stack:
+        yield start
+        for server in started:
+            if server.process.poll() is None:
+                stack.callback(server.stop)
+
+
+@pytest.fixture
+def own_server(own_lake, serve) -> Server:
+    """On a lake of the test's own."""
+    return serve(own_lake)
+
+
+@pytest.fixture
+def visit(browser, serve):
+    """Opens a page of a new context: `visit()`, or logged in `visit(server, color_scheme="dark")`, with the options of
+    Playwright's `new_context`. Nothing may go wrong on it until the test ends but what the test takes from its `watch`:
+    `page.watch.expect(page, "status of 404")`."""
+    opened = []
+
+    def open_page(server: Server | None = None, **options):
+        if server is not None and server.session is not None:
+            options = {"storage_state": server.session, **options}
+        context, watch = pages.new_context(browser, **options)
+        opened.append((context, watch))
+        page = context.new_page()
+        page.watch = watch
+        if server is not None and server.session is None:
+            page.goto(server.login_url)
+            server.session = context.storage_state()
+        elif server is not None:
+            page.goto(server.url)
+        return page
+
+    yield open_page
+    for context, _ in opened:
+        # What has happened on a page is told before this answers.
+        for page in context.pages:
+            page.wait_for_timeout(0)
+        context.close()
+    for _, watch in opened:
+        watch.check()
+
+
+@pytest.fixture
+def page(visit, server):
+    """Logged in on the sample, for a test that only reads."""
+    return visit(server)
+
+
+@pytest.fixture
+def own_page(visit, own_server):
+    """Logged in on a lake of the test's own."""
+    return visit(own_server)

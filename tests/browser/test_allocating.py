@@ -1,0 +1,236 @@
+"""What people record on the page, and that it is what the next run publishes."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from playwright.sync_api import expect
+
+from pages import axe, shot
+
+# Amount, node as it is typed, its whole name, end.
+FOUR = [
+    ("2500", "logist", "Logistics", "2027-03-31"),
+    ("1000", "platf", "Platform", ""),
+    ("500.50", "media", "Media", "2026-12-31"),
+    ("1,250.00", "retail", "Retail", ""),
+]
+
+
+class Keys:
+    """A keyboard that counts."""
+
+    def __init__(self, page):
+        self.page, self.pressed = page, 0
+
+    def press(self, key: str, times: int = 1) -> None:
+        for _ in range(times):
+            self.page.keyboard.press(key)
+            self.pressed += 1
+
+    def type(self, text: str) -> None:
+        self.page.keyboard.type(text)
+        self.pressed += len(text)
+
+
+def waiting(lake) -> list[dict]:
+    return json.loads(lake.call("queue", "--format", "json"))
+
+
+def summary(lake) -> dict[tuple, Decimal]:
+    sql = ("SELECT billing_period, business_unit, currency, net_cost FROM net_cost_summary WHERE level = 1")
+    rows = json.loads(lake.call("query", sql, "--format", "json"))
+    return {(row["billing_period"], row["business_unit"], row["currency"]): Decimal(row["net_cost"]) for row in rows}
+
+
+def table_of(page, name: str) -> list[dict[str, str]]:
+    """The rows of a table; amounts exact, as they are on hover."""
+    table = page.locator(f"#{name}")
+    heads = [head.strip() for head in table.locator("thead th").all_inner_texts()]
+    rows = []
+    for row in table.locator("tbody tr").all():
+        cells = []
+        for cell in row.locator("td").all():
+            money = cell.locator(".money")
+            cells.append(money.get_attribute("title").replace(",", "") if money.count() else cell.inner_text())
+        rows.append(dict(zip(heads, cells, strict=True)))
+    return rows
+
+
+def fill(page, amount="", node="", end="", reference="", lot=1):
+    """Fills in a lot of the form."""
+    for name, value in [("amount", amount), ("node", node), ("end_date", end), ("reference", reference)]:
+        page.locator(f"#{name}-{lot}").fill(value)
+    page.keyboard.press("Tab")
+
+
+def preview(page):
+    page.get_by_role("button", name="Preview", exact=True).click()
+
+
+def save(page):
+    page.get_by_role("button", name="Save the allocation").click()
+    expect(page.locator(".done")).to_contain_text("Recorded")
+
+
+def test_four_waiting_credits_are_allocated_with_the_keyboard_alone(own_page, own_lake):
+    keys = Keys(own_page)
+    for left, (amount, typed, _, end) in zip((4, 3, 2, 1), FOUR, strict=True):
+        if left == 4:
+            keys.type("gq")
+            own_page.wait_for_url("**/queue")
+        assert own_page.locator("#queue tbody tr").count() == left
+        keys.press("j")
+        keys.press("a")
+        own_page.wait_for_url("**/allocate")
+        keys.type(amount)
+        keys.press("Tab")
+        keys.type(typed)
+        expect(own_page.locator("[role=option]").first).to_be_visible()
+        keys.press("ArrowDown")
+        keys.press("Enter")
+        keys.press("Tab")
+        keys.type(end)
+        keys.press("Enter")
+        expect(own_page.locator("#preview h2")).to_be_visible()
+        # The button that saves has the focus.
+        keys.press("Enter")
+        expect(own_page.locator(".done")).to_be_visible()
+    assert own_page.locator("#queue tbody tr").count() == 0
+    assert waiting(own_lake) == []
+    nodes = {row["node"] for row in json.loads(own_lake.call("allocations", "list", "--format", "json"))}
+    assert {node for _, _, node, _ in FOUR} <= {node.split("/")[0] for node in nodes}
+    # Ten keys for each beside what is typed; more would be in the way.
+    typed = sum(len(amount) + len(word) + len(end) for amount, word, _, end in FOUR)
+    assert keys.pressed - typed <= 4 * 10, keys.pressed - typed
+
+
+def test_preview_is_what_the_next_run_publishes(own_page, own_lake):
+    own_page.goto(own_page.url + "queue")
+    own_page.locator("#queue tbody tr", has_text="MAP credit").get_by_role("link", name="Allocate").click()
+    before = summary(own_lake)
+    fill(own_page, "2500", "Logistics", "2027-03-31", "MAP-2026-114")
+    preview(own_page)
+    shot(own_page, "preview")
+    axe(own_page)
+    said = {(row["Month"], row["Business unit"]): Decimal(row["Change"]) for row in table_of(own_page, "changes")}
+    assert said
+    save(own_page)
+    own_lake.call("run")
+    after = summary(own_lake)
+    changed = {key[:2]: after[key] - before[key] for key in after if after[key] != before[key]}
+    assert said == changed
+    recorded = json.loads(own_lake.call("allocations", "list", "--format", "json"))
+    [row] = [row for row in recorded if row["reference"] == "MAP-2026-114"]
+    assert (row["recorded_by"], row["amount"]) == ("jane@example.com", "2500.0000000000")
+
+
+def test_credit_is_split_into_lots(own_page, own_lake):
+    own_page.goto(own_page.url + "queue")
+    own_page.locator("#queue tbody tr", has_text="MAP credit").get_by_role("link", name="Allocate").click()
+    fill(own_page, "1500", "Logistics", "2026-12-31")
+    own_page.get_by_role("button", name="Another lot").click()
+    fill(own_page, "1,000.25", "Retail", lot=2)
+    expect(own_page.locator("#sum")).to_have_text("2,500.25")
+    preview(own_page)
+    save(own_page)
+    own_lake.call("run")
+    own_page.goto(own_page.url.split("/queue")[0] + "/credits?q=MAP credit - 2")
+    own_page.locator("#credits tbody a").first.click()
+    lots = table_of(own_page, "lots")
+    assert [(lot["Node"], lot["Amount"], lot["Ends"]) for lot in lots] == [
+        ("Logistics", "1500.0000000000", "2026-12-31"), ("Retail", "1000.2500000000", "")]
+
+
+@pytest.mark.parametrize(("lot", "field", "said"), [
+    ({"amount": "12,34", "node": "Retail"}, "amount-1", "not an amount"),
+    ({"amount": "-5", "node": "Retail"}, "amount-1", "is not above zero"),
+    ({"amount": "5", "node": "Retale"}, "node-1", "did you mean Retail"),
+    ({"amount": "5", "node": "Retail", "end": "31.12.2026"}, "end_date-1", "not a date (YYYY-MM-DD)"),
+    ({"amount": "5", "node": "Retail", "end": "2020-01-01"}, "end_date-1", "before the issue date"),
+])
+def test_wrong_input_is_told_at_its_field_and_nothing_is_lost(own_page, own_lake, lot, field, said):
+    own_page.goto(own_page.url + "queue")
+    own_page.locator("#queue tbody tr").first.get_by_role("link", name="Allocate").click()
+    before = waiting(own_lake)
+    fill(own_page, reference="T-1", **lot)
+    preview(own_page)
+    wrong = own_page.locator(f"#{field}")
+    assert wrong.get_attribute("aria-invalid") == "true"
+    assert said in own_page.locator(f"#{field}-wrong").inner_text()
+    for name, value in [("amount", lot["amount"]), ("node", lot["node"]), ("reference", "T-1")]:
+        assert own_page.locator(f"#{name}-1").input_value() == value
+    assert own_page.get_by_role("button", name="Save the allocation").count() == 0
+    axe(own_page)
+    assert waiting(own_lake) == before
+
+
+def test_only_what_was_previewed_is_saved(own_page, own_lake):
+    own_page.goto(own_page.url + "queue")
+    own_page.locator("#queue tbody tr").first.get_by_role("link", name="Allocate").click()
+    fill(own_page, "100", "Retail")
+    preview(own_page)
+    own_page.locator("#amount-1").fill("900")
+    own_page.get_by_role("button", name="Save the allocation").click()
+    expect(own_page.locator(".note.warning").first).to_contain_text("not what the preview showed")
+    assert len(waiting(own_lake)) == 4
+    own_page.get_by_role("button", name="Save the allocation").click()
+    expect(own_page.locator(".done")).to_be_visible()
+    assert len(waiting(own_lake)) == 3
+
+
+def test_second_of_two_people_sees_what_the_first_recorded(own_page, own_lake):
+    own_page.goto(own_page.url + "queue")
+    key = waiting(own_lake)[0]["credit_key"]
+    own_page.locator("#queue tbody tr").first.get_by_role("link", name="Allocate").click()
+    fill(own_page, "100", "Retail")
+    preview(own_page)
+    own_lake.call("allocate", "--key", key, "--amount", "77", "--to", "Media", "--by", "bob@example.com", "--yes")
+    own_page.get_by_role("button", name="Save the allocation").click()
+    expect(own_page.locator(".note.warning").first).to_contain_text("Somebody else recorded")
+    assert "bob@example.com" in own_page.locator("#preview").inner_text()
+    history = json.loads(own_lake.call("allocations", "history", key, "--format", "json"))
+    assert [row["recorded_by"] for row in history] == ["bob@example.com"]
+    own_page.get_by_role("button", name="Save the allocation").click()
+    expect(own_page.locator(".done")).to_be_visible()
+    history = json.loads(own_lake.call("allocations", "history", key, "--format", "json"))
+    assert [row["recorded_by"] for row in history] == ["bob@example.com", "jane@example.com"]
+
+
+def test_allocation_is_revised_moved_and_revoked_and_its_history_says_so(own_page, own_lake):
+    base = own_page.url.rstrip("/")
+    own_page.goto(base + "/credits?status=active")
+    own_page.locator("#credits tbody tr").first.get_by_role("link", name="Revise").click()
+    address = own_page.url
+    amount = own_page.locator("#amount-1").input_value()
+    own_page.locator("#reference-1").fill("REV-2")
+    preview(own_page)
+    save(own_page)
+    own_page.goto(address)
+    assert own_page.locator("#reference-1").input_value() == "REV-2"
+    assert own_page.locator("#amount-1").input_value() == amount
+    own_page.locator("summary").click()
+    own_page.locator("[name=move_from]").fill("2026-10")
+    own_page.locator("[name=move_to]").fill("Media")
+    own_page.get_by_role("button", name="Preview the move").click()
+    own_page.get_by_role("button", name="Save the move").click()
+    expect(own_page.locator(".done")).to_contain_text("move of")
+    own_page.goto(address)
+    own_page.locator("summary").click()
+    own_page.get_by_role("button", name="Preview the revocation").click()
+    shot(own_page, "revocation")
+    own_page.get_by_role("button", name="Revoke the allocation").click()
+    expect(own_page.locator(".done")).to_contain_text("end of the allocation")
+    own_page.goto(address.removesuffix("/allocate"))
+    history = own_page.locator(".history").inner_text()
+    for said in ["revoke", "from 2026-10", "REV-2", "by jane@example.com"]:
+        assert said in history, history
+
+
+def test_read_only_page_has_no_form(lake, serve, visit):
+    server = serve(lake, "--read-only")
+    page = visit(server)
+    for address in ["/", "/queue", "/credits", "/runs"]:
+        page.goto(server.url + address)
+        assert page.locator("form[method=post]").count() == 0
+        assert page.get_by_role("link", name="Allocate").count() == 0

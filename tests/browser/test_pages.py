@@ -1,0 +1,159 @@
+"""Every page: that it is there, can be used by everybody, fits the screen, and what its tables give as files."""
+
+import csv
+import io
+import json
+from decimal import Decimal
+
+import openpyxl
+import pytest
+
+from pages import axe, shot, until
+
+PAGES = {
+    "overview": "/",
+    "queue": "/queue",
+    "credits": "/credits",
+    "credit": None,
+    "allocate": None,
+    "net-cost": "/net-cost",
+    "net-cost-node": "/net-cost?node=Retail",
+    "expiry": "/expiry",
+    "months": "/months",
+    "runs": "/runs",
+    "query": "/query?sql=SELECT+billing_period%2C+currency%2C+net_cost+FROM+net_cost_summary+WHERE+level+%3D+0",
+    "help": "/help",
+}
+
+
+@pytest.fixture(scope="session")
+def addresses(lake) -> dict[str, str]:
+    from urllib.parse import quote
+
+    allocated = json.loads(lake.call("credits", "--format", "json"))[0]["credit_key"]
+    waiting = json.loads(lake.call("queue", "--format", "json"))[0]["credit_key"]
+    credit = "/credits/" + quote(allocated, safe="")
+    return {**PAGES, "credit": credit, "allocate": f"/credits/{quote(waiting, safe='')}/allocate"}
+
+
+def drawn(page) -> None:
+    """Waits until every picture of the page is drawn."""
+    until(page, "[...document.querySelectorAll('.plot')].every((plot) => plot.querySelector('svg'))")
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_is_there_accessible_and_fits_the_screen(visit, server, addresses, name, scheme, width):
+    page = visit(server, color_scheme=scheme, viewport={"width": width, "height": 900})
+    answer = page.goto(server.url + addresses[name])
+    assert answer.status == 200
+    drawn(page)
+    assert page.locator("h1").count() == 1
+    axe(page)
+    # Tables scroll in themselves, the page does not.
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    shot(page, f"{name}-{scheme}-{width}")
+
+
+@pytest.mark.parametrize("name", ["overview", "queue", "credits", "net-cost-node", "months"])
+def test_table_as_file_has_the_totals_of_the_page(page, server, addresses, name):
+    """CSV and XLSX are opened by readers that are not ours."""
+    page.goto(server.url + addresses[name])
+    for table in page.locator(".sheet").all():
+        links = table.locator(".downloads a")
+        if links.count() == 0:
+            continue
+        totals = {}
+        for row in table.locator("tfoot tr").all():
+            for cell in row.locator(".money").all():
+                totals[cell.get_attribute("title")] = totals.get(cell.get_attribute("title"), 0) + 1
+        answer = page.request.get(server.url + links.nth(0).get_attribute("href"))
+        rows = list(csv.DictReader(io.StringIO(answer.text())))
+        shown = table.locator("tbody tr").count()
+        assert len(rows) == shown
+        assert "attachment" in answer.headers["content-disposition"]
+        sums = {f"{total_of(rows, column):,}" for column in rows[0] if is_money(rows, column)}
+        if len({row.get("currency") for row in rows}) == 1:
+            assert set(totals) <= sums, f"{name}: {totals} are not all of {sums}"
+        workbook = page.request.get(server.url + links.nth(1).get_attribute("href")).body()
+        sheet = openpyxl.load_workbook(io.BytesIO(workbook)).active
+        assert sheet.max_row == len(rows) + 1
+        assert sheet.freeze_panes == "A2"
+        assert [cell.value for cell in sheet[1]] == list(rows[0])
+
+
+def is_money(rows, column) -> bool:
+    return all(row[column] == "" or row[column].rpartition(".")[2].isdigit() and len(row[column].rpartition(".")[2]) == 10
+               for row in rows)
+
+
+def total_of(rows, column) -> Decimal:
+    return sum((Decimal(row[column] or 0) for row in rows), Decimal("0.0000000000"))
+
+
+def test_figure_of_the_overview_leads_down_to_cost_lines_and_draws(page, server):
+    """From net cost to a node, an account and service, its days, and the credits that were drawn there."""
+    page.get_by_role("link", name="Net cost", exact=False).filter(has=page.locator(".sum")).click()
+    page.locator("#net_cost_by_node tbody a", has_text="Retail").first.click()
+    page.locator("#by_account_and_service tbody a").first.click()
+    days = page.locator("#by_day tbody tr")
+    assert days.count() > 0
+    assert page.locator("#draws").count() == 1
+
+
+def test_link_shows_what_its_sender_saw(page, server):
+    page.goto(server.url + "/credits?status=active&sort=-remaining")
+    shown = page.locator("#credits tbody").inner_text()
+    statuses = page.locator("#credits .badge").all_inner_texts()
+    assert set(statuses) == {"active"}
+    page.goto(server.url + "/")
+    page.goto(server.url + "/credits?status=active&sort=-remaining")
+    assert page.locator("#credits tbody").inner_text() == shown
+    assert page.locator("#credits th[aria-sort=descending]").inner_text().startswith("Left")
+
+
+@pytest.mark.parametrize(("address", "said"), [
+    ("/credits?stauts=active", "stauts is no filter"),
+    ("/?period=2026-13", "names no billing periods"),
+    ("/credits/id%3Anone", "no credit fits id:none"),
+    ("/credits?sort=colour", "no table of this page has a column"),
+    ("/queue?download=pdf", "csv or xlsx"),
+])
+def test_what_cannot_be_answered_is_said_and_nothing_is_shown(page, server, address, said):
+    answer = page.goto(server.url + address)
+    assert answer.status == 400
+    assert said in page.locator("[role=alert]").inner_text()
+    assert page.locator("table").count() == 0
+    page.watch.expect(page, "status of 400")
+
+
+def test_filter_that_a_page_does_not_apply_is_named(page, server):
+    page.goto(server.url + "/credits?period=2026-09")
+    assert "Not applied on this page: period" in page.locator("main").inner_text()
+
+
+def test_pages_work_without_script(visit, server):
+    page = visit(server, java_script_enabled=False)
+    page.goto(server.url + "/queue")
+    page.locator("#queue tbody tr").first.get_by_role("link", name="Allocate").click()
+    page.locator("[name=amount]").fill("100")
+    page.locator("[name=node]").fill("Retail")
+    page.get_by_role("button", name="Preview", exact=True).click()
+    assert "What would change" in page.locator("#preview").inner_text()
+
+
+def test_keys_go_to_pages_and_along_tables(page, server):
+    page.goto(server.url + "/")
+    page.keyboard.type("gq")
+    page.wait_for_url("**/queue*")
+    page.keyboard.press("j")
+    page.keyboard.press("a")
+    page.wait_for_url("**/allocate")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.wait_for_url("**/help")
+    page.keyboard.press("/")
+    page.keyboard.type("MAP")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/credits?q=MAP")
