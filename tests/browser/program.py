@@ -23,12 +23,12 @@ def binary() -> Path:
 
 
 class Lake:
-    """A folder with settings, and the lake that a run on the sample has made in it."""
+    """A folder with settings, and the lake that a run on an export, the sample if none is named, has made in it."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, source: Path = ROOT / "data/cur", reference: Path = ROOT / "data/reference"):
         self.folder = folder
         self.settings = folder / "credits.toml"
-        places = {"source": ROOT / "data/cur", "reference": ROOT / "data/reference", "lake": "lake"}
+        places = {"source": source, "reference": reference, "lake": "lake"}
         tables = [f"[{table}]\nlocation = {json.dumps(str(place))}\n" for table, place in places.items()]
         self.settings.write_text("".join(tables) + f'[run]\nas_of = "{AS_OF}"\n', "utf-8")
         self.call("run")

@@ -98,8 +98,9 @@ def test_four_waiting_credits_are_allocated_with_the_keyboard_alone(own_page, ow
         expect(own_page.locator(".done")).to_be_visible()
     assert own_page.locator("#queue tbody tr").count() == 0
     assert waiting(own_lake) == []
-    nodes = {row["node"] for row in json.loads(own_lake.call("allocations", "list", "--format", "json"))}
-    assert {node for _, _, node, _ in FOUR} <= {node.split("/")[0] for node in nodes}
+    recorded = json.loads(own_lake.call("allocations", "list", "--format", "json"))
+    mine = [(row["business_unit"], row["end_date"] or "") for row in recorded if row["recorded_by"] == "jane@example.com"]
+    assert sorted(mine) == sorted((node, end) for _, _, node, end in FOUR)
     # Ten keys for each beside what is typed; more would be in the way.
     typed = sum(len(amount) + len(word) + len(end) for amount, word, _, end in FOUR)
     assert keys.pressed - typed <= 4 * 10, keys.pressed - typed

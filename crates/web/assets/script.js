@@ -86,6 +86,7 @@
       const answer = await fetch(`/nodes?q=${encodeURIComponent(input.value.replaceAll("/", " "))}`).catch(() => null);
       if (!answer?.ok || mine !== asked) return;
       const nodes = await answer.json();
+      const before = list.children[chosen]?.dataset.node;
       list.replaceChildren(...nodes.map(({ node, owner }, at) => {
         const option = document.createElement("li");
         option.id = `${list.id}-${at}`;
@@ -106,7 +107,7 @@
       }));
       list.hidden = nodes.length === 0 || document.activeElement !== input;
       input.setAttribute("aria-expanded", String(!list.hidden));
-      choose(-1);
+      choose(nodes.findIndex(({ node }) => node === before));
     };
     input.addEventListener("input", offer);
     input.addEventListener("blur", close);
@@ -115,7 +116,7 @@
       if (event.key === "ArrowDown" && list.hidden) offer();
       else if (event.key === "ArrowDown" && count) choose((chosen + 1) % count);
       else if (event.key === "ArrowUp" && count) choose((chosen + count - 1) % count);
-      else if (event.key === "Enter" && !list.hidden && chosen >= 0) take(list.children[chosen]);
+      else if (event.key === "Enter" && !list.hidden) take(list.children[Math.max(chosen, 0)]);
       else if (event.key === "Escape" && !list.hidden) {
         event.stopPropagation();
         close();

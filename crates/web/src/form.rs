@@ -25,11 +25,6 @@ impl Form {
     pub(crate) fn all(&self, name: &'static str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.trim())
     }
-
-    #[cfg(test)]
-    pub(crate) fn of(text: &str) -> Self {
-        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
-    }
 }
 
 impl FromRequest<Shared> for Form {

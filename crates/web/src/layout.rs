@@ -88,7 +88,7 @@ pub(crate) fn page(asked: &Asked, page: &Page, head: &Head, body: &Markup) -> Ma
                             value=[asked.filter.search.as_deref()];
                     }
                 }
-                (head.freshness)
+                aside aria-label="Freshness" { (head.freshness) }
                 main id="main" {
                     h1 { (page.title) }
                     (filters(asked, page))

@@ -70,8 +70,16 @@ impl Page {
             Part::Sheet(sheet) => sheet.html(place),
             Part::Chart(chart) => Ok(chart.html()),
         };
-        let parts = self.parts.iter().map(part).collect::<Result<Vec<_>, Failure>>()?;
-        Ok(html! { @for part in parts { (part) } })
+        let is_chart = |part: &Part| matches!(part, Part::Chart(_));
+        // Pictures that follow each other stand side by side where there is room.
+        let groups = self.parts.chunk_by(|left, right| is_chart(left) && is_chart(right));
+        let groups = groups.map(|group| group.iter().map(part).collect::<Result<Vec<_>, Failure>>());
+        let groups = groups.collect::<Result<Vec<_>, Failure>>()?;
+        Ok(html! {
+            @for group in groups {
+                @if let [only] = group.as_slice() { (only) } @else { div.charts { @for part in group { (part) } } }
+            }
+        })
     }
 
     /// Its tables.

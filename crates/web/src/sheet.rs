@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Decimal128Type, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use credit_ledger::{Money, Text};
 use maud::{Markup, html};
-use schemas::{ColumnValue, money_type};
+use schemas::{ColumnValue, Table, money_type};
 use table_files::{CsvFile, WorkbookFile, exact};
 
 use crate::filter::Filter;
@@ -48,6 +48,8 @@ pub(crate) struct Sheet {
     empty: &'static str,
     rows: usize,
     columns: Vec<Column>,
+    /// False where no address shows the table again: then it has no files and cannot be sorted.
+    has_address: bool,
 }
 
 /// A column of values that are made on the way.
@@ -64,7 +66,13 @@ const MOST_ROWS: usize = 1_000;
 impl Sheet {
     /// A table without columns. `empty` stands for one without rows.
     pub(crate) fn new(name: &'static str, title: impl Into<String>, empty: &'static str) -> Self {
-        Self { name, title: title.into(), empty, rows: 0, columns: Vec::new() }
+        Self { name, title: title.into(), empty, rows: 0, columns: Vec::new(), has_address: true }
+    }
+
+    /// A table of what somebody entered: no address shows it again.
+    pub(crate) const fn only_shown(mut self) -> Self {
+        self.has_address = false;
+        self
     }
 
     /// Adds a column: its name in files, its heading on the page.
@@ -112,7 +120,7 @@ impl Sheet {
     /// Adds a column of links that only the page has.
     pub(crate) fn action(self, word: &'static str, links: Vec<String>) -> Self {
         let words = column(&links, |_| Text::new_static(word));
-        self.column(word, "", words).links(links.into_iter().map(Some)).place(Shown::OnPage)
+        self.column(word, word, words).links(links.into_iter().map(Some)).place(Shown::OnPage)
     }
 
     fn place(mut self, shown: Shown) -> Self {
@@ -242,6 +250,7 @@ impl Sheet {
 
     /// The table on a page at `path`; without links to its files and its order where `filter` is none, as in a report.
     pub(crate) fn html(&self, place: Option<(&str, &Filter)>) -> Result<Markup, Failure> {
+        let place = place.filter(|_| self.has_address);
         let sums = self.sums()?;
         let (shown, one_currency) = self.shown();
         Ok(html! {
@@ -328,7 +337,9 @@ fn money_at(values: &ArrayRef, row: usize) -> Option<Money> {
 
 fn heading(column: &Column, place: Option<(&str, &Filter)>) -> Markup {
     let class = is_number(column).then_some("number");
-    let Some((path, filter)) = place else { return html! { th scope="col" class=[class] { (column.label) } } };
+    let Some((path, filter)) = place.filter(|_| column.shown != Shown::OnPage) else {
+        return html! { th scope="col" class=[class] { (column.label) } };
+    };
     let sorted = filter.sort.as_deref().map(direction).filter(|(name, _)| *name == column.name);
     let (order, next) = match sorted {
         Some((_, false)) => (Some("ascending"), format!("-{}", column.name)),
@@ -369,6 +380,7 @@ fn cell(column: &Column, row: usize) -> Result<Markup, Failure> {
         (_, Some(own)) if is_number(column) => Some(format!("number {own}")),
         (_, None) if is_number(column) => Some("number".to_owned()),
         (DataType::Date32, _) => Some("day".to_owned()),
+        _ if column.name == Table::PARTITION => Some("day".to_owned()),
         (_, own) => own.map(str::to_owned),
     };
     Ok(html! {

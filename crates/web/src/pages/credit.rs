@@ -1,6 +1,5 @@
 //! One credit: what it is, its lots, its months in both books, who used it, what was recorded about it.
 
-use application::money_text::exact;
 use application::statement::{finding_text, revision_lines, statement, why_unused};
 use application::{CreditSnapshot, Failure};
 use apply_fifo::statement::{CreditStatement, StatementMonth};
@@ -251,7 +250,6 @@ pub(crate) fn history(statement: &CreditStatement) -> Markup {
                     }
                 }
             }
-            p.small { "Exact amounts: " @for lot in &statement.lots { "lot " (lot.lot) " " (exact(lot.amount)) " " } }
         }
     }
 }

@@ -191,17 +191,20 @@ impl View<'_> {
                     Some(preview) => (changed(preview, proposal)),
                     None => p.note { "What would change cannot be told: " (proposal.unknown.as_deref().unwrap_or_default()) },
                 }
-                p.buttons {
-                    input type="hidden" name="previewed" form="entry" value=(self.entered.digest(wish));
-                    button.primary name="action" value=(save) form="entry" autofocus formnovalidate[wish != Wish::Allocate] { (word) }
-                }
+            }
+        };
+        let record = html! {
+            p.buttons {
+                input type="hidden" name="previewed" form="entry" value=(self.entered.digest(wish));
+                button.primary name="action" value=(save) form="entry" autofocus formnovalidate[wish != Wish::Allocate] { (word) }
             }
         };
         let page = page.text(summary);
-        match &proposal.preview {
+        let page = match &proposal.preview {
             Some(preview) if !preview.months.is_empty() => page.sheet(months(&preview.months)),
             _ => page,
-        }
+        };
+        page.text(record)
     }
 }
 
@@ -317,6 +320,7 @@ fn other_credit(credit: &CreditChange) -> Markup {
 
 fn months(months: &[MonthChange]) -> Sheet {
     Sheet::new("changes", "Months that change", "No month changes.")
+        .only_shown()
         .column("billing_period", "Month", column(months, |month| Text::from(month.billing_period.to_string())))
         .column("business_unit", "Business unit", column(months, |month| month.business_unit.clone()))
         .column("currency", "Currency", column(months, |month| month.currency.clone()))
