@@ -1,13 +1,19 @@
 //! SQL of people over every table and view.
 
+use std::sync::Arc;
+
 use arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::DataFrame;
 use lake::LakeError;
 
 use crate::context::Context;
 use crate::failure::{Failure, Kind, engine_kind, one_line, statement_failed};
-use crate::published::collected;
+use crate::published::{collected, read_plan};
 
 /// What a statement that only reads gives.
 ///
@@ -30,7 +36,27 @@ pub async fn query_up_to(context: &Context, sql: &str, most: usize) -> Result<(V
         LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_) => frame,
         _ => frame.limit(0, Some(most.saturating_add(1))).map_err(|error| statement_failed(&error))?,
     };
-    Ok(first_rows(&answered(context, frame).await?, most))
+    let (schema, tasks) = (Arc::new(frame.schema().as_arrow().clone()), Arc::new(frame.task_ctx()));
+    let rows = async { collect(interruptible(frame.create_physical_plan().await?)?, tasks).await };
+    let mut batches = read_plan(context, rows).await?;
+    context.lake.check_published().await?;
+    context.lake.check_generations().await?;
+    if batches.is_empty() {
+        batches.push(RecordBatch::new_empty(schema));
+    }
+    Ok(first_rows(&batches, most))
+}
+
+/// The plan with a pause after each batch of each step: a join of a statement that was not meant so would else hold the thread that
+/// it runs on, whoever waits for it or has given up.
+fn interruptible(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let paused = plan.transform_up(|step| {
+        Ok(match step.children().is_empty() {
+            true => Transformed::no(step),
+            false => Transformed::yes(Arc::new(CooperativeExec::new(step)) as Arc<dyn ExecutionPlan>),
+        })
+    });
+    Ok(paused?.data)
 }
 
 async fn planned(context: &Context, sql: &str) -> Result<DataFrame, Failure> {
@@ -81,6 +107,20 @@ mod tests {
     use arrow::array::{ArrayRef, Int32Array};
 
     use super::*;
+
+    /// On one thread: a plan that never pauses would not even let the time run out.
+    #[tokio::test]
+    async fn statement_that_would_go_on_for_hours_can_be_given_up() {
+        let session = datafusion::prelude::SessionContext::new();
+        let numbers: ArrayRef = Arc::new((0..50_000).collect::<Int32Array>());
+        session.register_batch("n", RecordBatch::try_from_iter([("n", numbers)]).unwrap()).unwrap();
+        let sql = "SELECT count(DISTINCT a.n + b.n + c.n) FROM n a, n b, n c";
+        let frame = session.sql(sql).await.unwrap();
+        let tasks = Arc::new(frame.task_ctx());
+        let plan = interruptible(frame.create_physical_plan().await.unwrap()).unwrap();
+        let given_up = tokio::time::timeout(std::time::Duration::from_millis(300), collect(plan, tasks)).await;
+        assert!(given_up.is_err());
+    }
 
     #[test]
     fn rows_past_the_bound_are_left_out_and_told() {

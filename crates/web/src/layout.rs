@@ -117,7 +117,7 @@ fn filters(asked: &Asked, page: &Page) -> Markup {
         @if !page.filters.is_empty() {
             form.filters method="get" action=(asked.path) {
                 @if has("period") {
-                    label { "Months " input name="period" size="18" placeholder="2026-Q3, 2026, 2026-05..2026-09"
+                    label { "Months " input name="period" size="28" placeholder="2026-Q3, 2026, 2026-05..2026-09"
                         value=[filter.stated("period")]; }
                 }
                 @if has("node") {

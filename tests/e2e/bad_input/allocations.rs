@@ -186,7 +186,7 @@ fn allocation_without_what_it_needs_is_a_usage_error_away_from_a_terminal() {
 #[test]
 fn revocation_of_what_is_not_allocated_is_refused() {
     let published = Published::new();
-    let message = format!("revoke: credit {KEY} is not allocated (never_allocated)");
+    let message = format!("revoke: credit {KEY}: it is not allocated (never_allocated)");
     published.refuses(&["revoke", "--key", KEY], 3, &message);
     published.nothing_is_recorded();
 }

@@ -20,12 +20,7 @@ pub(crate) async fn show(asked: Asked) -> Response {
 
 /// The page, also for a report.
 pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
-    asked.run()?;
-    let credits = allocated_credits(&asked.context).await?;
-    let log: Vec<AllocationLogRow> = asked.context.lake.logs().read().await?;
-    let whose = whose(&asked.context, &credits, &log).await?;
-    let all = credits.len();
-    let credits: Vec<Credit> = credits.into_iter().filter(|credit| is_shown(asked, credit, &whose)).collect();
+    let Fitting { credits, whose, all } = fitting(asked).await?;
     let names = |of: fn(&Whose) -> &[Text]| {
         let names: Vec<Option<Text>> =
             credits.iter().map(|credit| whose.get(&credit.credit_key).and_then(|whose| in_full(of(whose)))).collect();
@@ -62,7 +57,26 @@ pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
     Ok(Page::new("Credits", &["node", "status", "currency", "q"]).sheet(sheet))
 }
 
-fn is_shown(asked: &Asked, credit: &Credit, whose: &HashMap<Text, Whose>) -> bool {
+/// Allocated credits that fit the filters.
+pub(crate) struct Fitting {
+    pub(crate) credits: Vec<Credit>,
+    whose: HashMap<Text, Whose>,
+    /// How many there are, whether they fit or not.
+    all: usize,
+}
+
+/// Allocated credits that fit the filters: at a node are those that have a lot there or below.
+pub(crate) async fn fitting(asked: &Asked) -> Result<Fitting, Failure> {
+    asked.run()?;
+    let mut credits = allocated_credits(&asked.context).await?;
+    let log: Vec<AllocationLogRow> = asked.context.lake.logs().read().await?;
+    let whose = whose(&asked.context, &credits, &log).await?;
+    let all = credits.len();
+    credits.retain(|credit| fits(asked, credit, &whose));
+    Ok(Fitting { credits, whose, all })
+}
+
+fn fits(asked: &Asked, credit: &Credit, whose: &HashMap<Text, Whose>) -> bool {
     let filter = &asked.filter;
     let nodes = whose.get(&credit.credit_key).map(|whose| whose.nodes.as_slice()).unwrap_or_default();
     let at = |node: &Node| {

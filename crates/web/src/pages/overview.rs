@@ -1,15 +1,16 @@
 //! The overview: what was spent, what credits took off it, what is left of them, and what needs somebody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use application::{Failure, Waiting, published, waiting};
+use application::{Failure, waiting};
 use axum::response::Response;
-use credit_ledger::{Money, Node, Text};
+use credit_ledger::{BillingPeriod, Money, Node, Text};
 use maud::{Markup, html};
-use schemas::tables::{Credit, NetCostSummary};
+use schemas::NodeColumns;
+use schemas::tables::{Credit, CreditBalance, CreditQueue, NetCostSummary};
 
 use super::summaries::{Summaries, span};
-use super::{allocate_address, credit_address};
+use super::{allocate_address, credit_address, credits, queue};
 use crate::answer::answer;
 use crate::asked::Asked;
 use crate::chart::Chart;
@@ -28,15 +29,12 @@ pub(crate) async fn show(asked: Asked) -> Response {
 /// The page, also for a report.
 pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
     let summaries = Summaries::read(asked).await?;
-    let credits: Vec<Credit> = published(&asked.context).await?;
-    let credits: Vec<Credit> =
-        credits.into_iter().filter(|credit| asked.filter.takes_currency(&credit.currency)).collect();
-    let waiting = waiting(&asked.context).await?;
+    let standing = Standing::read(asked).await?;
     let node = asked.filter.node.as_ref();
     let of = node.map(|node| format!(" of {node}")).unwrap_or_default();
     let mut page = Page::new("Overview", &["period", "node", "currency"])
-        .text(figures(asked, &summaries, &credits, &waiting)?)
-        .text(needs_somebody(asked, &credits, &waiting));
+        .text(figures(asked, &summaries, &standing)?)
+        .text(needs_somebody(asked, &standing));
     for currency in summaries.currencies() {
         page = page.chart(waterfall(&summaries, node, &currency, &of)?);
         page = page.chart(by_unit_chart(&summaries, node, &currency));
@@ -44,23 +42,51 @@ pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
     Ok(page.sheet(steps(&summaries, node, &of)?).sheet(by_unit(asked, &summaries, node)))
 }
 
+/// What waits and what is left, as far as it fits the filters.
+struct Standing {
+    waiting: Vec<CreditQueue>,
+    credits: Vec<Credit>,
+    /// On the as-of date, at the node and below.
+    lots: Vec<CreditBalance>,
+}
+
+impl Standing {
+    async fn read(asked: &Asked) -> Result<Self, Failure> {
+        let run = asked.run()?;
+        let mut lots: Vec<CreditBalance> = run.rows(Some(BillingPeriod::of(run.staged().as_of))).await?;
+        let at = |lot: &CreditBalance| {
+            let node = asked.filter.node.as_ref();
+            node.is_none_or(|node| lot.node().is_ok_and(|of| of.is_at_or_below(node)))
+        };
+        lots.retain(|lot| asked.filter.takes_currency(&lot.currency) && at(lot));
+        let waiting = queue::fitting(asked, waiting(&asked.context).await?);
+        let waiting = waiting.into_iter().map(|(row, _)| row).collect();
+        Ok(Self { waiting, credits: credits::fitting(asked).await?.credits, lots })
+    }
+
+    /// What is left of lots whose credits have this status, or of all.
+    fn left(&self, status: Option<&str>) -> Result<BTreeMap<Text, Money>, Failure> {
+        let fits = |credit: &&Credit| status.is_none_or(|status| credit.status == status);
+        let keys: BTreeSet<&str> = self.credits.iter().filter(fits).map(|credit| credit.credit_key.as_str()).collect();
+        let has_status = |lot: &&CreditBalance| keys.contains(lot.credit_key.as_str());
+        by_currency(self.lots.iter().filter(has_status).map(|lot| (&lot.currency, lot.remaining)))
+    }
+}
+
+fn by_currency<'a>(amounts: impl Iterator<Item = (&'a Text, Money)>) -> Result<BTreeMap<Text, Money>, Failure> {
+    let mut sums: BTreeMap<Text, Money> = BTreeMap::new();
+    for (currency, amount) in amounts {
+        let sum = sums.entry(currency.clone()).or_default();
+        *sum = sum.checked_add(amount)?;
+    }
+    Ok(sums)
+}
+
 /// Sums by currency, each a link to what it is made of.
-fn figures(asked: &Asked, summaries: &Summaries, credits: &[Credit], waiting: &Waiting) -> Result<Markup, Failure> {
+fn figures(asked: &Asked, summaries: &Summaries, standing: &Standing) -> Result<Markup, Failure> {
     let node = asked.filter.node.as_ref();
     let cost = |column: fn(&NetCostSummary) -> Money| summaries.total(node, column);
-    let to_date = |amount: fn(&Credit) -> Option<Money>, status: Option<&str>| {
-        let mut sums: BTreeMap<Text, Money> = BTreeMap::new();
-        for credit in credits.iter().filter(|credit| status.is_none_or(|status| credit.status == status)) {
-            let sum = sums.entry(credit.currency.clone()).or_default();
-            *sum = sum.checked_add(amount(credit).unwrap_or_default())?;
-        }
-        Ok::<_, Failure>(sums)
-    };
-    let mut waits: BTreeMap<Text, Money> = BTreeMap::new();
-    for row in waiting.rows.iter().filter(|row| asked.filter.takes_currency(&row.currency)) {
-        let sum = waits.entry(row.currency.clone()).or_default();
-        *sum = sum.checked_add(row.aws_applied)?;
-    }
+    let waits = by_currency(standing.waiting.iter().map(|row| (&row.currency, row.aws_applied)))?;
     let to = |path: &str, other: &[(&str, &str)]| asked.filter.elsewhere(path, other);
     let tile = |name: &str, sums: &BTreeMap<Text, Money>, link: String, note: &str| {
         html! {
@@ -78,23 +104,23 @@ fn figures(asked: &Asked, summaries: &Summaries, credits: &[Credit], waiting: &W
         div.tiles {
             (tile("Gross cost", &cost(|row| row.gross_cost)?, to("/net-cost", &[]), &in_months))
             (tile("Refunds", &cost(|row| row.refunds)?, to("/net-cost", &[]), &in_months))
-            (tile("Credits applied", &cost(|row| row.credits_applied)?, to("/credits", &[]), &in_months))
+            (tile("Credits applied", &cost(|row| row.credits_applied)?, to("/net-cost", &[]), &in_months))
             (tile("Net cost", &cost(|row| row.net_cost)?, to("/net-cost", &[]), &in_months))
-            (tile("Left of credits", &to_date(|credit| credit.remaining, None)?, to("/credits", &[]), &to_date_of))
+            (tile("Left of credits", &standing.left(None)?, to("/credits", &[]), &to_date_of))
             (tile("Waiting, applied by AWS", &waits, to("/queue", &[]), "now"))
-            (tile("Ends soon", &to_date(|credit| credit.remaining, Some("expiring_soon"))?,
+            (tile("Ends soon", &standing.left(Some("expiring_soon"))?,
                 to("/credits", &[("status", "expiring_soon")]), &to_date_of))
         }
     })
 }
 
 /// What somebody has to do, the most pressing first.
-fn needs_somebody(asked: &Asked, credits: &[Credit], waiting: &Waiting) -> Markup {
+fn needs_somebody(asked: &Asked, standing: &Standing) -> Markup {
+    let Standing { credits, waiting: rows, .. } = standing;
     let today = asked.run.as_ref().map_or(asked.context.as_of, |run| run.staged().as_of);
     let mut ending: Vec<&Credit> = credits.iter().filter(|credit| credit.status == "expiring_soon").collect();
     ending.sort_by_key(|credit| (credit.end_date, credit.credit_key.clone()));
     let invalid: Vec<&Credit> = credits.iter().filter(|credit| credit.status == "invalid").collect();
-    let rows: Vec<_> = waiting.rows.iter().filter(|row| asked.filter.takes_currency(&row.currency)).collect();
     html! {
         section.todo aria-labelledby="todo" {
             h2 id="todo" { "What needs somebody" }

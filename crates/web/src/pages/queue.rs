@@ -19,15 +19,9 @@ pub(crate) async fn show(asked: Asked) -> Response {
 
 /// The page, also for a report.
 pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
-    let Waiting { rows, likely, issues } = waiting(&asked.context).await?;
-    let is_shown = |(row, likely): &(CreditQueue, LikelyOwner)| {
-        let at = |node| likely.node.as_ref().is_some_and(|likely| likely.is_at_or_below(node));
-        asked.filter.takes_currency(&row.currency)
-            && asked.filter.node.as_ref().is_none_or(at)
-            && asked.filter.finds([row.credit_key.as_str(), &row.promotion_code, &row.account_id])
-    };
-    let all = rows.len();
-    let rows: Vec<(CreditQueue, LikelyOwner)> = rows.into_iter().zip(likely).filter(is_shown).collect();
+    let waiting = waiting(&asked.context).await?;
+    let (all, issues) = (waiting.rows.len(), waiting.issues.clone());
+    let rows = fitting(asked, waiting);
     let waits = if rows.len() < all {
         format!("{} of {all} credits that wait", rows.len())
     } else {
@@ -74,6 +68,17 @@ pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
 
 fn likely_text(likely: &LikelyOwner) -> Option<Text> {
     likely.node.as_ref().map(|node| node.to_string().into())
+}
+
+/// Credits that wait and fit the filters: at a node are those that are likely its own.
+pub(crate) fn fitting(asked: &Asked, waiting: Waiting) -> Vec<(CreditQueue, LikelyOwner)> {
+    let fits = |(row, likely): &(CreditQueue, LikelyOwner)| {
+        let at = |node| likely.node.as_ref().is_some_and(|likely| likely.is_at_or_below(node));
+        asked.filter.takes_currency(&row.currency)
+            && asked.filter.node.as_ref().is_none_or(at)
+            && asked.filter.finds([row.credit_key.as_str(), &row.promotion_code, &row.account_id])
+    };
+    waiting.rows.into_iter().zip(waiting.likely).filter(fits).collect()
 }
 
 /// Why a credit waits, in words.

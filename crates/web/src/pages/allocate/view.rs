@@ -82,7 +82,7 @@ impl View<'_> {
             form.entry id="entry" method="post" action=(allocate_address(&self.credit.credit_key)) autocomplete="off" {
                 input type="hidden" name=(TOKEN) value=(self.asked.session.form_token);
                 input type="hidden" name="seen" value=(self.newest());
-                @for problem in wrong.iter().filter(|wrong| wrong.lot.is_none()) {
+                @for problem in wrong.iter().filter(|wrong| wrong.lot.is_none() && !wrong.field.starts_with("move_")) {
                     p.problem role="alert" { (problem.message) }
                 }
                 p.small {
@@ -100,7 +100,9 @@ impl View<'_> {
                     " " button name="action" value="more" formnovalidate { "Another lot" }
                     " " a href="/queue" { "Back to the queue" }
                 }
-                @if !current.is_empty() { (self.other_ways(current, wrong, wish)) }
+                @if revision::revocation("revoke", self.snapshot, self.credit).is_ok() {
+                    (self.other_ways(current, wrong, wish))
+                }
             }
         }
     }
@@ -146,7 +148,7 @@ impl View<'_> {
         html! {
             details open[is_open] {
                 summary { "Move a lot, or revoke the allocation" }
-                fieldset {
+                @if !current.is_empty() { fieldset {
                     legend { "Move what is left of a lot" }
                     label { "Lot " select name="move_lot" {
                         @for row in current.iter().filter(|row| !goes_on(row)) {
@@ -164,7 +166,7 @@ impl View<'_> {
                             aria-invalid=[field("move_to").invalid()] aria-describedby=[field("move_to").described()];
                     }))
                     button name="action" value="move" formnovalidate { "Preview the move" }
-                }
+                } }
                 fieldset {
                     legend { "Revoke" }
                     p { "The credit goes back to the queue, and what it took off the cost comes back in all months." }
