@@ -198,6 +198,18 @@ def test_second_of_two_people_sees_what_the_first_recorded(own_page, own_lake):
     assert [row["recorded_by"] for row in history] == ["bob@example.com", "jane@example.com"]
 
 
+def test_what_was_recorded_before_the_preview_is_said_too(own_page, own_lake):
+    own_page.goto(own_page.url + "queue")
+    key = waiting(own_lake)[0]["credit_key"]
+    own_page.locator("#queue tbody tr").first.get_by_role("link", name="Allocate").click()
+    own_lake.call("allocate", "--key", key, "--amount", "77", "--to", "Media", "--by", "bob@example.com", "--yes")
+    fill(own_page, "100", "Retail")
+    preview(own_page)
+    expect(own_page.locator(".note.warning").first).to_contain_text("Somebody else recorded")
+    own_page.get_by_role("button", name="Save the allocation").click()
+    expect(own_page.locator(".done")).to_be_visible()
+
+
 def test_allocation_is_revised_moved_and_revoked_and_its_history_says_so(own_page, own_lake):
     base = own_page.url.rstrip("/")
     own_page.goto(base + "/credits?status=active")
@@ -215,13 +227,13 @@ def test_allocation_is_revised_moved_and_revoked_and_its_history_says_so(own_pag
     own_page.locator("[name=move_to]").fill("Media")
     own_page.get_by_role("button", name="Preview the move").click()
     own_page.get_by_role("button", name="Save the move").click()
-    expect(own_page.locator(".done")).to_contain_text("move of")
+    expect(own_page.locator(".done")).to_contain_text("Recorded")
     own_page.goto(address)
     own_page.locator("summary").click()
     own_page.get_by_role("button", name="Preview the revocation").click()
     shot(own_page, "revocation")
     own_page.get_by_role("button", name="Revoke the allocation").click()
-    expect(own_page.locator(".done")).to_contain_text("end of the allocation")
+    expect(own_page.locator(".done")).to_contain_text("Recorded")
     own_page.goto(address.removesuffix("/allocate"))
     history = own_page.locator(".history").inner_text()
     for said in ["revoke", "from 2026-10", "REV-2", "by jane@example.com"]:

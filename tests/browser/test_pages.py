@@ -121,6 +121,10 @@ def test_link_shows_what_its_sender_saw(page, server):
     ("/credits/id%3Anone", "no credit fits id:none"),
     ("/credits?sort=colour", "no table of this page has a column"),
     ("/queue?download=pdf", "csv or xlsx"),
+    ("/queue?currency=XYZ", "has no XYZ"),
+    ("/?node=Nowhere", "Nowhere is not in the published run"),
+    ("/?period=2031", "2026-05 to 2026-10"),
+    ("/credits?status=foo", "foo is none"),
 ])
 def test_what_cannot_be_answered_is_said_and_nothing_is_shown(page, server, address, said):
     answer = page.goto(server.url + address)
@@ -132,7 +136,42 @@ def test_what_cannot_be_answered_is_said_and_nothing_is_shown(page, server, addr
 
 def test_filter_that_a_page_does_not_apply_is_named(page, server):
     page.goto(server.url + "/credits?period=2026-09")
-    assert "Not applied on this page: period" in page.locator("main").inner_text()
+    assert "Not applied here: period" in page.locator("main").inner_text()
+
+
+def test_figures_of_a_node_tie_from_page_to_page(page, server):
+    """Left of credits on the overview is what the credits' page sums at that node, and net cost what its parts add up to."""
+    for node in ["Retail", "Logistics", "Retail/Online"]:
+        page.goto(server.url + "/?node=" + node)
+        left = page.locator(".tile", has_text="Left of credits").locator(".money").get_attribute("title")
+        net = page.locator(".tile", has_text="Net cost").locator(".money").get_attribute("title")
+        own = page.locator("#net_cost_by_node tbody tr").first.locator("td").last.locator(".money")
+        assert own.get_attribute("title") == net
+        page.goto(server.url + "/credits?node=" + node)
+        here = page.locator("#credits tfoot .money, #credits tbody td:nth-child(6) .money").last
+        assert here.get_attribute("title") == left
+
+
+def test_credit_that_waits_is_found_from_every_page(page, server):
+    page.goto(server.url + "/")
+    page.keyboard.press("/")
+    page.keyboard.type("Explore AWS")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="1 that waits fits the search").click()
+    assert page.locator("#queue tbody tr").count() == 1
+
+
+def test_statement_that_would_go_on_for_hours_is_given_up_and_stops_nobody(visit, lake, serve):
+    server = serve(lake)
+    page = visit(server)
+    other = page.context.new_page()
+    sql = "SELECT+count(DISTINCT+a.net_cost+%2B+b.net_cost+%2B+c.net_cost)+FROM+net_cost+a,+net_cost+b,+net_cost+c"
+    page.goto(server.url + "/help")
+    page.evaluate(f"fetch('/query?sql={sql}').then(() => 0)")
+    for _ in range(5):
+        assert other.goto(server.url + "/help", timeout=5_000).status == 200
+    page.context.close()
+    server.stop()
 
 
 def test_pages_work_without_script(visit, server):

@@ -7,8 +7,9 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
-use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::DataFrame;
+use futures::TryStreamExt;
 use lake::LakeError;
 
 use crate::context::Context;
@@ -25,7 +26,10 @@ pub async fn query(context: &Context, sql: &str) -> Result<Vec<RecordBatch>, Fai
     answered(context, frame).await
 }
 
-/// As [`query`], at most so many rows of it; true where it gives more.
+/// What a result takes in memory before the rest is left out.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// As [`query`], at most so many rows of it, and 64 MiB; true where it gives more.
 ///
 /// # Errors
 /// As [`query`].
@@ -37,14 +41,26 @@ pub async fn query_up_to(context: &Context, sql: &str, most: usize) -> Result<(V
         _ => frame.limit(0, Some(most.saturating_add(1))).map_err(|error| statement_failed(&error))?,
     };
     let (schema, tasks) = (Arc::new(frame.schema().as_arrow().clone()), Arc::new(frame.task_ctx()));
-    let rows = async { collect(interruptible(frame.create_physical_plan().await?)?, tasks).await };
-    let mut batches = read_plan(context, rows).await?;
+    let rows = async {
+        let mut rows = execute_stream(interruptible(frame.create_physical_plan().await?)?, tasks)?;
+        let (mut batches, mut bytes) = (Vec::new(), 0_usize);
+        while let Some(batch) = rows.try_next().await? {
+            bytes = bytes.saturating_add(batch.get_array_memory_size());
+            batches.push(batch);
+            if bytes > MOST_BYTES {
+                return Ok((batches, true));
+            }
+        }
+        Ok((batches, false))
+    };
+    let (mut batches, is_cut) = read_plan(context, rows).await?;
     context.lake.check_published().await?;
     context.lake.check_generations().await?;
     if batches.is_empty() {
         batches.push(RecordBatch::new_empty(schema));
     }
-    Ok(first_rows(&batches, most))
+    let (rows, has_more) = first_rows(&batches, most);
+    Ok((rows, has_more || is_cut))
 }
 
 /// The plan with a pause after each batch of each step: a join of a statement that was not meant so would else hold the thread that
@@ -105,6 +121,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, Int32Array};
+    use datafusion::physical_plan::collect;
 
     use super::*;
 

@@ -83,7 +83,7 @@
     };
     const offer = async () => {
       const mine = (asked += 1);
-      const answer = await fetch(`/nodes?q=${encodeURIComponent(input.value.replaceAll("/", " "))}`).catch(() => null);
+      const answer = await fetch(`/nodes?q=${encodeURIComponent(input.value)}`).catch(() => null);
       if (!answer?.ok || mine !== asked) return;
       const nodes = await answer.json();
       const before = list.children[chosen]?.dataset.node;
@@ -116,7 +116,10 @@
       if (event.key === "ArrowDown" && list.hidden) offer();
       else if (event.key === "ArrowDown" && count) choose((chosen + 1) % count);
       else if (event.key === "ArrowUp" && count) choose((chosen + count - 1) % count);
-      else if (event.key === "Enter" && !list.hidden) take(list.children[Math.max(chosen, 0)]);
+      else if (event.key === "Enter" && !list.hidden) {
+        const typed = [...list.children].find((option) => option.dataset.node === input.value.trim());
+        take(list.children[chosen] ?? typed ?? list.children[0]);
+      }
       else if (event.key === "Escape" && !list.hidden) {
         event.stopPropagation();
         close();

@@ -1,12 +1,17 @@
 //! A request, and all that its answer is made from.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use application::foreign_text::{CELL, visible};
 use application::{Context, Failure, Kind};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;
+use credit_ledger::{Node, NodeError, Periods, Text};
 use lake::KeptRun;
-use schemas::tables::Reconciliation;
-use std::sync::Arc;
+use schemas::NodeColumns;
+use schemas::tables::{Credit, HierarchyRow, NetCostSummary, Reconciliation};
 
 use crate::error::failed;
 use crate::filter::Filter;
@@ -47,7 +52,49 @@ impl Asked {
             Some(id) => Some(context.lake.open_run(&id).await?),
             None => None,
         };
-        Ok(Self { site: Arc::clone(site), context, filter, session, path: path.to_owned(), run })
+        let asked = Self { site: Arc::clone(site), context, filter, session, path: path.to_owned(), run };
+        asked.refuse_unknown().await?;
+        Ok(asked)
+    }
+
+    /// A filter by something that the published run does not have would show nothing, as if there were nothing.
+    async fn refuse_unknown(&self) -> Result<(), Failure> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let wrong = |message: String| Err(Failure::new(Kind::BadInput, message + ", so nothing is shown"));
+        let (first, last) = run.staged().months;
+        if let Some(periods) = self.filter.periods.filter(|periods| periods.last() < first || periods.first() > last) {
+            return wrong(format!(
+                "period: the published run has {first} to {last}, and nothing of {}",
+                stated(periods)
+            ));
+        }
+        let statuses = ["active", "expiring_soon", "exhausted", "expired", "invalid"];
+        if let Some(status) = self.filter.status.as_deref().filter(|status| !statuses.contains(status)) {
+            return wrong(format!("status: {} is none; there are {}", visible(status, CELL), statuses.join(", ")));
+        }
+        if let Some(currency) = &self.filter.currency {
+            let known = self.currencies(run).await?;
+            if !known.contains(currency.as_str()) {
+                let known = known.iter().map(Text::as_str).collect::<Vec<_>>().join(", ");
+                return wrong(format!(
+                    "currency: the published run has no {}; it has {known}",
+                    visible(currency, CELL)
+                ));
+            }
+        }
+        match &self.filter.node {
+            Some(node) if !has_node(run, node).await? => wrong(format!("node: {node} is not in the published run")),
+            _ => Ok(()),
+        }
+    }
+
+    async fn currencies(&self, run: &KeptRun) -> Result<BTreeSet<Text>, Failure> {
+        let credits: Vec<Credit> = run.rows(None).await?;
+        let mut known: BTreeSet<Text> = credits.into_iter().map(|credit| credit.currency).collect();
+        for period in run.periods::<Reconciliation>() {
+            known.extend(run.rows::<Reconciliation>(Some(period)).await?.into_iter().map(|row| row.currency));
+        }
+        Ok(known)
     }
 
     /// The published run.
@@ -77,6 +124,26 @@ impl Asked {
         }
         Ok(rows)
     }
+}
+
+fn stated(periods: Periods) -> String {
+    let (first, last) = (periods.first(), periods.last());
+    if first == last { first.to_string() } else { format!("{first} to {last}") }
+}
+
+/// True for a node of the run's hierarchy, and for one that had cost before it left it.
+async fn has_node(run: &KeptRun, node: &Node) -> Result<bool, Failure> {
+    let hierarchy: Vec<HierarchyRow> = run.rows(None).await?;
+    let is_it = |of: Result<Node, NodeError>| of.is_ok_and(|of| of == *node);
+    if *node == Node::unassigned() || hierarchy.iter().any(|row| is_it(row.node())) {
+        return Ok(true);
+    }
+    for period in run.periods::<NetCostSummary>() {
+        if run.rows::<NetCostSummary>(Some(period)).await?.iter().any(|row| is_it(row.node())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl FromRequestParts<Shared> for Asked {

@@ -69,9 +69,13 @@ impl Chart {
             down.push(if *is_sum || !is_down { none } else { number(height) });
         }
         let names: Vec<&str> = steps.iter().map(|(name, _, _)| *name).collect();
-        let bar = |name: &str, data: Vec<Value>| json!({ "type": "bar", "stack": "all", "name": name, "data": data, "barMaxWidth": 72 });
+        let bar = |name: &str, data: Vec<Value>| {
+            json!({
+                "type": "bar", "stack": "all", "stackStrategy": "all", "name": name, "data": data, "barMaxWidth": 72,
+            })
+        };
         let invisible = json!({
-            "type": "bar", "stack": "all", "name": "", "silent": true, "data": base,
+            "type": "bar", "stack": "all", "stackStrategy": "all", "name": "", "silent": true, "data": base,
             "itemStyle": { "color": "transparent" }, "tooltip": { "show": false },
         });
         let option = json!({

@@ -59,7 +59,7 @@ impl Filter {
             periods: periods.transpose()?,
             node: node.transpose()?,
             status: text("status"),
-            currency: text("currency"),
+            currency: text("currency").map(|code| code.to_uppercase()),
             search: text("q"),
             sort: text("sort"),
             stated,
@@ -75,6 +75,7 @@ impl Filter {
     pub(crate) fn address(&self, path: &str, other: &[(&str, &str)]) -> String {
         let mut all: BTreeMap<&str, &str> =
             self.stated.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        all.remove("done");
         all.extend(other.iter().copied());
         all.retain(|_, value| !value.is_empty());
         if all.is_empty() {
@@ -91,6 +92,13 @@ impl Filter {
     fn kept(&self, names: &[&str]) -> Self {
         let kept = self.stated.iter().filter(|(name, _)| names.contains(&name.as_str()));
         Self { stated: kept.map(|(name, value)| (name.clone(), value.clone())).collect(), ..Self::default() }
+    }
+
+    /// The filters that are set, and that are not among those that apply.
+    pub(crate) fn ignored(&self, applied: &[&str]) -> Vec<&str> {
+        let choices = ["sort", "table", "download", "done"];
+        let names = self.stated.keys().map(String::as_str);
+        names.filter(|name| !choices.contains(name) && !applied.contains(name)).collect()
     }
 
     /// True where one of the texts holds what is searched for, whatever the case; or where nothing is.

@@ -11,6 +11,9 @@ use crate::format::{days_ago, money_in};
 use crate::frame::html_head;
 use crate::page::{PLACES, Page};
 
+/// Days from which on figures are old: the nightly run has not published for a while.
+const OLD: i64 = 3;
+
 /// What is said on every page about the figures.
 pub(crate) struct Head {
     /// How many credits wait.
@@ -44,10 +47,16 @@ async fn freshness(asked: &Asked) -> Result<Markup, Failure> {
     let reconciled = asked.tie_out().await?;
     let lines: i64 = reconciled.iter().map(|row| row.rows_read).sum();
     let off: Vec<_> = reconciled.iter().filter(|row| !row.difference.is_zero()).collect();
+    let dot = match (reconciled.is_empty(), off.is_empty()) {
+        (_, false) => "bad",
+        (true, true) => "none",
+        (false, true) if age > OLD => "old",
+        (false, true) => "good",
+    };
     let short: String = run.id().chars().take(8).collect();
     Ok(html! {
         p.fresh {
-            span class={ "dot " (if off.is_empty() { "good" } else { "bad" }) } {}
+            span class={ "dot " (dot) } {}
             "As of " strong { (staged.as_of) } " (" (days_ago(age)) ") · "
             @if reconciled.is_empty() {
                 "no month of the export"
@@ -108,10 +117,6 @@ pub(crate) fn page(asked: &Asked, page: &Page, head: &Head, body: &Markup) -> Ma
 /// The filters that the page knows, filled in; and those that are set and do not apply, by name.
 fn filters(asked: &Asked, page: &Page) -> Markup {
     let filter = &asked.filter;
-    let ignored: Vec<&str> = ["period", "node", "status", "currency", "q", "account", "service"]
-        .into_iter()
-        .filter(|name| filter.stated(name).is_some() && !page.filters.contains(name))
-        .collect();
     let has = |name: &str| page.filters.contains(&name);
     html! {
         @if !page.filters.is_empty() {
@@ -155,8 +160,6 @@ fn filters(asked: &Asked, page: &Page) -> Markup {
                 @if page.filters.iter().any(|name| filter.stated(name).is_some()) { " " a href=(asked.path) { "Clear" } }
             }
         }
-        @if !ignored.is_empty() {
-            p.note { "Not applied on this page: " (ignored.join(", ")) "." }
-        }
+        (page.not_applied(filter))
     }
 }

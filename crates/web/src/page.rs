@@ -32,13 +32,27 @@ pub(crate) struct Page {
     pub(crate) title: String,
     /// Filters that change what it shows; of the others that are set it says so.
     pub(crate) filters: &'static [&'static str],
+    /// Others that it takes from the address, without a field for them.
+    also: Vec<&'static str>,
     parts: Vec<Part>,
 }
 
 impl Page {
     /// A page that these filters apply to.
     pub(crate) fn new(title: impl Into<String>, filters: &'static [&'static str]) -> Self {
-        Self { title: title.into(), filters, parts: Vec::new() }
+        Self { title: title.into(), filters, also: Vec::new(), parts: Vec::new() }
+    }
+
+    /// Says that it takes one more from the address.
+    pub(crate) fn takes(mut self, name: &'static str) -> Self {
+        self.also.push(name);
+        self
+    }
+
+    /// Names the filters that are set and do not apply.
+    pub(crate) fn not_applied(&self, filter: &Filter) -> Markup {
+        let ignored = filter.ignored(&[self.filters, &self.also].concat());
+        html! { @if !ignored.is_empty() { p.note { "Not applied here: " (ignored.join(", ")) "." } } }
     }
 
     /// Adds text.

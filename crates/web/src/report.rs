@@ -1,5 +1,6 @@
 //! The pages of a period as one file: HTML for a mail, or a workbook.
 
+use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::sync::{Arc, LazyLock};
 
@@ -11,6 +12,7 @@ use table_files::{TableFileError, WorkbookFile};
 
 use crate::asked::Asked;
 use crate::assets::{Asset, ECHARTS, SCRIPT, STYLE};
+use crate::filter::Filter;
 use crate::guard::session::Session;
 use crate::layout::Head;
 use crate::page::Page;
@@ -21,6 +23,7 @@ use crate::site::Site;
 pub struct Report {
     head: Head,
     what: String,
+    filter: Filter,
     pages: Vec<Page>,
 }
 
@@ -42,7 +45,7 @@ pub async fn report(site: &Arc<Site>, filters: &[(&str, &str)]) -> Result<Report
         net_cost::build(&asked).await?,
     ];
     let what = filters.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ");
-    Ok(Report { head: Head::read(&asked).await?, what, pages })
+    Ok(Report { head: Head::read(&asked).await?, what, pages, filter: asked.filter })
 }
 
 impl Report {
@@ -53,7 +56,7 @@ impl Report {
     pub fn html(&self) -> Result<String, Failure> {
         let text = |asset: &Asset| PreEscaped(String::from_utf8_lossy(asset.bytes).into_owned());
         let has_charts = self.pages.iter().any(Page::has_charts);
-        let pages = self.pages.iter().map(Self::section).collect::<Result<Vec<_>, Failure>>()?;
+        let pages = self.pages.iter().map(|page| self.section(page)).collect::<Result<Vec<_>, Failure>>()?;
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -80,9 +83,9 @@ impl Report {
         Ok(page.into_string())
     }
 
-    fn section(page: &Page) -> Result<Markup, Failure> {
+    fn section(&self, page: &Page) -> Result<Markup, Failure> {
         let body = without_links(&page.body(None)?);
-        Ok(html! { section { h1 { (page.title) } (body) } })
+        Ok(html! { section { h1 { (page.title) } (page.not_applied(&self.filter)) (body) } })
     }
 
     /// A workbook with a sheet for each table.
@@ -92,7 +95,9 @@ impl Report {
     pub fn workbook(&self) -> Result<Vec<u8>, Failure> {
         let failed = |error: TableFileError| Failure::new((&error).into(), error.to_string());
         let mut book = WorkbookFile::begin().map_err(failed)?;
-        for sheet in self.pages.iter().flat_map(Page::sheets) {
+        let mut written = BTreeSet::new();
+        // Two pages may show one table.
+        for sheet in self.pages.iter().flat_map(Page::sheets).filter(|sheet| written.insert(sheet.name)) {
             sheet.write(&mut book)?;
         }
         let mut bytes = Cursor::new(Vec::new());

@@ -39,10 +39,10 @@ fn use_of(command: &Command) -> Use {
         | Command::Move(_)
         | Command::Revoke(_)
         | Command::Check(_)
-        | Command::Serve(_)
         | Command::Allocations(Allocations::Import { .. }) => Use::Acts,
         Command::Allocations(_)
         | Command::Lake(_)
+        | Command::Serve(_)
         | Command::Diff(_)
         | Command::Init(_)
         | Command::Completions(_)

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use application::foreign_text::{LINE, visible, without_keys};
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::NaiveDateTime;
 use web::{EndedRun, StartedRun};
 
 use crate::{Failure, Kind};
@@ -36,8 +36,6 @@ pub(crate) struct RunArguments {
     pub(crate) config: Option<PathBuf>,
     /// The settings themselves, where no file is named.
     pub(crate) settings: Option<String>,
-    /// As-of date.
-    pub(crate) as_of: Option<NaiveDate>,
 }
 
 /// Runs that were started from the page.
@@ -123,9 +121,6 @@ impl RunArguments {
                 command.env("FINOPS_CREDITS_SETTINGS", settings);
             }
             (None, None) => {}
-        }
-        if let Some(as_of) = self.as_of {
-            command.arg("--as-of").arg(as_of.to_string());
         }
         command.arg("run");
         command
@@ -234,13 +229,12 @@ mod tests {
 
     #[test]
     fn the_program_is_started_as_a_shell_would_start_it() {
-        let as_of = "2026-10-31".parse().ok();
         let (config, settings) = (Some(PathBuf::from("c.toml")), Some("x = 1".to_owned()));
-        let command = RunArguments { config, settings: settings.clone(), as_of }.command(Command::new("p"));
+        let command = RunArguments { config, settings: settings.clone() }.command(Command::new("p"));
         let arguments: Vec<_> = command.get_args().collect();
-        assert_eq!(arguments, ["--verbose", "--config", "c.toml", "--as-of", "2026-10-31", "run"]);
+        assert_eq!(arguments, ["--verbose", "--config", "c.toml", "run"]);
         assert_eq!(command.get_envs().count(), 0);
-        let command = RunArguments { settings, ..RunArguments::default() }.command(Command::new("p"));
+        let command = RunArguments { settings, config: None }.command(Command::new("p"));
         assert_eq!(command.get_args().collect::<Vec<_>>(), ["--verbose", "run"]);
         assert_eq!(command.get_envs().count(), 1);
     }

@@ -70,7 +70,7 @@ async fn dispatch(cli: Cli, settings: Settings, told: Option<&str>) -> Result<()
         }
         Command::Lake(LakeCommand::Relocate) => return commands::backup::relocate(&settings, now).await,
         Command::Serve(arguments) => {
-            let run = RunArguments { config: cli.config, settings: cli.settings, as_of: cli.as_of };
+            let run = RunArguments { config: cli.config, settings: cli.settings };
             return commands::serve::serve(locations, settings, (run, cli.format), arguments).await;
         }
         Command::Lake(LakeCommand::Restore { file, merge }) => {

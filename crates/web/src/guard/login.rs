@@ -1,7 +1,7 @@
 //! The way in on a laptop: a token in the address that the program prints, good for one use.
 
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::PrivateCookieJar;
 use serde::Deserialize;
@@ -18,8 +18,14 @@ pub(crate) struct Said {
 }
 
 /// `/login?token=…`: the token becomes a cookie, and leaves the address.
-pub(crate) async fn login(State(shared): State<Shared>, jar: PrivateCookieJar, Query(said): Query<Said>) -> Response {
-    if !shared.0.login.take(&said.token) {
+pub(crate) async fn login(
+    State(shared): State<Shared>,
+    method: Method,
+    jar: PrivateCookieJar,
+    Query(said): Query<Said>,
+) -> Response {
+    // What only asks for headers, a preview of a link say, does not use the token up.
+    if method != Method::GET || !shared.0.login.take(&said.token) {
         let why = "This address has been used, or is not the one that `finops-credits serve` printed. It works once; to get a \
                    new one, start it again.";
         return refusal(StatusCode::UNAUTHORIZED, why).into_response();

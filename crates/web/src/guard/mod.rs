@@ -35,7 +35,7 @@ pub(crate) async fn guard(State(shared): State<Shared>, request: Request, next: 
     let settings = &shared.0.settings;
     let mut response = match refused(settings, request.method(), request.headers()) {
         Some((status, why)) => refusal(status, why).into_response(),
-        None => next.run(request).await,
+        None => as_page(next.run(request).await),
     };
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -44,6 +44,27 @@ pub(crate) async fn guard(State(shared): State<Shared>, request: Request, next: 
     let private = HeaderValue::from_static("no-store");
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(private);
     response
+}
+
+/// The answer, a page also where something below refused the request in words of its own, or in none.
+fn as_page(response: Response) -> Response {
+    let status = response.status();
+    let is_page =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if is_page || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let why = match status {
+        StatusCode::NOT_FOUND => "There is no such page here.",
+        StatusCode::METHOD_NOT_ALLOWED => "This page is read only: no form can be sent to it.",
+        StatusCode::PAYLOAD_TOO_LARGE => "This form is too large. Nothing was recorded.",
+        StatusCode::GATEWAY_TIMEOUT => {
+            "This took too long and was given up. If you were saving something, look at the credit's history: it may have been \
+             recorded."
+        }
+        _ => "This request cannot be understood. Nothing was recorded.",
+    };
+    refusal(status, why).into_response()
 }
 
 /// Lets through who is known; everybody else is told how to get in.

@@ -8,11 +8,11 @@ use axum::extract::Path;
 use axum::response::Response;
 use credit_ledger::{BillingPeriod, Money, Text};
 use maud::{Markup, html};
-use schemas::tables::RegisteredCredit;
+use schemas::tables::{Credit, RegisteredCredit};
 use serde_json::{Value, json};
 
-use super::allocate_address;
 use super::net_cost::NO_SERVICE;
+use super::{allocate_address, done};
 use crate::answer::answer;
 use crate::asked::Asked;
 use crate::chart::{Chart, number};
@@ -26,16 +26,20 @@ pub(crate) async fn show(Path(key): Path<String>, asked: Asked) -> Response {
 }
 
 async fn build(asked: &Asked, key: &str) -> Result<Page, Failure> {
-    let statement = match statement(&asked.context, key).await {
-        Ok(statement) => statement,
-        // One that the export has now, and the published run does not know yet.
-        Err(unknown) => {
-            let snapshot = CreditSnapshot::of(&asked.context).await?;
-            let new = snapshot.register.credits.iter().find(|credit| credit.credit_key == key);
-            return new.map(|credit| not_published(asked, credit)).ok_or(unknown);
-        }
+    let published: Vec<Credit> = match &asked.run {
+        Some(run) => run.rows(None).await?,
+        None => Vec::new(),
     };
+    if !published.iter().any(|credit| credit.credit_key == key) {
+        // One that the export has now, and the published run does not know yet.
+        let snapshot = CreditSnapshot::of(&asked.context).await?;
+        if let Some(new) = snapshot.register.credits.iter().find(|credit| credit.credit_key == key) {
+            return Ok(not_published(asked, new));
+        }
+    }
+    let statement = statement(&asked.context, key).await?;
     let mut page = Page::new(statement.credit.promotion_code.to_string(), &[])
+        .text(done(asked))
         .text(head(asked, &statement))
         .text(findings(&statement))
         .sheet(lots(asked, &statement));
@@ -81,7 +85,7 @@ fn head(asked: &Asked, statement: &CreditStatement) -> Markup {
             (amount("Applied by AWS", Some(credit.aws_applied)))
             div { dt { "Currency" } dd { (credit.currency) } }
             @if let Some(end) = credit.end_date {
-                div { dt { "Ends" } dd { (end) " " small { (relative(end, statement.as_of)) } } }
+                div { dt { "Ends" } dd { (end) " " small { (relative(end, asked.context.as_of)) } } }
             }
         }
         dl.facts.small {

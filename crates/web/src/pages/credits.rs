@@ -1,13 +1,18 @@
 //! Allocated credits: whose they are, what is used and left, when they end.
 
-use application::{Failure, allocated_credits, whose};
+use std::collections::BTreeSet;
+
+use application::{Failure, allocated_credits, typed, waiting, whose};
+use arrow::array::ArrayRef;
 use axum::response::Response;
-use credit_ledger::{Money, Node, Text};
+use credit_ledger::{BillingPeriod, Money, Node, Text};
 use hashbrown::HashMap;
-use schemas::tables::{AllocationLogRow, Credit};
+use maud::{Markup, html};
+use schemas::NodeColumns;
+use schemas::tables::{AllocationLogRow, Credit, CreditBalance};
 use write_net_cost::whose::{Whose, in_full};
 
-use super::{allocate_address, credit_address};
+use super::{allocate_address, credit_address, queue};
 use crate::answer::answer;
 use crate::asked::Asked;
 use crate::page::Page;
@@ -30,8 +35,9 @@ pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
         shown if shown < all => format!("{shown} of {all} credits"),
         _ => format!("{all} credits"),
     };
+    let empty = if all == 0 { "No credit is allocated." } else { "None of them fits the filters." };
     let money = |amount: fn(&Credit) -> Option<Money>| column(&credits, amount);
-    let sheet = Sheet::new("credits", title, "No credit is allocated, or none fits the filters.")
+    let mut sheet = Sheet::new("credits", title, empty)
         .column("promotion_code", "Credit", column(&credits, |credit| credit.promotion_code.clone()))
         .links(credits.iter().map(|credit| Some(credit_address(&credit.credit_key))))
         .column("account_id", "Account", column(&credits, |credit| credit.account_id.clone()))
@@ -39,22 +45,46 @@ pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
         .column("owner_email", "Owner", names(|whose| &whose.owners))
         .column("currency", "Currency", column(&credits, |credit| credit.currency.clone()))
         .column("status", "Status", column(&credits, |credit| credit.status.clone()))
-        .status()
-        .summed("allocated_amount", "Amount", money(|credit| credit.allocated_amount))
-        .summed("used", "Used", money(|credit| credit.used))
-        .summed("expired", "Expired", money(|credit| credit.expired))
-        .summed("remaining", "Left", money(|credit| credit.remaining))
+        .status();
+    // Whole credits would not add up to what the node has of them.
+    let at_node = asked.filter.node.is_some();
+    if at_node {
+        sheet = sheet.summed("remaining_at_node", "Left here", left_here(asked, &credits).await?);
+    }
+    for (name, label, amounts) in [
+        ("allocated_amount", "Amount", money(|credit| credit.allocated_amount)),
+        ("used", "Used", money(|credit| credit.used)),
+        ("expired", "Expired", money(|credit| credit.expired)),
+        ("remaining", "Left", money(|credit| credit.remaining)),
+        ("aws_applied", "Applied by AWS", money(|credit| Some(credit.aws_applied))),
+    ] {
+        sheet = if at_node { sheet.column(name, label, amounts) } else { sheet.summed(name, label, amounts) };
+    }
+    sheet = sheet
         .column("end_date", "Ends", column(&credits, |credit| credit.end_date))
         .column("days_left", "Days left", column(&credits, |credit| credit.days_left))
-        .summed("aws_applied", "Applied by AWS", money(|credit| Some(credit.aws_applied)))
         .column("reference", "Reference", column(&credits, |credit| credit.reference.clone()))
         .in_files("credit_key", column(&credits, |credit| credit.credit_key.clone()));
-    let sheet = if asked.may_record() {
-        sheet.action("Revise", credits.iter().map(|credit| allocate_address(&credit.credit_key)).collect())
-    } else {
-        sheet
-    };
-    Ok(Page::new("Credits", &["node", "status", "currency", "q"]).sheet(sheet))
+    if asked.may_record() {
+        sheet = sheet.action("Revise", credits.iter().map(|credit| allocate_address(&credit.credit_key)).collect());
+    }
+    let mut page = Page::new("Credits", &["node", "status", "currency", "q"]);
+    if let Some(node) = &asked.filter.node {
+        page = page.text(html! {
+            p.lead { "Credits with a lot at " (node.to_string()) " or below. Amounts are of whole credits, but for what is left here." }
+        });
+    }
+    Ok(page.text(waiting_too(asked).await?).sheet(sheet))
+}
+
+/// Credits that wait and hold what is searched for: they are on another page.
+async fn waiting_too(asked: &Asked) -> Result<Markup, Failure> {
+    let Some(search) = &asked.filter.search else { return Ok(html! {}) };
+    let found = queue::fitting(asked, waiting(&asked.context).await?).len();
+    let address = asked.filter.elsewhere("/queue", &[("q", search)]);
+    Ok(html! {
+        @if found > 0 { p.note { a href=(address) { (found) @if found == 1 { " that waits fits" } @else { " that wait fit" } " the search" } } }
+    })
 }
 
 /// Allocated credits that fit the filters.
@@ -65,28 +95,49 @@ pub(crate) struct Fitting {
     all: usize,
 }
 
-/// Allocated credits that fit the filters: at a node are those that have a lot there or below.
+/// Allocated credits that fit the filters: at a node are those that have a lot there or below, used up or not.
 pub(crate) async fn fitting(asked: &Asked) -> Result<Fitting, Failure> {
-    asked.run()?;
     let mut credits = allocated_credits(&asked.context).await?;
     let log: Vec<AllocationLogRow> = asked.context.lake.logs().read().await?;
     let whose = whose(&asked.context, &credits, &log).await?;
     let all = credits.len();
-    credits.retain(|credit| fits(asked, credit, &whose));
+    let here: BTreeSet<Text> = lots(asked).await?.into_iter().map(|lot| lot.credit_key).collect();
+    let recorded_here = |credit: &Credit| {
+        let nodes = whose.get(&credit.credit_key).map(|whose| whose.nodes.as_slice()).unwrap_or_default();
+        let at = |text: &Text| typed::node(text).is_ok_and(|of| is_here(asked, &of));
+        credit.status == "invalid" && nodes.iter().any(at)
+    };
+    credits.retain(|credit| {
+        let filter = &asked.filter;
+        let reference = credit.reference.as_deref().unwrap_or_default();
+        let nodes = whose.get(&credit.credit_key).map(|whose| whose.nodes.as_slice()).unwrap_or_default();
+        let texts = [credit.credit_key.as_str(), &credit.promotion_code, &credit.account_id, reference];
+        filter.takes_currency(&credit.currency)
+            && filter.status.as_ref().is_none_or(|status| *status == credit.status)
+            && (filter.node.is_none() || here.contains(&credit.credit_key) || recorded_here(credit))
+            && filter.finds(texts.into_iter().chain(nodes.iter().map(Text::as_str)))
+    });
     Ok(Fitting { credits, whose, all })
 }
 
-fn fits(asked: &Asked, credit: &Credit, whose: &HashMap<Text, Whose>) -> bool {
-    let filter = &asked.filter;
-    let nodes = whose.get(&credit.credit_key).map(|whose| whose.nodes.as_slice()).unwrap_or_default();
-    let at = |node: &Node| {
-        let of = |text: &Text| application::typed::node(text).is_ok_and(|of| of.is_at_or_below(node));
-        nodes.iter().any(of)
-    };
-    let reference = credit.reference.as_deref().unwrap_or_default();
-    let texts = [credit.credit_key.as_str(), &credit.promotion_code, &credit.account_id, reference];
-    filter.takes_currency(&credit.currency)
-        && filter.status.as_ref().is_none_or(|status| *status == credit.status)
-        && filter.node.as_ref().is_none_or(at)
-        && filter.finds(texts.into_iter().chain(nodes.iter().map(Text::as_str)))
+fn is_here(asked: &Asked, node: &Node) -> bool {
+    asked.filter.node.as_ref().is_none_or(|here| node.is_at_or_below(here))
+}
+
+/// The lots on the as-of date that fit currency and node.
+pub(crate) async fn lots(asked: &Asked) -> Result<Vec<CreditBalance>, Failure> {
+    let run = asked.run()?;
+    let mut lots: Vec<CreditBalance> = run.rows(Some(BillingPeriod::of(run.staged().as_of))).await?;
+    lots.retain(|lot| asked.filter.takes_currency(&lot.currency) && lot.node().is_ok_and(|node| is_here(asked, &node)));
+    Ok(lots)
+}
+
+/// What is left at the node of each credit.
+async fn left_here(asked: &Asked, credits: &[Credit]) -> Result<ArrayRef, Failure> {
+    let mut left: HashMap<Text, Money> = HashMap::new();
+    for lot in lots(asked).await? {
+        let sum = left.entry(lot.credit_key).or_default();
+        *sum = sum.checked_add(lot.remaining)?;
+    }
+    Ok(column(credits, |credit| left.get(&credit.credit_key).copied()))
 }

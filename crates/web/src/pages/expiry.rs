@@ -16,15 +16,12 @@ use schemas::tables::CreditBalance;
 use self::calendar::{Calendar, End};
 use self::left::{LotBalance, Lots};
 use self::spend::{Compared, MoreSpend, Short, Spend};
-use super::summaries::span;
+use super::summaries::{months, span};
 use super::{allocate_address, credit_address};
 use crate::answer::answer;
 use crate::asked::Asked;
 use crate::page::Page;
 use crate::sheet::{Sheet, column};
-
-/// Months of which the page shows what lapsed, where the address names none.
-const MONTHS: usize = 12;
 
 pub(crate) async fn show(asked: Asked) -> Response {
     let page = build(&asked).await;
@@ -44,7 +41,7 @@ pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
     };
     let listed: Vec<LotBalance> = left.into_iter().filter(is_listed).collect();
     let pace = Pace::read(asked, &lots).await?;
-    let mut page = Page::new("Expiry", &["period", "node", "currency"]).text(lead(asked, as_of));
+    let mut page = Page::new("Expiry", &["period", "node", "currency"]).takes("end").text(lead(asked, as_of));
     for chart in calendar.charts() {
         page = page.chart(chart);
     }
@@ -56,7 +53,7 @@ pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
     if end.is_some() {
         page = page.text(html! { p { a href=(asked.filter.elsewhere("/expiry", &[])) { "All lots that end" } } });
     }
-    let months = months(asked)?;
+    let months = months::<CreditBalance>(asked)?;
     let lapsed = lots.lapsed(&months).await?;
     Ok(page.sheet(lapsed_in(&lapsed, &months)))
 }
@@ -68,16 +65,6 @@ fn lead(asked: &Asked, as_of: NaiveDate) -> Markup {
             a href=(asked.filter.elsewhere("/queue", &[])) { "credits that wait" } " for allocation; nobody has said yet when they end."
         }
     }
-}
-
-/// The months of which the page shows what lapsed.
-fn months(asked: &Asked) -> Result<Vec<BillingPeriod>, Failure> {
-    let of_run = asked.run()?.periods::<CreditBalance>();
-    let chosen = asked.filter.periods;
-    let shown: Vec<BillingPeriod> =
-        of_run.into_iter().filter(|month| chosen.is_none_or(|periods| periods.contains(*month))).collect();
-    let left_out = if chosen.is_none() { shown.len().saturating_sub(MONTHS) } else { 0 };
-    Ok(shown.into_iter().skip(left_out).collect())
 }
 
 /// The last full month, as lots are compared with it.

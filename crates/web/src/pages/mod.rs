@@ -15,6 +15,23 @@ pub(crate) mod runs;
 pub(crate) mod summaries;
 
 use form_urlencoded::byte_serialize;
+use maud::{Markup, html};
+
+use crate::asked::Asked;
+
+/// What `done` says after something was recorded.
+pub(crate) const DONE: &str = "recorded";
+
+/// What a person is told after something was recorded.
+pub(crate) fn done(asked: &Asked) -> Markup {
+    html! {
+        @if asked.filter.stated("done") == Some(DONE) {
+            p.done role="status" {
+                "Recorded. It counts from the next run; " a href="/runs" { "Runs" } " starts one."
+            }
+        }
+    }
+}
 
 /// The address of a credit's page.
 pub(crate) fn credit_address(key: &str) -> String {

@@ -14,8 +14,6 @@ use application::{Failure, Kind};
 use axum::response::Response;
 use credit_ledger::Node;
 use maud::{Markup, html};
-use schemas::NodeColumns;
-use schemas::tables::HierarchyRow;
 
 use crate::answer::answer;
 use crate::asked::Asked;
@@ -23,7 +21,7 @@ use crate::page::Page;
 pub(crate) use address::NO_SERVICE;
 use address::link;
 use drill::Drill;
-use tree::Tree;
+pub(crate) use tree::Tree;
 
 pub(crate) async fn show(asked: Asked) -> Response {
     let page = build(&asked).await;
@@ -33,7 +31,6 @@ pub(crate) async fn show(asked: Asked) -> Response {
 /// The page, also for a report.
 pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
     let tree = Tree::read(asked, depth(asked)?).await?;
-    refuse_unknown(asked, &tree).await?;
     let drill = Drill::of(asked, &tree.months)?;
     if asked.filter.stated("account").is_some() || asked.filter.stated("service").is_some() {
         return narrowed(asked, drill).await;
@@ -82,20 +79,6 @@ fn depth(asked: &Asked) -> Result<usize, Failure> {
     let Some(stated) = asked.filter.stated("depth") else { return Ok(1) };
     let levels = stated.parse().ok().filter(|depth| (1..=Node::LEVELS.len()).contains(depth));
     levels.ok_or_else(|| Failure::new(Kind::Usage, "depth: levels below the node, 1 to 4"))
-}
-
-/// # Errors
-/// [`Kind::BadInput`] for a node that has no cost and does not stand in the hierarchy of the run.
-async fn refuse_unknown(asked: &Asked, tree: &Tree) -> Result<(), Failure> {
-    let Some(node) = tree.node.as_ref().filter(|node| !tree.has(node) && **node != Node::unassigned()) else {
-        return Ok(());
-    };
-    let hierarchy: Vec<HierarchyRow> = asked.run()?.rows(None).await?;
-    if hierarchy.iter().any(|row| row.node().is_ok_and(|known| known == *node)) {
-        return Ok(());
-    }
-    let message = format!("node: {node} is not in the hierarchy of the published run, so nothing is shown");
-    Err(Failure::new(Kind::BadInput, message))
 }
 
 /// The way down to what is shown, each step a link.

@@ -24,15 +24,16 @@ pub(crate) async fn show(asked: Asked) -> Response {
     };
     // Every word has to be in the path.
     let search = asked.filter.search.clone().unwrap_or_default().to_lowercase();
-    let words: Vec<&str> = search.split_whitespace().collect();
-    let mut found: Vec<(bool, Offered)> = Vec::new();
+    let words: Vec<&str> = search.split(|character: char| character.is_whitespace() || character == '/').collect();
+    let mut found: Vec<((bool, bool), Offered)> = Vec::new();
     for (node, owner) in reference.hierarchy.nodes() {
         let text = node.to_string();
         let folded = text.to_lowercase();
         if words.iter().all(|word| folded.contains(word)) {
             let in_name = words.iter().all(|word| node.name().to_lowercase().contains(word));
             let owner = owner.owner_email.as_ref().map(ToString::to_string);
-            found.push((!in_name, Offered { node: text, level: node.level(), owner }));
+            let is_it = folded == asked.filter.search.as_deref().unwrap_or_default().to_lowercase();
+            found.push(((!is_it, !in_name), Offered { node: text, level: node.level(), owner }));
         }
     }
     // Those whose own name fits come first, the higher ones before those below them.

@@ -38,7 +38,7 @@ async fn build(asked: &Asked) -> Result<Page, Failure> {
         Some(sql) => Some(result(asked, sql).await),
         None => None,
     };
-    let mut page = Page::new("Query", &[]);
+    let mut page = Page::new("Query", &[]).takes("sql");
     let sheet = match result {
         // Of a file that is asked for, the failure is the answer.
         Some(Err(failure)) if asked.filter.stated("download").is_some() => return Err(failure),

@@ -6,7 +6,7 @@ use credit_ledger::Text;
 use maud::html;
 use schemas::tables::CreditQueue;
 
-use super::{allocate_address, credit_address};
+use super::{allocate_address, credit_address, done};
 use crate::answer::answer;
 use crate::asked::Asked;
 use crate::page::Page;
@@ -27,18 +27,22 @@ pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
     } else {
         "Credits that wait".to_owned()
     };
-    let sheet = Sheet::new("queue", waits, "No credit waits for allocation.")
-        .column("promotion_code", "Credit", column(&rows, |(row, _)| row.promotion_code.clone()))
-        .links(rows.iter().map(|(row, _)| Some(credit_address(&row.credit_key))))
-        .column("account_id", "Account", column(&rows, |(row, _)| row.account_id.clone()))
-        .column("credit_class", "Class", column(&rows, |(row, _)| row.credit_class.clone()))
-        .column("currency", "Currency", column(&rows, |(row, _)| row.currency.clone()))
-        .column("first_cur_date", "First seen", column(&rows, |(row, _)| row.first_cur_date))
-        .column("days_waiting", "Days", column(&rows, |(row, _)| row.days_waiting))
-        .summed("aws_applied", "Applied by AWS", column(&rows, |(row, _)| row.aws_applied))
-        .column("likely_node", "Likely node", column(&rows, |(_, likely)| likely_text(likely)))
-        .column("likely_owner_email", "Ask there", column(&rows, |(_, likely)| likely.owner_email.clone()))
-        .column("reason", "Why it waits", column(&rows, |(row, _)| Text::from(reason(&row.reason))));
+    let sheet = Sheet::new(
+        "queue",
+        waits,
+        if all == 0 { "No credit waits for allocation." } else { "None of them fits the filters." },
+    )
+    .column("promotion_code", "Credit", column(&rows, |(row, _)| row.promotion_code.clone()))
+    .links(rows.iter().map(|(row, _)| Some(credit_address(&row.credit_key))))
+    .column("account_id", "Account", column(&rows, |(row, _)| row.account_id.clone()))
+    .column("credit_class", "Class", column(&rows, |(row, _)| row.credit_class.clone()))
+    .column("currency", "Currency", column(&rows, |(row, _)| row.currency.clone()))
+    .column("first_cur_date", "First seen", column(&rows, |(row, _)| row.first_cur_date))
+    .column("days_waiting", "Days", column(&rows, |(row, _)| row.days_waiting))
+    .summed("aws_applied", "Applied by AWS", column(&rows, |(row, _)| row.aws_applied))
+    .column("likely_node", "Likely node", column(&rows, |(_, likely)| likely_text(likely)))
+    .column("likely_owner_email", "Ask there", column(&rows, |(_, likely)| likely.owner_email.clone()))
+    .column("reason", "Why it waits", column(&rows, |(row, _)| Text::from(reason(&row.reason))));
     let sheet = sheet.in_files("credit_key", column(&rows, |(row, _)| row.credit_key.clone()));
     let sheet = if asked.may_record() {
         sheet.action("Allocate", rows.iter().map(|(row, _)| allocate_address(&row.credit_key)).collect())
@@ -46,10 +50,7 @@ pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
         sheet
     };
     let mut page = Page::new("Queue", &["node", "currency", "q"]);
-    if let Some(done) = asked.filter.stated("done") {
-        let done = application::foreign_text::visible(done, application::foreign_text::CELL);
-        page = page.text(html! { p.done role="status" { "Recorded: " (done) ". It counts from the next run." } });
-    }
+    page = page.text(done(asked));
     page = page.text(html! {
         p.lead {
             "AWS applied these credits, and nobody has said yet whose they are. The likely node is where most of the account's cost "

@@ -134,6 +134,9 @@ async fn token_of_the_address_works_once_and_a_stolen_one_not_at_all() {
         let response = served.get(&format!("/login?token={wrong}"), &[]).await;
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{wrong}");
     }
+    let head = Request::head(format!("/login?token={}", served.token)).header("host", HOST);
+    let asked = served.send(head.body(Body::empty()).unwrap()).await;
+    assert_eq!(asked.status(), StatusCode::UNAUTHORIZED);
     served.log_in().await;
     let again = served.get(&format!("/login?token={}", served.token), &[]).await;
     assert_eq!(again.status(), StatusCode::UNAUTHORIZED);
@@ -221,11 +224,30 @@ async fn every_answer_binds_the_browser_and_stays_in_no_cache() {
 }
 
 #[tokio::test]
+async fn every_refusal_is_a_page() {
+    let served = served();
+    let cookie = served.log_in().await;
+    let session = [("cookie", cookie.as_str()), ("origin", ORIGIN)];
+    let answers = [
+        served.get("/login", &[]).await,
+        served.get("/assets/nothing.js", &[]).await,
+        served.get("/credits/%ff", &session).await,
+        served.post("/help", &session, "").await,
+        served.get("/nowhere", &session).await,
+    ];
+    for answer in answers {
+        assert!(answer.status().is_client_error());
+        assert!(text(answer).await.starts_with("<!DOCTYPE html>"));
+    }
+}
+
+#[tokio::test]
 async fn form_that_is_too_large_is_refused() {
     let served = served();
     let cookie = served.log_in().await;
     let body = format!("form_token={}", "x".repeat(LARGEST_FORM));
     let session = [("cookie", cookie.as_str()), ("origin", ORIGIN)];
-    let response = served.post("/credits/id:1/allocate", &session, &body).await;
-    assert!(response.status().is_client_error(), "{}", response.status());
+    let response = served.post("/runs", &session, &body).await;
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(text(response).await.contains("This form is too large"));
 }

@@ -1,18 +1,19 @@
 //! `serve`: the web page, for the person who starts it.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use application::{Context, ReferenceSource};
 use async_trait::async_trait;
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::NaiveDateTime;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use lake::{Settings, is_s3};
 use serde::Serialize;
 use signal_hook::consts::TERM_SIGNALS;
 use signal_hook::iterator::Signals;
+use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use web::{Contexts, LoginToken, Site, SiteSettings, StartedRun, router};
@@ -33,7 +34,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 struct EachRequest {
     settings: Settings,
     locations: Arc<Locations>,
-    as_of: Option<NaiveDate>,
     runtime: Arc<RuntimeEnv>,
     background: Background,
 }
@@ -42,7 +42,7 @@ struct EachRequest {
 impl Contexts for EachRequest {
     async fn open(&self) -> Result<Context, Failure> {
         let now = clock();
-        let as_of = as_of(self.as_of, &self.settings, now)?;
+        let as_of = as_of(None, &self.settings, now)?;
         let locations = self.locations.again();
         let lake = Arc::new(locations.open_lake(&self.settings, false).await?);
         let reference: Arc<dyn ReferenceSource> = Arc::new(locations);
@@ -100,8 +100,8 @@ pub(crate) async fn serve(
     };
     let lake = settings.lake.location.clone();
     let runtime = application::runtime(&settings)?;
-    let (as_of, background) = (run.as_of, Background::new(run, clock));
-    let contexts = Arc::new(EachRequest { settings, locations, as_of, runtime, background });
+    let background = Background::new(run, clock);
+    let contexts = Arc::new(EachRequest { settings, locations, runtime, background });
     let pages = router(Arc::new(Site::new(Arc::<EachRequest>::clone(&contexts), site, token)));
 
     let url = format!("http://127.0.0.1:{port}/");
@@ -111,12 +111,10 @@ pub(crate) async fn serve(
         format!("Open {login_url} (works once, in one browser)"),
     ];
     answer(format, &Served { url: &url, login_url: &login_url }, said)?;
-    if !arguments.no_open
-        && std::io::stdout().is_terminal()
-        && let Err(error) = open::that_detached(&login_url)
-    {
-        note(&format!("no browser could be opened ({error}); open the address above"));
-    }
+    let _shown_until_the_end = match !arguments.no_open && std::io::stdout().is_terminal() {
+        true => browse(&login_url),
+        false => None,
+    };
     let ended = Arc::new(Notify::new());
     end_on_signals(&ended)?;
     let asked_to_end = Arc::clone(&ended);
@@ -131,6 +129,25 @@ pub(crate) async fn serve(
     };
     contexts.background.end();
     served
+}
+
+/// Opens a browser at a file that only this user may read, and that leads to the address: the words of a command, everybody on the
+/// machine can read.
+fn browse(login_url: &str) -> Option<NamedTempFile> {
+    let made = || {
+        let mut file = tempfile::Builder::new().prefix("finops-credits-").suffix(".html").tempfile()?;
+        write!(file, "<!doctype html><meta http-equiv=\"refresh\" content=\"0; url={login_url}\">")?;
+        file.flush()?;
+        open::that_detached(file.path())?;
+        Ok::<_, std::io::Error>(file)
+    };
+    match made() {
+        Ok(file) => Some(file),
+        Err(error) => {
+            note(&format!("no browser could be opened ({error}); open the address above"));
+            None
+        }
+    }
 }
 
 /// Ctrl-C, or a service manager, ends the program once requests that are under way are answered.

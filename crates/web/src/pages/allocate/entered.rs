@@ -55,6 +55,9 @@ impl Wrong {
             () if begins("end_date") => "end_date",
             () => "lot",
         };
+        if begins("from_period") || begins("its end_date is not that") {
+            return Self { lot: None, field: "move_from", message: message.replace("from_period", "the month") };
+        }
         let lot = problem.row.and_then(|row| usize::try_from(row).ok());
         Self { lot, field, message: message.replace("end_date", "the end") }
     }

@@ -26,17 +26,10 @@ pub(super) struct View<'a> {
 }
 
 impl View<'_> {
-    /// The newest revision of the credit; empty where there is none.
-    pub(super) fn newest(&self) -> &str {
-        let of_credit = self.snapshot.log.iter().filter(|row| row.credit_key == self.credit.credit_key);
-        let newest = of_credit.max_by_key(|row| (row.recorded_at, &row.allocation_id));
-        newest.map_or("", |row| row.allocation_id.as_str())
-    }
-
-    pub(super) fn with_another_lot(&self) -> Page {
+    pub(super) fn with_another_lot(&self, note: Option<&str>) -> Page {
         let mut entered = self.entered.clone();
         entered.lots.push(EnteredLot::default());
-        View { entered: &entered, ..*self }.page(&[], None, None)
+        View { entered: &entered, ..*self }.page(&[], None, note)
     }
 
     /// The page: the form with what is wrong at its fields, and what it would change.
@@ -81,7 +74,7 @@ impl View<'_> {
         html! {
             form.entry id="entry" method="post" action=(allocate_address(&self.credit.credit_key)) autocomplete="off" {
                 input type="hidden" name=(TOKEN) value=(self.asked.session.form_token);
-                input type="hidden" name="seen" value=(self.newest());
+                input type="hidden" name="seen" value=(self.entered.seen);
                 @for problem in wrong.iter().filter(|wrong| wrong.lot.is_none() && !wrong.field.starts_with("move_")) {
                     p.problem role="alert" { (problem.message) }
                 }

@@ -18,7 +18,7 @@ pub(super) fn link(asked: &Asked, other: &[(&str, &str)]) -> String {
 }
 
 /// Addresses that differ in node and month: a tree has thousands.
-pub(super) struct Places {
+pub(crate) struct Places {
     rest: String,
     period: String,
 }

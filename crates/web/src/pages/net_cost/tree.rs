@@ -13,28 +13,27 @@ use super::address::Places;
 use super::books;
 use crate::asked::Asked;
 use crate::chart::Chart;
-use crate::pages::overview::level_name;
-use crate::pages::summaries::{months, span};
+use crate::pages::summaries::{level_name, months, span};
 use crate::sheet::{Sheet, column};
 
 /// Bars that can be told apart.
 const MOST_SERIES: usize = 8;
 
 /// A node, or everything, in one currency: its rows by month.
-pub(super) struct Branch {
-    pub(super) node: Option<Node>,
-    pub(super) currency: Text,
-    pub(super) rows: BTreeMap<BillingPeriod, NetCostSummary>,
+pub(crate) struct Branch {
+    pub(crate) node: Option<Node>,
+    pub(crate) currency: Text,
+    pub(crate) rows: BTreeMap<BillingPeriod, NetCostSummary>,
 }
 
 /// A node and what lies below it, in order of the hierarchy.
-pub(super) struct Tree {
-    pub(super) node: Option<Node>,
+pub(crate) struct Tree {
+    pub(crate) node: Option<Node>,
     /// The months that are shown, oldest first.
-    pub(super) months: Vec<BillingPeriod>,
+    pub(crate) months: Vec<BillingPeriod>,
     /// The month before the last of them, where the run has it.
-    pub(super) before: Option<BillingPeriod>,
-    pub(super) branches: Vec<Branch>,
+    pub(crate) before: Option<BillingPeriod>,
+    pub(crate) branches: Vec<Branch>,
 }
 
 /// Names of bars and their amounts by month.
@@ -42,8 +41,8 @@ type Series = Vec<(String, Vec<Money>)>;
 
 impl Tree {
     /// Reads the node that the address asks for, and so many levels below it.
-    pub(super) async fn read(asked: &Asked, depth: usize) -> Result<Self, Failure> {
-        let (run, months) = (asked.run()?, months(asked)?);
+    pub(crate) async fn read(asked: &Asked, depth: usize) -> Result<Self, Failure> {
+        let (run, months) = (asked.run()?, months::<NetCostSummary>(asked)?);
         let is_before = |period: &BillingPeriod| months.last().is_some_and(|last| period.next() == *last);
         let before = run.periods::<NetCostSummary>().into_iter().find(is_before);
         let mut rows = Vec::new();
@@ -79,12 +78,7 @@ impl Tree {
         Self { node, months, before, branches: branches.into_iter().map(branch).collect() }
     }
 
-    /// True for a node that has a row.
-    pub(super) fn has(&self, node: &Node) -> bool {
-        self.branches.iter().any(|branch| branch.node.as_ref() == Some(node))
-    }
-
-    pub(super) fn currencies(&self) -> BTreeSet<Text> {
+    pub(crate) fn currencies(&self) -> BTreeSet<Text> {
         self.branches.iter().map(|branch| branch.currency.clone()).collect()
     }
 
@@ -94,7 +88,7 @@ impl Tree {
     }
 
     /// A table with a row for each branch, the node a link to itself.
-    pub(super) fn sheet_of_branches(&self, name: &'static str, title: String, places: &Places) -> Sheet {
+    pub(crate) fn sheet_of_branches(&self, name: &'static str, title: String, places: &Places) -> Sheet {
         let branches = &self.branches;
         let path = |node: Option<&Node>| node.map_or_else(|| "Everything".to_owned(), Node::to_string);
         let own_name = |node: Option<&Node>| node.map_or("Everything", Node::name).to_owned();
@@ -109,7 +103,7 @@ impl Tree {
     }
 
     /// Months as columns; each amount leads to its node and month.
-    pub(super) fn sheet(&self, asked: &Asked) -> Result<Sheet, Failure> {
+    pub(crate) fn sheet(&self, asked: &Asked) -> Result<Sheet, Failure> {
         let places = Places::of(asked);
         let amounts: Vec<Vec<Money>> = self.branches.iter().map(|branch| self.net_cost(branch)).collect();
         let mut links: Vec<Vec<Option<String>>> = vec![Vec::new(); self.months.len()];
@@ -129,7 +123,7 @@ impl Tree {
     }
 
     /// Both books of the node, month by month.
-    pub(super) fn both_books(&self, asked: &Asked) -> Sheet {
+    pub(crate) fn both_books(&self, asked: &Asked) -> Sheet {
         let places = Places::of(asked);
         let of_node = self.branches.iter().filter(|branch| branch.node == self.node);
         let mut rows: Vec<(&BillingPeriod, &NetCostSummary)> = of_node.flat_map(|branch| &branch.rows).collect();
@@ -146,7 +140,7 @@ impl Tree {
     }
 
     /// Net cost of what lies right below, bar on bar.
-    pub(super) fn chart(&self, currency: &Text) -> Result<Chart, Failure> {
+    pub(crate) fn chart(&self, currency: &Text) -> Result<Chart, Failure> {
         let months: Vec<String> = self.months.iter().map(ToString::to_string).collect();
         let of = self.node.as_ref().map(|node| format!(" of {}", visible(&node.to_string(), CELL)));
         let (of, by) = (of.unwrap_or_default(), level_name(self.node.as_ref()));
