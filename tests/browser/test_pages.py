@@ -148,7 +148,7 @@ def test_figures_of_a_node_tie_from_page_to_page(page, server):
         own = page.locator("#net_cost_by_node tbody tr").first.locator("td").last.locator(".money")
         assert own.get_attribute("title") == net
         page.goto(server.url + "/credits?node=" + node)
-        here = page.locator("#credits tfoot .money, #credits tbody td:nth-child(6) .money").last
+        here = page.locator("#credits tfoot .money, #credits tbody td:nth-child(7) .money").last
         assert here.get_attribute("title") == left
 
 

@@ -40,29 +40,29 @@ pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
     let mut sheet = Sheet::new("credits", title, empty)
         .column("promotion_code", "Credit", column(&credits, |credit| credit.promotion_code.clone()))
         .links(credits.iter().map(|credit| Some(credit_address(&credit.credit_key))))
-        .column("account_id", "Account", column(&credits, |credit| credit.account_id.clone()))
         .column("nodes", "Node", names(|whose| &whose.nodes))
         .column("owner_email", "Owner", names(|whose| &whose.owners))
         .column("currency", "Currency", column(&credits, |credit| credit.currency.clone()))
         .column("status", "Status", column(&credits, |credit| credit.status.clone()))
-        .status();
+        .status()
+        .column("end_date", "Ends", column(&credits, |credit| credit.end_date))
+        .column("days_left", "Days left", column(&credits, |credit| credit.days_left));
     // Whole credits would not add up to what the node has of them.
     let at_node = asked.filter.node.is_some();
     if at_node {
         sheet = sheet.summed("remaining_at_node", "Left here", left_here(asked, &credits).await?);
     }
     for (name, label, amounts) in [
+        ("remaining", "Left", money(|credit| credit.remaining)),
         ("allocated_amount", "Amount", money(|credit| credit.allocated_amount)),
         ("used", "Used", money(|credit| credit.used)),
         ("expired", "Expired", money(|credit| credit.expired)),
-        ("remaining", "Left", money(|credit| credit.remaining)),
         ("aws_applied", "Applied by AWS", money(|credit| Some(credit.aws_applied))),
     ] {
         sheet = if at_node { sheet.column(name, label, amounts) } else { sheet.summed(name, label, amounts) };
     }
     sheet = sheet
-        .column("end_date", "Ends", column(&credits, |credit| credit.end_date))
-        .column("days_left", "Days left", column(&credits, |credit| credit.days_left))
+        .column("account_id", "Account", column(&credits, |credit| credit.account_id.clone()))
         .column("reference", "Reference", column(&credits, |credit| credit.reference.clone()))
         .in_files("credit_key", column(&credits, |credit| credit.credit_key.clone()));
     if asked.may_record() {
