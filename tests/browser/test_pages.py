@@ -140,13 +140,19 @@ def test_filter_that_a_page_does_not_apply_is_named(page, server):
 
 
 def test_figures_of_a_node_tie_from_page_to_page(page, server):
-    """Left of credits on the overview is what the credits' page sums at that node, and net cost what its parts add up to."""
+    """Left of credits on the overview is what SQL and the credits' page sum at that node, net cost what its table says."""
     for node in ["Retail", "Logistics", "Retail/Online"]:
+        unit, _, department = node.partition("/")
+        below = f"AND department = '{department}'" if department else ""
+        sql = ("SELECT sum(remaining) AS left_here FROM credit_balances WHERE billing_period = '2026-10' AND business_unit = "
+               f"'{unit}' {below}")
+        [row] = json.loads(server.lake.call("query", sql, "--format", "json"))
         page.goto(server.url + "/?node=" + node)
         left = page.locator(".tile", has_text="Left of credits").locator(".money").get_attribute("title")
         net = page.locator(".tile", has_text="Net cost").locator(".money").get_attribute("title")
         own = page.locator("#net_cost_by_node tbody tr").first.locator("td").last.locator(".money")
         assert own.get_attribute("title") == net
+        assert left.replace(",", "") == row["left_here"]
         page.goto(server.url + "/credits?node=" + node)
         here = page.locator("#credits tfoot .money, #credits tbody td:nth-child(7) .money").last
         assert here.get_attribute("title") == left
