@@ -31,5 +31,5 @@ pub use docs::reference_page;
 pub use foreign::{LONGEST_TEXT, excerpt, misread, too_long};
 pub use notes::PeriodNotes;
 pub use owners::Owners;
-pub use rows::{RowsError, from_batches, to_batch};
+pub use rows::{RowsError, column_values, from_batches, to_batch};
 pub use table::{NodeColumns, Place, Table, TableRow};

@@ -32,6 +32,19 @@ pub enum RowsError {
     },
 }
 
+/// The values of one column of a batch that a plan made of a table.
+///
+/// # Errors
+/// [`RowsError::Column`] where the batch has no such column, or one of another type.
+pub fn column_values<R: TableRow, V: ColumnValue>(
+    batch: &RecordBatch,
+    column: &'static str,
+) -> Result<Vec<V>, RowsError> {
+    let found = batch.column_by_name(column).ok_or_else(|| "is missing".to_owned());
+    let problem = |problem| RowsError::Column { table: R::TABLE.name, column, problem };
+    found.and_then(V::from_array).map_err(problem)
+}
+
 /// The rows as one Arrow batch in the table's schema.
 ///
 /// # Errors

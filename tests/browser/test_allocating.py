@@ -83,6 +83,8 @@ def test_four_waiting_credits_are_allocated_with_the_keyboard_alone(own_page, ow
         keys.press("j")
         keys.press("a")
         own_page.wait_for_url("**/allocate")
+        # A browser gives the first field the focus a moment after the page is there.
+        expect(own_page.locator("#amount-1")).to_be_focused()
         keys.type(amount)
         keys.press("Tab")
         keys.type(typed)
@@ -93,7 +95,7 @@ def test_four_waiting_credits_are_allocated_with_the_keyboard_alone(own_page, ow
         keys.type(end)
         keys.press("Enter")
         expect(own_page.locator("#preview h2")).to_be_visible()
-        # The button that saves has the focus.
+        expect(own_page.get_by_role("button", name="Save the allocation")).to_be_focused()
         keys.press("Enter")
         expect(own_page.locator(".done")).to_be_visible()
     assert own_page.locator("#queue tbody tr").count() == 0

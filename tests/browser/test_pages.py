@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import openpyxl
 import pytest
+from playwright.sync_api import expect
 
 from pages import axe, shot, until
 
@@ -197,6 +198,7 @@ def test_keys_go_to_pages_and_along_tables(page, server):
     page.keyboard.press("j")
     page.keyboard.press("a")
     page.wait_for_url("**/allocate")
+    expect(page.locator("#amount-1")).to_be_focused()
     page.keyboard.press("Escape")
     page.keyboard.press("?")
     page.wait_for_url("**/help")

@@ -26,7 +26,6 @@ const DIRECTION: [(&str, &[&str]); 15] = [
             "application",
             "apply-fifo",
             "credit-ledger",
-            "detect-credits",
             "join-allocations",
             "lake",
             "money-sql",

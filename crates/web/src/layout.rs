@@ -16,8 +16,8 @@ const OLD: i64 = 3;
 
 /// What is said on every page about the figures.
 pub(crate) struct Head {
-    /// How many credits wait.
-    waiting: usize,
+    /// How many credits wait; none where reference files cannot be read, of which *Runs* says what is wrong.
+    waiting: Option<usize>,
     /// Run, as-of date, tie-out.
     pub(crate) freshness: Markup,
 }
@@ -26,9 +26,9 @@ impl Head {
     /// Reads it.
     pub(crate) async fn read(asked: &Asked) -> Result<Self, Failure> {
         let waiting = match CreditSnapshot::of(&asked.context).await {
-            Ok(snapshot) => snapshot.joined().credits.iter().filter(|credit| credit.waiting.is_some()).count(),
-            // Reference files that cannot be read are told where they are needed: *Runs* is to say what is wrong with them.
-            Err(failure) if matches!(failure.kind, Kind::NotYet | Kind::BadInput) => 0,
+            Ok(snapshot) => Some(snapshot.joined().credits.iter().filter(|credit| credit.waiting.is_some()).count()),
+            Err(failure) if failure.kind == Kind::NotYet => Some(0),
+            Err(failure) if failure.kind == Kind::BadInput => None,
             Err(failure) => return Err(failure),
         };
         Ok(Self { waiting, freshness: freshness(asked).await? })
@@ -73,6 +73,16 @@ async fn freshness(asked: &Asked) -> Result<Markup, Failure> {
     })
 }
 
+fn count(waiting: Option<usize>) -> Markup {
+    html! {
+        @match waiting {
+            Some(0) => {}
+            Some(waiting) => { " " span.count { (waiting) } }
+            None => { " " span.count title="reference files cannot be read; Runs says why" { "?" } }
+        }
+    }
+}
+
 /// A page.
 pub(crate) fn page(asked: &Asked, page: &Page, head: &Head, body: &Markup) -> Markup {
     html! {
@@ -88,7 +98,7 @@ pub(crate) fn page(asked: &Asked, page: &Page, head: &Head, body: &Markup) -> Ma
                             a href=(asked.filter.elsewhere(path, &[])) data-key=(key)
                                 aria-current=[(path == asked.path).then_some("page")] {
                                 (name)
-                                @if path == "/queue" && head.waiting > 0 { " " span.count { (head.waiting) } }
+                                @if path == "/queue" { (count(head.waiting)) }
                             }
                         }
                     }

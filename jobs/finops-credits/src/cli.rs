@@ -37,6 +37,7 @@ Examples:
   finops-credits queue                              credits that wait for somebody to say whose they are
   finops-credits allocate --key id:10063543426 --amount 5000 --end-date 2026-12-31 --to \"Retail/Online\"
   finops-credits credits                            allocated credits and what is left of them
+  finops-credits serve                              the same on a web page, on this machine
   finops-credits query \"SELECT * FROM net_cost_summary WHERE level = 1\"";
 
 /// Finds every AWS credit in the billing export, joins what people recorded about it, consumes it first in first out,

@@ -1,12 +1,11 @@
 //! Whose a credit is, as published: the nodes of its lots and whom to ask there; and whose one that waits might be.
 
-use arrow::array::RecordBatch;
 use credit_ledger::{Money, Node, Text};
 use datafusion::logical_expr::{col, lit};
 use datafusion::prelude::DataFrame;
 use hashbrown::HashMap;
 use schemas::tables::NetCost;
-use schemas::{ColumnValue, Owners, RowsError, TableRow};
+use schemas::{Owners, column_values};
 
 use crate::error::NetCostError;
 
@@ -68,12 +67,15 @@ pub async fn likely_nodes(net_cost: DataFrame, accounts: &[Text]) -> Result<Hash
         .aggregate(keys, vec![money_sql::sum(col("gross_cost")).alias("gross_cost")])?;
     let mut largest: HashMap<(Text, Text), (Money, Node)> = HashMap::new();
     for batch in sums.collect().await? {
-        let (accounts, currencies) = (column::<Text>(&batch, "account_id")?, column::<Text>(&batch, "currency")?);
+        let (accounts, currencies) = (
+            column_values::<NetCost, Text>(&batch, "account_id")?,
+            column_values::<NetCost, Text>(&batch, "currency")?,
+        );
         let [units, departments, portfolios, products] =
-            Node::LEVELS.map(|level| column::<Option<Text>>(&batch, level));
+            Node::LEVELS.map(|level| column_values::<NetCost, Option<Text>>(&batch, level));
         let nodes = units?.into_iter().zip(departments?).zip(portfolios?).zip(products?);
         let nodes = nodes.map(|(((unit, department), portfolio), product)| [unit, department, portfolio, product]);
-        let amounts = column::<Money>(&batch, "gross_cost")?;
+        let amounts = column_values::<NetCost, Money>(&batch, "gross_cost")?;
         for (((account, currency), amount), levels) in accounts.into_iter().zip(currencies).zip(amounts).zip(nodes) {
             let Ok(node) = Node::from_levels(levels) else { continue };
             let best = largest.entry((account, currency)).or_insert_with(|| (amount, node.clone()));
@@ -83,12 +85,6 @@ pub async fn likely_nodes(net_cost: DataFrame, accounts: &[Text]) -> Result<Hash
         }
     }
     Ok(largest.into_iter().map(|(key, (_, node))| (key, node)).collect())
-}
-
-fn column<V: ColumnValue>(batch: &RecordBatch, name: &'static str) -> Result<Vec<V>, RowsError> {
-    let found = batch.column_by_name(name).ok_or_else(|| "is missing".to_owned());
-    let problem = |problem| RowsError::Column { table: NetCost::TABLE.name, column: name, problem };
-    found.and_then(V::from_array).map_err(problem)
 }
 
 #[cfg(test)]

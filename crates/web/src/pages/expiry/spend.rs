@@ -14,7 +14,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{col, lit};
 use datafusion::prelude::Expr;
 use schemas::tables::NetCost;
-use schemas::{ColumnValue, RowsError, Table, TableRow};
+use schemas::{RowsError, Table, TableRow, column_values};
 
 use crate::asked::Asked;
 
@@ -156,25 +156,24 @@ fn last_full(months: impl IntoIterator<Item = BillingPeriod>, as_of: NaiveDate) 
 }
 
 fn of_nodes(batch: &RecordBatch) -> Result<Vec<(Text, Node, Eligible)>, Failure> {
-    let currencies = values::<Text>(batch, "currency")?;
-    let [units, departments, portfolios, products] = Node::LEVELS.map(|level| values::<Option<Text>>(batch, level));
+    let currencies = column_values::<NetCost, Text>(batch, "currency")?;
+    let [units, departments, portfolios, products] =
+        Node::LEVELS.map(|level| column_values::<NetCost, Option<Text>>(batch, level));
     let levels = units?.into_iter().zip(departments?).zip(portfolios?).zip(products?);
     let nodes = levels.map(|(((unit, department), portfolio), product)| {
         Node::from_levels([unit, department, portfolio, product])
             .map_err(|error| wrong("business_unit", error.to_string()))
     });
-    let (charges, applied) = (values::<Money>(batch, "eligible_charges")?, values::<Money>(batch, "credits_applied")?);
+    let (charges, applied) = (
+        column_values::<NetCost, Money>(batch, "eligible_charges")?,
+        column_values::<NetCost, Money>(batch, "credits_applied")?,
+    );
     let mut found = Vec::new();
     for (((currency, node), charges), applied) in currencies.into_iter().zip(nodes).zip(charges).zip(applied) {
         // `credits_applied` is negative.
         found.push((currency, node?, Eligible { charges, untaken: charges.checked_add(applied)? }));
     }
     Ok(found)
-}
-
-fn values<V: ColumnValue>(batch: &RecordBatch, name: &'static str) -> Result<Vec<V>, RowsError> {
-    let found = batch.column_by_name(name).ok_or_else(|| "is missing".to_owned());
-    found.and_then(V::from_array).map_err(|problem| wrong(name, problem))
 }
 
 const fn wrong(column: &'static str, problem: String) -> RowsError {

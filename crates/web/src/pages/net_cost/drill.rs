@@ -9,7 +9,7 @@ use datafusion::prelude::DataFrame;
 use lake::Selection;
 use maud::html;
 use schemas::tables::{CreditConsumption, NetCost};
-use schemas::{ColumnValue, TableRow, from_batches};
+use schemas::{TableRow, column_values, from_batches};
 
 use super::address::NO_SERVICE;
 use super::books::{Amounts, BOOKS};
@@ -43,8 +43,11 @@ impl<'a> Drill<'a> {
         let Some(batch) = self.sums(&["account_id", "service", "currency"]).await? else {
             return Ok(too_many(page, "accounts and services"));
         };
-        let (accounts, services) = (values::<Text>(&batch, "account_id")?, values::<Option<Text>>(&batch, "service")?);
-        let currencies = values::<Text>(&batch, "currency")?;
+        let (accounts, services) = (
+            column_values::<NetCost, Text>(&batch, "account_id")?,
+            column_values::<NetCost, Option<Text>>(&batch, "service")?,
+        );
+        let currencies = column_values::<NetCost, Text>(&batch, "currency")?;
         let rows = accounts.into_iter().zip(services).zip(currencies).zip(amounts(&batch)?);
         let rows =
             rows.map(|(((account_id, service), currency), amounts)| Spent { account_id, service, currency, amounts });
@@ -58,13 +61,20 @@ impl<'a> Drill<'a> {
         let frame = self.frame(CreditConsumption::TABLE.name).await?;
         let frame = frame.aggregate(keys, vec![money_sql::sum(col("used")).alias("used")])?;
         let Some(batch) = self.bounded(frame).await? else { return Ok(too_many(page, "lots")) };
-        let [units, departments, portfolios, products] = LEVELS.map(|level| values::<Option<Text>>(&batch, level));
+        let [units, departments, portfolios, products] =
+            LEVELS.map(|level| column_values::<CreditConsumption, Option<Text>>(&batch, level));
         let nodes = units?.into_iter().zip(departments?).zip(portfolios?).zip(products?);
         let nodes = nodes.map(|(((unit, department), portfolio), product)| {
             Node::from_levels([unit, department, portfolio, product]).ok()
         });
-        let (credits, lots) = (values::<Text>(&batch, "credit_key")?, values::<i32>(&batch, "lot")?);
-        let (currencies, used) = (values::<Text>(&batch, "currency")?, values::<Money>(&batch, "used")?);
+        let (credits, lots) = (
+            column_values::<CreditConsumption, Text>(&batch, "credit_key")?,
+            column_values::<CreditConsumption, i32>(&batch, "lot")?,
+        );
+        let (currencies, used) = (
+            column_values::<CreditConsumption, Text>(&batch, "currency")?,
+            column_values::<CreditConsumption, Money>(&batch, "used")?,
+        );
         let rows = credits.into_iter().zip(lots).zip(nodes).zip(currencies).zip(used);
         let rows = rows.map(|((((credit_key, lot), node), currency), used)| ByCredit {
             credit_key,
@@ -99,7 +109,8 @@ impl<'a> Drill<'a> {
 
     async fn days(&self) -> Result<Option<Vec<Day>>, Failure> {
         let Some(batch) = self.sums(&["usage_date", "currency"]).await? else { return Ok(None) };
-        let (days, currencies) = (values(&batch, "usage_date")?, values::<Text>(&batch, "currency")?);
+        let (days, currencies) =
+            (column_values::<NetCost, _>(&batch, "usage_date")?, column_values::<NetCost, Text>(&batch, "currency")?);
         let rows = days.into_iter().zip(currencies).zip(amounts(&batch)?);
         let mut rows: Vec<Day> =
             rows.map(|((usage_date, currency), amounts)| Day { usage_date, currency, amounts }).collect();
@@ -155,15 +166,10 @@ fn too_many(page: Page, what: &str) -> Page {
     })
 }
 
-fn values<V: ColumnValue>(batch: &RecordBatch, name: &str) -> Result<Vec<V>, Failure> {
-    let found = batch.column_by_name(name).ok_or_else(|| "is missing".to_owned());
-    found.and_then(V::from_array).map_err(|problem| unread(&format!("column {name} {problem}")))
-}
-
 fn amounts(batch: &RecordBatch) -> Result<Vec<Amounts>, Failure> {
     let mut rows = vec![Amounts::default(); batch.num_rows()];
     for (place, (name, _)) in BOOKS.into_iter().enumerate() {
-        for (row, amount) in rows.iter_mut().zip(values::<Money>(batch, name)?) {
+        for (row, amount) in rows.iter_mut().zip(column_values::<NetCost, Money>(batch, name)?) {
             if let Some(cell) = row.get_mut(place) {
                 *cell = amount;
             }
