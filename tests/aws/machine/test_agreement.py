@@ -57,7 +57,7 @@ def test_a_command_that_does_not_parse_is_told_apart(tmp_path):
 
 def of_the_program() -> dict[str, str]:
     """Exit codes and their meanings, from the program's source."""
-    source = (ROOT / "jobs/finops-credits/src/failure.rs").read_text()
+    source = (ROOT / "crates/application/src/failure.rs").read_text()
     codes = dict(re.findall(r"Self::(\w+) => (\d+),", source))
     meanings = dict(re.findall(r'Self::(\w+) => "([^"]+)",', source))
     assert codes.keys() == meanings.keys()
