@@ -44,6 +44,7 @@ mod store;
 mod sums;
 mod synced;
 mod tables;
+mod web_settings;
 
 pub use asked::RunInLake;
 pub use backup::{BackedUpLog, Backup, BackupManifest, Packed, RestoredLog};
@@ -71,3 +72,4 @@ pub use sources::{ReferenceFiles, open_folder};
 pub use sql::Selection;
 pub use sums::FileSum;
 pub use tables::stream_of;
+pub use web_settings::{RoleGroups, SecretReference, WebSettings};

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::error::LakeError;
 use crate::error::at;
+use crate::web_settings::WebSettings;
 
 /// All settings: one TOML file. An unknown key is an error, so that no typing error passes unseen.
 #[derive(Debug, Clone, Deserialize)]
@@ -34,6 +35,8 @@ pub struct Settings {
     /// Where a lake on AWS is checked.
     #[serde(default)]
     pub athena: AthenaSettings,
+    /// The page, where people share it.
+    pub web: Option<WebSettings>,
 }
 
 /// `[source]`
@@ -236,10 +239,15 @@ impl Settings {
             toml::from_str(text).map_err(|error| LakeError::BadInput(format!("{name}{}", located(text, &error))))?;
         name.clone_into(&mut settings.name);
         settings.check().map_err(|message| LakeError::BadInput(format!("{name}: {message}")))?;
-        for location in [&mut settings.source.location, &mut settings.reference.location, &mut settings.lake.location] {
+        let locations = [&mut settings.source.location, &mut settings.reference.location, &mut settings.lake.location];
+        let access = settings.web.as_mut().and_then(|web| web.access.as_mut());
+        for location in locations.into_iter().chain(access) {
             if !is_s3(location) {
                 *location = below(base, location);
             }
+        }
+        if let Some(web) = settings.web.as_mut().filter(|_| !is_s3(base)) {
+            web.find_secrets_from(Path::new(base));
         }
         settings.check_lake().map_err(|message| LakeError::BadInput(format!("{name}: {message}")))?;
         Ok(settings)
@@ -287,6 +295,7 @@ impl Settings {
         if self.run.keep_runs == 0 {
             return Err("[run] keep_runs must be at least 1".to_owned());
         }
+        self.web.as_ref().map_or(Ok(()), WebSettings::check)?;
         self.check_patterns()
     }
 

@@ -3,7 +3,7 @@
 use application::Failure;
 use axum::response::{IntoResponse, Response};
 
-use crate::asked::Asked;
+use crate::asked::{Asked, not_theirs};
 use crate::error::failed;
 use crate::layout::{self, Head};
 use crate::page::Page;
@@ -18,6 +18,9 @@ pub(crate) async fn answer(asked: &Asked, page: Result<Page, Failure>) -> Respon
 }
 
 async fn sent(asked: &Asked, mut page: Page) -> Result<Response, Failure> {
+    if page.is_kept_from(&asked.access) {
+        return Ok(not_theirs());
+    }
     page.sort(&asked.filter)?;
     if let Some(kind) = asked.filter.stated("download") {
         return page.file(asked.filter.stated("table"), kind);

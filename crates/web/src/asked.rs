@@ -4,17 +4,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use application::foreign_text::{CELL, visible};
-use application::{Context, Failure, Kind};
+use application::{Context, CreditSnapshot, Failure, Kind, waiting};
 use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use credit_ledger::{Node, NodeError, Periods, Text};
+use join_allocations::lots::current_rows;
 use lake::KeptRun;
 use schemas::NodeColumns;
+use schemas::reference::Action;
 use schemas::tables::{Credit, HierarchyRow, NetCostSummary, Reconciliation};
 
-use crate::error::failed;
+use crate::error::{failed, refusal};
 use crate::filter::Filter;
+use crate::guard::access::Access;
 use crate::guard::session::Session;
 use crate::site::{Shared, Site};
 
@@ -24,10 +28,42 @@ pub(crate) struct Asked {
     pub(crate) context: Context,
     pub(crate) filter: Filter,
     pub(crate) session: Session,
+    pub(crate) access: Access,
+    /// The highest nodes that they see, where they are limited to nodes.
+    pub(crate) own_nodes: Vec<Node>,
     /// Path of the page.
     pub(crate) path: String,
     /// The published run; none before the first one.
     pub(crate) run: Option<KeptRun>,
+}
+
+/// Why a request is not answered.
+pub(crate) enum NotAnswered {
+    Failed(Failure),
+    /// It asks for what others see.
+    NotTheirs,
+}
+
+impl From<Failure> for NotAnswered {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl IntoResponse for NotAnswered {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Failed(failure) => failed(&failure),
+            Self::NotTheirs => not_theirs(),
+        }
+    }
+}
+
+/// Whether it is there or not: that is not told either.
+pub(crate) fn not_theirs() -> Response {
+    let why =
+        "This is of nodes that you do not see here. What you see, access.csv says; ask whoever looks after this page.";
+    refusal(StatusCode::FORBIDDEN, why).into_response()
 }
 
 impl Asked {
@@ -35,24 +71,43 @@ impl Asked {
     ///
     /// # Errors
     /// [`Kind::Usage`] for an address that says what no page understands; [`Failure`] from the lake.
-    pub(crate) async fn of(parts: &Parts, site: &Arc<Site>) -> Result<Self, Failure> {
-        let session = parts.extensions.get::<Session>().cloned();
-        let session = session.ok_or_else(|| Failure::new(Kind::Usage, "this request has no session"))?;
-        Self::open(site, session, parts.uri.path(), parts.uri.query().unwrap_or_default()).await
+    pub(crate) async fn of(parts: &Parts, site: &Arc<Site>) -> Result<Self, NotAnswered> {
+        let known = parts.extensions.get::<Session>().cloned().zip(parts.extensions.get::<Access>().cloned());
+        let known = known.ok_or_else(|| Failure::new(Kind::Usage, "this request has no session"))?;
+        Self::open(site, known, parts.uri.path(), parts.uri.query().unwrap_or_default()).await
     }
 
     /// What the page at an address is made from.
     ///
     /// # Errors
     /// [`Kind::Usage`] for an address that cannot be understood, and what opening the lake says.
-    pub(crate) async fn open(site: &Arc<Site>, session: Session, path: &str, query: &str) -> Result<Self, Failure> {
-        let filter = Filter::parse(query)?;
+    pub(crate) async fn open(
+        site: &Arc<Site>,
+        (session, access): (Session, Access),
+        path: &str,
+        query: &str,
+    ) -> Result<Self, NotAnswered> {
+        let mut filter = Filter::parse(query)?;
         let context = site.contexts.open().await?;
-        let run = match context.lake.published().await? {
-            Some(id) => Some(context.lake.open_run(&id).await?),
+        let run = match context.lake.published().await.map_err(Failure::from)? {
+            Some(id) => Some(context.lake.open_run(&id).await.map_err(Failure::from)?),
+            None if access.is_limited() => return Err(not_yet(&context).into()),
             None => None,
         };
-        let asked = Self { site: Arc::clone(site), context, filter, session, path: path.to_owned(), run };
+        let own_nodes = match &run {
+            Some(run) if access.is_limited() => access.highest(nodes_of(run).await?),
+            _ => Vec::new(),
+        };
+        if access.is_limited() {
+            // One of their nodes at a time: so every figure is of that node and of nothing else.
+            filter = match (&filter.node, own_nodes.first()) {
+                (Some(node), _) if access.sees(node) => filter,
+                (None, Some(first)) => filter.at(first.clone()),
+                _ => return Err(NotAnswered::NotTheirs),
+            };
+        }
+        let (site, path) = (Arc::clone(site), path.to_owned());
+        let asked = Self { site, context, filter, session, access, own_nodes, path, run };
         asked.refuse_unknown().await?;
         Ok(asked)
     }
@@ -102,15 +157,29 @@ impl Asked {
     /// # Errors
     /// [`Kind::NotYet`] before the first one.
     pub(crate) fn run(&self) -> Result<&KeptRun, Failure> {
-        self.run.as_ref().ok_or_else(|| {
-            let location = &self.context.settings.lake.location;
-            Failure::new(Kind::NotYet, format!("nothing is published in the lake {location} yet; `run` first"))
-        })
+        self.run.as_ref().ok_or_else(|| not_yet(&self.context))
     }
 
-    /// True where something can be recorded here.
+    /// True where they can record something here.
     pub(crate) fn may_record(&self) -> bool {
-        !self.site.settings.read_only
+        !self.site.settings.read_only && self.access.may_allocate()
+    }
+
+    /// True for a credit that is theirs to see: every lot that counts lies at nodes that they see; or it waits, and its account spends
+    /// most there.
+    pub(crate) async fn sees_credit(&self, snapshot: &CreditSnapshot, credit_key: &str) -> Result<bool, Failure> {
+        if !self.access.is_limited() {
+            return Ok(true);
+        }
+        let current = current_rows(&snapshot.log).filter(|row| row.credit_key == credit_key);
+        let lots: Vec<_> = current.filter(|row| row.action == Action::Allocate.name()).map(NodeColumns::node).collect();
+        if !lots.is_empty() {
+            return Ok(lots.iter().all(|node| node.as_ref().is_ok_and(|node| self.access.sees(node))));
+        }
+        let waiting = waiting(&self.context).await?;
+        let mut waiting = waiting.rows.iter().zip(&waiting.likely);
+        let likely = waiting.find(|(row, _)| row.credit_key == credit_key).and_then(|(_, likely)| likely.node.as_ref());
+        Ok(likely.is_some_and(|node| self.access.sees(node)))
     }
 
     /// The tie-out of the periods that the page shows, or of all.
@@ -126,9 +195,21 @@ impl Asked {
     }
 }
 
+fn not_yet(context: &Context) -> Failure {
+    let location = &context.settings.lake.location;
+    Failure::new(Kind::NotYet, format!("nothing is published in the lake {location} yet; `run` first"))
+}
+
 fn stated(periods: Periods) -> String {
     let (first, last) = (periods.first(), periods.last());
     if first == last { first.to_string() } else { format!("{first} to {last}") }
+}
+
+/// The nodes of the run's hierarchy, ancestors included.
+async fn nodes_of(run: &KeptRun) -> Result<Vec<Node>, Failure> {
+    let hierarchy: Vec<HierarchyRow> = run.rows(None).await?;
+    let nodes = hierarchy.iter().filter_map(|row| row.node().ok()).flat_map(|node| node.lineage().collect::<Vec<_>>());
+    Ok(nodes.chain([Node::unassigned()]).collect())
 }
 
 /// True for a node of the run's hierarchy, and for one that had cost before it left it.
@@ -150,6 +231,6 @@ impl FromRequestParts<Shared> for Asked {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Response> {
-        Self::of(parts, &shared.0).await.map_err(|failure| failed(&failure))
+        Self::of(parts, &shared.0).await.map_err(IntoResponse::into_response)
     }
 }

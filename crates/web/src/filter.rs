@@ -66,6 +66,13 @@ impl Filter {
         })
     }
 
+    /// The same at a node, as if the address said so.
+    pub(crate) fn at(mut self, node: Node) -> Self {
+        self.stated.insert("node".to_owned(), node.to_string());
+        self.node = Some(node);
+        self
+    }
+
     /// What the address says under a name.
     pub(crate) fn stated(&self, name: &str) -> Option<&str> {
         self.stated.get(name).map(String::as_str)

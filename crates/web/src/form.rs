@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::error::refusal;
+use crate::guard::access::Access;
 use crate::guard::session::Session;
 use crate::site::Shared;
 
@@ -35,6 +36,11 @@ impl FromRequest<Shared> for Form {
             return Err(
                 refusal(StatusCode::FORBIDDEN, "This page is read-only: nothing can be recorded.").into_response()
             );
+        }
+        if !request.extensions().get::<Access>().is_some_and(Access::may_allocate) {
+            let why =
+                "You may look here, and record nothing. Roles are given by groups; ask whoever looks after this page.";
+            return Err(refusal(StatusCode::FORBIDDEN, why).into_response());
         }
         let session = request.extensions().get::<Session>().cloned();
         let body = Bytes::from_request(request, shared).await.map_err(IntoResponse::into_response)?;

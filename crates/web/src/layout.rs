@@ -1,7 +1,7 @@
 //! What stands around every page: navigation, filters, and how far the figures can be trusted.
 
 use application::foreign_text::{CELL, visible};
-use application::{CreditSnapshot, Failure, Kind};
+use application::{CreditSnapshot, Failure, Kind, LikelyOwner, waiting};
 use maud::{DOCTYPE, Markup, html};
 use num_format::{Locale, ToFormattedString};
 
@@ -9,7 +9,9 @@ use crate::asked::Asked;
 use crate::assets::ECHARTS;
 use crate::format::{days_ago, money_in};
 use crate::frame::html_head;
-use crate::page::{PLACES, Page};
+use crate::guard::sign_in::sign_out_form;
+use crate::page::{OF_NO_NODE, PLACES, Page};
+use crate::site::Entrance;
 
 /// Days from which on figures are old: the nightly run has not published for a while.
 const OLD: i64 = 3;
@@ -25,14 +27,25 @@ pub(crate) struct Head {
 impl Head {
     /// Reads it.
     pub(crate) async fn read(asked: &Asked) -> Result<Self, Failure> {
-        let waiting = match CreditSnapshot::of(&asked.context).await {
-            Ok(snapshot) => Some(snapshot.joined().credits.iter().filter(|credit| credit.waiting.is_some()).count()),
+        let waiting = match count_waiting(asked).await {
+            Ok(waiting) => Some(waiting),
             Err(failure) if failure.kind == Kind::NotYet => Some(0),
             Err(failure) if failure.kind == Kind::BadInput => None,
             Err(failure) => return Err(failure),
         };
         Ok(Self { waiting, freshness: freshness(asked).await? })
     }
+}
+
+/// How many credits wait, of those that they see.
+async fn count_waiting(asked: &Asked) -> Result<usize, Failure> {
+    if asked.access.is_limited() {
+        let waiting = waiting(&asked.context).await?;
+        let is_theirs = |likely: &&LikelyOwner| likely.node.as_ref().is_some_and(|node| asked.access.sees(node));
+        return Ok(waiting.likely.iter().filter(is_theirs).count());
+    }
+    let snapshot = CreditSnapshot::of(&asked.context).await?;
+    Ok(snapshot.joined().credits.iter().filter(|credit| credit.waiting.is_some()).count())
 }
 
 /// `As of 2026-10-31 (30 days ago) · tie-out exact, 38,186 lines · run …`
@@ -54,6 +67,7 @@ async fn freshness(asked: &Asked) -> Result<Markup, Failure> {
         (false, true) => "good",
     };
     let short: String = run.id().chars().take(8).collect();
+    let to_months = |text: Markup| to(asked, "/months", None, &text);
     Ok(html! {
         p.fresh {
             span class={ "dot " (dot) } {}
@@ -61,16 +75,28 @@ async fn freshness(asked: &Asked) -> Result<Markup, Failure> {
             @if reconciled.is_empty() {
                 "no month of the export"
             } @else if off.is_empty() {
-                a href=(asked.filter.elsewhere("/months", &[])) { "ties to the invoice" }
+                (to_months(html! { "ties to the invoice" }))
                 ", " (lines.to_formatted_string(&Locale::en)) " lines"
             } @else {
-                a href=(asked.filter.elsewhere("/months", &[])) { "does not tie to the invoice: " }
+                (to_months(html! { "does not tie to the invoice: " }))
                 @for row in off { (money_in(row.difference, &row.currency)) " " }
             }
-            " · run " a href="/runs" title=(run.id()) { (short) }
+            " · run " (to(asked, "/runs", Some(run.id()), &html! { (short) }))
             " · " (staged.policy)
         }
     })
+}
+
+/// A link, for who may follow it.
+fn to(asked: &Asked, path: &str, title: Option<&str>, text: &Markup) -> Markup {
+    html! {
+        @if is_shown(asked, path) { a href=(asked.filter.elsewhere(path, &[])) title=[title] { (text) } } @else { (text) }
+    }
+}
+
+/// True for a page that they may see.
+fn is_shown(asked: &Asked, path: &str) -> bool {
+    !(asked.access.is_limited() && OF_NO_NODE.contains(&path))
 }
 
 fn count(waiting: Option<usize>) -> Markup {
@@ -94,7 +120,7 @@ pub(crate) fn page(asked: &Asked, page: &Page, head: &Head, body: &Markup) -> Ma
                 header {
                     a.brand href="/" { "finops-credits" }
                     nav aria-label="Pages" {
-                        @for (path, name, key) in PLACES {
+                        @for (path, name, key) in PLACES.into_iter().filter(|(path, ..)| is_shown(asked, path)) {
                             a href=(asked.filter.elsewhere(path, &[])) data-key=(key)
                                 aria-current=[(path == asked.path).then_some("page")] {
                                 (name)
@@ -110,6 +136,7 @@ pub(crate) fn page(asked: &Asked, page: &Page, head: &Head, body: &Markup) -> Ma
                 aside aria-label="Freshness" { (head.freshness) }
                 main id="main" {
                     h1 { (page.title) }
+                    (own_nodes(asked))
                     (filters(asked, page))
                     (body)
                 }
@@ -117,8 +144,30 @@ pub(crate) fn page(asked: &Asked, page: &Page, head: &Head, body: &Markup) -> Ma
                     p { @if asked.may_record() { "You record as " strong { (visible(&asked.session.person, CELL)) } "." }
                         @else { "Read-only: nothing can be recorded here." }
                         " " a href="/help" data-key="?" { "Keys and words" } }
+                    @if matches!(asked.site.entrance, Entrance::Shared(_)) {
+                        p { "Signed in as " strong { (visible(&asked.session.person, CELL)) } "." }
+                        (sign_out_form())
+                    }
                 }
                 @if page.has_charts() { script defer src=(ECHARTS.address()) {} }
+            }
+        }
+    }
+}
+
+/// The nodes that somebody sees who does not see all: one at a time.
+fn own_nodes(asked: &Asked) -> Markup {
+    html! {
+        @if asked.access.is_limited() {
+            nav.own-nodes aria-label="Your nodes" {
+                "You see "
+                @for (place, node) in asked.own_nodes.iter().enumerate() {
+                    @let path = node.to_string();
+                    @if place > 0 { " · " }
+                    a href=(asked.filter.elsewhere(&asked.path, &[("node", path.as_str())]))
+                        aria-current=[(asked.filter.node.as_ref() == Some(node)).then_some("true")] { (path) }
+                }
+                " and what lies below."
             }
         }
     }

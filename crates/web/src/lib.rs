@@ -17,7 +17,10 @@ mod form;
 mod format;
 mod frame;
 mod guard;
+mod identity;
 mod layout;
+#[cfg(feature = "openid-connect")]
+mod openid;
 mod page;
 mod pages;
 mod report;
@@ -26,6 +29,9 @@ mod sheet;
 mod site;
 
 pub use guard::token::LoginToken;
+pub use identity::{Begun, Identity, IdentityProvider};
+#[cfg(feature = "openid-connect")]
+pub use openid::OpenId;
 pub use report::{Report, report};
 pub use server::router;
-pub use site::{Contexts, EndedRun, Site, SiteSettings, StartedRun};
+pub use site::{Contexts, EndedRun, Entrance, Organisation, Site, SiteSettings, StartedRun};

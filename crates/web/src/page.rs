@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use crate::chart::Chart;
 use crate::filter::Filter;
+use crate::guard::access::Access;
 use crate::sheet::Sheet;
 
 /// The pages that the navigation names: path, name, key after `g`.
@@ -21,6 +22,9 @@ pub(crate) const PLACES: [(&str, &str, char); 8] = [
     ("/query", "Query", 's'),
 ];
 
+/// Those of them that are of no node: only who sees everything sees them.
+pub(crate) const OF_NO_NODE: [&str; 3] = ["/months", "/runs", "/query"];
+
 enum Part {
     Text(Markup),
     Sheet(Sheet),
@@ -34,13 +38,45 @@ pub(crate) struct Page {
     pub(crate) filters: &'static [&'static str],
     /// Others that it takes from the address, without a field for them.
     also: Vec<&'static str>,
+    seen_by: SeenBy,
     parts: Vec<Part>,
+}
+
+/// Who may see a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SeenBy {
+    /// Who sees everything; and where the filter by node applies, who sees that node.
+    Filter,
+    /// Everybody: it is of no node, or the one who makes it has looked who asks.
+    Everybody,
+    /// Not the one who asks.
+    Others,
 }
 
 impl Page {
     /// A page that these filters apply to.
     pub(crate) fn new(title: impl Into<String>, filters: &'static [&'static str]) -> Self {
-        Self { title: title.into(), filters, also: Vec::new(), parts: Vec::new() }
+        Self { title: title.into(), filters, also: Vec::new(), seen_by: SeenBy::Filter, parts: Vec::new() }
+    }
+
+    /// Says that everybody may see it, also who is limited to nodes.
+    pub(crate) fn for_everybody(mut self) -> Self {
+        self.seen_by = SeenBy::Everybody;
+        self
+    }
+
+    /// In place of a page that is not for the one who asks.
+    pub(crate) fn of_others() -> Self {
+        Self { seen_by: SeenBy::Others, ..Self::new("", &[]) }
+    }
+
+    /// True where it is not for the one who asks: a page that nobody thought of is not, for who is limited to nodes.
+    pub(crate) fn is_kept_from(&self, access: &Access) -> bool {
+        match self.seen_by {
+            SeenBy::Everybody => false,
+            SeenBy::Filter => access.is_limited() && !self.filters.contains(&"node"),
+            SeenBy::Others => true,
+        }
     }
 
     /// Says that it takes one more from the address.

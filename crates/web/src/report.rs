@@ -10,9 +10,10 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use regex::Regex;
 use table_files::{TableFileError, WorkbookFile};
 
-use crate::asked::Asked;
+use crate::asked::{Asked, NotAnswered};
 use crate::assets::{Asset, ECHARTS, SCRIPT, STYLE};
 use crate::filter::Filter;
+use crate::guard::access::Access;
 use crate::guard::session::Session;
 use crate::layout::Head;
 use crate::page::Page;
@@ -34,8 +35,13 @@ pub struct Report {
 /// [`Kind::Usage`] for a filter that cannot be read; [`Kind::NotYet`] before the first run.
 pub async fn report(site: &Arc<Site>, filters: &[(&str, &str)]) -> Result<Report, Failure> {
     let query = Serializer::new(String::new()).extend_pairs(filters).finish();
-    let session = Session::begin(site).map_err(|error| Failure::new(Kind::Storage, error.to_string()))?;
-    let asked = Asked::open(site, session, "/", &query).await?;
+    let session = Session::begin(site, String::new(), Vec::new());
+    let session = session.map_err(|error| Failure::new(Kind::Storage, error.to_string()))?;
+    let asked = Asked::open(site, (session, Access::EVERYTHING), "/", &query).await;
+    let asked = asked.map_err(|not_answered| match not_answered {
+        NotAnswered::Failed(failure) => failure,
+        NotAnswered::NotTheirs => Failure::new(Kind::Usage, "a report is of everything that its reader sees"),
+    })?;
     asked.run()?;
     let pages = vec![
         overview::build(&asked).await?,

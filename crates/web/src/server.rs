@@ -7,13 +7,14 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::assets::asset;
 use crate::error::{panicked, refusal};
-use crate::guard::{guard, known_only, login};
+use crate::guard::{guard, known_only, login, sign_in};
+use crate::identity::CALLBACK;
 use crate::pages;
 use crate::site::{Shared, Site};
 
@@ -43,6 +44,8 @@ pub fn router(site: Arc<Site>) -> Router {
         .layer(from_fn_with_state(shared.clone(), known_only));
     Router::new()
         .route("/login", get(login::login))
+        .route(CALLBACK, get(sign_in::callback))
+        .route("/logout", post(sign_in::sign_out))
         .route("/assets/{name}", get(asset))
         .merge(pages)
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
@@ -52,5 +55,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .with_state(shared)
 }
 
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;

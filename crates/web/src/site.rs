@@ -1,13 +1,17 @@
 //! What the page is served from.
 
+use std::sync::Arc;
+
 use application::{Context, Failure, Kind};
 use async_trait::async_trait;
 use axum::extract::FromRef;
 use axum_extra::extract::cookie::Key;
 use chrono::NaiveDateTime;
-use std::sync::Arc;
+use lake::RoleGroups;
+use schemas::reference::AccessList;
 
 use crate::guard::token::LoginToken;
+use crate::identity::IdentityProvider;
 
 /// Opens the lake for each request, so that each answers from one published run.
 #[async_trait]
@@ -20,6 +24,14 @@ pub trait Contexts: Send + Sync {
 
     /// The clock, UTC: sessions end by it.
     fn now(&self) -> NaiveDateTime;
+
+    /// Who sees which nodes; none where nobody is limited.
+    ///
+    /// # Errors
+    /// [`Failure`] where the list is there and cannot be read: then nobody gets in.
+    async fn access_list(&self) -> Result<Option<AccessList>, Failure> {
+        Ok(None)
+    }
 
     /// True where a run can be started here.
     fn can_run(&self) -> bool {
@@ -69,25 +81,55 @@ pub struct SiteSettings {
     pub is_secure: bool,
     /// True where nothing can be recorded: then there is no form.
     pub read_only: bool,
-    /// Who is at work: what they record carries this name.
-    pub person: String,
+}
+
+/// How people get in.
+pub enum Entrance {
+    /// One person, by a token that is good for one use. What they record carries this name.
+    Token {
+        /// The token.
+        token: LoginToken,
+        /// The name.
+        person: String,
+    },
+    /// The people of an organisation.
+    Shared(Organisation),
+}
+
+/// People who share a page.
+pub struct Organisation {
+    /// Who says who somebody is.
+    pub provider: Box<dyn IdentityProvider>,
+    /// What their groups may do.
+    pub roles: RoleGroups,
 }
 
 /// Everything that a request is answered from.
 pub struct Site {
     pub(crate) contexts: Arc<dyn Contexts>,
     pub(crate) settings: SiteSettings,
-    pub(crate) login: LoginToken,
+    pub(crate) entrance: Entrance,
     pub(crate) key: Key,
     /// Held while something is recorded.
     pub(crate) recording: tokio::sync::Mutex<()>,
 }
 
 impl Site {
-    /// A site for whoever has the token. Its sessions end with the process: their key is made here.
+    /// A site with this way in. Its sessions end with the process: their key is made here.
     #[must_use]
-    pub fn new(contexts: Arc<dyn Contexts>, settings: SiteSettings, login: LoginToken) -> Self {
-        Self { contexts, settings, login, key: Key::generate(), recording: tokio::sync::Mutex::default() }
+    pub fn new(contexts: Arc<dyn Contexts>, settings: SiteSettings, entrance: Entrance) -> Self {
+        Self { contexts, settings, entrance, key: Key::generate(), recording: tokio::sync::Mutex::default() }
+    }
+
+    /// The same with sessions that other processes with this key know, too.
+    ///
+    /// # Errors
+    /// For a key of less than 64 characters.
+    pub fn with_session_key(mut self, key: &str) -> Result<Self, String> {
+        let too_short =
+            |_| format!("has {} characters; it needs 64 or more, as `openssl rand -hex 32` gives", key.len());
+        self.key = Key::try_from(key.as_bytes()).map_err(too_short)?;
+        Ok(self)
     }
 }
 

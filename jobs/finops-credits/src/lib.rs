@@ -14,6 +14,7 @@ mod commands;
 mod digest;
 mod files;
 mod freshness;
+mod function;
 mod jobs;
 mod locations;
 mod notify;
@@ -22,6 +23,7 @@ mod progress;
 mod report;
 mod run;
 mod screen;
+mod sign_in;
 mod stderr;
 
 use std::ffi::OsString;

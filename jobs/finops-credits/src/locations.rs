@@ -81,7 +81,8 @@ impl Locations {
     /// [`Kind::Usage`] where a setting names a place on S3 and the program is built without AWS.
     pub(crate) async fn of(settings: &Settings) -> Result<Self, Failure> {
         let locations = [&settings.source.location, &settings.reference.location, &settings.lake.location];
-        let is_on_aws = locations.into_iter().any(|location| is_s3(location));
+        let access = settings.web.as_ref().and_then(|web| web.access.as_ref());
+        let is_on_aws = locations.into_iter().chain(access).any(|location| is_s3(location));
         let aws = if is_on_aws { Some(Arc::new(aws::connect().await?)) } else { None };
         Ok(Self { aws, traffic: Arc::default(), reference: OnceCell::new() })
     }
@@ -123,6 +124,15 @@ impl Locations {
             let message = format!("no billing export at {location}: the folder does not exist; set [source] location");
             Failure::new(Kind::NotYet, message)
         })
+    }
+
+    /// One file, here or on S3; `setting` names it.
+    pub(crate) async fn read_file(&self, location: &str, setting: &str) -> Result<Vec<u8>, Failure> {
+        if is_s3(location) {
+            return Ok(self.aws()?.read_text(location).await?.into_bytes());
+        }
+        std::fs::read(location)
+            .map_err(|error| Failure::new(Kind::BadInput, format!("{setting} {location} cannot be read: {error}")))
     }
 
     async fn read_reference_files(&self, settings: &Settings) -> Result<ReferenceFiles, Failure> {

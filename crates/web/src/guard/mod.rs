@@ -4,17 +4,21 @@
 //! server as its host (a name of somebody else's that was bound to this address does not pass), must carry a session, and a
 //! form must come from a page of ours and carry the session's own token.
 
+pub(crate) mod access;
 pub(crate) mod login;
 pub(crate) mod session;
+pub(crate) mod sign_in;
 pub(crate) mod token;
 
 use axum::extract::{Request, State};
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
+use form_urlencoded::Serializer;
 
 use crate::error::refusal;
-use crate::site::{Shared, SiteSettings};
+use crate::site::{Entrance, Shared, SiteSettings};
 use session::Session;
 
 /// No script, style or picture but our own; no frame around the page; forms go nowhere else.
@@ -67,20 +71,44 @@ fn as_page(response: Response) -> Response {
     refusal(status, why).into_response()
 }
 
-/// Lets through who is known; everybody else is told how to get in.
-pub(crate) async fn known_only(session: Option<Session>, mut request: Request, next: Next) -> Response {
-    match session {
-        Some(session) => {
+/// Lets through who is known and has something to do here; everybody else is told how to get in, or led there.
+pub(crate) async fn known_only(
+    State(Shared(site)): State<Shared>,
+    session: Option<Session>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(session) = session else { return unknown(&site.entrance, &request) };
+    match sign_in::access(&site, &session).await {
+        Ok(access) => {
             request.extensions_mut().insert(session);
+            request.extensions_mut().insert(access);
             next.run(request).await
         }
-        None => refusal(
-            StatusCode::UNAUTHORIZED,
-            "This browser has no session here, or it has ended. Use the address that `finops-credits serve` printed when it \
-             started; it works once. To get a new one, start it again.",
-        )
-        .into_response(),
+        Err(refused) => refused,
     }
+}
+
+/// Only a page that somebody opens leads to the provider: a form, or a part of a page, cannot wait for a sign-in.
+fn unknown(entrance: &Entrance, request: &Request) -> Response {
+    let target = request.headers().get("sec-fetch-dest");
+    let is_opened = request.method() == Method::GET && target.is_none_or(|target| target == "document");
+    let why = match entrance {
+        Entrance::Shared(_) if is_opened => {
+            let next = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+            let address = Serializer::new(String::from("/login?")).append_pair("next", next).finish();
+            return Redirect::to(&address).into_response();
+        }
+        Entrance::Shared(_) => {
+            "Your session here has ended, so nothing was recorded. Go back: what you typed is still there to be copied. Then load \
+             the page anew, which leads to the sign-in."
+        }
+        Entrance::Token { .. } => {
+            "This browser has no session here, or it has ended. Use the address that `finops-credits serve` printed when it \
+             started; it works once. To get a new one, start it again."
+        }
+    };
+    refusal(StatusCode::UNAUTHORIZED, why).into_response()
 }
 
 /// Why a request is not answered, if it is not.
@@ -122,7 +150,7 @@ mod tests {
 
     fn refusal_of(method: Method, headers: &[(&'static str, &str)]) -> Option<u16> {
         let hosts = vec!["127.0.0.1:8765".to_owned(), "localhost:8765".to_owned()];
-        let settings = SiteSettings { hosts, is_secure: false, read_only: false, person: "jane".to_owned() };
+        let settings = SiteSettings { hosts, is_secure: false, read_only: false };
         let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
         refused(&settings, &method, &headers.collect()).map(|(status, _)| status.as_u16())
     }

@@ -21,15 +21,18 @@ const LASTS: TimeDelta = TimeDelta::hours(8);
 pub(crate) struct Session {
     /// What they record carries this name.
     pub(crate) person: String,
+    /// Their groups, of those that mean something here.
+    #[serde(default)]
+    pub(crate) groups: Vec<String>,
     /// What every form of the session carries: a page of another site cannot know it.
     pub(crate) form_token: String,
     ends_at: NaiveDateTime,
 }
 
 impl Session {
-    pub(crate) fn begin(site: &Site) -> Result<Self, getrandom::Error> {
+    pub(crate) fn begin(site: &Site, person: String, groups: Vec<String>) -> Result<Self, getrandom::Error> {
         let ends_at = site.contexts.now() + LASTS;
-        Ok(Self { person: site.settings.person.clone(), form_token: random_text()?, ends_at })
+        Ok(Self { person, groups, form_token: random_text()?, ends_at })
     }
 
     /// True for the token of the session's own forms.
@@ -37,10 +40,10 @@ impl Session {
         self.form_token.as_bytes().ct_eq(form_token.as_bytes()).into()
     }
 
-    /// The cookie that carries it. Browsers keep cookies by host and not by port, so its name has the port.
+    /// The cookie that carries it.
     pub(crate) fn cookie(&self, site: &Site) -> Cookie<'static> {
         let text = serde_json::to_string(self).unwrap_or_default();
-        Cookie::build((name(site), text))
+        Cookie::build((cookie_name(site), text))
             .path("/")
             .http_only(true)
             .secure(site.settings.is_secure)
@@ -51,12 +54,16 @@ impl Session {
     /// The session of a cookie that this server made and that has not ended.
     fn of(parts: &Parts, site: &Site) -> Option<Self> {
         let jar: PrivateCookieJar<Key> = PrivateCookieJar::from_headers(&parts.headers, site.key.clone());
-        let session: Self = serde_json::from_str(jar.get(&name(site))?.value()).ok()?;
+        let session: Self = serde_json::from_str(jar.get(&cookie_name(site))?.value()).ok()?;
         (site.contexts.now() < session.ends_at).then_some(session)
     }
 }
 
-fn name(site: &Site) -> String {
+/// Browsers keep cookies by host and not by port, so the name has the port; behind TLS no other host can set one of this name.
+pub(crate) fn cookie_name(site: &Site) -> String {
+    if site.settings.is_secure {
+        return "__Host-finops-credits".to_owned();
+    }
     let port = site.settings.hosts.first().and_then(|host| host.rsplit_once(':')).map_or("", |(_, port)| port);
     format!("finops-credits-{port}")
 }

@@ -32,6 +32,9 @@ enum Wish {
 pub(crate) async fn show(Path(key): Path<String>, asked: Asked) -> Response {
     let page = async {
         let snapshot = CreditSnapshot::of(&asked.context).await?;
+        if !asked.sees_credit(&snapshot, &key).await? {
+            return Ok(Page::of_others());
+        }
         let credit = found(&CreditName::Key(key.into()), &snapshot)?;
         let mut entered = Entered::recorded(&snapshot, credit);
         newest_revision(&snapshot.log, credit).clone_into(&mut entered.seen);
@@ -63,6 +66,9 @@ const NOT_PREVIEWED: &str = "What you entered is not what the preview showed. Lo
 
 async fn sent(asked: &Asked, key: String, form: &Form) -> Result<Sent, Failure> {
     let snapshot = CreditSnapshot::of(&asked.context).await?;
+    if !asked.sees_credit(&snapshot, &key).await? {
+        return Ok(Sent::Page(Page::of_others()));
+    }
     let credit = found(&CreditName::Key(key.into()), &snapshot)?;
     let mut entered = Entered::of(form);
     // What was recorded meanwhile is said once, whatever was asked for.
@@ -83,6 +89,10 @@ async fn sent(asked: &Asked, key: String, form: &Form) -> Result<Sent, Failure> 
         Ok(rows) => rows,
         Err(wrong) => return Ok(Sent::Page(view.page(&wrong, None, changed))),
     };
+    let wrong = not_theirs(asked, &rows, wish);
+    if !wrong.is_empty() {
+        return Ok(Sent::Page(view.page(&wrong, None, changed)));
+    }
     let recording = snapshot.recording(&asked.context, Some(&asked.session.person), None);
     if let Err(problems) = Proposal::check(&snapshot, &rows, &recording) {
         let wrong: Vec<Wrong> = problems.0.iter().map(Wrong::of_problem).collect();
@@ -104,6 +114,21 @@ async fn sent(asked: &Asked, key: String, form: &Form) -> Result<Sent, Failure> 
     }
     proposal.record(&asked.context).await?;
     Ok(Sent::Recorded(recorded_at(asked, credit, &snapshot)))
+}
+
+/// Nodes that they do not see, each at its field.
+fn not_theirs(asked: &Asked, rows: &[AllocationRow], wish: Wish) -> Vec<Wrong> {
+    let own = asked.own_nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let of = |row: &AllocationRow| {
+        let node = row.node.as_ref().filter(|node| !asked.access.sees(node))?;
+        let message = format!("node {node} is not among those that you see: {own} and what lies below");
+        let (lot, field) = match wish {
+            Wish::Move => (None, "move_to"),
+            _ => (row.at.row.and_then(|row| usize::try_from(row).ok()), "node"),
+        };
+        Some(Wrong { lot, field, message })
+    };
+    rows.iter().filter_map(of).collect()
 }
 
 /// The newest revision of the credit; empty where there is none.

@@ -2,7 +2,7 @@
 
 use application::statement::{finding_text, revision_lines, statement, why_unused};
 use application::{CreditSnapshot, Failure};
-use apply_fifo::statement::{CreditStatement, StatementMonth};
+use apply_fifo::statement::{CreditStatement, RecordedLot, StatementMonth};
 use apply_fifo::unused::Taken;
 use axum::extract::Path;
 use axum::response::Response;
@@ -26,6 +26,9 @@ pub(crate) async fn show(Path(key): Path<String>, asked: Asked) -> Response {
 }
 
 async fn build(asked: &Asked, key: &str) -> Result<Page, Failure> {
+    if asked.access.is_limited() && !asked.sees_credit(&CreditSnapshot::of(&asked.context).await?, key).await? {
+        return Ok(Page::of_others());
+    }
     let published: Vec<Credit> = match &asked.run {
         Some(run) => run.rows(None).await?,
         None => Vec::new(),
@@ -37,8 +40,16 @@ async fn build(asked: &Asked, key: &str) -> Result<Page, Failure> {
             return Ok(not_published(asked, new));
         }
     }
-    let statement = statement(&asked.context, key).await?;
+    let mut statement = statement(&asked.context, key).await?;
+    let nodes = statement.lots.iter().map(|lot| &lot.node).chain(statement.used_by.iter().map(|of| &of.node));
+    if !nodes.into_iter().all(|node| asked.access.sees(node)) {
+        // It was somebody else's when the run was made.
+        return Ok(Page::of_others());
+    }
+    let is_theirs = |lot: &RecordedLot| lot.node.as_ref().is_none_or(|node| asked.access.sees(node));
+    statement.history.retain(|revision| revision.lots.iter().all(is_theirs));
     let mut page = Page::new(statement.credit.promotion_code.to_string(), &[])
+        .for_everybody()
         .text(done(asked))
         .text(head(asked, &statement))
         .text(findings(&statement))
@@ -54,7 +65,7 @@ async fn build(asked: &Asked, key: &str) -> Result<Page, Failure> {
 }
 
 fn not_published(asked: &Asked, credit: &RegisteredCredit) -> Page {
-    Page::new(credit.promotion_code.to_string(), &[]).text(html! {
+    Page::new(credit.promotion_code.to_string(), &[]).for_everybody().text(html! {
         p.lead {
             (credit.credit_key) " of account " (credit.account_id) ", issued " (credit.issue_date) ": AWS applied "
             (money(credit.aws_applied)) " " (credit.currency) ". It is in the export, and not in the published run: figures come with \

@@ -71,7 +71,13 @@ pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
     let mut page = Page::new("Credits", &["node", "status", "currency", "q"]);
     if let Some(node) = &asked.filter.node {
         page = page.text(html! {
-            p.lead { "Credits with a lot at " (node.to_string()) " or below. Amounts are of whole credits, but for what is left here." }
+            p.lead {
+                "Credits with a lot at " (node.to_string()) " or below. Amounts are of whole credits, but for what is left here."
+                @if asked.access.is_limited() {
+                    " Credits that have lots also at nodes that you do not see are not in here; "
+                    a href=(asked.filter.elsewhere("/expiry", &[])) { "Expiry" } " has their lots."
+                }
+            }
         });
     }
     Ok(page.text(waiting_too(asked).await?).sheet(sheet))
@@ -100,22 +106,25 @@ pub(crate) async fn fitting(asked: &Asked) -> Result<Fitting, Failure> {
     let mut credits = allocated_credits(&asked.context).await?;
     let log: Vec<AllocationLogRow> = asked.context.lake.logs().read().await?;
     let whose = whose(&asked.context, &credits, &log).await?;
+    let nodes_of =
+        |credit: &Credit| whose.get(&credit.credit_key).map(|whose| whose.nodes.as_slice()).unwrap_or_default();
+    // Amounts are of whole credits: of one that has lots elsewhere, too, they are not for somebody who does not see those.
+    let sees = |text: &Text| typed::node(text).is_ok_and(|node| asked.access.sees(&node));
+    credits.retain(|credit| !asked.access.is_limited() || nodes_of(credit).iter().all(sees));
     let all = credits.len();
     let here: BTreeSet<Text> = lots(asked).await?.into_iter().map(|lot| lot.credit_key).collect();
     let recorded_here = |credit: &Credit| {
-        let nodes = whose.get(&credit.credit_key).map(|whose| whose.nodes.as_slice()).unwrap_or_default();
         let at = |text: &Text| typed::node(text).is_ok_and(|of| is_here(asked, &of));
-        credit.status == "invalid" && nodes.iter().any(at)
+        credit.status == "invalid" && nodes_of(credit).iter().any(at)
     };
     credits.retain(|credit| {
         let filter = &asked.filter;
         let reference = credit.reference.as_deref().unwrap_or_default();
-        let nodes = whose.get(&credit.credit_key).map(|whose| whose.nodes.as_slice()).unwrap_or_default();
         let texts = [credit.credit_key.as_str(), &credit.promotion_code, &credit.account_id, reference];
         filter.takes_currency(&credit.currency)
             && filter.status.as_ref().is_none_or(|status| *status == credit.status)
             && (filter.node.is_none() || here.contains(&credit.credit_key) || recorded_here(credit))
-            && filter.finds(texts.into_iter().chain(nodes.iter().map(Text::as_str)))
+            && filter.finds(texts.into_iter().chain(nodes_of(credit).iter().map(Text::as_str)))
     });
     Ok(Fitting { credits, whose, all })
 }

@@ -20,6 +20,7 @@ use super::summaries::{months, span};
 use super::{allocate_address, credit_address};
 use crate::answer::answer;
 use crate::asked::Asked;
+use crate::guard::access::Access;
 use crate::page::Page;
 use crate::sheet::{Sheet, column};
 
@@ -89,7 +90,7 @@ impl Pace {
         Ok(Some(Self { spend, drawn }))
     }
 
-    fn outlook(&self, lot: &LotBalance, as_of: NaiveDate) -> Result<Outlook, Failure> {
+    fn outlook(&self, lot: &LotBalance, as_of: NaiveDate, access: &Access) -> Result<Outlook, Failure> {
         let (row, node) = (&lot.row, &lot.node);
         let drew = self.drawn.get(&(row.credit_key.clone(), row.lot)).copied();
         let eligible = self.spend.at(&row.currency, node).charges;
@@ -100,6 +101,8 @@ impl Pace {
             Compared { node, currency: &row.currency, left: row.remaining, drew, days_left: days_left.into() };
         let short = self.spend.short(compared);
         let more = if short.is_some() { self.spend.more(compared)? } else { None };
+        // What is spent at a node above is not for everybody.
+        let more = more.filter(|more| access.sees(&more.node));
         Ok(Outlook { drew, eligible, short, more })
     }
 }
@@ -121,7 +124,8 @@ fn lots_left(asked: &Asked, lots: &[LotBalance], end: Option<End>, pace: Option<
         .column("end_date", "Ends", column(lots, |lot| lot.row.end_date))
         .column("days_left", "Days left", column(lots, |lot| days_left(&lot.row, as_of)));
     let Some(pace) = pace else { return Ok(sheet) };
-    let outlooks = lots.iter().map(|lot| pace.outlook(lot, as_of)).collect::<Result<Vec<_>, Failure>>()?;
+    let outlooks =
+        lots.iter().map(|lot| pace.outlook(lot, as_of, &asked.access)).collect::<Result<Vec<_>, Failure>>()?;
     let month = pace.spend.month;
     let short = |outlook: &Outlook| outlook.short.map(|short| Text::new_static(in_words(short)));
     let node = |more: &MoreSpend| Text::from(more.node.to_string());

@@ -32,7 +32,7 @@ const WORDS: [(&str, &str); 11] = [
 ];
 
 pub(crate) async fn show(asked: Asked) -> Response {
-    let page = Page::new("Keys and words", &[]).text(html! {
+    let page = Page::new("Keys and words", &[]).for_everybody().text(html! {
         section {
             h2 { "Keys" }
             dl.keys {

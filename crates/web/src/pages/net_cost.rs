@@ -84,8 +84,9 @@ fn depth(asked: &Asked) -> Result<usize, Failure> {
 /// The way down to what is shown, each step a link.
 fn crumbs(asked: &Asked) -> Markup {
     let whole = [("account", ""), ("service", "")];
-    let mut steps = vec![("Everything".to_owned(), link(asked, &[&whole[..], &[("node", "")]].concat()))];
-    for node in asked.filter.node.iter().flat_map(Node::lineage) {
+    let everything = ("Everything".to_owned(), link(asked, &[&whole[..], &[("node", "")]].concat()));
+    let mut steps: Vec<_> = (!asked.access.is_limited()).then_some(everything).into_iter().collect();
+    for node in asked.filter.node.iter().flat_map(Node::lineage).filter(|node| asked.access.sees(node)) {
         let path = node.to_string();
         steps.push((visible(node.name(), CELL), link(asked, &[&whole[..], &[("node", path.as_str())]].concat())));
     }

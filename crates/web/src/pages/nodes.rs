@@ -29,7 +29,7 @@ pub(crate) async fn show(asked: Asked) -> Response {
     for (node, owner) in reference.hierarchy.nodes() {
         let text = node.to_string();
         let folded = text.to_lowercase();
-        if words.iter().all(|word| folded.contains(word)) {
+        if words.iter().all(|word| folded.contains(word)) && asked.access.sees(node) {
             let in_name = words.iter().all(|word| node.name().to_lowercase().contains(word));
             let owner = owner.owner_email.as_ref().map(ToString::to_string);
             let is_it = folded == asked.filter.search.as_deref().unwrap_or_default().to_lowercase();

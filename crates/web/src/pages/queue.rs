@@ -22,6 +22,8 @@ pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
     let waiting = waiting(&asked.context).await?;
     let (all, issues) = (waiting.rows.len(), waiting.issues.clone());
     let rows = fitting(asked, waiting);
+    // Of what others have neither the number is told nor what is wrong with it.
+    let (all, issues) = if asked.access.is_limited() { (rows.len(), Vec::new()) } else { (all, issues) };
     let waits = if rows.len() < all {
         format!("{} of {all} credits that wait", rows.len())
     } else {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use application::foreign_text::{LINE, visible};
 use application::{ExportRead, Failure, Kind, TieOut, findings, later_months_left_out};
+use axum::Extension;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, REFRESH};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -20,10 +22,11 @@ use schemas::tables::{AllocationIssue, Reconciliation, RunLogRow};
 
 use super::credit_address;
 use crate::answer::answer;
-use crate::asked::Asked;
-use crate::error::{failed, status, told};
+use crate::asked::{Asked, NotAnswered};
+use crate::error::{failed, refusal, status, told};
 use crate::form::Form;
 use crate::frame::plain;
+use crate::guard::access::Access;
 use crate::guard::session::Session;
 use crate::page::Page;
 use crate::sheet::{Sheet, column};
@@ -40,7 +43,10 @@ pub(crate) async fn show(State(Shared(site)): State<Shared>, parts: Parts) -> Re
             let page = build(&asked, started.as_ref()).await;
             (answer(&asked, page).await, asked.filter.stated("download").is_some())
         }
-        Err(failure) => (without_lake(&failure, &site, parts.extensions.get(), started.as_ref()), false),
+        Err(NotAnswered::Failed(failure)) if failure.kind == Kind::NotYet => {
+            (without_lake(&failure, &site, &parts, started.as_ref()), false)
+        }
+        Err(not_answered) => (not_answered.into_response(), false),
     };
     if is_under_way(started.as_ref()) && !is_file {
         response.headers_mut().insert(REFRESH, HeaderValue::from_static(AGAIN));
@@ -49,7 +55,15 @@ pub(crate) async fn show(State(Shared(site)): State<Shared>, parts: Parts) -> Re
 }
 
 /// Starts a run. A second click finds the first one under way, and is shown it.
-pub(crate) async fn start(State(Shared(site)): State<Shared>, _form: Form) -> Response {
+pub(crate) async fn start(
+    State(Shared(site)): State<Shared>,
+    Extension(access): Extension<Access>,
+    _form: Form,
+) -> Response {
+    if !access.may_run() {
+        let why = "You may start no run. Roles are given by groups; ask whoever looks after this page.";
+        return refusal(StatusCode::FORBIDDEN, why).into_response();
+    }
     match site.contexts.start_run().await {
         Err(failure) if failure.kind != Kind::LostRace => failed(&failure),
         _ => Redirect::to("/runs").into_response(),
@@ -57,10 +71,10 @@ pub(crate) async fn start(State(Shared(site)): State<Shared>, _form: Form) -> Re
 }
 
 /// Before the first run there is no lake; the first one can be started, too.
-fn without_lake(failure: &Failure, site: &Arc<Site>, session: Option<&Session>, run: Option<&StartedRun>) -> Response {
-    match session {
-        Some(session) if failure.kind == Kind::NotYet => {
-            let body = html! { (told(failure)) (run_now(site, session, run)) };
+fn without_lake(failure: &Failure, site: &Arc<Site>, parts: &Parts, run: Option<&StartedRun>) -> Response {
+    match (parts.extensions.get::<Session>(), parts.extensions.get::<Access>()) {
+        (Some(session), Some(access)) if !access.is_limited() => {
+            let body = html! { (told(failure)) (run_now(site, session, access, run)) };
             (status(failure.kind), plain("Runs", &body)).into_response()
         }
         _ => failed(failure),
@@ -68,7 +82,9 @@ fn without_lake(failure: &Failure, site: &Arc<Site>, session: Option<&Session>, 
 }
 
 async fn build(asked: &Asked, started: Option<&StartedRun>) -> Result<Page, Failure> {
-    let mut page = Page::new("Runs", &[]).text(run_now(&asked.site, &asked.session, started)).sheet(runs(asked).await?);
+    let mut page = Page::new("Runs", &[])
+        .text(run_now(&asked.site, &asked.session, &asked.access, started))
+        .sheet(runs(asked).await?);
     if let Some(run) = &asked.run {
         let detected: Option<Detected> = run.found(Detected::JOB).await;
         page = page.sheet(tie_out(run).await?).text(export_read(run, detected.as_ref()));

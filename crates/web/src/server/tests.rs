@@ -13,8 +13,9 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::form::Form;
+use crate::guard::access::Access;
 use crate::guard::session::Session;
-use crate::{Contexts, LoginToken, SiteSettings};
+use crate::{Contexts, Entrance, LoginToken, SiteSettings};
 
 const HOST: &str = "127.0.0.1:8765";
 const ORIGIN: &str = "http://127.0.0.1:8765";
@@ -42,10 +43,9 @@ struct Served {
 fn site(read_only: bool) -> (Site, Arc<NoLake>, String) {
     let clock = Arc::new(NoLake(Mutex::new("2026-11-02T09:00:00".parse().unwrap())));
     let (login, token) = LoginToken::random().unwrap();
-    let settings =
-        SiteSettings { hosts: vec![HOST.to_owned()], is_secure: false, read_only, person: "jane".to_owned() };
+    let settings = SiteSettings { hosts: vec![HOST.to_owned()], is_secure: false, read_only };
     let contexts: Arc<dyn Contexts> = Arc::<NoLake>::clone(&clock);
-    (Site::new(contexts, settings, login), clock, token)
+    (Site::new(contexts, settings, Entrance::Token { token: login, person: "jane".to_owned() }), clock, token)
 }
 
 fn served() -> Served {
@@ -191,10 +191,11 @@ async fn form_needs_the_token_of_its_session_and_a_site_where_things_are_recorde
         [(false, true, None), (false, false, Some(StatusCode::FORBIDDEN)), (true, true, Some(StatusCode::FORBIDDEN))]
     {
         let site = site(read_only).0;
-        let session = Session::begin(&site).unwrap();
+        let session = Session::begin(&site, "jane".to_owned(), Vec::new()).unwrap();
         let token = if with_token { session.form_token.clone() } else { "0".repeat(64) };
         let mut request = Request::post("/").body(Body::from(format!("form_token={token}&node=Retail"))).unwrap();
         request.extensions_mut().insert(session);
+        request.extensions_mut().insert(Access::EVERYTHING);
         let form = Form::from_request(request, &Shared(Arc::new(site))).await;
         let refused = form.as_ref().err().map(Response::status);
         assert_eq!(refused, status, "read-only {read_only}, token {with_token}");

@@ -8,6 +8,9 @@ use credit_ledger::Node;
 /// `serve`
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
+    /// For people who sign in, as [web] of the settings says
+    #[arg(long, conflicts_with_all = ["port", "by", "no_open"])]
+    pub shared: bool,
     /// Port on this machine; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 8765)]
     pub port: u16,
@@ -24,12 +27,14 @@ pub struct Serve {
 
 pub(super) const SERVE_HELP: &str = "\
 For the person who starts it, on this machine only. The address that it prints works once, for one browser; the session lasts
-eight hours. Pages answer from the published run, and show at once what somebody records.
+eight hours. Pages answer from the published run, and show at once what somebody records. With --shared people of an
+organisation sign in with its OpenID provider, their groups say what they may do, and `access.csv` which nodes they see.
 
 Examples:
   finops-credits serve
   finops-credits serve --by jane@example.com
-  finops-credits serve --read-only --port 0 --no-open";
+  finops-credits serve --read-only --port 0 --no-open
+  finops-credits serve --shared";
 
 /// `report`
 #[derive(Debug, Clone, Args)]

@@ -7,7 +7,7 @@ use application::Context;
 use async_trait::async_trait;
 use chrono::NaiveDateTime;
 use serde::Serialize;
-use web::{Contexts, LoginToken, Site, SiteSettings};
+use web::{Contexts, Entrance, LoginToken, Site, SiteSettings};
 
 use crate::app::App;
 use crate::cli::Report;
@@ -50,8 +50,9 @@ pub(crate) async fn report(app: &App, arguments: &Report) -> Result<(), Failure>
     let filters: Vec<(&str, &str)> =
         filters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
     let (token, _) = LoginToken::random().map_err(|error| Failure::new(Kind::Storage, error.to_string()))?;
-    let settings = SiteSettings { hosts: Vec::new(), is_secure: false, read_only: true, person: String::new() };
-    let site = Arc::new(Site::new(Arc::new(ThisCommand(app.context.clone())), settings, token));
+    let settings = SiteSettings { hosts: Vec::new(), is_secure: false, read_only: true };
+    let entrance = Entrance::Token { token, person: String::new() };
+    let site = Arc::new(Site::new(Arc::new(ThisCommand(app.context.clone())), settings, entrance));
     let report = web::report(&site, &filters).await?;
     let bytes = if is_workbook { report.workbook()? } else { report.html()?.into_bytes() };
     files::write(file, &bytes)?;

@@ -1,4 +1,4 @@
-//! `serve`: the web page, for the person who starts it.
+//! `serve`: the web page, for the person who starts it, or for people who sign in.
 
 use std::io::{IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use application::{Context, ReferenceSource};
 use async_trait::async_trait;
+use axum::Router;
 use chrono::NaiveDateTime;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use lake::{Settings, is_s3};
+use lake::{SecretReference, Settings, WebSettings, is_s3};
+use schemas::reference::{AccessList, parse_access};
 use serde::Serialize;
 use signal_hook::consts::TERM_SIGNALS;
 use signal_hook::iterator::Signals;
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use web::{Contexts, LoginToken, Site, SiteSettings, StartedRun, router};
+use web::{Contexts, Entrance, LoginToken, Organisation, Site, SiteSettings, StartedRun, router};
 
 use super::note;
 use super::who::login;
@@ -25,7 +27,7 @@ use crate::cli::{Format, Serve};
 use crate::locations::Locations;
 use crate::output::answer;
 use crate::run::{as_of, clock};
-use crate::{Failure, Kind};
+use crate::{Failure, Kind, function, sign_in};
 
 /// How long connections that are open may keep the program from ending.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -53,6 +55,11 @@ impl Contexts for EachRequest {
         clock()
     }
 
+    async fn access_list(&self) -> Result<Option<AccessList>, Failure> {
+        let Some(location) = self.settings.web.as_ref().and_then(|web| web.access.as_deref()) else { return Ok(None) };
+        Ok(Some(parse_access(location, &self.locations.read_file(location, "[web] access").await?)?))
+    }
+
     /// A lake on S3 is run where it lies.
     fn can_run(&self) -> bool {
         !is_s3(&self.settings.lake.location)
@@ -73,7 +80,59 @@ impl Contexts for EachRequest {
 #[derive(Serialize)]
 struct Served<'a> {
     url: &'a str,
-    login_url: &'a str,
+    /// None where people sign in elsewhere.
+    login_url: Option<&'a str>,
+}
+
+/// How the page is reached, and how people get in.
+struct Opening {
+    url: String,
+    login_url: Option<String>,
+    settings: SiteSettings,
+    entrance: Entrance,
+    session_key: Option<String>,
+    said: [String; 2],
+}
+
+impl Opening {
+    /// For the person who starts it.
+    fn own(port: u16, person: String, read_only: bool, lake: &str) -> Result<Self, Failure> {
+        let (token, text) = LoginToken::random().map_err(cannot("no token can be made"))?;
+        let url = format!("http://127.0.0.1:{port}/");
+        let login_url = format!("{url}login?token={text}");
+        let hosts = ["127.0.0.1", "localhost", "[::1]"].map(|name| format!("{name}:{port}")).into();
+        let said = [
+            format!("Serving the lake {lake} at {url}, to this machine only. Ctrl-C ends it."),
+            format!("Open {login_url} (works once, in one browser)"),
+        ];
+        let settings = SiteSettings { hosts, is_secure: false, read_only };
+        let entrance = Entrance::Token { token, person };
+        Ok(Self { url, login_url: Some(login_url), settings, entrance, session_key: None, said })
+    }
+
+    /// For the people of an organisation.
+    fn shared(web: &WebSettings, read_only: bool, lake: &str) -> Result<Self, Failure> {
+        let provider = sign_in::provider(web)?;
+        let session_key = web.session_key.as_ref().map(SecretReference::read).transpose();
+        let session_key =
+            session_key.map_err(|why| Failure::new(Kind::BadInput, format!("[web] session_key: {why}")))?;
+        let url = format!("{}/", web.origin());
+        let who = match &web.access {
+            Some(access) => format!("{access} says who sees which nodes."),
+            None => "Nobody is limited to nodes: [web] access names no file.".to_owned(),
+        };
+        let said = [
+            format!("Serving the lake {lake} at {url}, to people whom {} lets in. Ctrl-C ends it.", web.issuer),
+            format!("It listens on {}. {who}", web.address),
+        ];
+        let settings = SiteSettings { hosts: vec![web.host().to_owned()], is_secure: web.is_secure(), read_only };
+        let entrance = Entrance::Shared(Organisation { provider, roles: web.roles.clone() });
+        Ok(Self { url, login_url: None, settings, entrance, session_key, said })
+    }
+}
+
+fn cannot(what: &str) -> impl Fn(std::io::Error) -> Failure + use<'_> {
+    move |error| Failure::new(Kind::Storage, format!("serve: {what}: {error}"))
 }
 
 pub(crate) async fn serve(
@@ -82,39 +141,55 @@ pub(crate) async fn serve(
     (run, format): (RunArguments, Format),
     arguments: Serve,
 ) -> Result<(), Failure> {
-    let cannot =
-        |what: String| move |error: std::io::Error| Failure::new(Kind::Storage, format!("serve: {what}: {error}"));
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        let free = "; --port 0 takes a free one";
-        Failure::new(Kind::Storage, format!("serve: cannot listen on {address}: {error}{free}"))
-    })?;
-    let port = listener.local_addr().map_err(cannot("no address".to_owned()))?.port();
-    let (token, text) = LoginToken::random().map_err(cannot("no token can be made".to_owned()))?;
-    let person = arguments.by.or_else(|| login(&settings)).unwrap_or_else(|| "unknown user".to_owned());
-    let site = SiteSettings {
-        hosts: ["127.0.0.1", "localhost", "[::1]"].map(|name| format!("{name}:{port}")).into(),
-        is_secure: false,
-        read_only: arguments.read_only,
-        person,
+    let (lake, read_only) = (settings.lake.location.clone(), arguments.read_only);
+    let shared = match (arguments.shared, settings.web.clone()) {
+        (true, None) => {
+            let message = format!("{}: serve --shared needs [web]: url, issuer, client_id and roles", settings.name);
+            return Err(Failure::new(Kind::BadInput, message));
+        }
+        (true, Some(web)) => Some(web),
+        (false, _) => None,
     };
-    let lake = settings.lake.location.clone();
+    let person = arguments.by.or_else(|| login(&settings)).unwrap_or_else(|| "unknown user".to_owned());
     let runtime = application::runtime(&settings)?;
     let background = Background::new(run, clock);
     let contexts = Arc::new(EachRequest { settings, locations, runtime, background });
-    let pages = router(Arc::new(Site::new(Arc::<EachRequest>::clone(&contexts), site, token)));
-
-    let url = format!("http://127.0.0.1:{port}/");
-    let login_url = format!("{url}login?token={text}");
-    let said = [
-        format!("Serving the lake {lake} at {url}, to this machine only. Ctrl-C ends it."),
-        format!("Open {login_url} (works once, in one browser)"),
-    ];
-    answer(format, &Served { url: &url, login_url: &login_url }, said)?;
-    let _shown_until_the_end = match !arguments.no_open && std::io::stdout().is_terminal() {
-        true => browse(&login_url),
-        false => None,
+    let site = |opening: Opening| -> Result<Router, Failure> {
+        let site =
+            Site::new(Arc::<EachRequest>::clone(&contexts) as Arc<dyn Contexts>, opening.settings, opening.entrance);
+        let Some(key) = opening.session_key else { return Ok(router(Arc::new(site))) };
+        let site = site.with_session_key(&key);
+        Ok(router(Arc::new(site.map_err(|why| Failure::new(Kind::BadInput, format!("[web] session_key {why}")))?)))
     };
+    if let Some(web) = &shared {
+        // What would keep everybody out is said at once.
+        contexts.access_list().await?;
+        if function::is_one() {
+            return function::answer(site(Opening::shared(web, read_only, &lake)?)?).await;
+        }
+    }
+    let address =
+        shared.as_ref().map_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port)), |web| web.address);
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let else_free = if shared.is_some() { "[web] address names another one" } else { "--port 0 takes a free one" };
+        Failure::new(Kind::Storage, format!("serve: cannot listen on {address}: {error}; {else_free}"))
+    })?;
+    let opening = match &shared {
+        Some(web) => Opening::shared(web, read_only, &lake)?,
+        None => Opening::own(listener.local_addr().map_err(cannot("no address"))?.port(), person, read_only, &lake)?,
+    };
+    let served = Served { url: &opening.url, login_url: opening.login_url.as_deref() };
+    answer(format, &served, opening.said.clone())?;
+    let _shown_until_the_end = match &opening.login_url {
+        Some(login_url) if !arguments.no_open && std::io::stdout().is_terminal() => browse(login_url),
+        _ => None,
+    };
+    let served = until_it_ends(listener, site(opening)?).await;
+    contexts.background.end();
+    served
+}
+
+async fn until_it_ends(listener: TcpListener, pages: Router) -> Result<(), Failure> {
     let ended = Arc::new(Notify::new());
     end_on_signals(&ended)?;
     let asked_to_end = Arc::clone(&ended);
@@ -123,12 +198,10 @@ pub(crate) async fn serve(
         ended.notified().await;
         tokio::time::sleep(PATIENCE).await;
     };
-    let served = tokio::select! {
-        served = async { server.await } => served.map_err(cannot("the server ended".to_owned())),
+    tokio::select! {
+        served = async { server.await } => served.map_err(cannot("the server ended")),
         () = gone => Ok(()),
-    };
-    contexts.background.end();
-    served
+    }
 }
 
 /// Opens a browser at a file that only this user may read, and that leads to the address: the words of a command, everybody on the

@@ -3,7 +3,7 @@
 use application::money_text::cents;
 use application::{CreditSnapshot, Proposal, revision};
 use apply_fifo::{CreditChange, LotOutcome, MonthChange, Preview};
-use credit_ledger::{Money, Text};
+use credit_ledger::{Money, Node, Text};
 use maud::{Markup, html};
 use schemas::NodeColumns;
 use schemas::tables::{AllocationLogRow, LotRow, RegisteredCredit};
@@ -13,6 +13,7 @@ use super::entered::{Entered, EnteredLot, Wrong};
 use crate::asked::Asked;
 use crate::form::TOKEN;
 use crate::format::{money, money_in};
+use crate::guard::access::Access;
 use crate::page::Page;
 use crate::pages::{allocate_address, credit_address};
 use crate::sheet::{Sheet, column};
@@ -36,7 +37,8 @@ impl View<'_> {
     pub(super) fn page(&self, wrong: &[Wrong], proposal: Option<(&Proposal<'_>, Wish)>, note: Option<&str>) -> Page {
         let current = revision::current(self.snapshot, self.credit).unwrap_or_default();
         let title = if current.is_empty() { "Allocate" } else { "Revise" };
-        let mut page = Page::new(format!("{title} {}", self.credit.promotion_code), &[]).text(self.about());
+        let mut page =
+            Page::new(format!("{title} {}", self.credit.promotion_code), &[]).for_everybody().text(self.about());
         if !self.asked.may_record() {
             return page.text(html! { p.note { "This page is read-only: nothing can be recorded." } });
         }
@@ -183,7 +185,7 @@ impl View<'_> {
                 @for warning in &warnings { p.note.warning { (warning) } }
                 (replaced(proposal))
                 @match &proposal.preview {
-                    Some(preview) => (changed(preview, proposal)),
+                    Some(preview) => (changed(preview, proposal, &self.asked.access)),
                     None => p.note { "What would change cannot be told: " (proposal.unknown.as_deref().unwrap_or_default()) },
                 }
             }
@@ -196,7 +198,7 @@ impl View<'_> {
         };
         let page = page.text(summary);
         let page = match &proposal.preview {
-            Some(preview) if !preview.months.is_empty() => page.sheet(months(&preview.months)),
+            Some(preview) if !preview.months.is_empty() => page.sheet(months(&preview.months, &self.asked.access)),
             _ => page,
         };
         page.text(record)
@@ -275,11 +277,16 @@ fn replaced(proposal: &Proposal<'_>) -> Markup {
 }
 
 /// What becomes of its lots, and of other credits.
-fn changed(preview: &Preview, proposal: &Proposal<'_>) -> Markup {
+fn changed(preview: &Preview, proposal: &Proposal<'_>, access: &Access) -> Markup {
+    let others = &preview.other_credits;
     html! {
         ul.outcomes {
             @for lot in &preview.lots { li { (outcome(lot, proposal)) } }
-            @for credit in &preview.other_credits { li { (other_credit(credit)) } }
+            @if access.is_limited() {
+                @if !others.is_empty() { li { "Other credits are used otherwise, too: " (others.len()) } }
+            } @else {
+                @for credit in others { li { (other_credit(credit)) } }
+            }
         }
         @if preview.months.is_empty() { p { "No month up to " (proposal.as_of) " changes." } }
     }
@@ -313,15 +320,21 @@ fn other_credit(credit: &CreditChange) -> Markup {
     }
 }
 
-fn months(months: &[MonthChange]) -> Sheet {
+/// Who does not see a whole business unit sees what changes there, and not its cost.
+fn months(months: &[MonthChange], access: &Access) -> Sheet {
+    let sees = |month: &&MonthChange| {
+        let unit = Node::from_levels([Some(&month.business_unit), None, None, None]);
+        unit.is_ok_and(|unit| access.sees(&unit))
+    };
+    let seen = |amount: fn(&MonthChange) -> Money| column(months, move |month| Some(month).filter(sees).map(amount));
     Sheet::new("changes", "Months that change", "No month changes.")
         .only_shown()
         .column("billing_period", "Month", column(months, |month| Text::from(month.billing_period.to_string())))
         .column("business_unit", "Business unit", column(months, |month| month.business_unit.clone()))
         .column("currency", "Currency", column(months, |month| month.currency.clone()))
-        .summed("credits_applied_before", "Credits now", column(months, |month| month.credits_applied_before))
-        .summed("credits_applied", "Credits then", column(months, |month| month.credits_applied))
-        .summed("net_cost_before", "Net cost now", column(months, |month| month.net_cost_before))
-        .summed("net_cost", "Net cost then", column(months, |month| month.net_cost))
+        .summed("credits_applied_before", "Credits now", seen(|month| month.credits_applied_before))
+        .summed("credits_applied", "Credits then", seen(|month| month.credits_applied))
+        .summed("net_cost_before", "Net cost now", seen(|month| month.net_cost_before))
+        .summed("net_cost", "Net cost then", seen(|month| month.net_cost))
         .summed("change", "Change", column(months, |month| month.change))
 }

@@ -5,6 +5,7 @@ use chrono::NaiveDateTime;
 use maud::{Markup, html};
 
 use crate::form::TOKEN;
+use crate::guard::access::Access;
 use crate::guard::session::Session;
 use crate::site::{Site, StartedRun};
 
@@ -17,7 +18,7 @@ pub(super) fn is_under_way(run: Option<&StartedRun>) -> bool {
 }
 
 /// The button that starts a run, and how the one goes that was started last.
-pub(super) fn run_now(site: &Site, session: &Session, run: Option<&StartedRun>) -> Markup {
+pub(super) fn run_now(site: &Site, session: &Session, access: &Access, run: Option<&StartedRun>) -> Markup {
     if !site.contexts.can_run() {
         return html! { p.note { "This lake is not run from here: its nightly schedule runs it." } };
     }
@@ -25,7 +26,7 @@ pub(super) fn run_now(site: &Site, session: &Session, run: Option<&StartedRun>) 
         section aria-labelledby="run-now" {
             h2 id="run-now" { "Run now" }
             @if let Some(run) = run { (told(run)) }
-            @if !is_under_way(run) && !site.settings.read_only {
+            @if !is_under_way(run) && !site.settings.read_only && access.may_run() {
                 form method="post" action="/runs" {
                     input type="hidden" name=(TOKEN) value=(session.form_token);
                     p.buttons {
