@@ -55,22 +55,36 @@ pub const PARTITION_KEY: GlueColumn =
 
 /// The parameters of a partitioned table whose folders lie below `location`, from the first to the last of `months`.
 ///
-/// Partitions are projected, not registered: Athena makes up a folder for every month, and a month without a folder has
-/// no rows. It never looks at a month outside.
+/// Partitions are projected, not registered: Athena makes up a folder for every month that is listed, and a month without a
+/// folder has no rows. Months are listed one by one, as Trino and what is built on it knows no dates by the month.
 #[must_use]
 pub fn projection(location: &str, months: (BillingPeriod, BillingPeriod)) -> Vec<(&'static str, String)> {
-    projection_over(location, &format!("{},{}", months.0, months.1))
+    let values: Vec<String> = months.0.through(months.1).map(|month| month.to_string()).collect();
+    let mut parameters = projected(location);
+    parameters.extend([
+        ("projection.billing_period.type", "enum".to_owned()),
+        ("projection.billing_period.values", values.join(",")),
+    ]);
+    parameters
 }
 
-fn projection_over(location: &str, range: &str) -> Vec<(&'static str, String)> {
+/// Any month from AWS's first bill into next year: in Athena's words, as others know no months.
+fn projection_of_any_month(location: &str) -> Vec<(&'static str, String)> {
+    let mut parameters = projected(location);
+    parameters.extend([
+        ("projection.billing_period.type", "date".to_owned()),
+        ("projection.billing_period.format", "yyyy-MM".to_owned()),
+        ("projection.billing_period.range", "2006-01,NOW+1YEAR".to_owned()),
+        ("projection.billing_period.interval", "1".to_owned()),
+        ("projection.billing_period.interval.unit", "MONTHS".to_owned()),
+    ]);
+    parameters
+}
+
+fn projected(location: &str) -> Vec<(&'static str, String)> {
     let folder = location.trim_end_matches('/');
     vec![
         ("projection.enabled", "true".to_owned()),
-        ("projection.billing_period.type", "date".to_owned()),
-        ("projection.billing_period.format", "yyyy-MM".to_owned()),
-        ("projection.billing_period.range", range.to_owned()),
-        ("projection.billing_period.interval", "1".to_owned()),
-        ("projection.billing_period.interval.unit", "MONTHS".to_owned()),
         ("storage.location.template", format!("{folder}/billing_period=${{billing_period}}")),
     ]
 }
@@ -108,7 +122,7 @@ fn create_external_table(table: &Table) -> String {
     let _ = writeln!(ddl, "LOCATION {}", literal(&location));
     let mut parameters = vec![("classification", "parquet".to_owned())];
     if table.partitioned {
-        parameters.extend(projection_over(&location, "2006-01,NOW+1YEAR"));
+        parameters.extend(projection_of_any_month(&location));
     }
     let _ = writeln!(ddl, "{};", properties(&parameters));
     ddl

@@ -95,10 +95,11 @@ fn athena_sees_published_tables_and_logs_only() {
 
 #[test]
 fn projected_months_are_those_of_the_run_in_the_run_s_folder() {
-    let months = ("2026-05".parse().unwrap(), "2026-10".parse().unwrap());
+    let months = ("2025-11".parse().unwrap(), "2026-02".parse().unwrap());
     let parameters = projection("s3://bucket/lake/runs/r1/net_cost/", months);
     let of = |key: &str| parameters.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str());
-    assert_eq!(of("projection.billing_period.range"), Some("2026-05,2026-10"));
+    assert_eq!(of("projection.billing_period.type"), Some("enum"));
+    assert_eq!(of("projection.billing_period.values"), Some("2025-11,2025-12,2026-01,2026-02"));
     assert_eq!(
         of("storage.location.template"),
         Some("s3://bucket/lake/runs/r1/net_cost/billing_period=${billing_period}")

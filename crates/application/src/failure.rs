@@ -12,6 +12,7 @@ use join_allocations::JoinError;
 use lake::LakeError;
 use schemas::RowsError;
 use schemas::reference::Problems;
+use serde_json::Value;
 use table_files::TableFileError;
 use write_net_cost::NetCostError;
 
@@ -119,6 +120,11 @@ impl Failure {
 impl Failure {
     /// For programs: `{"error": {"kind", "exit_code", "message", "lines"}}` in one line. `message` is the first of `lines`.
     pub fn json(&self) -> String {
+        self.for_programs().to_string()
+    }
+
+    /// As [`json`](Self::json), as a value.
+    pub fn for_programs(&self) -> Value {
         let lines: Vec<_> = self.lines.iter().map(|line| without_keys(line)).collect();
         let error = serde_json::json!({
             "kind": self.kind.name(),
@@ -126,7 +132,7 @@ impl Failure {
             "message": lines.first(),
             "lines": lines,
         });
-        serde_json::json!({ "error": error }).to_string()
+        serde_json::json!({ "error": error })
     }
 }
 

@@ -29,5 +29,5 @@ pub use proposal::Proposal;
 pub use published::{collected, published, read_plan};
 pub use snapshot::CreditSnapshot;
 pub use tie_out::TieOut;
-pub use waiting::{LikelyOwner, Waiting, waiting};
+pub use waiting::{LikelyOwner, Waiting, waiting, waiting_now};
 pub use whose::{allocated_credits, whose};

@@ -59,10 +59,16 @@ impl CreditSnapshot {
         join(&self.register.credits, &self.log, &self.reference.hierarchy, self.latest)
     }
 
-    /// Who records something, at the instant that somebody states or now.
+    /// Who records something, at the instant that somebody states or now. `caller` is whom AWS names, `by` what somebody says.
     #[must_use]
-    pub fn recording(&self, context: &Context, by: Option<&str>, at: Option<NaiveDateTime>) -> Recording {
+    pub fn recording(
+        &self,
+        context: &Context,
+        (caller, by): (Option<&str>, Option<&str>),
+        at: Option<NaiveDateTime>,
+    ) -> Recording {
         Recording {
+            caller: caller.map(Into::into),
             recorded_by: by.map(Into::into),
             recorded_at: at.unwrap_or(context.now),
             is_stated: at.is_some(),

@@ -36,13 +36,26 @@ pub struct LikelyOwner {
 /// # Errors
 /// [`crate::Kind::NotYet`] before the first run.
 pub async fn waiting(context: &Context) -> Result<Waiting, Failure> {
-    let (mut rows, issues): (Vec<CreditQueue>, Vec<AllocationIssue>) = if context.asked.is_some() {
-        (published(context).await?, published(context).await?)
-    } else {
-        let snapshot = CreditSnapshot::of(context).await?;
-        let joined = snapshot.joined();
-        (queue(&snapshot.register.credits, &joined.credits, context.as_of), joined.issues)
-    };
+    if context.asked.is_none() {
+        return waiting_now(context, &CreditSnapshot::of(context).await?).await;
+    }
+    of_rows(context, published(context).await?, published(context).await?).await
+}
+
+/// The credits that wait as the log stands now.
+///
+/// # Errors
+/// [`Failure`] from the lake.
+pub async fn waiting_now(context: &Context, snapshot: &CreditSnapshot) -> Result<Waiting, Failure> {
+    let joined = snapshot.joined();
+    of_rows(context, queue(&snapshot.register.credits, &joined.credits, context.as_of), joined.issues).await
+}
+
+async fn of_rows(
+    context: &Context,
+    mut rows: Vec<CreditQueue>,
+    issues: Vec<AllocationIssue>,
+) -> Result<Waiting, Failure> {
     rows.sort_by(|left, right| (left.first_cur_date, &left.credit_key).cmp(&(right.first_cur_date, &right.credit_key)));
     let (nodes, owners) = likely(context, &rows).await?;
     let of_row = |row: &CreditQueue| {

@@ -35,7 +35,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 pub use athena::Breach;
 pub use traffic::Traffic;
 
-use crate::glue::GlueTables;
+use crate::glue::{GlueTables, refused};
 use crate::location::S3Location;
 
 /// A way into AWS.
@@ -62,13 +62,27 @@ impl Aws {
         Self { sdk }
     }
 
-    /// What lies at `s3://bucket/prefix`, as an object store; what is fetched is counted in `traffic`.
+    /// The region of the bucket at `s3://bucket/prefix`; none where S3 does not say.
+    ///
+    /// # Errors
+    /// [`LakeError::BadInput`] for an address that is none.
+    pub async fn region_of(&self, location: &str) -> Result<Option<String>, LakeError> {
+        Ok(s3::region_of(&self.sdk, &S3Location::parse(location)?.bucket).await)
+    }
+
+    /// What lies at `s3://bucket/prefix`, as an object store; what is fetched is counted in `traffic`. The region is that of the SDK
+    /// unless another one is stated.
     ///
     /// # Errors
     /// [`LakeError::BadInput`] for an address that is none, or without region or credentials.
-    pub fn open_folder(&self, location: &str, traffic: &Arc<Traffic>) -> Result<Arc<dyn ObjectStore>, LakeError> {
+    pub fn open_folder(
+        &self,
+        location: &str,
+        region: Option<&str>,
+        traffic: &Arc<Traffic>,
+    ) -> Result<Arc<dyn ObjectStore>, LakeError> {
         let location = S3Location::parse(location)?;
-        let bucket = s3::bucket(&self.sdk, &location.bucket, traffic)?;
+        let bucket = s3::bucket(&self.sdk, &location.bucket, region, traffic)?;
         Ok(Arc::new(PrefixStore::new(bucket, location.prefix)))
     }
 
@@ -78,13 +92,23 @@ impl Aws {
     /// [`LakeError::BadInput`] where there is none.
     pub async fn read_text(&self, location: &str) -> Result<String, LakeError> {
         let place = S3Location::parse(location)?;
-        let bucket = s3::bucket(&self.sdk, &place.bucket, &Arc::default())?;
+        let bucket = s3::bucket(&self.sdk, &place.bucket, None, &Arc::default())?;
         let found = bucket.get(&place.prefix).await.map_err(|error| match error {
             object_store::Error::NotFound { .. } => LakeError::BadInput(format!("{location} does not exist")),
             other => other.into(),
         })?;
         let bytes = found.bytes().await?.to_vec();
         String::from_utf8(bytes).map_err(|_error| LakeError::BadInput(format!("{location} is not UTF-8")))
+    }
+
+    /// Whose credentials these are, as an ARN.
+    ///
+    /// # Errors
+    /// [`LakeError`] where AWS refuses them.
+    pub async fn caller(&self) -> Result<String, LakeError> {
+        let asked = aws_sdk_sts::Client::new(&self.sdk).get_caller_identity().send().await;
+        let caller = asked.map_err(|error| refused("asking AWS who you are", error))?;
+        Ok(caller.arn().unwrap_or("arn:unknown").to_owned())
     }
 
     /// Opens the lake of the settings; the logs of a new one are made, if `makes`.
@@ -106,7 +130,7 @@ impl Aws {
 
     async fn lake_parts(&self, settings: &Settings) -> Result<LakeParts, LakeError> {
         let location = S3Location::parse(&settings.lake.location)?;
-        let bucket = s3::bucket(&self.sdk, &location.bucket, &Arc::default())?;
+        let bucket = s3::bucket(&self.sdk, &location.bucket, None, &Arc::default())?;
         let objects: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(&bucket), location.prefix.clone()));
         let warehouse = format!("{}/warehouse", location.url());
         let files = storage::BucketStorage::new(&location.bucket, Arc::clone(&bucket));

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use lake::LakeError;
-use object_store::aws::{AmazonS3Builder, AwsCredential};
+use object_store::aws::{AmazonS3Builder, AwsCredential, resolve_bucket_region};
 use object_store::client::CredentialProvider;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use tokio::sync::Mutex;
@@ -15,9 +15,24 @@ use tokio::sync::Mutex;
 use crate::coalescing::CoalescingStore;
 use crate::traffic::{CountingConnector, Traffic};
 
-/// A bucket, from its root.
-pub(crate) fn bucket(sdk: &SdkConfig, name: &str, traffic: &Arc<Traffic>) -> Result<Arc<dyn ObjectStore>, LakeError> {
-    let region = sdk.region().ok_or_else(|| {
+/// The region of a bucket, as S3 says; none where S3 does not answer, as in a network with a way to one region only, or where a
+/// stand-in is in its place.
+pub(crate) async fn region_of(sdk: &SdkConfig, name: &str) -> Option<String> {
+    if sdk.endpoint_url().is_some() {
+        return None;
+    }
+    let options = ClientOptions::new().with_connect_timeout(REGION).with_timeout(REGION);
+    resolve_bucket_region(name, &options).await.ok()
+}
+
+/// A bucket, from its root; in the region of the SDK unless another one is stated.
+pub(crate) fn bucket(
+    sdk: &SdkConfig,
+    name: &str,
+    region: Option<&str>,
+    traffic: &Arc<Traffic>,
+) -> Result<Arc<dyn ObjectStore>, LakeError> {
+    let region = region.or_else(|| sdk.region().map(AsRef::as_ref)).ok_or_else(|| {
         LakeError::BadInput("no AWS region is set; set AWS_REGION, or a region in the AWS profile".to_owned())
     })?;
     let provider = sdk.credentials_provider().ok_or_else(|| {
@@ -25,7 +40,7 @@ pub(crate) fn bucket(sdk: &SdkConfig, name: &str, traffic: &Arc<Traffic>) -> Res
     })?;
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(name)
-        .with_region(region.as_ref())
+        .with_region(region)
         .with_credentials(Arc::new(SdkCredentials { provider, known: Mutex::default() }))
         .with_http_connector(CountingConnector(Arc::clone(traffic)))
         .with_client_options(ClientOptions::new().with_allow_http(true).with_timeout(REQUEST))
@@ -36,6 +51,9 @@ pub(crate) fn bucket(sdk: &SdkConfig, name: &str, traffic: &Arc<Traffic>) -> Res
     }
     Ok(Arc::new(CoalescingStore(Arc::new(builder.build()?))))
 }
+
+/// The question for a region.
+const REGION: Duration = Duration::from_secs(5);
 
 /// One request with its answer.
 const REQUEST: Duration = Duration::from_secs(60);

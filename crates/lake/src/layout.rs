@@ -9,6 +9,7 @@
 //! runs/<run id>/manifest.json                 sizes, checksums and input digests of the run's files
 //!               <table>/[billing_period=…/]   the published tables, whole
 //! work/<run id>/<job>.json                    what a job found; marks it as done
+//!               failure.json                  why a job of the run failed
 //!               <table>/[billing_period=…/]   intermediate tables: for the run's later jobs, and for the next run to reuse
 //! superseded/<run id>.json                    left for a run that was under way when another one was published
 //! summaries/<run id>.json                     what a run found, in brief
@@ -84,6 +85,10 @@ pub(crate) fn work(run_id: &str) -> Path {
 
 pub(crate) fn job_record(run_id: &str, job: &str) -> Path {
     work(run_id).join(format!("{job}.json"))
+}
+
+pub(crate) fn failure(run_id: &str) -> Path {
+    work(run_id).join("failure.json")
 }
 
 /// Name of a record that is kept per run, in a folder for all runs.

@@ -290,6 +290,14 @@ impl Run {
         })
     }
 
+    /// Writes down why a job of the run failed, for whoever looks after the night.
+    ///
+    /// # Errors
+    /// [`LakeError`] from the store.
+    pub async fn record_failure<T: Serialize + Sync>(&self, failure: &T) -> Result<(), LakeError> {
+        self.lake.store.write_record(&layout::failure(&self.id), failure).await
+    }
+
     /// Writes down what was staged and removes what else an earlier attempt left: the run can be published.
     ///
     /// # Errors

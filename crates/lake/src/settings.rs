@@ -50,6 +50,8 @@ pub struct SourceSettings {
     pub cost: CostColumn,
     /// Currency of an export without a currency column.
     pub currency: Option<String>,
+    /// AWS region of the export's bucket; asked of S3 where it is not stated.
+    pub region: Option<String>,
 }
 
 /// `[reference]`
@@ -284,6 +286,12 @@ impl Settings {
             && !(code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()))
         {
             return Err(format!("[source] currency {code:?} is no currency code (USD)"));
+        }
+        let is_region = |region: &str| {
+            region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        };
+        if let Some(region) = self.source.region.as_deref().filter(|region| region.is_empty() || !is_region(region)) {
+            return Err(format!("[source] region {region:?} is no AWS region (eu-central-1)"));
         }
         self.credits.policy().map_err(|error| format!("[credits] policy: {error}"))?;
         if self.run.threads == Some(0) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use application::foreign_text::{CELL, visible};
-use application::{Context, CreditSnapshot, Failure, Kind, waiting};
+use application::{Context, CreditSnapshot, Failure, Kind, Waiting, waiting_now};
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -15,6 +15,7 @@ use lake::KeptRun;
 use schemas::NodeColumns;
 use schemas::reference::Action;
 use schemas::tables::{Credit, HierarchyRow, NetCostSummary, Reconciliation};
+use tokio::sync::OnceCell;
 
 use crate::error::{failed, refusal};
 use crate::filter::Filter;
@@ -35,6 +36,8 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     /// The published run; none before the first one.
     pub(crate) run: Option<KeptRun>,
+    snapshot: OnceCell<CreditSnapshot>,
+    waiting: OnceCell<Waiting>,
 }
 
 /// Why a request is not answered.
@@ -107,7 +110,8 @@ impl Asked {
             };
         }
         let (site, path) = (Arc::clone(site), path.to_owned());
-        let asked = Self { site, context, filter, session, access, own_nodes, path, run };
+        let (snapshot, waiting) = (OnceCell::new(), OnceCell::new());
+        let asked = Self { site, context, filter, session, access, own_nodes, path, run, snapshot, waiting };
         asked.refuse_unknown().await?;
         Ok(asked)
     }
@@ -160,6 +164,23 @@ impl Asked {
         self.run.as_ref().ok_or_else(|| not_yet(&self.context))
     }
 
+    /// The credits and what is recorded about them, read once for the request.
+    ///
+    /// # Errors
+    /// Those of [`CreditSnapshot::of`].
+    pub(crate) async fn snapshot(&self) -> Result<&CreditSnapshot, Failure> {
+        self.snapshot.get_or_try_init(|| CreditSnapshot::of(&self.context)).await
+    }
+
+    /// The credits that wait, found once for the request.
+    ///
+    /// # Errors
+    /// Those of [`waiting_now`].
+    pub(crate) async fn waiting(&self) -> Result<&Waiting, Failure> {
+        let snapshot = self.snapshot().await?;
+        self.waiting.get_or_try_init(|| waiting_now(&self.context, snapshot)).await
+    }
+
     /// True where they can record something here.
     pub(crate) fn may_record(&self) -> bool {
         !self.site.settings.read_only && self.access.may_allocate()
@@ -167,16 +188,16 @@ impl Asked {
 
     /// True for a credit that is theirs to see: every lot that counts lies at nodes that they see; or it waits, and its account spends
     /// most there.
-    pub(crate) async fn sees_credit(&self, snapshot: &CreditSnapshot, credit_key: &str) -> Result<bool, Failure> {
+    pub(crate) async fn sees_credit(&self, credit_key: &str) -> Result<bool, Failure> {
         if !self.access.is_limited() {
             return Ok(true);
         }
-        let current = current_rows(&snapshot.log).filter(|row| row.credit_key == credit_key);
+        let current = current_rows(&self.snapshot().await?.log).filter(|row| row.credit_key == credit_key);
         let lots: Vec<_> = current.filter(|row| row.action == Action::Allocate.name()).map(NodeColumns::node).collect();
         if !lots.is_empty() {
             return Ok(lots.iter().all(|node| node.as_ref().is_ok_and(|node| self.access.sees(node))));
         }
-        let waiting = waiting(&self.context).await?;
+        let waiting = self.waiting().await?;
         let mut waiting = waiting.rows.iter().zip(&waiting.likely);
         let likely = waiting.find(|(row, _)| row.credit_key == credit_key).and_then(|(_, likely)| likely.node.as_ref());
         Ok(likely.is_some_and(|node| self.access.sees(node)))

@@ -1,7 +1,7 @@
 //! What stands around every page: navigation, filters, and how far the figures can be trusted.
 
 use application::foreign_text::{CELL, visible};
-use application::{CreditSnapshot, Failure, Kind, LikelyOwner, waiting};
+use application::{Failure, Kind, LikelyOwner};
 use maud::{DOCTYPE, Markup, html};
 use num_format::{Locale, ToFormattedString};
 
@@ -40,12 +40,11 @@ impl Head {
 /// How many credits wait, of those that they see.
 async fn count_waiting(asked: &Asked) -> Result<usize, Failure> {
     if asked.access.is_limited() {
-        let waiting = waiting(&asked.context).await?;
+        let waiting = asked.waiting().await?;
         let is_theirs = |likely: &&LikelyOwner| likely.node.as_ref().is_some_and(|node| asked.access.sees(node));
         return Ok(waiting.likely.iter().filter(is_theirs).count());
     }
-    let snapshot = CreditSnapshot::of(&asked.context).await?;
-    Ok(snapshot.joined().credits.iter().filter(|credit| credit.waiting.is_some()).count())
+    Ok(asked.snapshot().await?.joined().credits.iter().filter(|credit| credit.waiting.is_some()).count())
 }
 
 /// `As of 2026-10-31 (30 days ago) · tie-out exact, 38,186 lines · run …`

@@ -143,7 +143,7 @@ fn line_reader(context: &JobContext, reference: &ReferenceFiles) -> Result<LineR
 fn settings_digest(context: &JobContext, rules: &CostRules) -> Result<InputDigest, LakeError> {
     let conditions: Vec<_> = rules.iter().map(|rule| (&rule.rule_id, rule.priority, &rule.conditions)).collect();
     // By name, so that a new setting is a compile error here.
-    let SourceSettings { location: _, cost, currency } = &context.settings.source;
+    let SourceSettings { location: _, region: _, cost, currency } = &context.settings.source;
     let CreditSettings {
         policy: _,
         expiring_soon_days: _,

@@ -52,10 +52,10 @@ impl App {
     ///
     /// # Errors
     /// [`Kind::NotYet`] where nothing is there.
-    pub(crate) fn export_source(&self) -> Result<ExportSource, Failure> {
+    pub(crate) async fn export_source(&self) -> Result<ExportSource, Failure> {
         let is_remote = is_s3(&self.context.settings.source.location);
         Ok(ExportSource {
-            store: self.locations.open_export(&self.context.settings)?,
+            store: self.locations.open_export(&self.context.settings).await?,
             location: self.context.settings.source.location.clone(),
             periods: credit_ledger::ExportPeriods::read_on(self.context.now.date(), self.context.as_of),
             // In a file system each takes a thread.

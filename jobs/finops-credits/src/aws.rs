@@ -48,11 +48,24 @@ mod without {
 
     #[expect(clippy::unused_async, reason = "as `lake-aws` has it")]
     impl Aws {
-        pub(crate) fn open_folder(&self, _: &str, _: &Arc<Traffic>) -> Result<Arc<dyn ObjectStore>, LakeError> {
+        pub(crate) async fn region_of(&self, _: &str) -> Result<Option<String>, LakeError> {
+            match *self {}
+        }
+
+        pub(crate) fn open_folder(
+            &self,
+            _: &str,
+            _: Option<&str>,
+            _: &Arc<Traffic>,
+        ) -> Result<Arc<dyn ObjectStore>, LakeError> {
             match *self {}
         }
 
         pub(crate) async fn read_text(&self, _: &str) -> Result<String, LakeError> {
+            match *self {}
+        }
+
+        pub(crate) async fn caller(&self) -> Result<String, LakeError> {
             match *self {}
         }
 

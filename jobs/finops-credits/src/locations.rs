@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use application::ReferenceSource;
 use async_trait::async_trait;
-use lake::{Lake, ReferenceFiles, Settings, is_s3, open_folder};
+use lake::{Lake, ReferenceFiles, Settings, SourceSettings, is_s3, open_folder};
 use object_store::ObjectStore;
 use schemas::records::Fetched;
 use tokio::sync::OnceCell;
@@ -115,10 +115,15 @@ impl Locations {
         (fetched.requests > 0).then_some(fetched)
     }
 
-    pub(crate) fn open_export(&self, settings: &Settings) -> Result<Arc<dyn ObjectStore>, Failure> {
-        let location = &settings.source.location;
+    /// The export: AWS delivers it to a bucket of any region.
+    pub(crate) async fn open_export(&self, settings: &Settings) -> Result<Arc<dyn ObjectStore>, Failure> {
+        let SourceSettings { location, region, .. } = &settings.source;
         if is_s3(location) {
-            return Ok(self.aws()?.open_folder(location, &self.traffic)?);
+            let region = match region {
+                Some(region) => Some(region.clone()),
+                None => self.aws()?.region_of(location).await?,
+            };
+            return Ok(self.aws()?.open_folder(location, region.as_deref(), &self.traffic)?);
         }
         open_folder(location, "[source] location")?.ok_or_else(|| {
             let message = format!("no billing export at {location}: the folder does not exist; set [source] location");
@@ -138,7 +143,7 @@ impl Locations {
     async fn read_reference_files(&self, settings: &Settings) -> Result<ReferenceFiles, Failure> {
         let location = &settings.reference.location;
         let files = match is_s3(location) {
-            true => Some(self.aws()?.open_folder(location, &Arc::default())?),
+            true => Some(self.aws()?.open_folder(location, None, &Arc::default())?),
             false => open_folder(location, "[reference] location")?,
         };
         Ok(ReferenceFiles::load(location, files.as_ref()).await?)

@@ -129,7 +129,7 @@ async fn carry_out(app: App, command: Command, told: Option<&str>) -> Result<(),
         Command::Run(arguments) => commands::run::run(&app, arguments, told).await,
         Command::DetectCredits(Detect { plan: true, .. }) => scan::plan(&app).await,
         Command::DetectCredits(Detect { period: Some(period), .. }) => {
-            done(&app, DETECT, scan::read_period(&app, period).await)
+            done(&app, DETECT, scan::read_period(&app, period).await).await
         }
         Command::DetectCredits(_) => job(&app, DETECT, async |lock| detect::detect_credits(&app, lock).await).await,
         Command::JoinAllocations(arguments) => {
@@ -174,12 +174,21 @@ async fn job(
     name: &'static str,
     work: impl AsyncFnOnce(&LakeLock) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    done(app, name, app.locked(work).await)
+    done(app, name, app.locked(work).await).await
 }
 
-/// A job on its own tells the run id, so that the next job can be given it: people in the log, programs on stdout.
-fn done(app: &App, job: &'static str, result: Result<(), Failure>) -> Result<(), Failure> {
-    result?;
+/// A job on its own tells the run id, so that the next job can be given it: people in the log, programs on stdout. Why it failed,
+/// the run's folder says, too: what started the job elsewhere sees no more of it than its exit code.
+async fn done(app: &App, job: &'static str, result: Result<(), Failure>) -> Result<(), Failure> {
+    if let Err(failure) = result {
+        // A run that was overtaken leaves nothing.
+        if failure.kind != Kind::LostRace
+            && let Err(error) = app.run().record_failure(&failure.for_programs()).await
+        {
+            tracing::warn!("why {job} failed could not be written down: {error}");
+        }
+        return Err(failure);
+    }
     tracing::info!(run_id = %app.run_id, as_of = %app.context.as_of, "done");
     let said = serde_json::json!({ "done": job, "run_id": app.run_id, "as_of": app.context.as_of });
     answer(app.format, &said, [""; 0])

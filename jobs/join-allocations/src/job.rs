@@ -67,7 +67,13 @@ pub async fn import_initial_allocations(context: &JobContext, reference: &Refere
 #[must_use]
 pub fn taken_over(context: &JobContext) -> Recording {
     let recorded_at = context.as_of.and_time(NaiveTime::MIN);
-    Recording { recorded_by: Some(Text::new_static("allocations.csv")), recorded_at, is_stated: true, now: recorded_at }
+    Recording {
+        caller: None,
+        recorded_by: Some(Text::new_static("allocations.csv")),
+        recorded_at,
+        is_stated: true,
+        now: recorded_at,
+    }
 }
 
 /// Writes the cells of each billing period; reused where its cost lines and the targets of the rules are unchanged.

@@ -15,7 +15,9 @@ use crate::renamed::by_present_names;
 /// Stamps for rows that do not carry their own.
 #[derive(Debug, Clone)]
 pub struct Recording {
-    /// Who.
+    /// Whom AWS names as the one who records, where the lake is there: nobody can say otherwise.
+    pub caller: Option<Text>,
+    /// Who, as somebody says.
     pub recorded_by: Option<Text>,
     /// When, UTC.
     pub recorded_at: NaiveDateTime,
@@ -23,6 +25,25 @@ pub struct Recording {
     pub is_stated: bool,
     /// The latest instant at which anything can have been recorded.
     pub now: NaiveDateTime,
+}
+
+impl Recording {
+    /// Who records what somebody says is of this person.
+    fn signed(&self, said: Option<&Text>) -> Option<Text> {
+        match (&self.caller, said.or(self.recorded_by.as_ref())) {
+            (Some(caller), Some(said)) => Some(format!("{caller} ({said})").into()),
+            (caller, said) => caller.as_ref().or(said).cloned(),
+        }
+    }
+}
+
+/// Who somebody said it was, without whom AWS named: `jane` of `arn:aws:sts::1:assumed-role/finops/j (jane)`.
+fn said(mut by: &str) -> Option<&str> {
+    while by.starts_with("arn:") {
+        let (_, rest) = by.split_once(" (")?;
+        by = rest.strip_suffix(')')?;
+    }
+    Some(by)
 }
 
 /// Rows for the log, and what a person should know about them.
@@ -231,7 +252,7 @@ pub(crate) fn revision(
                 currency: entered.currency.clone(),
                 end_date: entered.end_date,
                 reference: entered.reference.clone(),
-                recorded_by: entered.recorded_by.clone().or_else(|| recording.recorded_by.clone()),
+                recorded_by: recording.signed(entered.recorded_by.as_ref()),
                 recorded_at,
                 note: entered.note.clone(),
                 from_period: entered.from_period.map(|period| period.to_string().into()),
@@ -284,12 +305,14 @@ fn content_id(rows: &[AllocationLogRow]) -> Text {
     format!("alc-{hex}").into()
 }
 
-/// True if the log has the row. An id that nobody stated may be of an older version of the program.
+/// True if the log has the row, whoever carried it over. An id that nobody stated may be of an older version of the program.
 fn is_recorded(row: &AllocationLogRow, is_id_stated: bool, log: &[AllocationLogRow]) -> bool {
     let mut known = log.iter().filter(|known| known.credit_key == row.credit_key && known.lot == row.lot);
     known.any(|known| {
         let id = if is_id_stated { &row.allocation_id } else { &known.allocation_id };
-        *known == AllocationLogRow { allocation_id: id.clone(), ..row.clone() }
+        let by = |row: &AllocationLogRow| row.recorded_by.as_deref().and_then(said).map(str::to_owned);
+        let recorded_by = if by(known) == by(row) { &known.recorded_by } else { &row.recorded_by };
+        *known == AllocationLogRow { allocation_id: id.clone(), recorded_by: recorded_by.clone(), ..row.clone() }
     })
 }
 
@@ -358,7 +381,8 @@ mod tests {
         let nodes = b"business_unit,department,portfolio,product\nRetail,,,\nMedia,,,\n";
         let hierarchy = parse_hierarchy("hierarchy.csv", nodes).unwrap();
         let at: NaiveDateTime = at.parse().unwrap();
-        let by = Recording { recorded_by: Some("jane".into()), recorded_at: at, is_stated: true, now: at };
+        let by =
+            Recording { caller: None, recorded_by: Some("jane".into()), recorded_at: at, is_stated: true, now: at };
         revisions(&entered(rows), &[applied("id:1"), applied("id:2")], &hierarchy, log, &by)
     }
 
@@ -380,7 +404,8 @@ mod tests {
         let renames = b"old_business_unit,business_unit\nRetail,Shops\n";
         let renames = parse_renames("renames.csv", renames, &raw.nodes().map(|(node, _)| node).collect()).unwrap();
         let (hierarchy, at) = (raw.renamed(renames), AT.parse().unwrap());
-        let by = Recording { recorded_by: Some("jane".into()), recorded_at: at, is_stated: true, now: at };
+        let by =
+            Recording { caller: None, recorded_by: Some("jane".into()), recorded_at: at, is_stated: true, now: at };
         let found = |log| revisions(&entered(&TWO_LOTS), &[applied("id:1")], &hierarchy, log, &by).unwrap();
         let again = found(&old[..]);
         assert_eq!((again.rows.len(), again.already_recorded), (0, 2));
@@ -406,6 +431,29 @@ mod tests {
         let warning = "credit id:1: 30.0000000000 USD is less than the 40.0000000000 that AWS has applied already";
         assert_eq!(found.warnings, [warning]);
         assert_eq!(recorded(&["id:1,40,USD,,,Retail,,,"], &[], AT).unwrap().warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn whom_aws_names_stands_first_and_what_was_said_beside_it() {
+        let at = AT.parse().unwrap();
+        let by = |caller: Option<&str>, said: &str| {
+            let recorded_by = Some(said.into()).filter(|said: &Text| !said.is_empty());
+            Recording { caller: caller.map(Into::into), recorded_by, recorded_at: at, is_stated: true, now: at }
+        };
+        let signed = |caller, said, row: Option<&str>| by(caller, said).signed(row.map(Text::from).as_ref());
+        let arn = "arn:aws:sts::1:assumed-role/finops/jane";
+        assert_eq!(signed(None, "jane", None).as_deref(), Some("jane"));
+        assert_eq!(signed(None, "jane", Some("bob")).as_deref(), Some("bob"));
+        assert_eq!(signed(Some(arn), "", None).as_deref(), Some(arn));
+        assert_eq!(
+            signed(Some(arn), "jane", Some("arn:aws:iam::1:user/boss")),
+            Some(format!("{arn} (arn:aws:iam::1:user/boss)").into())
+        );
+        for (by, expected) in
+            [("jane", Some("jane")), (arn, None), (&format!("{arn} (arn:x (jane (ops)))"), Some("jane (ops)"))]
+        {
+            assert_eq!(said(by), expected, "{by}");
+        }
     }
 
     #[test]

@@ -110,7 +110,7 @@ mod tests {
 
     fn by(who: &str, at: &str) -> Recording {
         let at = at.parse().unwrap();
-        Recording { recorded_by: Some(who.into()), recorded_at: at, is_stated: false, now: at }
+        Recording { caller: None, recorded_by: Some(who.into()), recorded_at: at, is_stated: false, now: at }
     }
 
     /// What an import of these rows by somebody would record.

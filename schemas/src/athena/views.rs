@@ -118,7 +118,8 @@ impl ViewColumn {
 /// The CloudFormation template that installs all views.
 ///
 /// Glue keeps a view as a table of type `VIRTUAL_VIEW` whose original text is a comment: JSON in Base64 with the query,
-/// the schema in which its table names are looked up, and its columns with Trino types.
+/// the schema in which its table names are looked up, and its columns with Trino types. It has the owner that views have which
+/// Athena makes, and no description: Trino over Glue opens a view only so.
 #[must_use]
 pub fn views_template() -> String {
     let mut template = String::from(TEMPLATE_HEAD);
@@ -126,12 +127,11 @@ pub fn views_template() -> String {
         let _ = write!(
             template,
             "  {}:\n    Type: AWS::Glue::Table\n    Properties:\n      CatalogId: !Ref AWS::AccountId\n      \
-             DatabaseName: !Ref Database\n      TableInput:\n        Name: {}\n        Description: {}\n        \
+             DatabaseName: !Ref Database\n      TableInput:\n        Name: {}\n        Owner: hadoop\n        \
              TableType: VIRTUAL_VIEW\n        Parameters: {{presto_view: 'true', comment: Presto View}}\n        \
              StorageDescriptor:\n          SerdeInfo: {{}}\n          Columns:\n",
             resource_name(view.name),
             view.name,
-            json(view.question()),
         );
         for column in view.columns() {
             let _ = writeln!(

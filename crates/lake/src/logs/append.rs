@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 use backon::{ExponentialBuilder, Retryable};
-use iceberg::arrow::{arrow_schema_to_schema_auto_assign_ids, schema_to_arrow_schema};
+use iceberg::arrow::schema_to_arrow_schema;
 use iceberg::spec::{DataFile, DataFileFormat, NestedFieldRef, TableProperties};
 use iceberg::table::Table as IcebergTable;
 use iceberg::transaction::{AddColumn, ApplyTransactionAction, Transaction};
@@ -20,6 +20,7 @@ use parquet::file::properties::WriterProperties;
 use schemas::{Table, TableRow};
 use uuid::Uuid;
 
+use super::columns::iceberg_schema;
 use super::damage::{caught, unreadable_file};
 use super::{LogSnapshot, Logs};
 use crate::error::LakeError;
@@ -134,7 +135,8 @@ impl Logs {
     async fn add_columns(&self, log: &IcebergTable, missing: Vec<NestedFieldRef>) -> iceberg::Result<IcebergTable> {
         let transaction = Transaction::new(log);
         let update = missing.into_iter().fold(transaction.update_schema(), |update, field| {
-            update.add_column(AddColumn::optional(&field.name, (*field.field_type).clone()))
+            let column = AddColumn::builder().name(field.name.clone()).field_type((*field.field_type).clone());
+            update.add_column(column.doc(field.doc.clone().unwrap_or_default()).build())
         });
         update.apply(transaction)?.commit(self.catalog.as_ref()).await
     }
@@ -158,7 +160,7 @@ impl Logs {
 /// The columns that a log was made without.
 fn missing_columns(log: &IcebergTable, table: &Table) -> Result<Vec<NestedFieldRef>, LakeError> {
     let schema = log.metadata().current_schema();
-    let wanted = arrow_schema_to_schema_auto_assign_ids(&table.schema())?;
+    let wanted = iceberg_schema(table)?;
     let fields = wanted.as_struct().fields().iter();
     Ok(fields.filter(|field| !field.required && schema.field_by_name(&field.name).is_none()).cloned().collect())
 }

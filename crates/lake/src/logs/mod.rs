@@ -8,6 +8,7 @@
 //! cannot be read, every command says so, and [`repair`] registers it again.
 
 mod append;
+mod columns;
 pub(crate) mod damage;
 mod moved;
 pub(crate) mod repair;
@@ -21,11 +22,12 @@ use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, NaiveDateTime, TimeDelta};
 use futures::TryStreamExt;
-use iceberg::arrow::arrow_schema_to_schema_auto_assign_ids;
 use iceberg::table::Table as IcebergTable;
 use iceberg::{Catalog, Error, ErrorKind, NamespaceIdent, TableCreation, TableIdent};
 use object_store::path::Path;
 use schemas::{Table, TableRow, tables};
+
+use columns::iceberg_schema;
 
 use crate::error::LakeError;
 use crate::layout::{WAREHOUSE, log_metadata};
@@ -282,7 +284,7 @@ fn creation(table: &Table, location: String) -> Result<TableCreation, LakeError>
     Ok(TableCreation::builder()
         .name(table.name.to_owned())
         .location(location)
-        .schema(arrow_schema_to_schema_auto_assign_ids(&table.schema())?)
+        .schema(iceberg_schema(table)?)
         .properties(
             retries.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect::<HashMap<_, _>>(),
         )

@@ -1,7 +1,7 @@
 //! The way in of an organisation: somebody else says who a person is, and their groups say what they may do here.
 
-use application::Kind;
 use application::foreign_text::{CELL, visible};
+use application::{Failure, Kind};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq;
 use super::access::{Access, Role};
 use super::login::local;
 use super::session::{Session, cookie_name};
-use crate::error::{failed, refusal};
+use crate::error::{failed, refusal, status};
 use crate::frame::plain;
 use crate::identity::{Begun, Identity};
 use crate::site::{Entrance, Organisation, Shared, Site};
@@ -53,11 +53,16 @@ fn kept_cookie(site: &Site, text: String) -> Cookie<'static> {
         .build()
 }
 
+/// The provider did not answer.
+fn not_asked(failure: &Failure) -> Response {
+    refusal(status(failure.kind), &format!("Nobody can sign in now: {failure}")).into_response()
+}
+
 /// Leads to the provider.
 pub(super) async fn begin(site: &Site, organisation: &Organisation, next: &str, jar: PrivateCookieJar) -> Response {
     let (address, begun) = match organisation.provider.begin().await {
         Ok(begun) => begun,
-        Err(failure) => return failed(&failure),
+        Err(failure) => return not_asked(&failure),
     };
     let kept = Kept { begun, next: local(next).to_owned(), ends_at: site.contexts.now() + PATIENCE };
     let text = serde_json::to_string(&kept).unwrap_or_default();
@@ -98,7 +103,7 @@ async fn let_in(site: &Site, organisation: &Organisation, code: String, begun: &
     let identity = organisation.provider.identity(code, begun).await;
     let Identity { name, mut groups } = identity.map_err(|failure| match failure.kind {
         Kind::BadInput => refusal(StatusCode::FORBIDDEN, &format!("You are not signed in: {failure}")).into_response(),
-        _ => failed(&failure),
+        _ => not_asked(&failure),
     })?;
     let list = site.contexts.access_list().await.map_err(|failure| failed(&failure))?;
     // A cookie has room for those that mean something here.

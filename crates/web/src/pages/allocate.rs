@@ -31,14 +31,14 @@ enum Wish {
 /// The empty form, or what is recorded now.
 pub(crate) async fn show(Path(key): Path<String>, asked: Asked) -> Response {
     let page = async {
-        let snapshot = CreditSnapshot::of(&asked.context).await?;
-        if !asked.sees_credit(&snapshot, &key).await? {
+        let snapshot = asked.snapshot().await?;
+        if !asked.sees_credit(&key).await? {
             return Ok(Page::of_others());
         }
-        let credit = found(&CreditName::Key(key.into()), &snapshot)?;
-        let mut entered = Entered::recorded(&snapshot, credit);
+        let credit = found(&CreditName::Key(key.into()), snapshot)?;
+        let mut entered = Entered::recorded(snapshot, credit);
         newest_revision(&snapshot.log, credit).clone_into(&mut entered.seen);
-        Ok(View { asked: &asked, snapshot: &snapshot, credit, entered: &entered }.page(&[], None, None))
+        Ok(View { asked: &asked, snapshot, credit, entered: &entered }.page(&[], None, None))
     };
     let page: Result<Page, Failure> = page.await;
     answer(&asked, page).await
@@ -65,17 +65,17 @@ const CHANGED: &str = "Somebody else recorded something about this credit since 
 const NOT_PREVIEWED: &str = "What you entered is not what the preview showed. Look at it, then save.";
 
 async fn sent(asked: &Asked, key: String, form: &Form) -> Result<Sent, Failure> {
-    let snapshot = CreditSnapshot::of(&asked.context).await?;
-    if !asked.sees_credit(&snapshot, &key).await? {
+    let snapshot = asked.snapshot().await?;
+    if !asked.sees_credit(&key).await? {
         return Ok(Sent::Page(Page::of_others()));
     }
-    let credit = found(&CreditName::Key(key.into()), &snapshot)?;
+    let credit = found(&CreditName::Key(key.into()), snapshot)?;
     let mut entered = Entered::of(form);
     // What was recorded meanwhile is said once, whatever was asked for.
     let newest = newest_revision(&snapshot.log, credit);
     let changed = (entered.seen != newest).then_some(CHANGED);
     newest.clone_into(&mut entered.seen);
-    let view = View { asked, snapshot: &snapshot, credit, entered: &entered };
+    let view = View { asked, snapshot, credit, entered: &entered };
     let (wish, is_final) = match form.text("action") {
         Some("more") => return Ok(Sent::Page(view.with_another_lot(changed))),
         Some("save") => (Wish::Allocate, true),
@@ -85,7 +85,7 @@ async fn sent(asked: &Asked, key: String, form: &Form) -> Result<Sent, Failure> 
         Some("save-revoke") => (Wish::Revoke, true),
         _ => (Wish::Allocate, false),
     };
-    let rows = match rows(wish, &entered, &snapshot, credit) {
+    let rows = match rows(wish, &entered, snapshot, credit) {
         Ok(rows) => rows,
         Err(wrong) => return Ok(Sent::Page(view.page(&wrong, None, changed))),
     };
@@ -93,12 +93,12 @@ async fn sent(asked: &Asked, key: String, form: &Form) -> Result<Sent, Failure> 
     if !wrong.is_empty() {
         return Ok(Sent::Page(view.page(&wrong, None, changed)));
     }
-    let recording = snapshot.recording(&asked.context, Some(&asked.session.person), None);
-    if let Err(problems) = Proposal::check(&snapshot, &rows, &recording) {
+    let recording = snapshot.recording(&asked.context, (None, Some(&asked.session.person)), None);
+    if let Err(problems) = Proposal::check(snapshot, &rows, &recording) {
         let wrong: Vec<Wrong> = problems.0.iter().map(Wrong::of_problem).collect();
         return Ok(Sent::Page(view.page(&wrong, None, changed)));
     }
-    let proposal = Proposal::of(&asked.context, &snapshot, credit, &rows, &recording).await?;
+    let proposal = Proposal::of(&asked.context, snapshot, credit, &rows, &recording).await?;
     let not_previewed = (is_final && entered.previewed != entered.digest(wish)).then_some(NOT_PREVIEWED);
     let note = changed.or(not_previewed);
     if !is_final || note.is_some() {
@@ -113,7 +113,7 @@ async fn sent(asked: &Asked, key: String, form: &Form) -> Result<Sent, Failure> 
         return Err(Failure::new(Kind::LostRace, message));
     }
     proposal.record(&asked.context).await?;
-    Ok(Sent::Recorded(recorded_at(asked, credit, &snapshot)))
+    Ok(Sent::Recorded(recorded_at(asked, credit, snapshot)))
 }
 
 /// Nodes that they do not see, each at its field.

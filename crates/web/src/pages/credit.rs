@@ -1,7 +1,7 @@
 //! One credit: what it is, its lots, its months in both books, who used it, what was recorded about it.
 
+use application::Failure;
 use application::statement::{finding_text, revision_lines, statement, why_unused};
-use application::{CreditSnapshot, Failure};
 use apply_fifo::statement::{CreditStatement, RecordedLot, StatementMonth};
 use apply_fifo::unused::Taken;
 use axum::extract::Path;
@@ -26,7 +26,7 @@ pub(crate) async fn show(Path(key): Path<String>, asked: Asked) -> Response {
 }
 
 async fn build(asked: &Asked, key: &str) -> Result<Page, Failure> {
-    if asked.access.is_limited() && !asked.sees_credit(&CreditSnapshot::of(&asked.context).await?, key).await? {
+    if !asked.sees_credit(key).await? {
         return Ok(Page::of_others());
     }
     let published: Vec<Credit> = match &asked.run {
@@ -35,7 +35,7 @@ async fn build(asked: &Asked, key: &str) -> Result<Page, Failure> {
     };
     if !published.iter().any(|credit| credit.credit_key == key) {
         // One that the export has now, and the published run does not know yet.
-        let snapshot = CreditSnapshot::of(&asked.context).await?;
+        let snapshot = asked.snapshot().await?;
         if let Some(new) = snapshot.register.credits.iter().find(|credit| credit.credit_key == key) {
             return Ok(not_published(asked, new));
         }

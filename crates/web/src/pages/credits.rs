@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use application::{Failure, allocated_credits, typed, waiting, whose};
+use application::{Failure, allocated_credits, typed, whose};
 use arrow::array::ArrayRef;
 use axum::response::Response;
 use credit_ledger::{BillingPeriod, Money, Node, Text};
@@ -86,7 +86,7 @@ pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
 /// Credits that wait and hold what is searched for: they are on another page.
 async fn waiting_too(asked: &Asked) -> Result<Markup, Failure> {
     let Some(search) = &asked.filter.search else { return Ok(html! {}) };
-    let found = queue::fitting(asked, waiting(&asked.context).await?).len();
+    let found = queue::fitting(asked, asked.waiting().await?).len();
     let address = asked.filter.elsewhere("/queue", &[("q", search)]);
     Ok(html! {
         @if found > 0 { p.note { a href=(address) { (found) @if found == 1 { " that waits fits" } @else { " that wait fit" } " the search" } } }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use application::{Failure, waiting};
+use application::Failure;
 use axum::response::Response;
 use chrono::NaiveDate;
 use credit_ledger::{BillingPeriod, Money, Text};
@@ -68,9 +68,15 @@ impl Standing {
         ending.sort_by(|left, right| {
             (left.end_date, &left.credit_key, left.lot).cmp(&(right.end_date, &right.credit_key, right.lot))
         });
-        let waiting = queue::fitting(asked, waiting(&asked.context).await?);
+        let waiting = queue::fitting(asked, asked.waiting().await?);
         credits.retain(|credit| credit.status == "invalid");
-        Ok(Self { as_of, waiting: waiting.into_iter().map(|(row, _)| row).collect(), invalid: credits, lots, ending })
+        Ok(Self {
+            as_of,
+            waiting: waiting.into_iter().map(|(row, _)| row.clone()).collect(),
+            invalid: credits,
+            lots,
+            ending,
+        })
     }
 }
 

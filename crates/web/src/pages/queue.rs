@@ -1,6 +1,6 @@
 //! The queue: credits that wait for somebody to say whose they are.
 
-use application::{Failure, LikelyOwner, Waiting, waiting};
+use application::{Failure, LikelyOwner, Waiting};
 use axum::response::Response;
 use credit_ledger::Text;
 use maud::html;
@@ -19,11 +19,11 @@ pub(crate) async fn show(asked: Asked) -> Response {
 
 /// The page, also for a report.
 pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
-    let waiting = waiting(&asked.context).await?;
-    let (all, issues) = (waiting.rows.len(), waiting.issues.clone());
+    let waiting = asked.waiting().await?;
+    let (all, issues) = (waiting.rows.len(), waiting.issues.as_slice());
     let rows = fitting(asked, waiting);
     // Of what others have neither the number is told nor what is wrong with it.
-    let (all, issues) = if asked.access.is_limited() { (rows.len(), Vec::new()) } else { (all, issues) };
+    let (all, issues) = if asked.access.is_limited() { (rows.len(), &[][..]) } else { (all, issues) };
     let waits = if rows.len() < all {
         format!("{} of {all} credits that wait", rows.len())
     } else {
@@ -61,7 +61,7 @@ pub(crate) async fn build(asked: &Asked) -> Result<Page, Failure> {
     });
     if !issues.is_empty() {
         page = page.text(html! {
-            div.problem { @for issue in &issues {
+            div.problem { @for issue in issues {
                 p { "Allocation " (issue.allocation_id) " lot " (issue.lot) " cannot be used: " (issue.problem) }
             } }
         });
@@ -74,14 +74,14 @@ fn likely_text(likely: &LikelyOwner) -> Option<Text> {
 }
 
 /// Credits that wait and fit the filters: at a node are those that are likely its own.
-pub(crate) fn fitting(asked: &Asked, waiting: Waiting) -> Vec<(CreditQueue, LikelyOwner)> {
-    let fits = |(row, likely): &(CreditQueue, LikelyOwner)| {
+pub(crate) fn fitting<'a>(asked: &Asked, waiting: &'a Waiting) -> Vec<(&'a CreditQueue, &'a LikelyOwner)> {
+    let fits = |(row, likely): &(&CreditQueue, &LikelyOwner)| {
         let at = |node| likely.node.as_ref().is_some_and(|likely| likely.is_at_or_below(node));
         asked.filter.takes_currency(&row.currency)
             && asked.filter.node.as_ref().is_none_or(at)
             && asked.filter.finds([row.credit_key.as_str(), &row.promotion_code, &row.account_id])
     };
-    waiting.rows.into_iter().zip(waiting.likely).filter(fits).collect()
+    waiting.rows.iter().zip(&waiting.likely).filter(fits).collect()
 }
 
 /// Why a credit waits, in words.

@@ -53,7 +53,7 @@ pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), F
             ..revision::row("allocate", name.clone(), Action::Allocate)
         });
     }
-    let recording = recording(app, &snapshot, &arguments.record);
+    let recording = recording(app, &snapshot, &arguments.record).await?;
     let proposal = Proposal::of(&app.context, &snapshot, credit, &rows, &recording).await?;
     carry_out(&proposal, app, arguments.consent, ("Replaces", &allocated(credit, &rows)?)).await
 }
@@ -128,7 +128,7 @@ pub(crate) async fn move_lot(app: &App, arguments: Move) -> Result<(), Failure> 
     for row in &mut rows {
         row.note = arguments.note.as_ref().map(Text::from);
     }
-    let recording = recording(app, &snapshot, &arguments.record);
+    let recording = recording(app, &snapshot, &arguments.record).await?;
     let proposal = Proposal::of(&app.context, &snapshot, credit, &rows, &recording).await?;
     let Move { key, from, to, .. } = &arguments;
     let done = format!("From {from} on, what is left of {key} is on {to}. It counts from the next run.");
@@ -174,7 +174,7 @@ pub(crate) async fn revoke(app: &App, arguments: Revoke) -> Result<(), Failure> 
     let refused = |why: String| Failure::new(Kind::BadInput, format!("revoke: credit {}: {why}", credit.credit_key));
     let mut row = revision::revocation("revoke", &snapshot, credit).map_err(refused)?;
     row.note = arguments.note.as_ref().map(Text::from);
-    let recording = recording(app, &snapshot, &arguments.record);
+    let recording = recording(app, &snapshot, &arguments.record).await?;
     let proposal = Proposal::of(&app.context, &snapshot, credit, &[row], &recording).await?;
     let done = format!("Revoked the allocation of {}. It waits in the queue from the next run.", credit.credit_key);
     carry_out(&proposal, app, arguments.consent, ("Now", &done)).await

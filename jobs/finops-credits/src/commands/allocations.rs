@@ -39,7 +39,7 @@ async fn import(app: &App, file: &Path, record: &RecordArgs) -> Result<(), Failu
     let EnteredAllocations { rows, left_empty, mut problems } = read_allocations(&name, &bytes);
     let standing = CreditSnapshot::of(&app.context).await?;
     let (register, hierarchy) = (&standing.register.credits, &standing.reference.hierarchy);
-    let recording = recording(app, &standing, record);
+    let recording = recording(app, &standing, record).await?;
     let checked = revisions(&rows, register, hierarchy, &standing.log, &recording);
     let new = checked.unwrap_or_else(|found| {
         problems.0.extend(found.0);

@@ -19,7 +19,7 @@ pub(crate) async fn drop_period(app: &App, period: BillingPeriod, yes: bool) -> 
     if !yes && !confirmed(&format!("Drop {period}: {}", in_short(&found)))? {
         return answer(app.format, &Dropped::default(), ["Nothing was dropped."]);
     }
-    let file = match app.export_source() {
+    let file = match app.export_source().await {
         Ok(source) => still_there(&source, &found).await?,
         Err(failure) if failure.kind == Kind::NotYet => None,
         Err(failure) => return Err(failure),

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use web::{Contexts, Entrance, LoginToken, Organisation, Site, SiteSettings, StartedRun, router};
 
 use super::note;
-use super::who::login;
+use super::who::name;
 use crate::background::{Background, RunArguments};
 use crate::cli::{Format, Serve};
 use crate::locations::Locations;
@@ -150,7 +150,10 @@ pub(crate) async fn serve(
         (true, Some(web)) => Some(web),
         (false, _) => None,
     };
-    let person = arguments.by.or_else(|| login(&settings)).unwrap_or_else(|| "unknown user".to_owned());
+    let person = match shared {
+        Some(_) => String::new(),
+        None => name(&locations, &settings, arguments.by).await?,
+    };
     let runtime = application::runtime(&settings)?;
     let background = Background::new(run, clock);
     let contexts = Arc::new(EachRequest { settings, locations, runtime, background });

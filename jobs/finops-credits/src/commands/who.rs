@@ -1,27 +1,50 @@
-//! Who records something, where the person does not say.
+//! Who records something.
 
 use application::CreditSnapshot;
 use join_allocations::record::Recording;
 use lake::{Settings, is_s3};
 
+use crate::Failure;
 use crate::app::App;
 use crate::cli::RecordArgs;
+use crate::locations::Locations;
 
-/// Who and when: as stated, else the login name and now.
-pub(crate) fn recording(app: &App, snapshot: &CreditSnapshot, stamp: &RecordArgs) -> Recording {
-    let by = stamp.by.clone().or_else(|| login(&app.context.settings));
-    snapshot.recording(&app.context, by.as_deref(), stamp.recorded_at)
+/// Who and when: as stated, else the login name and now. On AWS whom AWS names, and beside that only what is stated.
+///
+/// # Errors
+/// [`Failure`] where AWS names nobody.
+pub(crate) async fn recording(app: &App, snapshot: &CreditSnapshot, stamp: &RecordArgs) -> Result<Recording, Failure> {
+    let caller = caller(&app.locations, &app.context.settings).await?;
+    let by = stamp.by.clone().or_else(|| caller.is_none().then(login));
+    Ok(snapshot.recording(&app.context, (caller.as_deref(), by.as_deref()), stamp.recorded_at))
 }
 
-/// The login name, else the number of the user; never nothing, but in the cloud, where no person is at work.
+/// The name that stands for the person, as in [`recording`].
+///
+/// # Errors
+/// [`Failure`] where AWS names nobody.
+pub(crate) async fn name(locations: &Locations, settings: &Settings, by: Option<String>) -> Result<String, Failure> {
+    Ok(match (caller(locations, settings).await?, by) {
+        (Some(caller), Some(by)) => format!("{caller} ({by})"),
+        (Some(caller), None) => caller,
+        (None, by) => by.unwrap_or_else(login),
+    })
+}
+
+/// Whom AWS names, where the lake is there.
+async fn caller(locations: &Locations, settings: &Settings) -> Result<Option<String>, Failure> {
+    match is_s3(&settings.lake.location) {
+        true => Ok(Some(locations.aws()?.caller().await?)),
+        false => Ok(None),
+    }
+}
+
+/// The login name, else the number of the user; never nothing.
 #[expect(clippy::disallowed_methods, reason = "the login name says who recorded it")]
-pub(crate) fn login(settings: &Settings) -> Option<String> {
+fn login() -> String {
     let named = |name: &str| std::env::var(name).ok().filter(|name| !name.trim().is_empty());
     let name = ["USER", "LOGNAME"].into_iter().find_map(named);
-    if is_s3(&settings.lake.location) {
-        return name;
-    }
-    name.or_else(number).or_else(|| Some("unknown user".to_owned()))
+    name.or_else(number).unwrap_or_else(|| "unknown user".to_owned())
 }
 
 /// `uid 1000`: the user whose process this is.

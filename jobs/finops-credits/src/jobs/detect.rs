@@ -9,7 +9,8 @@ use crate::progress::ScanBar;
 
 /// Reads what changed in the export, registers credits, and takes in the allocations that a new lake begins with.
 pub(crate) async fn detect_credits(app: &App, _lock: &LakeLock) -> Result<(), Failure> {
-    let (context, reference, source) = (app.job_context()?, app.context.reference_files().await?, app.export_source()?);
+    let (context, reference, source) =
+        (app.job_context()?, app.context.reference_files().await?, app.export_source().await?);
     context.run.begin().await?;
     let bar = ScanBar::new(app.watched);
     let detecting = detect_credits::detect_credits(&context, source, &reference, bar.progress());

@@ -11,7 +11,7 @@ use crate::progress::ScanBar;
 /// Says which billing periods must be read, so that several processes can share them.
 pub(crate) async fn plan(app: &App) -> Result<(), Failure> {
     let (context, reference) = (app.job_context()?, app.context.reference_files().await?);
-    let periods = detect_credits::plan_reading(&context, app.export_source()?, &reference).await?;
+    let periods = detect_credits::plan_reading(&context, app.export_source().await?, &reference).await?;
     let plan = ScanPlan { periods };
     context.run.finish_job("scan-plan", &plan).await?;
     print_json(serde_json::to_string(&plan))
@@ -21,7 +21,7 @@ pub(crate) async fn plan(app: &App) -> Result<(), Failure> {
 pub(crate) async fn read_period(app: &App, period: BillingPeriod) -> Result<(), Failure> {
     let (context, reference, bar) =
         (app.job_context()?, app.context.reference_files().await?, ScanBar::new(app.watched));
-    let source = app.export_source()?;
+    let source = app.export_source().await?;
     Ok(bar.watch(detect_credits::read_period(&context, source, &reference, period, bar.progress())).await?)
 }
 
