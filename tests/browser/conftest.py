@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 import pages
-from program import Lake, Server
+from program import Lake, Served, Server
+from shared import Provider, SharedServer
 
 
 @pytest.fixture(scope="session")
@@ -38,19 +39,25 @@ def server(lake, tmp_path_factory):
 
 
 @pytest.fixture
-def serve(tmp_path_factory):
+def started():
+    """Servers of a test's own, which end with it."""
+    servers: list[Served] = []
+    yield servers
+    with ExitStack() as stack:
+        for server in servers:
+            if server.process.poll() is None:
+                stack.callback(server.stop)
+
+
+@pytest.fixture
+def serve(started, tmp_path_factory):
     """Starts servers of a test's own: `serve(lake, "--read-only")`. Nobody has logged in to them."""
-    started = []
 
     def start(lake: Lake, *options: str) -> Server:
         started.append(Server(lake, tmp_path_factory.mktemp("server"), *options))
         return started[-1]
 
-    with ExitStack() as stack:
-        yield start
-        for server in started:
-            if server.process.poll() is None:
-                stack.callback(server.stop)
+    return start
 
 
 @pytest.fixture
@@ -100,3 +107,46 @@ def page(visit, server):
 def own_page(visit, own_server):
     """Logged in on a lake of the test's own."""
     return visit(own_server)
+
+
+@pytest.fixture(scope="session")
+def provider(tmp_path_factory):
+    provider = Provider(tmp_path_factory.mktemp("provider"))
+    yield provider
+    provider.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_server(lake, provider, tmp_path_factory):
+    """Shared, on the sample: for tests that only read."""
+    server = SharedServer(lake, tmp_path_factory.mktemp("shared"), provider)
+    server.begin()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def share(started, provider, tmp_path_factory):
+    """Starts shared servers of a test's own: `share(lake, session_key=…)`."""
+
+    def start(lake: Lake, *options: str, provider: Provider = provider, **web) -> SharedServer:
+        started.append(SharedServer(lake, tmp_path_factory.mktemp("shared"), provider, *options, **web))
+        started[-1].begin()
+        return started[-1]
+
+    return start
+
+
+@pytest.fixture
+def sign_in(visit):
+    """Opens an address of a shared server in a new browser context, and signs somebody in on the way there."""
+
+    def open_page(server: SharedServer, login: str, address: str = "/", **options):
+        page = visit(**options)
+        page.goto(server.url + address)
+        page.get_by_label("Name").fill(login)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(f"{server.url}/**")
+        return page
+
+    return open_page

@@ -41,32 +41,26 @@ class Lake:
         return done.stdout
 
 
-class Server:
-    """`finops-credits serve` on a lake, from its start until `stop`."""
+class Served:
+    """`finops-credits serve`, from its start until `stop`."""
 
-    def __init__(self, lake: Lake, folder: Path, *options: str):
-        self.lake = lake
+    def start(self, folder: Path, settings: Path, *options: str, wanted: re.Pattern, **environment: str) -> str:
+        """What it prints of what is wanted, once it does."""
         self.out, self.err = folder / "stdout.txt", folder / "stderr.txt"
-        command = [binary(), "--config", lake.settings, "serve", "--port", "0", "--no-open", *(options or ("--by", PERSON))]
+        command = [binary(), "--config", settings, "serve", *options]
         with self.out.open("wb") as out, self.err.open("wb") as err:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
-        self.login_url = self._login_url()
-        parts = urlsplit(self.login_url)
-        self.url = f"{parts.scheme}://{parts.netloc}"
-        # What a browser keeps after the login: the address of the login works once.
-        self.session = None
-
-    def _login_url(self) -> str:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**os.environ, **environment})
         end = time.monotonic() + STARTS_WITHIN
         while time.monotonic() < end and self.process.poll() is None:
             # A line counts once it is whole.
             whole, _, _ = self.out.read_text("utf-8").rpartition("\n")
-            if found := LOGIN.search(whole):
+            if found := wanted.search(whole):
                 return found[0]
             time.sleep(0.02)
         self.process.kill()
         code = self.process.wait()
-        raise AssertionError(f"the server printed no address to log in at; it ended with {code}\n{self.said()}")
+        raise AssertionError(f"the server did not print {wanted.pattern}; it ended with {code}\n{self.said()}")
 
     def said(self) -> str:
         return self.out.read_text("utf-8") + self.err.read_text("utf-8")
@@ -82,3 +76,16 @@ class Server:
             raise AssertionError(f"the server ran on for {STOPS_WITHIN} seconds after SIGTERM\n{self.said()}") from None
         assert code == 0, f"the server ended with {code}\n{self.said()}"
         assert "panicked" not in self.said(), self.said()
+
+
+class Server(Served):
+    """The page for the person who starts it."""
+
+    def __init__(self, lake: Lake, folder: Path, *options: str):
+        self.lake = lake
+        options = ("--port", "0", "--no-open", *(options or ("--by", PERSON)))
+        self.login_url = self.start(folder, lake.settings, *options, wanted=LOGIN)
+        parts = urlsplit(self.login_url)
+        self.url = f"{parts.scheme}://{parts.netloc}"
+        # What a browser keeps after the login: the address of the login works once.
+        self.session = None

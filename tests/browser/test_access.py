@@ -1,0 +1,239 @@
+"""Shared serving: who sees which nodes, who may do what there, and under which name it is recorded."""
+
+import csv
+import io
+import json
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import expect
+
+from pages import axe, shot
+from shared import ours
+
+# Credits of the sample that are allocated, to nodes of two people, and that wait.
+RETAIL = "code:Contractual Credit - Credits@410000000001"
+MEDIA = "id:10063540211"
+SPLIT = "code:DBA_MAP Acme Data Center Exit@410000000001"
+WAITS_FOR_LOGISTICS = "code:MAP credit - 2/3@410000000901"
+WAITS_FOR_NOBODY = "code:AWS Free Tier@410000000902"
+ELSEWHERE = ["Media", "Logistics"]
+
+
+def credit(key: str, rest: str = "") -> str:
+    return f"/credits/{quote(key, safe='')}{rest}"
+
+
+def forms(page):
+    """Those that record something or start a run."""
+    return page.locator("form[method=post]:not([action='/logout'])")
+
+
+def recorded(lake) -> list[dict]:
+    return json.loads(lake.call("allocations", "list", "--format", "json"))
+
+
+def history(lake, key: str) -> list[dict]:
+    return json.loads(lake.call("allocations", "history", key, "--format", "json"))
+
+
+def allocate(page, node: str, amount: str = "100") -> None:
+    """Fills in the form and asks for the preview."""
+    page.locator("#amount-1").fill(amount)
+    page.locator("#node-1").fill(node)
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Preview", exact=True).click()
+
+
+def save(page) -> None:
+    page.get_by_role("button", name="Save the allocation").click()
+    expect(page.locator(".done")).to_be_visible()
+
+
+def forbidden(page, address: str) -> str:
+    """What the page says that is there instead."""
+    answer = page.goto(address)
+    assert answer.status == 403, address
+    assert page.locator("table").count() == 0
+    page.watch.expect(page, "status of 403")
+    return page.locator("main").inner_text()
+
+
+def test_what_one_allocates_and_another_runs_a_third_does_not_see(own_lake, share, sign_in):
+    server = share(own_lake)
+    alma = sign_in(server, "alma", "/queue")
+    assert alma.locator("#queue tbody tr").count() == 1
+    alma.get_by_role("link", name="Allocate").click()
+    allocate(alma, "Logistics/Warehousing/Inventory", "2500")
+    axe(alma)
+    save(alma)
+    [row] = history(own_lake, WAITS_FOR_LOGISTICS)
+    assert (row["recorded_by"], row["department"]) == ("alma@example.com", "Warehousing")
+    carl = sign_in(server, "carl", "/runs")
+    carl.get_by_role("button", name="Run now").click()
+    expect(carl.locator("#runs tbody tr")).to_have_count(2, timeout=60_000)
+    alma.goto(server.url + credit(WAITS_FOR_LOGISTICS))
+    assert "by alma@example.com" in alma.locator(".history").inner_text()
+    forbidden(sign_in(server, "vera"), server.url + credit(WAITS_FOR_LOGISTICS))
+
+
+def test_person_sees_their_node_and_what_is_below_it_only(shared_server, sign_in):
+    page = sign_in(shared_server, "vera")
+    for address in ["/", "/queue", "/credits", "/net-cost", "/expiry"]:
+        assert page.goto(shared_server.url + address).status == 200
+        said = page.locator("main").inner_text()
+        assert not any(node in said for node in ELSEWHERE), address
+        at_node = page.goto(f"{shared_server.url}{address}?node=Retail").text()
+        assert not any(f">{node}<" in at_node for node in ELSEWHERE), address
+    page.goto(shared_server.url + "/")
+    shot(page, "shared-one-node")
+    axe(page)
+    assert "Retail" in page.locator("main").inner_text()
+    assert page.goto(shared_server.url + credit(RETAIL)).status == 200
+    assert page.goto(f"{shared_server.url}/net-cost?node=Retail/Online").status == 200
+    text = page.request.get(shared_server.url + "/credits?table=credits&download=csv").text()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert rows and all(node.startswith("Retail") for row in rows for node in row["nodes"].split(", ") if SPLIT != row["credit_key"])
+
+
+@pytest.mark.parametrize("address", [
+    "/?node=Media", "/queue?node=Media", "/credits?node=Media", "/net-cost?node=Media", "/expiry?node=Media",
+    "/net-cost?node=Media/Streaming", "/net-cost?node=%4dedia", "/net-cost?node=Logistics", "/?node=(none)",
+    "/credits?node=Media&table=credits&download=csv", "/net-cost?node=Media&table=net_cost_by_node&download=xlsx",
+    "/months", "/months?table=months&download=csv", "/runs", "/query", "/query?sql=SELECT+*+FROM+net_cost_summary",
+    credit(MEDIA), credit(MEDIA, "?table=lots&download=csv"), credit(MEDIA, "?node=Retail"), credit(MEDIA, "/allocate"),
+    credit(WAITS_FOR_LOGISTICS), credit(WAITS_FOR_NOBODY),
+])
+def test_no_address_shows_a_node_of_others(shared_server, sign_in, address):
+    page = sign_in(shared_server, "vera")
+    answer = page.request.get(shared_server.url + address, max_redirects=0)
+    assert answer.status == 403
+    assert answer.headers["content-type"].startswith("text/html")
+    said = forbidden(page, shared_server.url + address)
+    assert "Media/Studio" not in said and "12,000" not in said
+
+
+def test_two_nodes_in_an_address_are_not_a_way_around(shared_server, sign_in):
+    request = sign_in(shared_server, "vera").request
+    for address in ["/net-cost?node=Retail&node=Media", "/net-cost?node=Media&node=Retail"]:
+        assert request.get(shared_server.url + address).status in (400, 403)
+
+
+def test_page_that_is_not_theirs_says_whose_nodes_are(shared_server, sign_in):
+    page = sign_in(shared_server, "vera")
+    assert "Retail" in forbidden(page, shared_server.url + "/net-cost?node=Media")
+    axe(page)
+    shot(page, "shared-forbidden")
+
+
+def test_search_and_suggestions_have_nothing_of_others(shared_server, sign_in):
+    page = sign_in(shared_server, "vera")
+    for search in ["", "med", "o"]:
+        offered = page.request.get(f"{shared_server.url}/nodes?q={search}").json()
+        assert all(one["node"].startswith("Retail") for one in offered), offered
+    assert page.request.get(shared_server.url + "/nodes?q=online").json()
+    page.goto(f"{shared_server.url}/credits?q={MEDIA}")
+    assert page.locator("#credits tbody tr").count() == 0
+    page.goto(f"{shared_server.url}/credits?q=Free Tier")
+    assert "waits" not in page.locator("main").inner_text()
+
+
+@pytest.mark.parametrize(("login", "sees", "sees_not"), [
+    ("greg", "/net-cost?node=Media", "/net-cost?node=Retail"),
+    ("alma", "/net-cost?node=Media/Studio", "/net-cost?node=Logistics"),
+])
+def test_lines_of_a_group_and_several_of_a_person_count(shared_server, sign_in, login, sees, sees_not):
+    page = sign_in(shared_server, login)
+    assert page.goto(shared_server.url + sees).status == 200
+    forbidden(page, shared_server.url + sees_not)
+
+
+@pytest.mark.parametrize("login", ["carl", "ada"])
+def test_who_is_not_limited_sees_everything(shared_server, sign_in, login):
+    page = sign_in(shared_server, login)
+    for address in ["/", "/net-cost?node=Media", "/months", "/runs", "/query", credit(MEDIA), credit(WAITS_FOR_NOBODY)]:
+        assert page.goto(shared_server.url + address).status == 200, address
+
+
+def test_who_has_no_line_sees_nothing_and_is_told(shared_server, sign_in):
+    # An address that is not verified is nobody's.
+    for login in ["lena", "ulf"]:
+        page = sign_in(shared_server, login)
+        page.watch.expect(page, "status of 403")
+        assert "access" in page.locator("main").inner_text()
+        axe(page)
+        for address in ["/credits", "/net-cost?node=Retail", credit(RETAIL), "/months", "/query"]:
+            assert page.request.get(shared_server.url + address, max_redirects=0).status == 403
+        assert page.request.get(shared_server.url + "/nodes?q=re", max_redirects=0).status == 403
+
+
+def test_who_has_no_role_does_not_get_in_and_is_told(shared_server, sign_in):
+    page = sign_in(shared_server, "nora")
+    page.watch.expect(page, "status of 403")
+    assert "role" in page.locator("main").inner_text()
+    axe(page)
+    assert page.request.get(shared_server.url + "/credits", max_redirects=0).status != 200
+
+
+def test_viewer_has_no_form_and_can_send_none(shared_server, sign_in):
+    page = sign_in(shared_server, "vera")
+    for address in ["/", "/queue", "/credits", credit(RETAIL)]:
+        page.goto(shared_server.url + address)
+        assert forms(page).count() == 0
+        assert page.get_by_role("link", name="Allocate").or_(page.get_by_role("link", name="Revise")).count() == 0
+    token = page.locator("[name=form_token]").first.get_attribute("value")
+    form = {"form_token": token, "amount": "1", "node": "Retail", "action": "save"}
+    for address in [credit(RETAIL, "/allocate"), "/runs"]:
+        assert page.request.post(shared_server.url + address, form=form, headers=ours(shared_server)).status == 403
+
+
+def test_runs_are_started_by_closers_and_admins(shared_server, sign_in):
+    for login, may in [("finn", False), ("carl", True), ("ada", True)]:
+        page = sign_in(shared_server, login, "/runs")
+        assert page.get_by_role("button", name="Run now").count() == may
+        if not may:
+            token = page.locator("[name=form_token]").first.get_attribute("value")
+            form = {"form_token": token}
+            assert page.request.post(shared_server.url + "/runs", form=form, headers=ours(shared_server)).status == 403
+
+
+def test_allocation_outside_of_their_nodes_is_refused_and_not_recorded(own_lake, share, sign_in):
+    server = share(own_lake)
+    page = sign_in(server, "alma", credit(WAITS_FOR_LOGISTICS, "/allocate"))
+    before = recorded(own_lake)
+    allocate(page, "Retail")
+    page.watch.expect(page, "status of 403")
+    assert "Retail" in page.locator("main").inner_text()
+    axe(page)
+    page.goto(server.url + credit(WAITS_FOR_LOGISTICS, "/allocate"))
+    token = page.locator("[name=form_token]").first.get_attribute("value")
+    one = {"form_token": token, "amount": "1", "node": "Retail"}
+    mine = {"form_token": token, "amount": "1", "node": "Media"}
+    move = {"form_token": token, "move_lot": "1", "move_from": "2026-10", "move_to": "Retail"}
+    for key, form in [
+        (WAITS_FOR_LOGISTICS, {**one, "action": "save"}),
+        (WAITS_FOR_LOGISTICS, {**one, "node": "Logistics", "action": "save"}),
+        (MEDIA, {**one, "action": "save"}),
+        (MEDIA, {**move, "action": "save-move"}),
+        # What stands elsewhere would be replaced, or be ended.
+        (RETAIL, {**mine, "action": "save"}),
+        (SPLIT, {**mine, "action": "save"}),
+        (SPLIT, {**mine, "action": "save-revoke"}),
+        (WAITS_FOR_NOBODY, {**mine, "action": "save"}),
+    ]:
+        answer = page.request.post(server.url + credit(key, "/allocate"), form=form, headers=ours(server))
+        assert answer.status == 403, (key, form)
+    assert recorded(own_lake) == before
+
+
+def test_name_in_the_log_is_the_verified_address_else_the_subject_and_never_of_the_form(own_lake, share, sign_in):
+    server = share(own_lake)
+    for login, name in [("finn", "finn@example.com"), ("una", "sub-una"), ("uwe", "sub-uwe")]:
+        page = sign_in(server, login, credit(WAITS_FOR_NOBODY, "/allocate"))
+        page.evaluate("""for (const name of ["by", "recorded_by", "person"]) {
+            const field = Object.assign(document.createElement("input"), { name, type: "hidden", value: "eve@example.com" });
+            document.querySelector("#entry").append(field);
+        }""")
+        allocate(page, "Platform")
+        save(page)
+        assert history(own_lake, WAITS_FOR_NOBODY)[-1]["recorded_by"] == name
