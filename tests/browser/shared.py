@@ -102,14 +102,15 @@ class SharedServer(Served):
         self.url = web.get("url", f"http://127.0.0.1:{self.port}")
         client_id, self.client_secret = provider.register(self.url)
         self.session_key = secrets.token_hex(64)
-        (lake.folder / f"{folder.name}.csv").write_text(ACCESS, "utf-8")
+        self.access = lake.folder / f"{folder.name}.csv"
+        self.access.write_text(ACCESS, "utf-8")
         web = {
             "address": f"127.0.0.1:{self.port}",
             "url": self.url,
             "issuer": provider.issuer,
             "client_id": client_id,
             "client_secret": "env:FINOPS_CREDITS_CLIENT_SECRET",
-            "access": f"{folder.name}.csv",
+            "access": self.access.name,
             **web,
         }
         self.settings = lake.folder / f"{folder.name}.toml"
@@ -128,7 +129,7 @@ class SharedServer(Served):
         command = [binary(), "--config", self.settings, "serve", "--shared", *self.options]
         environment = {**os.environ, **self.environment()}
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environment)
-        assert done.returncode == code, f"ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert (done.returncode, done.stdout) == (code, ""), f"ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stderr
 
     def raw(self, path: str, cookies: str = "") -> HTTPResponse:
