@@ -36,8 +36,8 @@ async function loadExistingGrant({ oidc }) {
 }
 
 const SIGN_IN = "/sign-in/";
-const FORM = `<!doctype html><html lang="en"><head><title>Provider</title><link rel="icon" href="data:,"></head>
-<body><h1>Provider</h1><form method="post"><label>Name <input name="login"></label> <button>Sign in</button></form></body></html>`;
+const FORM = `<!doctype html><html lang="en"><head><title>Provider</title><link rel="icon" href="data:,"></head><body>
+<h1>Provider</h1><form method="post"><label>Name <input name="login"></label> <button>Sign in</button></form></body></html>`;
 
 async function signIn(ctx) {
     if (ctx.method === "GET") {
