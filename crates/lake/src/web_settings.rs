@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 /// `[web]`: how `serve --shared` is reached, and who may do what there.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,8 +20,10 @@ pub struct WebSettings {
     /// What the provider calls this page.
     pub client_id: String,
     /// Where the client's secret is; a provider may do without, as every sign-in carries a proof of its own (PKCE).
+    #[serde(default, deserialize_with = "client_secret")]
     pub client_secret: Option<SecretReference>,
     /// Where the key of sessions is, 64 characters or more; without one, sessions end with the process.
+    #[serde(default, deserialize_with = "session_key")]
     pub session_key: Option<SecretReference>,
     /// What is asked of the provider.
     #[serde(default = "default_scopes")]
@@ -49,8 +52,7 @@ pub struct RoleGroups {
 }
 
 /// Where a secret is kept: `env:NAME` or `file:/path`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretReference {
     /// An environment variable.
     Variable(String),
@@ -58,16 +60,23 @@ pub enum SecretReference {
     File(String),
 }
 
-impl TryFrom<String> for SecretReference {
-    type Error = &'static str;
+fn client_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretReference>, D::Error> {
+    reference("client_secret", deserializer)
+}
 
-    /// The text is not repeated where it is no reference: it may be the secret.
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        match text.split_once(':') {
-            Some(("env", name)) if !name.is_empty() => Ok(Self::Variable(name.to_owned())),
-            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.to_owned())),
-            _ => Err("a secret does not stand in the settings; say where it is: \"env:NAME\" or \"file:/path\""),
-        }
+fn session_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretReference>, D::Error> {
+    reference("session_key", deserializer)
+}
+
+/// The text is not repeated where it is no reference: it may be the secret.
+fn reference<'de, D: Deserializer<'de>>(key: &str, deserializer: D) -> Result<Option<SecretReference>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.split_once(':') {
+        Some(("env", name)) if !name.is_empty() => Ok(Some(SecretReference::Variable(name.to_owned()))),
+        Some(("file", path)) if !path.is_empty() => Ok(Some(SecretReference::File(path.to_owned()))),
+        _ => Err(Error::custom(format!(
+            "{key}: a secret does not stand in the settings; say where it is: \"env:NAME\" or \"file:/path\""
+        ))),
     }
 }
 

@@ -138,6 +138,8 @@ impl IdentityProvider for OpenId {
         let answer = request.request_async(&self.http).await.map_err(|error| self.does_not_count(&error))?;
         let nothing = std::io::Error::other("it holds no identity token");
         let token = answer.id_token().ok_or_else(|| self.does_not_count(&nothing))?;
+        // Its keys as they are now: the one that signed may have come since.
+        let provider = self.described().await?;
         let verifier = provider.id_token_verifier().set_allowed_algs(SIGNATURES);
         let claims = token.claims(&verifier, &Nonce::new(begun.nonce.clone()));
         let claims = claims.map_err(|error| self.does_not_count(&error))?;

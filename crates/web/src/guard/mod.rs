@@ -96,8 +96,8 @@ fn unknown(entrance: &Entrance, request: &Request) -> Response {
     let why = match entrance {
         Entrance::Shared(_) if is_opened => {
             let next = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
-            let address = Serializer::new(String::from("/login?")).append_pair("next", next).finish();
-            return Redirect::to(&address).into_response();
+            let query = Serializer::new(String::new()).append_pair("next", next).finish();
+            return Redirect::to(&format!("/login?{query}")).into_response();
         }
         Entrance::Shared(_) => {
             "Your session here has ended, so nothing was recorded. Go back: what you typed is still there to be copied. Then load \

@@ -181,13 +181,14 @@ pub(crate) async fn serve(
         Some(web) => Opening::shared(web, read_only, &lake)?,
         None => Opening::own(listener.local_addr().map_err(cannot("no address"))?.port(), person, read_only, &lake)?,
     };
-    let served = Served { url: &opening.url, login_url: opening.login_url.as_deref() };
-    answer(format, &served, opening.said.clone())?;
-    let _shown_until_the_end = match &opening.login_url {
+    let (url, login_url, said) = (opening.url.clone(), opening.login_url.clone(), opening.said.clone());
+    let pages = site(opening)?;
+    answer(format, &Served { url: &url, login_url: login_url.as_deref() }, said)?;
+    let _shown_until_the_end = match &login_url {
         Some(login_url) if !arguments.no_open && std::io::stdout().is_terminal() => browse(login_url),
         _ => None,
     };
-    let served = until_it_ends(listener, site(opening)?).await;
+    let served = until_it_ends(listener, pages).await;
     contexts.background.end();
     served
 }
