@@ -99,6 +99,7 @@ mod tests {
         // These have no default that a file could state.
         assert!(full.run.as_of.take().is_some() && full.run.threads.take().is_some());
         assert!(full.run.memory_limit.take().is_some() && full.source.currency.take().is_some());
+        assert!(full.source.region.take().is_some());
         assert!(full.run.notify.take().is_some());
         let without_marks = |settings: &Settings| format!("{settings:#?}").replace("is_set: true", "is_set: false");
         assert_eq!(without_marks(&full), without_marks(&settings));
