@@ -2,7 +2,7 @@
 // Usage: node provider.mjs people.json      prints its issuer, and goes on until it is ended. Clients register themselves.
 //
 // people.json has by login: {"sub": …, "groups": […], "email": …, "email_verified": …}. "forged" makes a person's ID token anew,
-// with other "claims" or another "key": "strange" (not published), "none" (no signature), "next" (published once it has signed).
+// with other "claims" or another "key": "strange" (not published), "none" (no signature), "next" (published when they sign in).
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { text } from "node:stream/consumers";
@@ -22,8 +22,7 @@ let published = [];
 async function forged(token, { claims = {}, key = "own" }) {
     const made = { ...decodeJwt(token), ...claims };
     if (key === "none") return new UnsecuredJWT(made).encode();
-    const { kid, privateKey, publicKey } = keys[key];
-    if (key === "next") published = [await asJwk(kid, publicKey)];
+    const { kid, privateKey } = keys[key];
     return new SignJWT(made).setProtectedHeader({ alg: "RS256", kid }).sign(privateKey);
 }
 
@@ -44,7 +43,8 @@ async function signIn(ctx) {
         ctx.body = FORM;
         return;
     }
-    const { sub } = people[new URLSearchParams(await text(ctx.req)).get("login")];
+    const { sub, forged } = people[new URLSearchParams(await text(ctx.req)).get("login")];
+    if (forged?.key === "next") published = [await asJwk(keys.next.kid, keys.next.publicKey)];
     ctx.redirect(await provider.interactionResult(ctx.req, ctx.res, { login: { accountId: sub } }));
 }
 

@@ -8,7 +8,17 @@ import pytest
 from playwright.sync_api import expect
 
 from pages import axe, shot
-from shared import FORGED, GENUINE, Provider, SharedServer, is_signed_in, ours, through_the_provider, up_to_the_callback
+from shared import (
+    FORGED,
+    GENUINE,
+    Provider,
+    SharedServer,
+    is_signed_in,
+    ours,
+    signed_in,
+    through_the_provider,
+    up_to_the_callback,
+)
 
 HOUR = 3600
 
@@ -25,13 +35,6 @@ def session_of(page) -> dict:
     """The cookie that this program has set; those of the provider, on the same host, are others."""
     [cookie] = [cookie for cookie in page.context.cookies() if "finops-credits" in cookie["name"]]
     return cookie
-
-
-def signed_in_without_a_page(sign_in, server):
-    """For a server that stops: a page would go on to ask it for pictures."""
-    page = sign_in(server, "carl")
-    page.close()
-    return page.context.request
 
 
 def refuses(request, server, address: str) -> None:
@@ -121,9 +124,7 @@ def test_token_that_is_not_for_this_sign_in_lets_nobody_in(shared_server, visit,
 @pytest.mark.parametrize("genuine", GENUINE)
 def test_token_that_is_made_as_the_provider_makes_it_lets_in(shared_server, visit, genuine):
     """Also with a key that it has published since the server started."""
-    request = visit().request
-    request.get(up_to_the_callback(request, shared_server, genuine))
-    assert is_signed_in(request, shared_server)
+    assert is_signed_in(signed_in(visit().request, shared_server, genuine), shared_server)
 
 
 @pytest.mark.parametrize("url", ["http", "https://credits.example"])
@@ -158,20 +159,20 @@ def test_cookie_that_the_server_did_not_make_is_no_session(lake, shared_server, 
         assert is_signed_in(request, shared_server) == expected, forged
 
 
-def test_session_outlives_the_process_where_its_key_does_and_ends_after_eight_hours(lake, share, sign_in, tmp_path):
+def test_session_outlives_the_process_where_its_key_does_and_ends_after_eight_hours(lake, share, visit, tmp_path):
     later = tmp_path / "later.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", later, Path(__file__).with_name("later.c"), "-ldl"], check=True)
     server = share(lake, session_key="env:FINOPS_CREDITS_SESSION_KEY")
-    request = signed_in_without_a_page(sign_in, server)
+    request = signed_in(visit().request, server, "carl")
     for hours, expected in [(0, True), (7.9, True), (8, False)]:
         server.stop()
         server.begin(LD_PRELOAD=str(later), SECONDS_LATER=str(int(hours * HOUR)))
         assert is_signed_in(request, server) == expected, hours
 
 
-def test_session_without_a_key_ends_with_the_process(lake, share, sign_in):
+def test_session_without_a_key_ends_with_the_process(lake, share, visit):
     server = share(lake)
-    request = signed_in_without_a_page(sign_in, server)
+    request = signed_in(visit().request, server, "carl")
     server.stop()
     server.begin()
     assert not is_signed_in(request, server)
@@ -221,20 +222,20 @@ def test_secrets_are_in_no_log_and_no_later_address(lake, share, visit):
         assert secret not in content and secret not in page.url
 
 
-def test_secret_may_stand_in_a_file(lake, provider, tmp_path_factory, started, sign_in):
+def test_secret_may_stand_in_a_file(lake, provider, tmp_path_factory, started, visit):
     server = SharedServer(lake, tmp_path_factory.mktemp("shared"), provider, client_secret="file:client-secret")
     (lake.folder / "client-secret").write_text(server.client_secret + "\n", "utf-8")
     server.client_secret = "not-this-one"
     server.begin()
     started.append(server)
-    assert is_signed_in(sign_in(server, "carl").request, server)
+    assert is_signed_in(signed_in(visit().request, server, "carl"), server)
 
 
 @pytest.mark.parametrize(("web", "said"), [
     ({"issuer": None}, ["issuer"]),
     ({"issuer": "http://login.example.com"}, ["issuer", "https://"]),
     ({"url": "http://credits.example.com"}, ["url", "https://"]),
-    ({"client_secret": "hunter2-hunter2"}, ["client_secret", "env:NAME", "file:"]),
+    ({"client_secret": "hunter2-hunter2"}, ["line 14", "env:NAME", "file:"]),
     ({"client_secret": "env:SET_NOWHERE"}, ["client_secret", "SET_NOWHERE"]),
     ({"roles": {"owner": ["platform"]}}, ["owner", "viewer"]),
     ({"access": "missing.csv"}, ["access", "missing.csv"]),
@@ -257,12 +258,13 @@ def test_sharing_needs_settings(lake):
     lake.call("serve", "--shared", code=3)
 
 
-def test_provider_that_cannot_be_reached_is_named_and_sessions_go_on(lake, share, sign_in, visit, tmp_path_factory):
+def test_provider_that_cannot_be_reached_is_named_and_sessions_go_on(lake, share, visit, tmp_path_factory):
     own = Provider(tmp_path_factory.mktemp("provider"))
     server = share(lake, provider=own, session_key="env:FINOPS_CREDITS_SESSION_KEY")
-    signed_in = sign_in(server, "carl").request
+    request = signed_in(visit().request, server, "carl")
     page = visit()
     begun = up_to_the_callback(page.request, server, "finn")
+    assert is_signed_in(request, server)
     own.stop()
     # It need not be there when the server starts, either.
     server.stop()
@@ -273,4 +275,4 @@ def test_provider_that_cannot_be_reached_is_named_and_sessions_go_on(lake, share
         assert own.issuer in said and "lake" not in said, said
         axe(page)
         page.watch.expect(page, "status of 503")
-    assert is_signed_in(signed_in, server)
+    assert is_signed_in(request, server)
