@@ -141,7 +141,8 @@ pub(crate) fn page(asked: &Asked, page: &Page, head: &Head, body: &Markup) -> Ma
                 }
                 footer {
                     p { @if asked.may_record() { "You record as " strong { (visible(&asked.session.person, CELL)) } "." }
-                        @else { "Read-only: nothing can be recorded here." }
+                        @else if asked.site.settings.read_only { "Read-only: nothing can be recorded here." }
+                        @else { "You may look here, and record nothing." }
                         " " a href="/help" data-key="?" { "Keys and words" } }
                     @if matches!(asked.site.entrance, Entrance::Shared(_)) {
                         p { "Signed in as " strong { (visible(&asked.session.person, CELL)) } "." }
@@ -160,9 +161,8 @@ fn own_nodes(asked: &Asked) -> Markup {
         @if asked.access.is_limited() {
             nav.own-nodes aria-label="Your nodes" {
                 "You see "
-                @for (place, node) in asked.own_nodes.iter().enumerate() {
+                @for node in &asked.own_nodes {
                     @let path = node.to_string();
-                    @if place > 0 { " · " }
                     a href=(asked.filter.elsewhere(&asked.path, &[("node", path.as_str())]))
                         aria-current=[(asked.filter.node.as_ref() == Some(node)).then_some("true")] { (path) }
                 }
