@@ -32,10 +32,10 @@ LOCATION 's3://DATA_BUCKET/lake/runs/RUN_ID/net_cost/'
 TBLPROPERTIES (
   'classification' = 'parquet',
   'projection.enabled' = 'true',
+  'storage.location.template' = 's3://DATA_BUCKET/lake/runs/RUN_ID/net_cost/billing_period=${billing_period}',
   'projection.billing_period.type' = 'date',
   'projection.billing_period.format' = 'yyyy-MM',
   'projection.billing_period.range' = '2006-01,NOW+1YEAR',
   'projection.billing_period.interval' = '1',
-  'projection.billing_period.interval.unit' = 'MONTHS',
-  'storage.location.template' = 's3://DATA_BUCKET/lake/runs/RUN_ID/net_cost/billing_period=${billing_period}'
+  'projection.billing_period.interval.unit' = 'MONTHS'
 );
