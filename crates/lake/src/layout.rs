@@ -9,8 +9,8 @@
 //! runs/<run id>/manifest.json                 sizes, checksums and input digests of the run's files
 //!               <table>/[billing_period=…/]   the published tables, whole
 //! work/<run id>/<job>.json                    what a job found; marks it as done
-//!               failure.json                  why a job of the run failed
 //!               <table>/[billing_period=…/]   intermediate tables: for the run's later jobs, and for the next run to reuse
+//!      <run id>.failure.json                  why a job of the run failed
 //! superseded/<run id>.json                    left for a run that was under way when another one was published
 //! summaries/<run id>.json                     what a run found, in brief
 //! published -> runs/<run id>                  pointer to the published run
@@ -88,7 +88,7 @@ pub(crate) fn job_record(run_id: &str, job: &str) -> Path {
 }
 
 pub(crate) fn failure(run_id: &str) -> Path {
-    work(run_id).join("failure.json")
+    Path::from(WORK).join(format!("{run_id}.failure.json"))
 }
 
 /// Name of a record that is kept per run, in a folder for all runs.

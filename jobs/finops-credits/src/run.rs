@@ -178,14 +178,14 @@ async fn job(
 }
 
 /// A job on its own tells the run id, so that the next job can be given it: people in the log, programs on stdout. Why it failed,
-/// the run's folder says, too: what started the job elsewhere sees no more of it than its exit code.
+/// a file beside the run's folder says, too: what started the job elsewhere sees no more of it than its exit code.
 async fn done(app: &App, job: &'static str, result: Result<(), Failure>) -> Result<(), Failure> {
     if let Err(failure) = result {
         // A run that was overtaken leaves nothing.
         if failure.kind != Kind::LostRace
             && let Err(error) = app.run().record_failure(&failure.for_programs()).await
         {
-            tracing::warn!("why {job} failed could not be written down: {error}");
+            tracing::info!("why {job} failed could not be written down: {error}");
         }
         return Err(failure);
     }

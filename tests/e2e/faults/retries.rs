@@ -77,12 +77,12 @@ fn published_run_is_never_staged_or_published_again() {
 }
 
 #[test]
-fn job_that_fails_leaves_why_in_the_folder_of_its_run() {
+fn job_that_fails_leaves_why_beside_the_folder_of_its_run() {
     let shop = Shop::new();
     shop.succeed(&["--run-id", "night", "detect-credits"]);
     let failed = shop.run(&["--run-id", "night", "apply-fifo"]);
     assert_eq!(failed.exit_code, Some(4), "{failed:?}");
-    let written = fs::read_to_string(shop.0.path("lake/work/night/failure.json")).expect("why it failed");
+    let written = fs::read_to_string(shop.0.path("lake/work/night.failure.json")).expect("why it failed");
     let written: serde_json::Value = serde_json::from_str(&written).expect("JSON");
     let message = "run night: join-allocations has not been done; give all jobs of a run one --run-id";
     assert_eq!((&written["error"]["message"], &written["error"]["exit_code"]), (&message.into(), &4.into()));

@@ -6,6 +6,7 @@
 
 pub(crate) mod access;
 pub(crate) mod login;
+mod next_page;
 pub(crate) mod session;
 pub(crate) mod sign_in;
 pub(crate) mod token;

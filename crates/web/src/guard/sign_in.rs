@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::access::{Access, Role};
-use super::login::local;
+use super::next_page::local;
 use super::session::{Session, cookie_name};
 use crate::error::{failed, refusal, status};
 use crate::frame::plain;
