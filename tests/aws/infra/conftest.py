@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,26 @@ sys.path.insert(0, str(HERE))
 
 from template import Template  # noqa: E402
 
+NETWORK = {"VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2"}
+MAIN = "finops-credits.yaml"
 GIVEN = {
-    "ImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/finops-credits:1",
-    "ImageRepositoryArn": "arn:aws:ecr:eu-west-1:123456789012:repository/finops-credits",
-    "ExportBucket": "export-bucket",
-    "ExportPrefix": "billing/daily",
-    "ExportKmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/of-the-export",
-    "VpcId": "vpc-1",
-    "SubnetIds": "subnet-1,subnet-2",
-    "AlertEmail": "alerts@example.com",
-    "NoticeEmail": "finance@example.com",
+    MAIN: {
+        **NETWORK,
+        "ImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/finops-credits:1",
+        "ImageRepositoryArn": "arn:aws:ecr:eu-west-1:123456789012:repository/finops-credits",
+        "ExportBucket": "export-bucket",
+        "ExportPrefix": "billing/daily",
+        "ExportKmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/of-the-export",
+        "AlertEmail": "alerts@example.com",
+        "NoticeEmail": "finance@example.com",
+    },
+    "endpoints.yaml": {**NETWORK, "RouteTableIds": "rtb-1", "TaskSecurityGroupId": "sg-1"},
+    "quicksight.yaml": {
+        "DataBucketName": "data-bucket",
+        "ReaderPolicyArn": "arn:aws:iam::123456789012:policy/reader",
+        "OwnerArn": "arn:aws:quicksight:eu-west-1:123456789012:group/default/owners",
+        "RowLevelSecurity": "ENABLED",
+    },
 }
 
 
@@ -40,9 +51,24 @@ def release(tmp_path_factory) -> Path:
     return package(tmp_path_factory.mktemp("release") / "finops-credits")
 
 
+def deploying(release: Path, changes: dict[str, Callable[[dict], object]]) -> Callable[..., Template]:
+    """Deploys templates of the release by name, with what a customer gives; `changes` are made to some of them before."""
+
+    def deploy(name: str = MAIN, **given) -> Template:
+        template = Template(release / name, **{**GIVEN.get(name, {}), **given})
+        return template.changed(changes[name]) if name in changes else template
+
+    return deploy
+
+
 @pytest.fixture(scope="session")
-def main(release) -> Template:
-    return Template(release / "finops-credits.yaml", **GIVEN)
+def deploy(release):
+    return deploying(release, {})
+
+
+@pytest.fixture(scope="session")
+def main(deploy) -> Template:
+    return deploy()
 
 
 @pytest.fixture(scope="session")
