@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -69,6 +70,22 @@ def deploy(release):
 @pytest.fixture(scope="session")
 def main(deploy) -> Template:
     return deploy()
+
+
+@pytest.fixture
+def fake(tmp_path):
+    """Puts a made-up account behind `aws`: the environment for a script, and the file that the account is kept in."""
+    program = tmp_path / "bin/aws"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {HERE}/fake_aws.py "$@"\n')
+    program.chmod(0o755)
+
+    def put(account: dict) -> tuple[dict, Path]:
+        file = tmp_path / "account.json"
+        file.write_text(json.dumps(account))
+        return {"PATH": f"{program.parent}:{os.environ['PATH']}", "FAKE_ACCOUNT": str(file), "HOME": str(tmp_path)}, file
+
+    return put
 
 
 @pytest.fixture(scope="session")
