@@ -330,8 +330,9 @@ def laptop(account, folder):
         "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
     }
-    text = settings(f"s3://{EXPORT[0]}/{EXPORT[1]}", f"s3://{account.bucket}/reference", f"s3://{account.bucket}/lake")
     session = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], region_name=REGION)
+    parameters = session.client("ssm", endpoint_url=account.emulator.endpoint)
+    text = parameters.get_parameter(Name=account.outputs["SettingsParameterName"])["Parameter"]["Value"]
     return Program(folder, text, environment), session
 
 
@@ -342,6 +343,9 @@ def test_allocation_from_a_laptop_counts_in_the_next_night(account, first_night,
         session.client("s3", endpoint_url=account.emulator.endpoint).put_object(
             Bucket=account.bucket, Key="lake/runs/x", Body=b""
         )
+    account.client("ssm").put_parameter(Name="/another", Value="secret", Type="String")
+    with pytest.raises(Exception, match="AccessDenied"):
+        session.client("ssm", endpoint_url=account.emulator.endpoint).get_parameter(Name="/another")
     assert_same_tables(published_tables(account.emulator), local_lake(local))
     account.night(as_of=NEXT)
 
