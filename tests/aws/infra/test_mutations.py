@@ -199,7 +199,8 @@ CHANGES = {
     "export before its bucket's policy": (EXPORT, drop("BucketIsReady/Metadata")),
     "export that anybody may see": (
         EXPORT, put("ExportBucket/Properties/PublicAccessBlockConfiguration/RestrictPublicBuckets", False)),
-    "endpoint for another service": (ENDPOINTS, put("Glue/Properties/ServiceName", {"Fn::Sub": "com.amazonaws.${AWS::Region}.ec2"})),
+    "endpoint for another service": (
+        ENDPOINTS, put("Glue/Properties/ServiceName", {"Fn::Sub": "com.amazonaws.${AWS::Region}.ec2"})),
     "endpoint that names do not lead to": (ENDPOINTS, put("Logs/Properties/PrivateDnsEnabled", False)),
     "endpoint that is made twice": (ENDPOINTS, drop("Athena/Condition")),
     "endpoints open to the network": (

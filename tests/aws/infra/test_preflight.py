@@ -93,7 +93,7 @@ def test_parameters_of_a_stack_are_looked_up_and_others_go_before(preflight):
     ({}, {"MoreCreditSettingsParameter": "/a:1"}, ["MoreCreditSettingsParameter: /a:1: ParameterNotFound "]),
     ({"vcpus": 6.0}, {"TaskSize": "large"}, [
         "the account may run 6 vCPUs on Fargate, a night takes 8: raise quota L-3032A538 or lower MaxTasks"]),
-    ({"vcpus": 6.0}, {"TaskSize": "large", "MaxTasks": "1"}, []),
+    ({"vcpus": 4.0}, {"TaskSize": "large", "MaxTasks": "1"}, []),
     ({"vcpus": 6.0}, {"MaxTasks": "8"}, [
         "the account may run 6 vCPUs on Fargate, a night takes 16: raise quota L-3032A538 or lower MaxTasks"]),
     ({"refused": {"get-service-quota": "AccessDenied"}}, {}, [
