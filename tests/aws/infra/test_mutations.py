@@ -44,7 +44,7 @@ def complaints(root, deploy):
 
 
 # ------------------------------------------------------------------------------------------------------- the changes
-def found(raw: dict, path: str) -> tuple:
+def holder_of(raw: dict, path: str) -> tuple:
     """What holds the last step of a path below `Resources`, and its key there. In a list a step is a Sid, an Id or a number."""
     holder, key = raw, "Resources"
     for step in path.split("/"):
@@ -57,7 +57,7 @@ def found(raw: dict, path: str) -> tuple:
 
 
 def at(raw: dict, path: str):
-    holder, key = found(raw, path)
+    holder, key = holder_of(raw, path)
     return holder[key]
 
 
@@ -65,7 +65,7 @@ def put(path: str, value) -> Callable[[dict], object]:
     """Sets what lies there."""
 
     def change(raw):
-        holder, key = found(raw, path)
+        holder, key = holder_of(raw, path)
         holder[key] = value
 
     return change
@@ -75,7 +75,7 @@ def drop(path: str, item=None) -> Callable[[dict], object]:
     """Takes away what lies there, or an item of the list that lies there."""
 
     def change(raw):
-        holder, key = found(raw, path)
+        holder, key = holder_of(raw, path)
         return holder[key].remove(item) if item is not None else holder.__delitem__(key)
 
     return change
@@ -85,7 +85,7 @@ def edit(path: str, old: str, new: str) -> Callable[[dict], object]:
     """Replaces a part of the text that lies there."""
 
     def change(raw):
-        holder, key = found(raw, path)
+        holder, key = holder_of(raw, path)
         assert old in holder[key]
         holder[key] = holder[key].replace(old, new)
 
