@@ -43,8 +43,9 @@ cannot() { todo "cannot tell ${1}: $why"; }
 # ---- what is to be deployed
 ask sts get-caller-identity || stop "no credentials: $why"
 caller=$(jq -r .Arn <<<"$answer") account=$(jq -r .Account <<<"$answer")
-region=${region_option[1]:-$(aws configure get region || true)}
+region=${region_option[1]:-${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}}
 [ -n "$region" ] || stop "no region; see --region"
+region_option=(--region "$region")
 if [ -n "$stack" ]; then
     ask cloudformation describe-stacks --stack-name "$stack" || stop "no stack $stack in $region: $why"
     while IFS=$'\t' read -r name text; do value[$name]=$text; done < <(

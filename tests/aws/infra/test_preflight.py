@@ -43,11 +43,11 @@ def endpoint(service: str, region: str = "com.amazonaws.eu-west-1", **more) -> d
 def preflight(release, fake):
     """Runs the shipped script in an account behind NAT, changed so; gives exit code and the lines that it prints."""
 
-    def run(*arguments, words=STACK, **changes):
+    def run(*arguments, words=STACK, region=("--region", "eu-west-1"), variables={}, **changes):
         account = {**ACCOUNT, "route_tables": [routes(NAT)], "endpoints": [endpoint("s3")], **copy.deepcopy(changes)}
         environment, _ = fake(account)
-        command = [release / "preflight.sh", "--region", "eu-west-1", *arguments, *(f"{k}={v}" for k, v in words.items())]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        command = [release / "preflight.sh", *region, *arguments, *(f"{k}={v}" for k, v in words.items())]
+        done = subprocess.run(command, env=environment | variables, capture_output=True, text=True, timeout=60)
         return done.returncode, done.stdout.splitlines() or done.stderr.splitlines()
 
     return run
@@ -200,7 +200,13 @@ def test_it_takes_the_template_s_defaults_and_sizes(main, root):
         name: int(it["Cpu"]) for name, it in main.raw["Mappings"]["TaskSizes"].items()}
 
 
+@pytest.mark.parametrize("variables", [{"AWS_REGION": "eu-west-1"}, {"AWS_DEFAULT_REGION": "eu-west-1"}])
+def test_the_region_may_be_that_of_the_shell(preflight, variables):
+    assert to_do(preflight(region=(), variables={"AWS_REGION": "", **variables})) == []
+
+
 def test_wrong_use_ends_with_two(preflight):
+    assert preflight(region=(), variables={"AWS_REGION": ""}) == (2, ["preflight: no region; see --region"])
     code, printed = preflight("--frobnicate")
     assert code == 2 and any("preflight.sh [--region REGION]" in line for line in printed)
     assert preflight(words={"VpcId": "vpc-1"}) == (2, ["preflight: SubnetIds is not given; see --stack"])
