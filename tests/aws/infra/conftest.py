@@ -13,20 +13,22 @@ sys.path.insert(0, str(HERE))
 
 from template import Template  # noqa: E402
 
-NETWORK = {"VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2"}
-MAIN = "finops-credits.yaml"
 GIVEN = {
-    MAIN: {
-        **NETWORK,
-        "ImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/finops-credits:1",
-        "ImageRepositoryArn": "arn:aws:ecr:eu-west-1:123456789012:repository/finops-credits",
-        "ExportBucket": "export-bucket",
-        "ExportPrefix": "billing/daily",
-        "ExportKmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/of-the-export",
-        "AlertEmail": "alerts@example.com",
-        "NoticeEmail": "finance@example.com",
-    },
-    "endpoints.yaml": {**NETWORK, "RouteTableIds": "rtb-1", "TaskSecurityGroupId": "sg-1"},
+    "ImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/finops-credits:1",
+    "ImageRepositoryArn": "arn:aws:ecr:eu-west-1:123456789012:repository/finops-credits",
+    "ExportBucket": "export-bucket",
+    "ExportPrefix": "billing/daily",
+    "ExportKmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/of-the-export",
+    "VpcId": "vpc-1",
+    "SubnetIds": "subnet-1,subnet-2",
+    "AlertEmail": "alerts@example.com",
+    "NoticeEmail": "finance@example.com",
+}
+MAIN = "finops-credits.yaml"
+PARAMETERS = {
+    MAIN: GIVEN,
+    "endpoints.yaml": {
+        "VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2", "RouteTableIds": "rtb-1", "TaskSecurityGroupId": "sg-1"},
     "quicksight.yaml": {
         "DataBucketName": "data-bucket",
         "ReaderPolicyArn": "arn:aws:iam::123456789012:policy/reader",
@@ -56,7 +58,7 @@ def deploying(release: Path, changes: dict[str, Callable[[dict], object]]) -> Ca
     """Deploys templates of the release by name, with what a customer gives; `changes` are made to some of them before."""
 
     def deploy(name: str = MAIN, **given) -> Template:
-        template = Template(release / name, **{**GIVEN.get(name, {}), **given})
+        template = Template(release / name, **{**PARAMETERS.get(name, {}), **given})
         return template.changed(changes[name]) if name in changes else template
 
     return deploy

@@ -2,6 +2,8 @@
 
 import json
 
+from template import Template
+
 OURS = ["finops-credits.yaml", "endpoints.yaml", "export.yaml", "quicksight.yaml"]
 
 
@@ -25,10 +27,10 @@ def test_checkov_passes(release, tool):
     assert checkov(tool, [release / name for name in OURS]) == set()
 
 
-def test_every_suppression_has_its_reason_and_is_needed(release, deploy, tool, tmp_path):
+def test_every_suppression_has_its_reason_and_is_needed(release, tool, tmp_path):
     declared = set()
     for name in OURS:
-        for id, it in deploy(name).raw["Resources"].items():
+        for id, it in Template(release / name).raw["Resources"].items():
             for skip in it.get("Metadata", {}).get("checkov", {}).get("skip", []):
                 declared.add((skip["id"], id))
                 assert len(skip["comment"].split()) >= 5, skip

@@ -247,8 +247,8 @@ def test_the_state_machine_may_do_what_its_states_do(main, root):
     for service, call in re.findall(r"arn:aws:states:::(?:aws-sdk:)?([a-z0-9]+:)([A-Za-z]+)", text):
         needed.add(service + call[0].upper() + call[1:])
     needed |= {"ecs:StopTask", "ecs:DescribeTasks", "events:PutRule", "events:PutTargets", "events:DescribeRule"}
+    needed |= {"ecs:TagResource"}  # by "PropagateTags"
     needed |= {"iam:PassRole", "kms:GenerateDataKey", "kms:Decrypt"}
-    needed |= {"ecs:TagResource"}  # To give a task the tags of its definition.
     beside = {action for action in may if action.startswith(("logs:", "xray:"))}
     assert may - beside == needed
 

@@ -9,6 +9,7 @@ import tomllib
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from conftest import GIVEN
 from cron import problem
 from template import ACCOUNT, REGION, Template
 
@@ -168,8 +169,9 @@ CHOICES = [
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "-".join(choice) + "-".join(choice.values())[:12])
-def test_program_accepts_the_settings_of_every_choice(deploy, refusing, tmp_path, choice):
-    done = run(settings(deploy(**choice)), refusing, tmp_path)
+def test_program_accepts_the_settings_of_every_choice(release, refusing, tmp_path, choice):
+    template = Template(release / "finops-credits.yaml", **{**GIVEN, **choice})
+    done = run(settings(template), refusing, tmp_path)
     assert done.returncode == 6, done.stderr
 
 
@@ -288,11 +290,11 @@ def test_alarms_watch_metrics_that_somebody_puts_and_tell_somebody(main, root):
     assert set(main.of_type("AWS::CloudWatch::Alarm")) == {"RunFailed", "RunLate", "TieOutFailed", "QueueOld"}
 
 
-def test_late_is_a_number_of_hours_without_a_success(deploy):
-    late = deploy(LateAfterHours="30").properties("RunLate")
+def test_late_is_a_number_of_hours_without_a_success(release):
+    late = Template(release / "finops-credits.yaml", **GIVEN, LateAfterHours="30").properties("RunLate")
     assert (late["Period"], late["EvaluationPeriods"]) == (3600, "30")
     assert late["TreatMissingData"] == "breaching" and late["ComparisonOperator"] == "LessThanThreshold"
-    most = deploy().raw["Parameters"]["LateAfterHours"]["MaxValue"]
+    most = Template(release / "finops-credits.yaml").raw["Parameters"]["LateAfterHours"]["MaxValue"]
     assert most * 3600 <= 7 * 86400, "CloudWatch looks back seven days"
 
 
