@@ -145,6 +145,9 @@ CHANGES = {
     "allocators that cannot read the settings": (MAIN, drop(statement("AllocatorPolicy", "ReadTheSettings"))),
     "readers that read any parameter": (MAIN, edit(statement("ReaderPolicy", "ReadTheSettings/Resource/Fn::Sub"),
                                                    "${Settings}", "/*")),
+    "readers with a right that AWS does not know": (
+        MAIN, put(statement("ReaderPolicy", "ReadTheSettings/Action"), "ssm:ReadParameter")),
+    "readers with a right that could be limited": (MAIN, put(statement("ReaderPolicy", "ReadTheSettings/Resource"), "*")),
     "readers without partitions": (MAIN, drop(statement("ReaderPolicy", "ReadTheCatalogue/Action"), "glue:GetPartitions")),
     "readers without the console's lists": (MAIN, drop(statement("ReaderPolicy", "Browse"))),
     "readers that write results anywhere": (

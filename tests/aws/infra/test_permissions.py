@@ -3,9 +3,11 @@
 import json
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
+from policy_sentry.querying.actions import get_action_data
 from template import ACCOUNT, REGION, listed, statements
 
 RIGHTS = Path(__file__).parent / "rights.txt"
@@ -166,6 +168,29 @@ def test_every_resource_is_the_stack_s_own(main):
         for resource in listed(it["Resource"]):
             known = resource == "*" and set(listed(it["Action"])) <= WITHOUT_RESOURCE.keys()
             assert known or any(re.fullmatch(own, resource) for own in OWN), (holder, it["Action"], resource)
+
+
+@cache
+def formats(action: str) -> set[str]:
+    """Patterns of the ARNs that an action can be allowed on, by AWS's own reference; `*` where it knows none."""
+    service, name = action.split(":")
+    return {re.sub(r"\$\{\w+\}", "[^:]*", it["resource_arn_format"]) for it in get_action_data(service, name)[service]}
+
+
+def fits(action: str, resource: str) -> bool:
+    if resource == "*":
+        return "*" in formats(action)
+    resource = re.sub(r"^(arn:aws:logs:.*):\*$", r"\1:log-stream:*", resource)
+    return any(re.fullmatch(it, resource) for it in formats(action) - {"*"})
+
+
+@pytest.mark.parametrize("name", ["finops-credits.yaml", "quicksight.yaml"])
+def test_aws_knows_every_action_and_allows_it_on_these_resources(deploy, name):
+    """An action on `*` alone can be limited no further; no resource is named in vain."""
+    for holder, it in statements(deploy(name, LakeFormationEnabled="true")):
+        actions, resources = listed(it["Action"]), listed(it["Resource"])
+        assert [action for action in actions if not any(fits(action, on) for on in resources)] == [], holder
+        assert [on for on in resources if not any(fits(action, on) for action in actions)] == [], holder
 
 
 def test_actions_are_spelled_out_and_nothing_is_allowed_by_exception(main):
