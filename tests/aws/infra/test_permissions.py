@@ -179,7 +179,7 @@ def formats(action: str) -> set[str]:
 
 def fits(action: str, resource: str) -> bool:
     if resource == "*":
-        return "*" in formats(action)
+        return formats(action) == {"*"}
     resource = re.sub(r"^(arn:aws:logs:.*):\*$", r"\1:log-stream:*", resource)
     return any(re.fullmatch(it, resource) for it in formats(action) - {"*"})
 
