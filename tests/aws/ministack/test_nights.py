@@ -358,6 +358,18 @@ def test_allocation_from_a_laptop_counts_in_the_next_night(account, first_night,
     assert "Waiting for an owner: 3" in notice["Message"]
 
 
+def test_no_file_of_the_logs_was_ever_overwritten_or_deleted(account, first_night):
+    """By nights or by people: so one that was shows."""
+    pages = account.client("s3").get_paginator("list_object_versions").paginate(
+        Bucket=account.bucket, Prefix="lake/warehouse/"
+    )
+    seen = list(pages)
+    keys = [it["Key"] for page in seen for it in page.get("Versions", [])]
+    assert len(keys) == len(set(keys)) > 10
+    assert not [it for page in seen for it in page.get("DeleteMarkers", [])]
+
+
+
 def test_period_that_did_not_change_is_not_read_again(account, first_night):
     plans = [task for task in account.emulator.tasks() if "--period" in task.command]
     assert len(plans) == len(PERIODS), "by the first night alone"
