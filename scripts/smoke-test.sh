@@ -98,6 +98,14 @@ same "the data bucket keeps versions" "$(call s3api get-bucket-versioning --buck
 same "the data bucket is not public" \
     "$(call s3api get-public-access-block --bucket "$bucket" | jq -r '[.PublicAccessBlockConfiguration[]] | all')" true
 
+# ---- settings
+settings=$(call ssm get-parameter --name "$(output SettingsParameterName)" | jq .Parameter.Value)
+same "tasks have the settings that people read" \
+    "$(call ecs describe-task-definition --task-definition "$(output TaskDefinitionArn)" | jq \
+        '.taskDefinition.containerDefinitions[0].environment[] | select(.name == "FINOPS_CREDITS_SETTINGS").value')" \
+    "$settings"
+same "settings that are stored elsewhere are in them" "$(grep -o '{{resolve:[^}]*}}' <<<"$settings" || true)" ""
+
 # ---- a night
 night() { # name of the check; sets run_id
     local started=$SECONDS seen status
@@ -164,6 +172,11 @@ if night "the night succeeds"; then
         same "a second start finds no new credit" "$(jq -r .new_credits.count <<<"$summary")" 0
     fi
 fi
+
+# ---- what people recorded
+same "no file of the logs was ever overwritten" \
+    "$(call s3api list-object-versions --bucket "$bucket" --prefix lake/warehouse/ |
+        jq -r '[.Versions[]?.Key] | group_by(.) | map(select(length > 1)[0]) | join(", ")')" ""
 
 # ---- what people rely on every day
 same "the schedule is $(parameter ScheduleState), as the stack says" \

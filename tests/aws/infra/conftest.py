@@ -1,6 +1,8 @@
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,18 @@ GIVEN = {
     "AlertEmail": "alerts@example.com",
     "NoticeEmail": "finance@example.com",
 }
+MAIN = "finops-credits.yaml"
+PARAMETERS = {
+    MAIN: GIVEN,
+    "endpoints.yaml": {
+        "VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2", "RouteTableIds": "rtb-1", "TaskSecurityGroupId": "sg-1"},
+    "quicksight.yaml": {
+        "DataBucketName": "data-bucket",
+        "ReaderPolicyArn": "arn:aws:iam::123456789012:policy/reader",
+        "OwnerArn": "arn:aws:quicksight:eu-west-1:123456789012:group/default/owners",
+        "RowLevelSecurity": "ENABLED",
+    },
+}
 
 
 def package(folder: Path) -> Path:
@@ -40,9 +54,40 @@ def release(tmp_path_factory) -> Path:
     return package(tmp_path_factory.mktemp("release") / "finops-credits")
 
 
+def deploying(release: Path, changes: dict[str, Callable[[dict], object]]) -> Callable[..., Template]:
+    """Deploys templates of the release by name, with what a customer gives; `changes` are made to some of them before."""
+
+    def deploy(name: str = MAIN, **given) -> Template:
+        template = Template(release / name, **{**PARAMETERS.get(name, {}), **given})
+        return template.changed(changes[name]) if name in changes else template
+
+    return deploy
+
+
 @pytest.fixture(scope="session")
-def main(release) -> Template:
-    return Template(release / "finops-credits.yaml", **GIVEN)
+def deploy(release):
+    return deploying(release, {})
+
+
+@pytest.fixture(scope="session")
+def main(deploy) -> Template:
+    return deploy()
+
+
+@pytest.fixture
+def fake(tmp_path):
+    """Puts a made-up account behind `aws`: the environment for a script, and the file that the account is kept in."""
+    program = tmp_path / "bin/aws"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {HERE}/fake_aws.py "$@"\n')
+    program.chmod(0o755)
+
+    def put(account: dict) -> tuple[dict, Path]:
+        file = tmp_path / "account.json"
+        file.write_text(json.dumps(account))
+        return {"PATH": f"{program.parent}:{os.environ['PATH']}", "FAKE_ACCOUNT": str(file), "HOME": str(tmp_path)}, file
+
+    return put
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`aws` for the smoke test: answers like AWS's, for a stack whose nights do what the file FAKE_ACCOUNT says.
+"""`aws` for the smoke test and the look before deployment: answers like AWS's, from what the file FAKE_ACCOUNT says.
 
 It keeps objects and tables in that file too, so that a test sees what is left.
 """
@@ -44,13 +44,58 @@ def publish(account: dict, given: dict) -> str:
 
 def answer(account: dict, service: str, call: str, rest: list[str]) -> dict | str | None:
     given = options(rest)
+    if refusal := account.get("refused", {}).get(call):
+        sys.exit(refusal)
     match service, call:
+        case "sts", "get-caller-identity":
+            return {"Arn": account["caller"], "Account": "123456789012"}
+        case "configure", "get":
+            return ""
+        case "ec2", "describe-vpcs" if given["vpc-ids"] != account["vpc"]:
+            sys.exit("InvalidVpcID.NotFound")
+        case "ec2", "describe-vpcs":
+            return {"Vpcs": [{"VpcId": account["vpc"]}]}
+        case "ec2", "describe-subnets":
+            asked = rest[rest.index("--subnet-ids") + 1:]
+            if set(asked) - account["subnets"].keys():
+                sys.exit("InvalidSubnetID.NotFound")
+            return {"Subnets": [{"SubnetId": it, **account["subnets"][it]} for it in asked]}
+        case "ec2", "describe-route-tables":
+            return {"RouteTables": account["route_tables"]}
+        case "ec2", "describe-vpc-endpoints":
+            return {"VpcEndpoints": account["endpoints"]}
+        case "s3api", "get-bucket-location":
+            if given.get("expected-bucket-owner", account["export_owner"]) != account["export_owner"]:
+                sys.exit("An error occurred (AccessDenied)")
+            return {"LocationConstraint": account["export_region"]}
+        case "s3api", "head-object":
+            return account["head"]
+        case "ecr", "describe-images":
+            there = given["image-ids"] in account["images"]
+            return {"imageDetails": [{}]} if there else sys.exit("ImageNotFoundException")
+        case "ssm", "get-parameter":
+            there = given["name"] in account["parameters"]
+            return {"Parameter": {"Value": account["parameters"][given["name"]]}} if there else sys.exit("ParameterNotFound")
+        case "ecs", "describe-task-definition":
+            environment = [{"name": "FINOPS_CREDITS_SETTINGS", "value": account["task_settings"]}]
+            return {"taskDefinition": {"containerDefinitions": [{"environment": environment}]}}
+        case "s3api", "list-object-versions":
+            start = f"{given['bucket']}/{given['prefix']}"
+            return {"Versions": [{"Key": key} for key in account["versions"] if key.startswith(start)]} or None
+        case "glue", "get-databases":
+            return {"DatabaseList": [{"Name": name} for name in account["databases"]]}
+        case "lakeformation", "get-data-lake-settings":
+            return {"DataLakeSettings": account["lake_formation"]}
+        case "service-quotas", "get-service-quota":
+            asked = (given["service-code"], given["quota-code"])
+            return {"Quota": {"Value": account["vcpus"]}} if asked == ("fargate", "L-3032A538") else None
         case "cloudformation", "describe-stacks":
             if given["stack-name"] != "finops-credits":
                 sys.exit("Stack does not exist")
             outputs = {
                 "DataBucketName": "data", "DatabaseName": "finops_credits", "WorkGroupName": "finops-credits",
                 "StateMachineArn": MACHINE, "AlertTopicArn": "alerts", "NoticeTopicArn": "notices",
+                "SettingsParameterName": "settings", "TaskDefinitionArn": "task-definition:7",
             }
             parameters = {"ExportBucket": "export", "ExportPrefix": "billing/daily", "ScheduleState": "ENABLED"}
             return {"Stacks": [{

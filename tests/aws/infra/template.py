@@ -1,6 +1,9 @@
 """A CloudFormation template as it would be deployed: functions resolved, with made-up names for what AWS would name."""
 
 import re
+from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 from cfnlint.decode import decode
@@ -10,6 +13,7 @@ PSEUDO = {
     "AWS::AccountId": ACCOUNT, "AWS::Partition": "aws", "AWS::Region": REGION, "AWS::StackName": STACK,
     "AWS::URLSuffix": "amazonaws.com",
 }
+CHINA = {"AWS::Partition": "aws-cn", "AWS::Region": "cn-north-1", "AWS::URLSuffix": "amazonaws.com.cn"}
 NOTHING = object()
 # What `Ref` gives, by type; what has an ARN gets it from `ARNS`.
 NAMED = {
@@ -18,6 +22,7 @@ NAMED = {
     "AWS::ECS::Cluster": lambda _, it: it["ClusterName"],
     "AWS::Athena::WorkGroup": lambda _, it: it["Name"],
     "AWS::Logs::LogGroup": lambda _, it: it["LogGroupName"],
+    "AWS::SSM::Parameter": lambda _, it: it["Name"],
 }
 ARNS = {
     "AWS::S3::Bucket": "arn:aws:s3:::{name}",
@@ -32,16 +37,41 @@ ARNS = {
 }
 
 
+@cache
+def decoded(path: Path) -> dict:
+    raw, problems = decode(str(path))
+    assert not problems, problems
+    return raw
+
+
 class Template:
     def __init__(self, path: Path, **parameters: str):
-        self.raw, problems = decode(str(path))
-        assert not problems, problems
+        """Parameters by name; `china=True` deploys it in the other partition."""
+        self.pseudo = {**PSEUDO, **(CHINA if parameters.pop("china", False) else {})}
+        self.raw = decoded(path)
         defaults = {name: it.get("Default") for name, it in self.raw["Parameters"].items()}
+        assert parameters.keys() <= defaults.keys(), parameters.keys() - defaults.keys()
         self.parameters = {**defaults, **parameters}
-        self.resources = self.raw["Resources"]
+
+    @property
+    def resources(self) -> dict:
+        """Those that these parameters make."""
+        return {id: it for id, it in self.raw["Resources"].items()
+                if "Condition" not in it or self.condition(it["Condition"])}
+
+    def changed(self, change: Callable[[dict], object]) -> "Template":
+        """A copy whose text `change` was made to."""
+        copy = object.__new__(Template)
+        copy.raw, copy.parameters, copy.pseudo = deepcopy(self.raw), self.parameters, self.pseudo
+        change(copy.raw)
+        return copy
 
     def properties(self, id: str) -> dict:
         return self.resolve(self.resources[id]["Properties"])
+
+    def outputs(self) -> dict:
+        made = (it for it in self.raw["Outputs"].items() if "Condition" not in it[1] or self.condition(it[1]["Condition"]))
+        return {name: self.resolve(it["Value"]) for name, it in made}
 
     def of_type(self, type: str) -> list[str]:
         return [id for id, it in self.resources.items() if it["Type"] == type]
@@ -64,6 +94,8 @@ class Template:
                 return self.ref(argument)
             case "GetAtt":
                 id, attribute = argument if isinstance(argument, list) else argument.split(".")
+                if attribute == "Value":
+                    return self.properties(id)["Value"]
                 assert attribute == "Arn", attribute
                 return self.arn(id)
             case "Sub":
@@ -72,6 +104,11 @@ class Template:
                 return re.sub(r"\$\{([^!}]+)\}", lambda found: str(self.named(found[1], own)), text)
             case "Join":
                 return argument[0].join(map(str, self.resolve(argument[1])))
+            case "Select":
+                at, values = self.resolve(argument)
+                return values[int(at)]
+            case "Split":
+                return self.resolve(argument[1]).split(argument[0])
             case "If":
                 return self.resolve(argument[1] if self.condition(argument[0]) else argument[2])
             case "FindInMap":
@@ -83,10 +120,18 @@ class Template:
         if isinstance(it, str):
             return self.condition(self.raw["Conditions"][it])
         (function, argument), = it.items()
-        if function == "Fn::Not":
-            return not self.condition(argument[0])
-        assert function == "Fn::Equals", function
-        return self.resolve(argument[0]) == self.resolve(argument[1])
+        match function:
+            case "Condition":
+                return self.condition(argument)
+            case "Fn::Not":
+                return not self.condition(argument[0])
+            case "Fn::And":
+                return all(map(self.condition, argument))
+            case "Fn::Or":
+                return any(map(self.condition, argument))
+            case "Fn::Equals":
+                return self.resolve(argument[0]) == self.resolve(argument[1])
+        raise NotImplementedError(function)
 
     def named(self, name: str, own: dict):
         if name in own:
@@ -96,20 +141,20 @@ class Template:
     def ref(self, name: str):
         if name == "AWS::NoValue":
             return NOTHING
-        if name in PSEUDO:
-            return PSEUDO[name]
+        if name in self.pseudo:
+            return self.pseudo[name]
         if name in self.parameters:
             value = self.parameters[name]
             assert value is not None, f"parameter {name} needs a value"
             is_list = self.raw["Parameters"][name]["Type"].startswith(("List", "CommaDelimited"))
             return value.split(",") if is_list else value
-        type = self.resources[name]["Type"]
+        type = self.raw["Resources"][name]["Type"]
         if type in NAMED:
             return NAMED[type](name, self.properties(name))
         return self.arn(name) if type in ARNS else name
 
     def arn(self, id: str) -> str:
-        type = self.resources[id]["Type"]
+        type = self.raw["Resources"][id]["Type"]
         name = NAMED[type](id, self.properties(id)) if type in NAMED else ""
         return ARNS[type].format(id=id, name=name)
 
@@ -127,3 +172,10 @@ def statements(template: Template) -> list[tuple[str, dict]]:
     for id in template.of_type("AWS::IAM::ManagedPolicy"):
         found += [(id, it) for it in template.properties(id)["PolicyDocument"]["Statement"]]
     return found
+
+
+def tls_only(statements: list[dict], *resources: str) -> bool:
+    """Whether a policy refuses everybody who comes to these resources without TLS."""
+    return any(
+        it["Effect"] == "Deny" and it["Principal"] == "*" and set(listed(it["Resource"])) >= set(resources)
+        and it["Condition"] == {"Bool": {"aws:SecureTransport": "false"}} for it in statements)

@@ -1,9 +1,16 @@
 """Who may do what: every permission names a resource of the stack, and every job gets only what it needs."""
 
+import json
+import os
 import re
+from functools import cache
+from pathlib import Path
 
 import pytest
+from policy_sentry.querying.actions import get_action_data
 from template import ACCOUNT, REGION, listed, statements
+
+RIGHTS = Path(__file__).parent / "rights.txt"
 
 # Actions that know no resource.
 WITHOUT_RESOURCE = {
@@ -16,13 +23,19 @@ WITHOUT_RESOURCE = {
     **dict.fromkeys(
         ["xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"],
         "traces are no resources"),
+    **dict.fromkeys(
+        ["athena:ListDataCatalogs", "athena:ListWorkGroups", "athena:ListEngineVersions"],
+        "lists of names in the account"),
+    "lakeformation:GetDataAccess": "Lake Formation itself decides for which table",
 }
 OWN = [
     r"arn:aws:s3:::databucket(/(lake|reference|athena-results)/.+)?",
     r"arn:aws:s3:::export-bucket(/billing/daily/\*)?",
     rf"arn:aws:kms:{REGION}:{ACCOUNT}:key/(Key|of-the-export)",
     rf"arn:aws:glue:{REGION}:{ACCOUNT}:(catalog|database/finops_credits|table/finops_credits/[a-z_*]+)",
-    rf"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/finops-credits",
+    rf"arn:aws:glue:{REGION}:{ACCOUNT}:database/default",  # Athena asks for it before any other.
+    rf"arn:aws:athena:{REGION}:{ACCOUNT}:(workgroup/finops-credits|datacatalog/AwsDataCatalog)",
+    rf"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/finops-credits/finops-credits/settings",
     rf"arn:aws:ecs:{REGION}:{ACCOUNT}:(task-definition/finops-credits:\*|task/finops-credits/\*)",
     rf"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/finops-credits",
     rf"arn:aws:events:{REGION}:{ACCOUNT}:(rule/StepFunctionsGetEventsForECSTaskRule|event-bus/default)",
@@ -33,6 +46,13 @@ OWN = [
     rf"arn:aws:quicksight:{REGION}:{ACCOUNT}:dataset/finops-credits-\*/ingestion/\*",
 ]
 JOBS = ["DetectRole", "JoinRole", "FifoRole", "NetCostRole", "CheckRole", "PublishRole"]
+POLICIES = ["JobPolicy", "ReaderPolicy", "AllocatorPolicy"]
+
+
+def published(root) -> set[str]:
+    """Tables that people see."""
+    tables = {path.stem for path in (root / "schemas/generated/athena").glob("*.sql")}
+    return {table for table in tables if not table.endswith("_log")}
 
 
 def allowed(main, *holders):
@@ -44,11 +64,133 @@ def allowed(main, *holders):
     }
 
 
+def short(resource: str) -> str:
+    return resource.removeprefix("arn:aws:").replace(f":{REGION}:{ACCOUNT}:", "::").replace(f"::{ACCOUNT}:", "::")
+
+
+def rights(template) -> str:
+    """Who may do what to what, and on which condition: a text to be read."""
+    lines = []
+    for holder in [*template.of_type("AWS::IAM::Role"), *template.of_type("AWS::IAM::ManagedPolicy")]:
+        lines.append(f"\n{holder}")
+        actions = {}
+        for _, it in (found for found in statements(template) if found[0] == holder):
+            condition = f"  if {json.dumps(it['Condition'])}" if "Condition" in it else ""
+            for resource in map(short, listed(it["Resource"])):
+                actions.setdefault((resource, condition), set()).update(listed(it["Action"]))
+        lines += [f"    {resource:<58} {' '.join(sorted(may))}{condition}"
+                  for (resource, condition), may in sorted(actions.items())]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def test_rights_are_those_that_were_reviewed(deploy):
+    """After a change: FINOPS_UPDATE_GENERATED=1, and read what changed in the file."""
+    found = rights(deploy(LakeFormationEnabled="true"))
+    if os.environ.get("FINOPS_UPDATE_GENERATED"):
+        RIGHTS.write_text(found)
+    assert found == RIGHTS.read_text()
+
+
+@pytest.mark.parametrize("holder", [*JOBS, "ReaderPolicy", "AllocatorPolicy"])
+def test_who_reads_or_writes_the_bucket_may_use_its_key(main, holder):
+    may = allowed(main, holder, "JobPolicy") if holder in JOBS else allowed(main, holder)
+    key = {action for action, resource in may if resource == main.arn("Key")}
+    assert key == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert ("s3:ListBucket", main.arn("DataBucket")) in may
+
+
+def test_parts_of_a_broken_off_upload_can_be_removed_by_who_made_them(main):
+    for holder in [*JOBS, "ReaderPolicy", "AllocatorPolicy"]:
+        may = allowed(main, holder)
+        written = {resource for action, resource in may if action == "s3:PutObject"}
+        aborted = {resource for action, resource in may if action == "s3:AbortMultipartUpload"}
+        assert {it for it in written - aborted if not it.endswith(("lock.json", "summaries/*"))} == set(), holder
+
+
+@pytest.mark.parametrize("holder", ["CheckRole", "ReaderPolicy"])
+def test_who_asks_athena_may_all_that_a_query_needs(main, holder):
+    may = allowed(main, holder, "JobPolicy") if holder in JOBS else allowed(main, holder)
+    group = f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/finops-credits"
+    results = f"{main.arn('DataBucket')}/athena-results/*"
+    for action in ("GetWorkGroup", "StartQueryExecution", "GetQueryExecution", "GetQueryResults", "StopQueryExecution"):
+        assert (f"athena:{action}", group) in may
+    assert {("s3:GetObject", results), ("s3:PutObject", results)} <= may
+    assert {("s3:GetBucketLocation", main.arn("DataBucket")), ("s3:ListBucketMultipartUploads", main.arn("DataBucket"))} <= may
+    of_tables = {action for action, resource in may if ":table/" in resource}
+    assert {"glue:GetTable", "glue:GetTables", "glue:GetPartitions"} <= of_tables
+    assert ("s3:GetObject", f"{main.arn('DataBucket')}/lake/runs/*") in may
+
+
+def test_analysts_may_open_athena_s_editor(main):
+    """What it asks before it shows catalogue, tables, queries of before and saved ones."""
+    actions = {action for action, _ in allowed(main, "ReaderPolicy")}
+    assert actions >= {
+        "athena:ListWorkGroups", "athena:ListDataCatalogs", "athena:ListEngineVersions", "athena:GetDataCatalog",
+        "athena:ListDatabases", "athena:GetDatabase", "athena:ListTableMetadata", "athena:GetTableMetadata",
+        "athena:ListQueryExecutions", "athena:BatchGetQueryExecution", "athena:GetQueryRuntimeStatistics",
+        "athena:ListNamedQueries", "athena:BatchGetNamedQuery", "athena:ListPreparedStatements", "glue:GetDatabases",
+        "glue:GetPartition", "glue:BatchGetPartition",
+    }
+    databases = {resource.split("/")[-1] for action, resource in allowed(main, "ReaderPolicy")
+                 if action == "glue:GetDatabase" and ":database/" in resource}
+    assert databases == {"finops_credits", "default"}
+
+
+def test_analysts_write_nothing_but_their_results(main):
+    places = {resource for action, resource in allowed(main, "ReaderPolicy") if re.search("Put|Delete|Update", action)}
+    assert places == {f"{main.arn('DataBucket')}/athena-results/*"}
+
+
+@pytest.mark.parametrize("policy", ["ReaderPolicy", "AllocatorPolicy"])
+def test_people_may_read_the_settings_and_no_other_parameter(main, policy):
+    read = {resource for action, resource in allowed(main, policy) if action == "ssm:GetParameter"}
+    assert read == {f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/finops-credits/finops-credits/settings"}
+
+
+def test_allocators_write_to_the_logs_alone_and_remove_nothing(main):
+    may = allowed(main, "AllocatorPolicy")
+    assert {resource for action, resource in may if action == "s3:PutObject"} == {
+        f"{main.arn('DataBucket')}/lake/warehouse/*"}
+    assert not any("Delete" in action for action, _ in may)
+
+
+def test_policies_fit_into_what_iam_takes(deploy):
+    most = deploy(LakeFormationEnabled="true")
+    for id in POLICIES:
+        assert len(json.dumps(most.properties(id)["PolicyDocument"], separators=(",", ":"))) <= 6144, id
+    for id in most.of_type("AWS::IAM::Role"):
+        inline = [it["PolicyDocument"] for it in most.properties(id).get("Policies", [])]
+        assert len(json.dumps(inline, separators=(",", ":"))) <= 10240, id
+
+
 def test_every_resource_is_the_stack_s_own(main):
     for holder, it in statements(main):
         for resource in listed(it["Resource"]):
             known = resource == "*" and set(listed(it["Action"])) <= WITHOUT_RESOURCE.keys()
             assert known or any(re.fullmatch(own, resource) for own in OWN), (holder, it["Action"], resource)
+
+
+@cache
+def formats(action: str) -> set[str]:
+    """Patterns of the ARNs that an action can be allowed on, by AWS's own reference; `*` where it knows none."""
+    service, name = action.split(":")
+    return {re.sub(r"\$\{\w+\}", "[^:]*", it["resource_arn_format"]) for it in get_action_data(service, name)[service]}
+
+
+def fits(action: str, resource: str) -> bool:
+    if resource == "*":
+        return formats(action) == {"*"}
+    resource = re.sub(r"^(arn:aws:logs:.*):\*$", r"\1:log-stream:*", resource)
+    return any(re.fullmatch(it, resource) for it in formats(action) - {"*"})
+
+
+@pytest.mark.parametrize("name", ["finops-credits.yaml", "quicksight.yaml"])
+def test_aws_knows_every_action_and_allows_it_on_these_resources(deploy, name):
+    """An action on `*` alone can be limited no further; no resource is named in vain."""
+    for holder, it in statements(deploy(name, LakeFormationEnabled="true")):
+        actions, resources = listed(it["Action"]), listed(it["Resource"])
+        assert [action for action in actions if not any(fits(action, on) for on in resources)] == [], holder
+        assert [on for on in resources if not any(fits(action, on) for action in actions)] == [], holder
 
 
 def test_actions_are_spelled_out_and_nothing_is_allowed_by_exception(main):
@@ -96,14 +238,22 @@ def test_jobs_in_common_change_nothing_but_the_lock(main):
 
 
 @pytest.mark.parametrize(("role", "tables"), [
-    ("DetectRole", "*_log"), ("CheckRole", "staged_*"), ("PublishRole", "*"), ("AllocatorPolicy", "allocations_log"),
-    ("JoinRole", None), ("FifoRole", None), ("NetCostRole", None), ("ReaderPolicy", None),
+    ("DetectRole", {"*_log"}), ("CheckRole", {"staged_*"}), ("AllocatorPolicy", {"allocations_log"}),
+    ("JoinRole", set()), ("FifoRole", set()), ("NetCostRole", set()), ("ReaderPolicy", set()),
 ])
 def test_tables_are_changed_only_by_those_whose_they_are(main, role, tables):
-    changed = {resource.split("/")[-1] for action, resource in allowed(main, role)
-               if action in ("glue:UpdateTable", "glue:CreateTable") and ":table/" in resource}
-    assert changed == ({tables} if tables else set())
+    assert changed(main, role, "glue:UpdateTable") == tables
+    assert changed(main, role, "glue:CreateTable") == tables - {"allocations_log"}
     assert not any(action.startswith("glue:Delete") for action, _ in allowed(main, role))
+
+
+def changed(main, role: str, action: str) -> set[str]:
+    return {resource.split("/")[-1] for done, resource in allowed(main, role) if done == action and ":table/" in resource}
+
+
+def test_publish_points_at_published_tables_and_notes_the_run(main, root):
+    assert changed(main, "PublishRole", "glue:CreateTable") == published(root) and len(published(root)) == 10
+    assert changed(main, "PublishRole", "glue:UpdateTable") == published(root) | {"runs_log"}
 
 
 def test_the_state_machine_passes_exactly_the_roles_it_names(main):
@@ -122,6 +272,7 @@ def test_the_state_machine_may_do_what_its_states_do(main, root):
     for service, call in re.findall(r"arn:aws:states:::(?:aws-sdk:)?([a-z0-9]+:)([A-Za-z]+)", text):
         needed.add(service + call[0].upper() + call[1:])
     needed |= {"ecs:StopTask", "ecs:DescribeTasks", "events:PutRule", "events:PutTargets", "events:DescribeRule"}
+    needed |= {"ecs:TagResource"}  # by "PropagateTags"
     needed |= {"iam:PassRole", "kms:GenerateDataKey", "kms:Decrypt"}
     beside = {action for action in may if action.startswith(("logs:", "xray:"))}
     assert may - beside == needed

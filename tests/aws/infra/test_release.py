@@ -19,7 +19,7 @@ def test_same_sources_give_the_same_bytes(release, tmp_path):
     assert {name: path.read_bytes() for name, path in files(again).items()} == {
         name: path.read_bytes() for name, path in files(release).items()}
     assert {name: os.access(path, os.X_OK) for name, path in files(again).items() if os.access(path, os.X_OK)} == {
-        "smoke-test.sh": True}
+        "preflight.sh": True, "smoke-test.sh": True}
 
 
 def test_checksums_are_those_of_all_files(release):
@@ -49,7 +49,7 @@ def test_templates_fit_what_cloudformation_takes(release):
 
 def test_every_file_the_guide_names_is_in_the_release(release):
     there = set(files(release)) | {f"{name.split('/')[0]}/" for name in files(release)}
-    named = {"views.yaml", "export.yaml", "endpoints.yaml", "smoke-test.sh", "sample/", "SHA256SUMS"}
+    named = {"views.yaml", "export.yaml", "endpoints.yaml", "preflight.sh", "smoke-test.sh", "sample/", "SHA256SUMS"}
     named.add("finops-credits.yaml")
     assert named <= there and all(f"`{name}`" in (release / "README.md").read_text() for name in named)
 

@@ -1,36 +1,26 @@
 """The smoke test says PASS and FAIL where it should, and leaves a sandbox as it found it."""
 
 import json
-import os
 import subprocess
-import sys
 
 import pytest
 
-HERE = os.path.dirname(__file__)
 ACCOUNT = {
     "objects": {"data/other/file": ""}, "tables": {}, "views": ["credit_queue_view", "net_cost_view"],
     "inputs": [], "queries": [], "stopped": [], "nights": ["SUCCEEDED", "SUCCEEDED"], "difference": "0.0000000000",
     "encryption": "aws:kms", "subscription": "arn:aws:sns:eu-west-1:123456789012:alerts:1", "behind": None, "drift": 0,
-    "broken_view": None,
+    "broken_view": None, "parameters": {"settings": "[lake]\nx = 1\n"}, "task_settings": "[lake]\nx = 1\n",
+    "versions": [f"data/lake/{it}" for it in ("warehouse/log/a.parquet", "warehouse/log/b.parquet", "lock.json", "lock.json")],
 }
 
 
 @pytest.fixture
-def smoke(release, tmp_path):
+def smoke(release, fake):
     """Runs the shipped script in an account; gives exit code, what was printed, and the account afterwards."""
-    (tmp_path / "bin").mkdir()
-    fake = tmp_path / "bin/aws"
-    fake.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {HERE}/fake_aws.py "$@"\n')
-    fake.chmod(0o755)
 
     def run(*arguments, wait_seconds=60, **changes):
-        file = tmp_path / "account.json"
-        file.write_text(json.dumps({**ACCOUNT, **changes}))
-        environment = {
-            "PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "FAKE_ACCOUNT": str(file), "SMOKE_POLL_SECONDS": "0",
-            "SMOKE_WAIT_SECONDS": str(wait_seconds), "HOME": str(tmp_path),
-        }
+        environment, file = fake({**ACCOUNT, **changes})
+        environment |= {"SMOKE_POLL_SECONDS": "0", "SMOKE_WAIT_SECONDS": str(wait_seconds)}
         words = [str(release / "smoke-test.sh"), "--region", "eu-west-1", *map(str, arguments)]
         done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
         return done.returncode, done.stdout + done.stderr, json.loads(file.read_text())
@@ -47,7 +37,7 @@ def test_a_stack_that_works_passes_every_check_and_stays_as_it_is(smoke):
     code, printed, account = smoke(objects=dict.fromkeys(theirs, ""))
     assert failures(printed) == [] and code == 0
     passed = sum(line.startswith("PASS") for line in printed.splitlines())
-    assert printed.rstrip().endswith(f"{passed} passed, 0 failed") and passed == 17
+    assert printed.rstrip().endswith(f"{passed} passed, 0 failed") and passed == 20
     assert account["inputs"] == [{"notify": False}] * 2, "nobody gets notices of a test"
     assert account["objects"].keys() - theirs == {f"data/lake/summaries/run-{night}.json" for night in (1, 2)}
     assert account["objects"].keys() >= theirs and "credits_log" in account["tables"], "nothing is removed"
@@ -56,14 +46,18 @@ def test_a_stack_that_works_passes_every_check_and_stays_as_it_is(smoke):
 def test_what_is_wrong_is_said_and_fails_the_test(smoke):
     code, printed, _ = smoke(
         difference="0.0000000001", behind="credits", broken_view="net_cost_view", encryption="AES256",
-        subscription="PendingConfirmation", drift=1)
+        subscription="PendingConfirmation", drift=1, parameters={"settings": "{{resolve:ssm:/a:1}}"},
+        versions=["data/lake/warehouse/log/a.parquet"] * 2)
     assert code == 1 and failures(printed) == [
         "the data bucket is encrypted with a key of the account: expected aws:kms, found AES256",
+        'tasks have the settings that people read: expected "{{resolve:ssm:/a:1}}", found "[lake]\\nx = 1\\n"',
+        "settings that are stored elsewhere are in them: expected , found {{resolve:ssm:/a:1}}",
         "the run ties to the export, by its own account: expected true, found false",
         "every published table shows this run: expected run-1, found run-0",
         "net_cost_view answers: FAILED COLUMN_NOT_FOUND",
         "a second start changes no amount: expected 0, found 1",
         "a second start finds no new credit: expected 0, found 1",
+        "no file of the logs was ever overwritten: expected , found data/lake/warehouse/log/a.parquet",
         "e-mail addresses of Alert are confirmed: expected , found a@example.com",
         "e-mail addresses of Notice are confirmed: expected , found a@example.com",
     ]

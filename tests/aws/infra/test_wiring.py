@@ -88,6 +88,47 @@ def test_settings_are_those_of_the_parameters(main):
     }
 
 
+def test_people_read_the_settings_that_tasks_have(main, root):
+    parameter = main.properties("Settings")
+    assert settings(main) == parameter["Value"] and parameter["Type"] == "String"
+    assert main.outputs()["SettingsParameterName"] == parameter["Name"] == "/finops-credits/finops-credits/settings"
+    guide = (root / "docs/aws.md").read_text()
+    assert f"aws ssm get-parameter --name {parameter['Name']}" in guide
+
+
+# What the console's one line cannot hold.
+STORED = """treat_as_refund = [
+    "goodwill",
+    "pricing_adjustment",
+]
+description_patterns = ['^(?P<code>.+) for account (?P<account>[0-9]{12})$']
+[[credits.class_patterns]]
+pattern = "(?i)activate"
+class = "activate"
+"""
+REFERENCE = "{{resolve:ssm:/finops/credit-settings:3}}"
+
+
+def stored(deploy) -> str:
+    """The settings after CloudFormation put the parameter's text in the place of its name."""
+    text = settings(deploy(MoreCreditSettingsParameter="/finops/credit-settings:3", MoreCreditSettings="# by hand"))
+    assert text.count(REFERENCE) == 1 and text.index("# by hand") < text.index(REFERENCE)
+    return text.replace(REFERENCE, STORED)
+
+
+def test_further_settings_may_have_many_lines_in_a_parameter_of_the_customer(deploy):
+    credits = tomllib.loads(stored(deploy))["credits"]
+    assert credits["treat_as_refund"] == ["goodwill", "pricing_adjustment"]
+    assert credits["policy"] == "fifo_issue_date/v1" and credits["class_patterns"][0]["class"] == "activate"
+
+
+def test_that_parameter_is_named_with_its_version(main):
+    """Else an update of the stack would take no notice of a change of it."""
+    pattern = main.raw["Parameters"]["MoreCreditSettingsParameter"]["AllowedPattern"]
+    assert all(re.fullmatch(pattern, name) for name in ("", "/a/b-c.d_e:12", "name:1"))
+    assert not any(re.fullmatch(pattern, name) for name in ("/a/b", "/a/b:", "a b:1"))
+
+
 class Refusing(BaseHTTPRequestHandler):
     """An AWS that allows nothing: what gets here has read its settings."""
 
@@ -131,6 +172,11 @@ CHOICES = [
 def test_program_accepts_the_settings_of_every_choice(release, refusing, tmp_path, choice):
     template = Template(release / "finops-credits.yaml", **{**GIVEN, **choice})
     done = run(settings(template), refusing, tmp_path)
+    assert done.returncode == 6, done.stderr
+
+
+def test_program_accepts_stored_settings_of_many_lines(deploy, refusing, tmp_path):
+    done = run(stored(deploy), refusing, tmp_path)
     assert done.returncode == 6, done.stderr
 
 
@@ -258,19 +304,3 @@ def test_every_parameter_is_in_a_group_and_described_in_the_guide(main, root):
     assert sorted(shown) == sorted(main.raw["Parameters"])
     guide = (root / "docs/aws.md").read_text()
     assert [name for name in shown if f"`{name}`" not in guide] == []
-
-
-def test_what_people_recorded_outlives_the_stack(main):
-    kept = {id for id, it in main.resources.items() if it.get("DeletionPolicy") == "RetainExceptOnCreate"}
-    assert kept == {"Key", "DataBucket", "GlueDatabase"}
-    assert all(main.resources[id]["UpdateReplacePolicy"] == "Retain" for id in kept)
-
-
-def test_published_tables_are_not_the_stack_s(main):
-    assert main.of_type("AWS::Glue::Table") == []
-
-
-def test_lifecycle_never_removes_a_current_file_that_people_see(main):
-    rules = main.properties("DataBucket")["LifecycleConfiguration"]["Rules"]
-    expiring = {rule.get("Prefix", "") for rule in rules if "ExpirationInDays" in rule}
-    assert expiring == {"lake/work/", "athena-results/"}

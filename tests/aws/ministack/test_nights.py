@@ -330,8 +330,9 @@ def laptop(account, folder):
         "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
     }
-    text = settings(f"s3://{EXPORT[0]}/{EXPORT[1]}", f"s3://{account.bucket}/reference", f"s3://{account.bucket}/lake")
     session = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], region_name=REGION)
+    parameters = session.client("ssm", endpoint_url=account.emulator.endpoint)
+    text = parameters.get_parameter(Name=account.outputs["SettingsParameterName"])["Parameter"]["Value"]
     return Program(folder, text, environment), session
 
 
@@ -342,6 +343,9 @@ def test_allocation_from_a_laptop_counts_in_the_next_night(account, first_night,
         session.client("s3", endpoint_url=account.emulator.endpoint).put_object(
             Bucket=account.bucket, Key="lake/runs/x", Body=b""
         )
+    account.client("ssm").put_parameter(Name="/another", Value="secret", Type="String")
+    with pytest.raises(Exception, match="AccessDenied"):
+        session.client("ssm", endpoint_url=account.emulator.endpoint).get_parameter(Name="/another")
     assert_same_tables(published_tables(account.emulator), local_lake(local))
     account.night(as_of=NEXT)
 
@@ -352,6 +356,18 @@ def test_allocation_from_a_laptop_counts_in_the_next_night(account, first_night,
     assert row["recorded_by"] == "jane@example.com" and row["business_unit"] == "Logistics"
     (notice,) = account.mails("notices")
     assert "Waiting for an owner: 3" in notice["Message"]
+
+
+def test_no_file_of_the_logs_was_ever_overwritten_or_deleted(account, first_night):
+    """By nights or by people: so one that was shows."""
+    pages = account.client("s3").get_paginator("list_object_versions").paginate(
+        Bucket=account.bucket, Prefix="lake/warehouse/"
+    )
+    seen = list(pages)
+    keys = [it["Key"] for page in seen for it in page.get("Versions", [])]
+    assert len(keys) == len(set(keys)) > 10
+    assert not [it for page in seen for it in page.get("DeleteMarkers", [])]
+
 
 
 def test_period_that_did_not_change_is_not_read_again(account, first_night):
