@@ -122,6 +122,7 @@ def test_the_state_machine_may_do_what_its_states_do(main, root):
     for service, call in re.findall(r"arn:aws:states:::(?:aws-sdk:)?([a-z0-9]+:)([A-Za-z]+)", text):
         needed.add(service + call[0].upper() + call[1:])
     needed |= {"ecs:StopTask", "ecs:DescribeTasks", "events:PutRule", "events:PutTargets", "events:DescribeRule"}
+    needed |= {"ecs:TagResource"}  # by "PropagateTags"
     needed |= {"iam:PassRole", "kms:GenerateDataKey", "kms:Decrypt"}
     beside = {action for action in may if action.startswith(("logs:", "xray:"))}
     assert may - beside == needed
@@ -129,10 +130,12 @@ def test_the_state_machine_may_do_what_its_states_do(main, root):
 
 def test_the_state_machine_reads_exactly_the_objects_it_names(main, root):
     text = (root / "step-functions/nightly.asl.json").read_text()
-    keys = re.findall(r'"Key": "\{% (.+) %\}"', text.replace("${LakePrefix}", "lake"))
+    keys = re.findall(r'"Key": "(?:\{% )?(.+?)(?: %\})?"', text.replace("${LakePrefix}", "lake"))
     named = {re.sub(r"' & \$run_id & '", "*", key).strip("'") for key in keys}
-    readable = {resource for action, resource in allowed(main, "NightlyRole") if action == "s3:GetObject"}
-    assert readable == {f"arn:aws:s3:::databucket/{key}" for key in named} and len(keys) == 2
+    may = {action: {resource for done, resource in allowed(main, "NightlyRole") if done == action}
+           for action in ("s3:GetObject", "s3:PutObject")}
+    assert may["s3:GetObject"] == {f"arn:aws:s3:::databucket/{key}" for key in named} and len(named) == 4
+    assert may["s3:PutObject"] == {"arn:aws:s3:::databucket/lake/notices/told.json"}
 
 
 @pytest.mark.parametrize(("role", "service"), [
