@@ -199,7 +199,7 @@ def test_what_runs_tasks_side_by_side_runs_as_many_as_the_parameter_says():
     side_by_side = {name for name, state in TOP.items()
                     if state["Type"] in ("Map", "Parallel") and ":ecs:runTask" in json.dumps(state)}
     assert side_by_side == {"detect-credits --period"}
-    assert read(MaxTasks="7")["States"]["detect-credits --period"]["MaxConcurrency"] == "{% 7 %}"
+    assert read(MaxTasks="7")["States"]["detect-credits --period"]["MaxConcurrency"] == 7
 
 
 def test_only_what_competes_for_room_or_has_a_catch_of_its_own_is_retried_elsewhere():
