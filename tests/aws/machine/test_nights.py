@@ -219,16 +219,23 @@ def test_a_note_that_cannot_be_read_makes_the_night_tell_all(note):
 
 
 def test_each_line_of_a_notice_leads_to_the_page_of_its_credit():
-    nights = Nights(WebUrl="https://credits.example.com")
-    new = ["code:MAP credit - 2/3@410000000901  1,227.18 USD", "code:50%  off & more?#1@410000000012  -64.27 EUR"]
-    nights.told("2026-11-26", {"id:10063540211": "2026-12-15"}, new=new)
-    [(_, subject, text)] = nights.jobs.aws.mails
-    equals_example(f"Subject: {subject}\n\n{text}\n", "notice-with-links.txt")
+    strange = ["code:50%  off & more?#1@410000000012  -64.27 EUR"]
+    jobs = Jobs(summary=SUMMARY | {"new_credits": {"count": 1, "first": strange}})
+    night(jobs, WebUrl="https://credits.example.com")
+    [(_, _, text)] = jobs.aws.mails
     assert [line for line in text.splitlines() if line.startswith("  ")] == [
-        f"  {new[0]}  https://credits.example.com/credits/code%3AMAP%20credit%20-%202%2F3%40410000000901",
-        f"  {new[1]}  https://credits.example.com/credits/code%3A50%25%20%20off%20%26%20more%3F%231%40410000000012",
-        "  id:10063540211  11.00 USD, ends 2026-12-15  https://credits.example.com/credits/id%3A10063540211",
+        f"  {strange[0]}  https://credits.example.com/credits/code%3A50%25%20%20off%20%26%20more%3F%231%40410000000012",
+        f"  {SUMMARY['expiring_soon']['first'][0]}  https://credits.example.com/credits/id%3A10063540211",
+        f"  {SUMMARY['waiting']['first'][0]}"
+        "  https://credits.example.com/credits/code%3AMAP%20credit%20-%202%2F3%40410000000901",
     ]
+
+
+def test_a_notice_with_links_looks_like_its_example():
+    jobs = Jobs()
+    night(jobs, WebUrl="https://credits.example.com")
+    [(_, subject, text)] = jobs.aws.mails
+    equals_example(f"Subject: {subject}\n\n{text}\n", "notice-with-links.txt")
 
 
 def test_without_quicksight_nothing_is_refreshed():
