@@ -486,7 +486,7 @@ FIRST_NIGHT = [f"{year}-{month:02}" for year in (2024, 2025, 2026) for month in 
 def first_night(**substitutions: str) -> tuple[Jobs, interpreter.Night]:
     """36 periods of 20 minutes each, where the quota has room for three tasks."""
     jobs = Jobs(periods=FIRST_NIGHT)
-    jobs.aws.slots, jobs.aws.job_seconds, jobs.aws.pace = 3, 1200, 1 / 40_000
+    jobs.aws.slots, jobs.aws.job_seconds, jobs.aws.pace = 3, 1200, 1 / 4_000
     return jobs, night(jobs, **substitutions)
 
 
