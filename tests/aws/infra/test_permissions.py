@@ -88,11 +88,11 @@ def test_jobs_write_and_remove_only_their_own(main, role, writes, removes):
     assert main.properties(role)["ManagedPolicyArns"] == [f"arn:aws:iam::{ACCOUNT}:policy/JobPolicy"]
 
 
-def test_jobs_in_common_change_nothing_but_the_lock(main):
+def test_jobs_in_common_change_nothing_but_the_lock_and_what_the_alert_says_of_them(main):
     changes = {(action, resource) for action, resource in allowed(main, "JobPolicy")
                if re.search("Put|Delete|Create|Update|Start", action)}
-    lock = "arn:aws:s3:::databucket/lake/lock.json"
-    assert changes == {("s3:PutObject", lock), ("s3:DeleteObject", lock)}
+    lock, failure = (f"arn:aws:s3:::databucket/lake/{name}" for name in ("lock.json", "work/*/failure.json"))
+    assert changes == {("s3:PutObject", lock), ("s3:DeleteObject", lock), ("s3:PutObject", failure)}
 
 
 @pytest.mark.parametrize(("role", "tables"), [
