@@ -203,10 +203,10 @@ def execute(machine: dict, execution_input: dict) -> Night:
     arn = client.start_execution(
         stateMachineArn=created["stateMachineArn"], name="night", input=json.dumps(execution_input)
     )["executionArn"]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while (execution := client.describe_execution(executionArn=arn))["status"] == "RUNNING":
         if time.monotonic() > deadline:
-            raise TimeoutError("the execution still runs after a minute")
+            raise TimeoutError("the execution still runs after five minutes")
         time.sleep(0.01)
     pages = client.get_paginator("get_execution_history").paginate(executionArn=arn)
     entered = [event["stateEnteredEventDetails"]["name"]
