@@ -91,7 +91,7 @@ def test_jobs_write_and_remove_only_their_own(main, role, writes, removes):
 def test_jobs_in_common_change_nothing_but_the_lock_and_what_the_alert_says_of_them(main):
     changes = {(action, resource) for action, resource in allowed(main, "JobPolicy")
                if re.search("Put|Delete|Create|Update|Start", action)}
-    lock, failure = (f"arn:aws:s3:::databucket/lake/{name}" for name in ("lock.json", "work/*/failure.json"))
+    lock, failure = (f"arn:aws:s3:::databucket/lake/{name}" for name in ("lock.json", "work/*.failure.json"))
     assert changes == {("s3:PutObject", lock), ("s3:DeleteObject", lock), ("s3:PutObject", failure)}
 
 

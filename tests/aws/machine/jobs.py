@@ -49,7 +49,7 @@ class Jobs:
             self.aws.objects[f"lake/work/{run_id}/scan-plan.json"] = json.dumps({"periods": self.periods})
         if isinstance(ending, int) and (lines := self.errors.get(ending)):
             error = {"kind": "check_failed", "exit_code": ending, "message": lines[0], "lines": lines}
-            self.aws.objects[f"lake/work/{run_id}/failure.json"] = json.dumps({"error": error})
+            self.aws.objects[f"lake/work/{run_id}.failure.json"] = json.dumps({"error": error})
         if ending == 0 and job == "publish":
             self.aws.objects[f"lake/summaries/{run_id}.json"] = json.dumps(self.summary)
         return ending
