@@ -7,8 +7,13 @@ from template import Template
 OURS = ["finops-credits.yaml", "endpoints.yaml", "export.yaml", "quicksight.yaml"]
 
 
-def test_cfn_lint_accepts_every_template_of_the_release(release, tool):
-    code, printed = tool("cfn-lint", "--non-zero-exit-code", "informational", *release.glob("*.yaml"))
+def test_cfn_lint_accepts_every_template_of_the_release(release, tool, tmp_path):
+    # It looks into a state machine only where that is JSON before its numbers are filled in.
+    main = (release / "finops-credits.yaml").read_text()
+    assert main.count('"MaxConcurrency": ${MaxTasks}') == 1
+    (tmp_path / "filled.yaml").write_text(main.replace('"MaxConcurrency": ${MaxTasks}', '"MaxConcurrency": 2'))
+    templates = [*release.glob("*.yaml"), tmp_path / "filled.yaml"]
+    code, printed = tool("cfn-lint", "--non-zero-exit-code", "informational", *templates)
     assert code == 0, printed
 
 

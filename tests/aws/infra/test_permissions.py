@@ -230,11 +230,11 @@ def test_jobs_write_and_remove_only_their_own(main, role, writes, removes):
     assert main.properties(role)["ManagedPolicyArns"] == [f"arn:aws:iam::{ACCOUNT}:policy/JobPolicy"]
 
 
-def test_jobs_in_common_change_nothing_but_the_lock(main):
+def test_jobs_in_common_change_nothing_but_the_lock_and_what_the_alert_says_of_them(main):
     changes = {(action, resource) for action, resource in allowed(main, "JobPolicy")
                if re.search("Put|Delete|Create|Update|Start", action)}
-    lock = "arn:aws:s3:::databucket/lake/lock.json"
-    assert changes == {("s3:PutObject", lock), ("s3:DeleteObject", lock)}
+    lock, failure = (f"arn:aws:s3:::databucket/lake/{name}" for name in ("lock.json", "work/*.failure.json"))
+    assert changes == {("s3:PutObject", lock), ("s3:DeleteObject", lock), ("s3:PutObject", failure)}
 
 
 @pytest.mark.parametrize(("role", "tables"), [
@@ -280,10 +280,12 @@ def test_the_state_machine_may_do_what_its_states_do(main, root):
 
 def test_the_state_machine_reads_exactly_the_objects_it_names(main, root):
     text = (root / "step-functions/nightly.asl.json").read_text()
-    keys = re.findall(r'"Key": "\{% (.+) %\}"', text.replace("${LakePrefix}", "lake"))
+    keys = re.findall(r'"Key": "(?:\{% )?(.+?)(?: %\})?"', text.replace("${LakePrefix}", "lake"))
     named = {re.sub(r"' & \$run_id & '", "*", key).strip("'") for key in keys}
-    readable = {resource for action, resource in allowed(main, "NightlyRole") if action == "s3:GetObject"}
-    assert readable == {f"arn:aws:s3:::databucket/{key}" for key in named} and len(keys) == 2
+    may = {action: {resource for done, resource in allowed(main, "NightlyRole") if done == action}
+           for action in ("s3:GetObject", "s3:PutObject")}
+    assert may["s3:GetObject"] == {f"arn:aws:s3:::databucket/{key}" for key in named} and len(named) == 4
+    assert may["s3:PutObject"] == {"arn:aws:s3:::databucket/lake/notices/told.json"}
 
 
 @pytest.mark.parametrize(("role", "service"), [

@@ -24,6 +24,7 @@ def test_values_arrive_as_the_state_machine_needs_them(main):
     given = main.properties("Nightly")["DefinitionSubstitutions"]
     assert given["SubnetIds"] == "subnet-1,subnet-2"
     assert given["DataSetIds"] == "" and given["LakePrefix"] == "lake" and given["FanOutFrom"] == 4
+    assert given["MaxTasks"] == 2 and given["WebUrl"] == ""
     assert given["ContainerName"] == main.properties("TaskDefinition")["ContainerDefinitions"][0]["Name"]
     assert given["LogGroupName"] == main.properties("JobLog")["LogGroupName"]
     assert given["TaskDefinitionArn"] == f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/finops-credits:1"
@@ -288,6 +289,14 @@ def test_alarms_watch_metrics_that_somebody_puts_and_tell_somebody(main, root):
             assert alarm["MetricName"] == {"RunFailed": "ExecutionsFailed", "RunLate": "ExecutionsSucceeded"}[id]
             assert alarm["Dimensions"] == [{"Name": "StateMachineArn", "Value": main.arn("Nightly")}]
     assert set(main.of_type("AWS::CloudWatch::Alarm")) == {"RunFailed", "RunLate", "TieOutFailed", "QueueOld"}
+
+
+FARGATE_QUOTA_VCPU = 6  # of a new account
+
+
+def test_a_night_as_it_comes_fits_into_the_quota_of_a_new_account(main):
+    size = main.raw["Mappings"]["TaskSizes"][main.parameters["TaskSize"]]
+    assert main.parameters["MaxTasks"] * int(size["Cpu"]) / 1024 <= FARGATE_QUOTA_VCPU
 
 
 def test_late_is_a_number_of_hours_without_a_success(release):

@@ -7,6 +7,7 @@ of a Fargate task as `DescribeTasks` names them, with a container that a securit
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -43,6 +44,12 @@ class Aws:
     """Calls that fail, by the end of their resource; `quicksight:createIngestion credits` names a data set, too."""
     redrives: list[Callable[[], None]] = field(default_factory=list)
     """One redrive each: what somebody mends before."""
+    slots: int | None = None
+    """How many tasks the quota allows at a time; what is beyond is refused."""
+    job_seconds: float = 0
+    """How long each job runs."""
+    pace: float = 0
+    """Seconds that a second of the night takes here: 0 unless jobs and waits compete."""
 
     commands: list[list[str]] = field(default_factory=list)
     roles: list[str] = field(default_factory=list)
@@ -51,15 +58,19 @@ class Aws:
     metrics: dict[str, float] = field(default_factory=dict)
     events: list[dict] = field(default_factory=list)
     ingestions: list[tuple[str, str]] = field(default_factory=list)
-    waits: list[int] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    running: int = 0
+    most_running: int = 0
+    refused: int = 0
+    """Tasks that had no slot."""
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        time.sleep(seconds * self.pace)
 
     def call(self, resource: str, arguments: dict):
         action = resource.rsplit(":::", 1)[1].removeprefix("aws-sdk:").removesuffix(".sync")
-        if action == "events:putEvents":
-            # Here, and only here, Step Functions takes JSON for a text.
-            for entry in arguments["Entries"]:
-                entry["Detail"] = json.dumps(entry["Detail"])
         if problems := call_problems(resource, arguments):
             raise AwsError("States.Runtime", "; ".join(problems))
         refused = self.refuses.get(action) or self.refuses.get(f"{action} {arguments.get('DataSetId')}")
@@ -70,11 +81,19 @@ class Aws:
     def runTask(self, arguments: dict) -> dict:
         override = arguments["Overrides"]["ContainerOverrides"][0]
         with self.lock:
+            if self.running == self.slots:
+                self.refused += 1
+                raise AwsError("AmazonECS.Unknown", NO_SLOT)
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
             self.commands.append(override["Command"])
             self.roles.append(arguments["Overrides"].get("TaskRoleArn"))
             start = f"{override['Command']} {self.commands.count(override['Command'])}"
         task_id = hashlib.md5(start.encode()).hexdigest()  # the same in each test, whatever runs beside it
+        time.sleep(self.job_seconds * self.pace)
         ending = self.job(override["Command"])
+        with self.lock:
+            self.running -= 1
         if isinstance(ending, AwsError):
             raise ending
         task = ecs_task(task_id, override, ending)
@@ -86,7 +105,13 @@ class Aws:
         key = arguments["Key"]
         if arguments["Bucket"] != SUBSTITUTIONS["DataBucket"] or key not in self.objects:
             raise AwsError("S3.NoSuchKeyException", "The specified key does not exist.")
-        return {"Body": self.objects[key], "ContentType": "application/json", "ContentLength": len(self.objects[key])}
+        first, last = (int(end) for end in arguments.get("Range", "bytes=0-999999999").removeprefix("bytes=").split("-"))
+        body = self.objects[key][first : last + 1]
+        return {"Body": body, "ContentType": "application/json", "ContentLength": len(body)}
+
+    def putObject(self, arguments: dict) -> dict:
+        self.objects[arguments["Key"]] = json.dumps(arguments["Body"])
+        return {"ETag": "1"}
 
     def publish(self, arguments: dict) -> dict:
         subject, text = arguments["Subject"], arguments["Message"]
@@ -113,9 +138,15 @@ class Aws:
         return {"IngestionId": arguments["IngestionId"], "IngestionStatus": "INITIALIZED", "Status": 201}
 
     def putEvents(self, arguments: dict) -> dict:
-        for entry in arguments["Entries"]:
-            self.events.append({**entry, "Detail": json.loads(entry["Detail"])})
+        self.events += arguments["Entries"]
         return {"Entries": [{"EventId": "1"}], "FailedEntryCount": 0}
+
+
+# What RunTask answers where the quota of vCPUs is used up, as Step Functions hands it on.
+NO_SLOT = json.dumps({"Failures": [{
+    "Arn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:container-instance/1",
+    "Reason": "You’ve reached the limit on the number of vCPUs you can run concurrently",
+}], "Tasks": []})
 
 
 def ecs_task(task_id: str, override: dict, ending: int | NotStarted) -> dict:

@@ -31,6 +31,8 @@ SUBSTITUTIONS = {
     "LogGroupName": "/finops-credits/jobs",
     "DataSetIds": "net-cost,credits",
     "FanOutFrom": "4",
+    "MaxTasks": "2",
+    "WebUrl": "",
     **{
         f"{job}RoleArn": f"arn:aws:iam::{ACCOUNT}:role/finops-credits-{job.lower()}"
         for job in ("Detect", "Join", "Fifo", "NetCost", "Check", "Publish")
@@ -102,6 +104,8 @@ def to_request(value, shape, problems: list[str], path: str):
     """As the SDK spells it: Step Functions writes each name with a capital, the API as it likes."""
     if is_expression(value):
         return sample(shape)
+    if isinstance(value, dict) and re.fullmatch(r"Arguments\.(Entries\[\d+\]\.Detail|Body)", path):
+        return json.dumps(value)  # Here, and only here, Step Functions takes JSON for a text.
     if shape.type_name == "structure" and isinstance(value, dict):
         names = {name[0].upper() + name[1:]: name for name in shape.members}
         problems += [f"{path}: no {key} in {shape.name}" for key in value if key not in names]

@@ -34,9 +34,11 @@ def always(ending: Ending):
 class Jobs:
     """Endings by job (`publish`, `detect-credits --period 2026-05`), one after the other, then 0."""
 
-    def __init__(self, endings: dict | None = None, periods=("2026-10", "2026-11"), summary: dict | None = None):
+    def __init__(self, endings: dict | None = None, periods=("2026-10", "2026-11"), summary: dict | None = None,
+                 errors: dict[int, list[str]] | None = None):
+        """`errors`: what the program says where it ends with this code, a line each."""
         self.endings = {job: chain(script, repeat(0)) for job, script in (endings or {}).items()}
-        self.periods, self.summary = list(periods), summary or SUMMARY
+        self.periods, self.summary, self.errors = list(periods), summary or SUMMARY, errors or {}
         self.aws = Aws(self.run)
 
     def run(self, command: list[str]) -> Ending:
@@ -45,6 +47,9 @@ class Jobs:
         ending = next(self.endings.get(job, repeat(0)))
         if ending == 0 and job == "detect-credits --plan":
             self.aws.objects[f"lake/work/{run_id}/scan-plan.json"] = json.dumps({"periods": self.periods})
+        if isinstance(ending, int) and (lines := self.errors.get(ending)):
+            error = {"kind": "check_failed", "exit_code": ending, "message": lines[0], "lines": lines}
+            self.aws.objects[f"lake/work/{run_id}.failure.json"] = json.dumps({"error": error})
         if ending == 0 and job == "publish":
             self.aws.objects[f"lake/summaries/{run_id}.json"] = json.dumps(self.summary)
         return ending

@@ -1,14 +1,19 @@
 """The state machine agrees with the program and with what is written: commands, exit codes, waits, inputs, diagram."""
 
+import json
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
+from moto.events.models import EventPattern
 
-from definition import ROOT, next_states, read, states
+from definition import ROOT, expressions, next_states, read, states
 from interpreter import evaluate
+from jobs import SUMMARY
 
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", Path.home() / ".cache/finops-credits/target"))
 BINARY = os.environ.get("FINOPS_CREDITS_BINARY", str(TARGET / "debug" / "finops-credits"))
@@ -87,6 +92,58 @@ def test_the_help_text_lists_the_same_exit_codes():
     assert of_a_text(result.stdout) == of_the_program()
 
 
+# --- what the program writes and the state machine reads
+
+
+def value(state: str, name: str, known: dict):
+    """What a state assigns to a variable."""
+    [expression] = expressions(MACHINE["States"][state]["Assign"][name])
+    return evaluate(expression, known)
+
+
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory) -> dict:
+    """The program's own, of the sample organisation."""
+    folder = tmp_path_factory.mktemp("sample")
+    places = {"source": ROOT / "data/cur", "reference": ROOT / "data/reference", "lake": folder / "lake"}
+    (folder / "credits.toml").write_text("".join(f'[{name}]\nlocation = "{place}"\n' for name, place in places.items()))
+    command = [BINARY, "run", "--as-of", "2026-10-31", "--notify", f"cat > {shlex.quote(str(folder / 'summary.json'))}"]
+    subprocess.run(command, cwd=folder, capture_output=True, check=True, timeout=120)
+    return json.loads((folder / "summary.json").read_text())
+
+
+def test_the_summary_has_what_the_state_machine_reads(summary):
+    assert SUMMARY.keys() <= summary.keys()
+    for name in ("new_credits", "waiting", "expiring_soon"):
+        assert summary[name].keys() == SUMMARY[name].keys() and summary[name]["count"] > 0
+
+
+def test_the_state_machine_finds_credit_and_end_in_each_line_of_the_summary(summary):
+    known = {"ending": summary["expiring_soon"]["first"]}
+    assert value("See what ends", "ids", known) == ["id:10063540211 ends 2026-12-15", "id:10063544630 ends 2026-10-31"]
+    known |= {"reminders": MACHINE["States"]["Prepare"]["Assign"]["reminders"], "midnight": "2026-10-31T00:00:00.000Z"}
+    known["thresholds"] = value("Read the summary", "thresholds", known)
+    assert value("See what ends", "reached", known) == [60, 1]
+
+
+def test_the_state_machine_finds_the_keys_in_a_notice(summary):
+    lines = [line for name in ("new_credits", "waiting", "expiring_soon") for line in summary[name]["first"]]
+    mail = "".join(f"\n  {line}" for line in lines)
+    [linked] = expressions(MACHINE["States"]["Send the notice"]["Arguments"]["Message"])
+    found = evaluate(linked, {"mail": mail, "web": ["  https://x/"]}).splitlines()[1:]
+    keys = [re.sub(r"  -?[\d,.]+ [A-Z]{3}(, ends .*)?$", "", line) for line in lines]
+    assert [unquote(line.rsplit("  https://x/", 1)[1]) for line in found] == keys
+    assert any(" " in key for key in keys)
+
+
+def test_the_state_machine_reads_the_error_as_the_program_says_it(tmp_path):
+    result = run([*commands()[0], "--format", "json"], tmp_path)
+    known = {"states": {"result": {"Body": result.stderr}}, "exit_code": str(result.returncode)}
+    [line] = value("Read the error", "said", known)
+    assert "none.toml" in line
+    assert value("Read the error", "said", known | {"exit_code": "137"}) == []
+
+
 # --- the README beside the state machine
 
 
@@ -115,6 +172,50 @@ def test_the_readme_has_each_exit_with_meaning_and_waits():
 def test_the_readme_lists_the_inputs_that_are_read():
     read_fields = re.findall(r"\$states\.input\.(\w+)", str(MACHINE["States"]["Name the run"]))
     assert [row[0].strip("`") for row in table("Inputs")] == sorted(set(read_fields), key=read_fields.index)
+
+
+def test_the_days_before_an_end_are_those_that_are_written():
+    *days, first_listed = MACHINE["States"]["Prepare"]["Assign"]["reminders"]
+    *before, last = [str(day) for day in sorted(days, reverse=True)]
+    written = f"{', '.join(before)} and {last} days before"
+    mail = " ".join(MACHINE["States"]["Write the notice"]["Assign"]["mail"])
+    for text in (README, (ROOT / "CHANGELOG.md").read_text(), mail):
+        assert written in re.sub(r"\s+", " ", text)
+    assert first_listed > 366, "the most days of ExpiringSoonDays"
+
+
+def test_the_readme_tells_how_long_a_task_waits_for_room():
+    [rule] = states(MACHINE)["Read one period"]["Retry"]
+    delays = (rule["IntervalSeconds"] * rule["BackoffRate"] ** attempt for attempt in range(rule["MaxAttempts"]))
+    hours = sum(min(delay, rule["MaxDelaySeconds"]) for delay in delays) / 3600
+    attempts, minutes = rule["MaxAttempts"], rule["MaxDelaySeconds"] // 60
+    said = f"up to {attempts} times, 1 to {minutes} minutes apart with full jitter: {hours:.1f} hours"
+    assert said in re.sub(r"\s+", " ", README)
+
+
+EVENT_STATES = {
+    "Run published": "Read the summary", "Credits found": "Write the notice", "Credits expiring": "Write the notice",
+    "Run failed": "Send the event of the failure",
+}
+DETAILS = {
+    "Run published": SUMMARY, "Credits found": {"count": 1, "first": ["id:1  1.00 USD"]},
+    "Credits expiring": {"count": 1, "first": ["id:1  1.00 USD, ends 2026-12-15"]},
+    "Run failed": {"job": "athena-check", "exit_code": "5"},
+}
+
+
+def test_the_readme_has_each_event_with_a_rule_that_finds_it_alone():
+    assert [row[0].strip("`") for row in table("Events")] == list(EVENT_STATES)
+    rules = [json.loads(rule) for rule in re.findall(r"--event-pattern '([^']+)'", README)]
+    events = [{"source": "finops-credits", "detail-type": name, "detail": detail} for name, detail in DETAILS.items()]
+    found = [[event["detail-type"] for event in events if EventPattern.load(json.dumps(rule)).matches_event(event)]
+             for rule in rules]
+    assert found == [[name] for name in EVENT_STATES]
+
+
+@pytest.mark.parametrize(("name", "state"), EVENT_STATES.items())
+def test_the_state_machine_sends_each_event_that_the_readme_has(name, state):
+    assert f"'DetailType': '{name}'" in str(MACHINE["States"][state])
 
 
 def test_the_diagram_shows_the_ways_of_the_state_machine():

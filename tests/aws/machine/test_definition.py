@@ -31,8 +31,11 @@ TOP = MACHINE["States"]
 TASKS = {name: state for name, state in ALL.items() if state["Type"] == "Task"}
 JOBS = {name: state for name, state in TASKS.items() if state["Resource"].endswith(":ecs:runTask.sync")}
 
-# What cannot end in the shared part for failures: it is that part, or part of a Map that notes its failures.
-OWN_CATCH = {"Read one period", "Refresh one data set", "Read the cause", "Alert", "Put the tie-out metric"}
+# What cannot end in the shared part for failures: it is that part, or part of a Map that notes its failures, or may fail.
+OWN_CATCH = {
+    "Read one period", "Refresh one data set", "Read the cause", "Read the error", "Alert",
+    "Send the event of the failure", "Put the tie-out metric", "Read what was told",
+}
 CAN_FAIL = {name for name, state in ALL.items() if state["Type"] in ("Task", "Map", "Parallel")} - OWN_CATCH
 
 
@@ -186,8 +189,30 @@ def test_every_job_is_a_fargate_task_with_a_role_of_its_own_and_a_time_limit(nam
     assert 0 < job["TimeoutSeconds"] < MACHINE["TimeoutSeconds"]
 
 
-def test_only_what_has_an_exit_code_or_a_catch_of_its_own_is_retried_elsewhere():
-    assert {name for name, state in ALL.items() if "Retry" in state} == {"Alert", "Put the tie-out metric"}
+@pytest.mark.parametrize("name", JOBS)
+def test_every_task_has_the_tags_by_which_its_cost_is_found(name):
+    arguments = JOBS[name]["Arguments"]
+    assert (arguments["PropagateTags"], arguments["EnableECSManagedTags"]) == ("TASK_DEFINITION", True)
+
+
+def test_what_runs_tasks_side_by_side_runs_as_many_as_the_parameter_says():
+    side_by_side = {name for name, state in TOP.items()
+                    if state["Type"] in ("Map", "Parallel") and ":ecs:runTask" in json.dumps(state)}
+    assert side_by_side == {"detect-credits --period"}
+    assert read(MaxTasks="7")["States"]["detect-credits --period"]["MaxConcurrency"] == 7
+
+
+def test_only_what_competes_for_room_or_has_a_catch_of_its_own_is_retried_elsewhere():
+    told = {"Alert", "Put the tie-out metric", "Send the event of the failure"}
+    assert {name for name, state in ALL.items() if "Retry" in state} == {"Read one period", *told}
+
+
+def test_a_task_that_waits_for_room_waits_longer_than_an_hour_and_not_in_step_with_the_others():
+    [rule] = ALL["Read one period"]["Retry"]
+    delays = (rule["IntervalSeconds"] * rule["BackoffRate"] ** attempt for attempt in range(rule["MaxAttempts"]))
+    waits = [min(delay, rule["MaxDelaySeconds"]) for delay in delays]
+    assert sum(waits) / 2 > 3600, "with full jitter, half of it on average"
+    assert rule["JitterStrategy"] == "FULL"
 
 
 # --- failures

@@ -1,11 +1,12 @@
 """Nights: what the jobs do, and what the state machine makes of it. Waits take no time; their seconds are compared."""
 
 import os
+from datetime import date, timedelta
 
 import pytest
 
 import interpreter
-from aws import AwsError, NotStarted
+from aws import NO_SLOT, AwsError, NotStarted
 from definition import ROOT, read
 from jobs import SUMMARY, Jobs, always
 
@@ -17,14 +18,16 @@ COMPUTE = ["detect-credits", "join-allocations", "apply-fifo", "write-net-cost",
 REFRESH = [
     "Read the summary", "Any data set?", "Refresh QuickSight", *["Refresh one data set"] * 2, "Any data set stale?",
 ]
-METRICS = ["Put the metrics", "Anything to tell?"]
-NOTICE = ["List the credits", "Write the notice", "Send the notice"]
-END = ["Send the event", "Published"]
+METRICS = ["Put the metrics", "Read what was told", "See what ends", "Find what is due", "Anything to tell?"]
+NOTICE = ["Write the notice", "Join the notice", "Send the notice", "Note what was told"]
+END = ["Send the events", "Published"]
 GOOD_NIGHT = [*PLAN, *COMPUTE, *REFRESH, *METRICS, *NOTICE, *END]
 
 JUDGE = ["Read the cause", "Parse the task", "Find the exit code", "Judge", "Try again?"]
 AGAIN = [*JUDGE, "Wait", "Resume"]
-ALERT = ["Write the alert", "Join the alert", "Alert", "Tie-out failed?"]
+ALERT = [
+    "Read the error", "Write the alert", "Join the alert", "Alert", "Send the event of the failure", "Tie-out failed?",
+]
 
 ROLES = {
     "detect-credits": "detect", "join-allocations": "join", "apply-fifo": "fifo", "write-net-cost": "netcost",
@@ -78,10 +81,13 @@ def test_a_good_night_runs_every_job_once_and_tells_finance():
     assert sorted(jobs.aws.ingestions) == [
         ("credits", "2026-11-26T033000-123Z-credits"), ("net-cost", "2026-11-26T033000-123Z-net-cost"),
     ]
-    [event] = jobs.aws.events
-    assert event == {
-        "EventBusName": "default", "Source": "finops-credits", "DetailType": "Run published", "Detail": SUMMARY,
-    }
+    assert all((it["EventBusName"], it["Source"]) == ("default", "finops-credits") for it in jobs.aws.events)
+    of_credits = {"run_id": RUN_ID, "as_of": "2026-11-26"}
+    assert [(it["DetailType"], it["Detail"]) for it in jobs.aws.events] == [
+        ("Run published", SUMMARY),
+        ("Credits found", {**of_credits, **SUMMARY["new_credits"]}),
+        ("Credits expiring", {**of_credits, **SUMMARY["expiring_soon"]}),
+    ]
     [(topic, subject, text)] = jobs.aws.mails
     assert topic == "finops-credits-notices"
     equals_example(f"Subject: {subject}\n\n{text}\n", "notice.txt")
@@ -104,14 +110,132 @@ def test_two_starts_of_one_night_have_runs_of_their_own():
     ({}, 1, 0, 1), ({}, 0, 1, 1), ({}, 0, 0, 0), ({"notify": True}, 1, 1, 1), ({"notify": False}, 1, 1, 0),
 ])
 def test_a_notice_is_sent_for_new_or_expiring_credits_unless_the_input_says_no(execution_input, news, expiring, mails):
-    listed = {"new_credits": {"count": news, "first": ["new"] * news},
-              "expiring_soon": {"count": expiring, "first": ["expiring"] * expiring}}
+    listed = {"new_credits": {"count": news, "first": ["id:1  1.00 USD"] * news},
+              "expiring_soon": {"count": expiring, "first": ["id:2  2.00 USD, ends 2026-12-15"] * expiring}}
     jobs = Jobs(summary=SUMMARY | listed)
     result = night(jobs, execution_input)
     assert result.states == [*PLAN, *COMPUTE, *REFRESH, *METRICS, *NOTICE * mails, *END]
     assert len(jobs.aws.mails) == mails
     for _, _, text in jobs.aws.mails:
         assert ("New: 1" in text, "Expiring soon: 1" in text) == (news == 1, expiring == 1)
+    of_credits = ["Credits found"] * news * mails + ["Credits expiring"] * expiring * mails
+    assert [event["DetailType"] for event in jobs.aws.events] == ["Run published", *of_credits]
+
+
+# --- credits that end: told when they are listed first, then 60, 30, 14, 7 and 1 days before
+
+
+class Nights:
+    """One night after the other on the same bucket, with the credits that then expire soon, each with its last day."""
+
+    def __init__(self, **substitutions: str):
+        self.objects, self.substitutions, self.sent_ends = {}, substitutions, True
+
+    def told(self, as_of: str, ends: dict[str, str], execution_input: dict | None = None, new=(), unlisted=0) -> list[str]:
+        """What the night mails of them."""
+        lines = [f"{key}  {len(as_of) + len(ends):,}.00 USD, ends {end}" for key, end in sorted(ends.items())]
+        summary = SUMMARY | {
+            "as_of": as_of, "new_credits": {"count": len(new), "first": list(new)},
+            "waiting": {"count": 0, "oldest_days": 0, "first": []},
+            "expiring_soon": {"count": len(lines) + unlisted, "first": lines},
+        }
+        self.jobs = Jobs(summary=summary)
+        self.jobs.aws.objects, self.jobs.aws.started = self.objects, f"{as_of}T05:30:00.000Z"
+        if not self.sent_ends:
+            self.jobs.aws.refuses["sns:publish"] = AwsError("SNS.NotFoundException", "Topic does not exist")
+        self.result = night(self.jobs, execution_input, **self.substitutions)
+        return [line.strip().split("  ")[0] for *_, text in self.jobs.aws.mails for line in text.splitlines()
+                if line.startswith("  ") and ", ends " in line]
+
+
+def test_a_credit_that_ends_is_told_six_times_in_sixty_nights():
+    nights = Nights()
+    days_left = [61, 60, 59, 31, 30, 14, 13, 7, 1, 0]
+    as_of = {days: str(date(2026, 12, 15) - timedelta(days)) for days in days_left}
+    assert [days for days in days_left if nights.told(as_of[days], {"id:1": "2026-12-15"})] == [61, 60, 30, 14, 7, 1]
+
+
+def test_one_mail_tells_of_all_that_is_due_and_how_many_more_there_are():
+    nights = Nights()
+    ends = {"id:1": "2026-12-15", "id:2": "2026-12-31"}
+    assert nights.told("2026-12-01", ends) == ["id:1", "id:2"]
+    assert nights.told("2026-12-02", ends) == []
+    assert nights.told("2026-12-03", ends | {"id:3": "2027-01-20"}) == ["id:3"]
+    [(_, subject, text)] = nights.jobs.aws.mails
+    assert subject == "AWS credits: 0 new, 3 expiring soon (2026-12-03)"
+    assert "Expiring soon: 1\n  id:3  13.00 USD, ends 2027-01-20\n\nExpiring soon, but told before: 2\n\n" in text
+    assert nights.told("2026-12-08", ends) == ["id:1"]
+
+
+def test_nights_that_were_skipped_or_failed_lose_no_threshold():
+    nights = Nights()
+    ends = {"id:1": "2026-12-31", "id:2": "2027-01-02"}
+    assert nights.told("2026-11-20", ends) == ["id:1", "id:2"]
+    # 30 days before both ends nothing runs: a week later it is made up for, once.
+    assert nights.told("2026-12-08", ends) == ["id:1", "id:2"]
+    assert nights.told("2026-12-09", ends) == []
+    # 14 days before the first end the mail cannot be sent, before the second somebody runs by hand and wants none.
+    nights.sent_ends = False
+    assert nights.told("2026-12-17", ends) == []
+    nights.sent_ends = True
+    assert nights.told("2026-12-19", ends, {"notify": False}) == []
+    assert nights.told("2026-12-20", ends) == ["id:1", "id:2"]
+    assert nights.told("2026-12-21", ends) == []
+
+
+def test_another_end_of_a_credit_is_told_anew():
+    nights = Nights()
+    assert nights.told("2026-11-20", {"id:1": "2026-12-15"}) == ["id:1"]
+    assert nights.told("2026-11-21", {"id:1": "2026-12-20"}) == ["id:1"]
+    assert nights.told("2026-11-22", {"id:1": "2026-12-20"}) == []
+
+
+def test_a_run_as_of_the_past_takes_nothing_back():
+    nights = Nights()
+    assert nights.told("2026-12-10", {"id:1": "2026-12-15"}) == ["id:1"]
+    assert nights.told("2026-10-31", {"id:1": "2026-12-15"}) == []
+    assert nights.told("2026-12-11", {"id:1": "2026-12-15"}) == []
+
+
+def test_credits_beyond_the_list_are_told_when_they_become_more():
+    nights, ends = Nights(), {"id:1": "2026-12-20"}
+
+    def mailed(as_of: str, unlisted: int) -> str:
+        nights.told(as_of, ends, unlisted=unlisted)
+        return "".join(text for *_, text in nights.jobs.aws.mails)
+
+    assert "Expiring soon, but beyond this list: 3\n" in mailed("2026-11-26", 3)
+    assert mailed("2026-11-27", 3) == ""
+    assert "Expiring soon, but told before: 1\n\nExpiring soon, but beyond this list: 4\n" in mailed("2026-11-28", 4)
+    assert mailed("2026-11-29", 2) == ""
+
+
+@pytest.mark.parametrize("note", ["<html>", "[]", '{"reached": 1}', ""])
+def test_a_note_that_cannot_be_read_makes_the_night_tell_all(note):
+    nights = Nights()
+    nights.objects["lake/notices/told.json"] = note
+    assert nights.told("2026-11-26", {"id:1": "2026-12-15"}) == ["id:1"]
+    assert nights.told("2026-11-27", {"id:1": "2026-12-15"}) == []
+
+
+def test_each_line_of_a_notice_leads_to_the_page_of_its_credit():
+    strange = ["code:50%  off & more?#1@410000000012  -64.27 EUR"]
+    jobs = Jobs(summary=SUMMARY | {"new_credits": {"count": 1, "first": strange}})
+    night(jobs, WebUrl="https://credits.example.com")
+    [(_, _, text)] = jobs.aws.mails
+    assert [line for line in text.splitlines() if line.startswith("  ")] == [
+        f"  {strange[0]}  https://credits.example.com/credits/code%3A50%25%20%20off%20%26%20more%3F%231%40410000000012",
+        f"  {SUMMARY['expiring_soon']['first'][0]}  https://credits.example.com/credits/id%3A10063540211",
+        f"  {SUMMARY['waiting']['first'][0]}"
+        "  https://credits.example.com/credits/code%3AMAP%20credit%20-%202%2F3%40410000000901",
+    ]
+
+
+def test_a_notice_with_links_looks_like_its_example():
+    jobs = Jobs()
+    night(jobs, WebUrl="https://credits.example.com")
+    [(_, subject, text)] = jobs.aws.mails
+    equals_example(f"Subject: {subject}\n\n{text}\n", "notice-with-links.txt")
 
 
 def test_without_quicksight_nothing_is_refreshed():
@@ -122,17 +246,23 @@ def test_without_quicksight_nothing_is_refreshed():
 
 
 def test_long_lists_stay_below_the_payload_limit():
-    credits = {"count": 5000, "first": [f"code:{'x' * 1000}@{number}  1.00 USD" for number in range(20)]}
-    lists = {"new_credits": credits, "expiring_soon": credits, "waiting": {**credits, "oldest_days": 9}}
+    lines = [f"code:{'x' * 1000}@{number}  1.00 USD" for number in range(20)]
+    credits = {"count": 5000, "first": lines}
+    lists = {
+        "new_credits": credits, "waiting": {**credits, "oldest_days": 9},
+        "expiring_soon": {"count": 5000, "first": [f"{line}, ends 2026-12-15" for line in lines]},
+    }
     jobs = Jobs(periods=[f"{year}-{month:02}" for year in range(2017, 2027) for month in range(1, 13)],
                 summary=SUMMARY | lists)
     assert night(jobs).status == "SUCCEEDED"
     assert len(commands(jobs)) == 120 + 7
     [(_, _, text)] = jobs.aws.mails
-    assert "New: 5000" in text
+    assert "New: 5000" in text and "Expiring soon: 20\n" in text and "beyond this list: 4980\n" in text
 
 
 # --- retries by exit code
+
+ROOM = [300, 600, 1200, 1800, 3600]
 
 
 @pytest.mark.parametrize("job", COMPUTE)
@@ -153,7 +283,12 @@ def test_the_plan_is_tried_again_too():
 @pytest.mark.parametrize(("ending", "waits"), [
     (2, []), (3, []), (4, [1800, 3600, 7200]), (5, []), (6, [60, 120, 300, 600]), (7, [300, 600, 1200]),
     (1, []), (101, []), (137, [60, 300]), (139, []), (NotStarted(), [30, 60, 180]),
-    (AwsError("ECS.ThrottlingException", "Rate exceeded"), [30, 60, 180]),
+    (AwsError("ECS.AccessDeniedException", "not authorized to perform: ecs:RunTask"), [30, 60, 180]),
+    (AwsError("ECS.ThrottlingException", "Rate exceeded"), ROOM),
+    (AwsError("ECS.AmazonECSException", "Capacity is unavailable at this time. Please try again later"), ROOM),
+    (AwsError("ECS.InvalidParameterException", "Error retrieving subnet information: Throttling"), ROOM),
+    (AwsError("AmazonECS.Unknown", NO_SLOT), ROOM),
+    (NotStarted("Capacity is unavailable at this time. Please try again later or in a different availability zone"), ROOM),
     (AwsError("States.TaskFailed", "{not json}"), [30, 60, 180]),
     (AwsError("States.Timeout", ""), [300]),
 ])
@@ -169,7 +304,7 @@ def test_the_exit_code_decides_how_often_a_job_is_tried(ending, waits):
     assert result.states == [*until("apply-fifo"), *again, "write-net-cost", *JUDGE, *ALERT, *metric, "Failed"]
     assert f"Tries: {len(waits) + 1}." in the_alert(jobs)
     assert jobs.aws.metrics == ({"TieOutFailed": 1} if ending == 5 else {})
-    assert jobs.aws.events == []
+    assert [event["DetailType"] for event in jobs.aws.events] == ["Run failed"]
 
 
 def test_each_job_has_tries_of_its_own():
@@ -181,8 +316,14 @@ def test_each_job_has_tries_of_its_own():
 # --- alerts
 
 
-def test_a_failed_check_stops_the_night_and_says_where_to_look():
-    jobs = Jobs({"athena-check": [5]})
+TIE_OUT = [
+    "the run does not tie out, nothing is published:",
+    "2026-11 USD: export 242265.2797696034, invoice_net 242265.2697696034, difference 0.0100000000",
+]
+
+
+def test_a_failed_check_stops_the_night_and_says_what_is_wrong_and_where_to_look():
+    jobs = Jobs({"athena-check": [5]}, errors={5: TIE_OUT})
     result = night(jobs)
     equals_example(the_alert(jobs), "alert-check-failed.txt")
     assert result.error == "States.QueryEvaluationError"
@@ -193,6 +334,48 @@ def test_a_job_that_never_starts_is_told_with_what_aws_says():
     jobs = Jobs({"join-allocations": always(NotStarted())})
     night(jobs)
     equals_example(the_alert(jobs), "alert-not-started.txt")
+
+
+def test_the_error_of_an_earlier_job_is_not_taken_for_that_of_one_that_left_none():
+    jobs = Jobs({"join-allocations": [6], "apply-fifo": always(137)}, errors={6: ["S3 is slow"]})
+    night(jobs)
+    assert "AWS says: Essential container in task exited; OutOfMemoryError" in the_alert(jobs)
+    assert "S3 is slow" not in the_alert(jobs)
+
+
+def test_an_error_is_told_briefly_and_cannot_make_a_paragraph_of_its_own():
+    lines = ["3,000 rows are wrong:\n\nWhat to do: pay", *(f"row {row}: {'x' * 1000}" for row in range(3000))]
+    jobs = Jobs({"detect-credits": [3]}, errors={3: lines[:40]})
+    night(jobs)
+    told = the_alert(jobs).split("\n\n")[3]
+    assert told.startswith("Error: 3,000 rows are wrong: What to do: pay\n  row 0: xxx")
+    assert len(told.split("\n")) == 5 and len(told) < 2600
+
+
+def test_an_error_too_long_to_read_leaves_what_aws_says():
+    jobs = Jobs({"detect-credits": [3]}, errors={3: ["x" * 300_000]})
+    night(jobs)
+    assert "AWS says: Essential container in task exited\n" in the_alert(jobs)
+
+
+def test_a_night_that_fails_is_told_to_other_systems_too():
+    jobs = Jobs({"athena-check": [5]}, errors={5: TIE_OUT})
+    night(jobs)
+    [event] = jobs.aws.events
+    assert event == {"EventBusName": "default", "Source": "finops-credits", "DetailType": "Run failed", "Detail": {
+        "run_id": RUN_ID, "as_of": "2026-11-26", "job": "athena-check", "exit_code": "5",
+        "means": "an invariant or the tie-out failed or the lake is damaged, nothing published",
+        "error": "\n".join(TIE_OUT),
+        "execution": "arn:aws:states:eu-west-1:123456789012:execution:nightly:night",
+    }}
+
+
+def test_an_event_of_a_failure_that_the_bus_refuses_does_no_harm():
+    jobs = Jobs({"athena-check": [5]})
+    jobs.aws.refuses["events:putEvents"] = AwsError("EventBridge.ResourceNotFoundException", "no bus")
+    result = night(jobs)
+    assert result.states[-3:] == ["Tie-out failed?", "Put the tie-out metric", "Failed"]
+    assert "stopped at athena-check." in the_alert(jobs)
 
 
 def test_memory_that_ran_out_is_told():
@@ -215,17 +398,20 @@ def test_an_alert_that_cannot_be_sent_fails_the_night_all_the_same():
     result = night(jobs)
     assert result.states[-3:] == ["Tie-out failed?", "Put the tie-out metric", "Failed"]
     assert (result.status, jobs.aws.metrics) == ("FAILED", {"TieOutFailed": 1})
+    assert [event["DetailType"] for event in jobs.aws.events] == ["Run failed"]
 
 
 @pytest.mark.parametrize(("call", "state"), [
     ("s3:getObject", "Read the plan"), ("cloudwatch:putMetricData", "Put the metrics"),
-    ("events:putEvents", "Send the event"),
+    ("s3:putObject", "Note what was told"), ("events:putEvents", "Send the events"),
 ])
 def test_a_call_that_aws_refuses_is_tried_again_and_then_told(call, state):
     jobs = Jobs()
     jobs.aws.refuses[call] = AwsError("Some.AccessDeniedException", "not authorized")
-    result = night(jobs, {"notify": False})
-    assert (result.status, jobs.aws.waits) == ("FAILED", [30, 60, 180])
+    result = night(jobs, {"notify": state == "Note what was told"})
+    jobs.aws.mails = [mail for mail in jobs.aws.mails if mail[0] == "finops-credits-alerts"]
+    assert (result.status, jobs.aws.waits[:3]) == ("FAILED", [30, 60, 180])
+    assert len(jobs.aws.waits) == 3 + (3 if call == "events:putEvents" else 0), "the event of the failure is refused, too"
     text = the_alert(jobs)
     assert f"stopped at {state}." in text
     assert "AWS says: Some.AccessDeniedException not authorized" in text
@@ -292,6 +478,45 @@ def test_many_periods_are_read_side_by_side_then_detect_credits_runs_once():
 def test_few_periods_are_left_to_detect_credits(periods):
     jobs = Jobs(periods=periods)
     assert night(jobs).states == GOOD_NIGHT
+
+
+FIRST_NIGHT = [f"{year}-{month:02}" for year in (2024, 2025, 2026) for month in range(1, 13)]
+
+
+def first_night(**substitutions: str) -> tuple[Jobs, interpreter.Night]:
+    """36 periods of 20 minutes each, where the quota has room for three tasks."""
+    jobs = Jobs(periods=FIRST_NIGHT)
+    jobs.aws.slots, jobs.aws.job_seconds, jobs.aws.pace = 3, 1200, 1 / 4_000
+    return jobs, night(jobs, **substitutions)
+
+
+def test_a_first_night_runs_no_more_tasks_at_a_time_than_the_quota_has_room_for():
+    jobs, result = first_night()
+    assert result.status == "SUCCEEDED"
+    assert (jobs.aws.most_running, jobs.aws.refused) == (2, 0)
+    assert periods_read(jobs) == FIRST_NIGHT
+
+
+def test_a_first_night_that_may_run_more_than_there_is_room_for_waits_for_room():
+    jobs, result = first_night(MaxTasks="8")
+    assert result.status == "SUCCEEDED"
+    assert jobs.aws.most_running == 3 and jobs.aws.refused > 0
+    assert periods_read(jobs) == FIRST_NIGHT
+
+
+def test_tasks_that_wait_for_room_do_not_wait_in_step():
+    jobs, _ = first_night(MaxTasks="8")
+    assert len(set(jobs.aws.waits)) > len(jobs.aws.waits) / 2 and max(jobs.aws.waits) <= 600
+
+
+def test_a_task_that_the_quota_never_has_room_for_is_told_with_what_to_change():
+    jobs = Jobs()
+    jobs.aws.slots = 0
+    assert night(jobs).status == "FAILED"
+    assert jobs.aws.waits == ROOM and sum(ROOM) > 3600
+    text = the_alert(jobs)
+    assert "stopped at detect-credits --plan." in text and "limit on the number of vCPUs" in text
+    assert "Lower MaxTasks or TaskSize, or raise the quota of Fargate vCPUs" in text
 
 
 def test_a_period_that_fails_transiently_is_read_again_alone():

@@ -172,6 +172,15 @@ def test_call_fails_by_the_names_of_the_sdk_for_java(emulator):
     assert execute(emulator, sdk("s3", "getObject", {"Bucket": "bucket"}))[0] == "States.Runtime"
 
 
+def test_object_of_json_is_written_as_its_text(emulator):
+    may = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::bucket/told.json"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+    emulator.client("iam").put_role_policy(RoleName="machine", PolicyName="put", PolicyDocument=policy)
+    execute(emulator, sdk("s3", "putObject", {"Bucket": "bucket", "Key": "told.json", "Body": {"a": "{% 1 + 1 %}"}}))
+    written = emulator.client("s3").get_object(Bucket="bucket", Key="told.json")["Body"].read()
+    assert json.loads(written) == {"a": 2}
+
+
 def test_policies_of_the_state_machine_count_for_publishing_too(emulator):
     topic = emulator.client("sns").create_topic(Name="topic")["TopicArn"]
     publish = {

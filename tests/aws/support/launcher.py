@@ -171,7 +171,7 @@ def to_api(value, shape):
         return [to_api(item, shape.member) for item in value]
     if shape.type_name == "map" and isinstance(value, dict):
         return {key: to_api(item, shape.value) for key, item in value.items()}
-    return value
+    return text(value) if shape.type_name == "blob" else value
 
 
 def to_states(value, shape):
