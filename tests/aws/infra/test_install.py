@@ -1,7 +1,9 @@
 """install.yaml and its wrapper for Terraform: few questions, and everything else handed on as it is."""
 
 import hashlib
+import os
 import re
+import subprocess
 
 import hcl2
 import pytest
@@ -102,14 +104,53 @@ def test_smoke_test_finds_what_it_asks_the_stack(install, root):
     assert outputs <= install.raw["Outputs"].keys() and parameters and parameters <= install.raw["Parameters"].keys()
 
 
-def test_launch_link_of_the_guide_opens_the_installer(release):
-    (link,) = re.findall(r"https://console\.aws\.amazon\.com/cloudformation/home\?\S+#/stacks/create/review\S+",
-                         (release / "README.md").read_text())
-    query = dict(it.split("=", 1) for it in link.split("review?")[1].split("&"))
-    assert query == {
-        "stackName": "finops-credits", "param_ReleaseBucket": "RELEASE_BUCKET",
-        "templateURL": "https://RELEASE_BUCKET.s3.REGION.amazonaws.com/finops-credits/VERSION/install.yaml",
+def commands(release, words):
+    """The commands of the guide that contain these words."""
+    blocks = re.findall(r"^ *```sh\n(.+?)^ *```$", (release / "README.md").read_text(), re.M | re.S)
+    (found,) = [block for block in blocks if words in block]
+    return found
+
+
+def run(release, folder, script, **environment):
+    """With an `aws` that says what it is asked. Returns what was printed."""
+    (folder / "aws").write_text('#!/bin/sh\necho "aws $*"\n')
+    (folder / "aws").chmod(0o755)
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}", **environment}
+    done = subprocess.run(["bash", "-euc", script], cwd=release, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_upload_of_the_guide_puts_the_release_where_the_link_and_the_stacks_look(release, stacks, tmp_path):
+    script = commands(release, "stacks/create/review").replace("my-releases", "releases").replace("eu-west-1", REGION)
+    upload, link = run(release, tmp_path, script)
+    folder = f"finops-credits/{(release / 'VERSION').read_text().strip()}"
+    assert upload == f"aws s3 cp --recursive --exclude sample/* . s3://releases/{folder}/"
+    page, question = link.split("?region=")[0], link.split("review?")[1]
+    assert page == "https://console.aws.amazon.com/cloudformation/home" and f"={REGION}#/stacks/create/" in link
+    assert dict(it.split("=", 1) for it in question.split("&")) == {
+        "stackName": "finops-credits", "param_ReleaseBucket": "releases",
+        "templateURL": f"https://releases.s3.{REGION}.amazonaws.com/{folder}/install.yaml",
     }
+
+
+def test_deployment_of_the_guide_answers_every_question(release, install, tmp_path):
+    script = commands(release, 'ReleaseBucket="')
+    (said,) = run(release, tmp_path, script, RELEASE_BUCKET="releases")
+    answered = re.findall(r" ([A-Z]\w+)=", said)
+    assert sorted(answered) == sorted(required(install.raw["Parameters"]))
+    assert "--template-file install.yaml" in said and "--capabilities CAPABILITY_IAM" in said
+
+
+def test_first_reference_files_of_the_guide_are_enough_for_a_night(release, root, tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    run(work, tmp_path, commands(release, "mkdir reference"), DATA_BUCKET="data")
+    (work / "credits.toml").write_text(
+        f'[source]\nlocation = "{root}/data/cur/finops-daily"\n[reference]\nlocation = "reference"\n[lake]\nlocation = "lake"\n')
+    done = subprocess.run(
+        [os.environ["FINOPS_CREDITS_BINARY"], "run", "--as-of", "2026-10-31"], cwd=work, capture_output=True, text=True)
+    assert done.returncode == 0 and "Company" in done.stdout, done.stderr
 
 
 # ---------------------------------------------------------------------------------------------------------- Terraform
@@ -140,7 +181,8 @@ def test_terraform_asks_the_five_questions_and_gives_them_to_the_installer(terra
     variables = {name: it for declared in parsed["variable"] for name, it in declared.items()}
     given = dict(re.findall(r"^    ([A-Z]\w+) += (.+)$", text, re.M))
     assert given.keys() == required(install.raw["Parameters"])
-    assert {name for name, it in variables.items() if "default" not in it} == set(re.findall(r"var\.(\w+)", " ".join(given.values())))
+    asked = {name for name, it in variables.items() if "default" not in it}
+    assert asked == set(re.findall(r"var\.(\w+)", " ".join(given.values())))
 
 
 def test_terraform_uploads_what_the_stack_reads(terraform, release, stacks):
