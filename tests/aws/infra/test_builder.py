@@ -66,10 +66,9 @@ class Builder:
 
     def has(self, digest):
         asked = {"repositoryName": "images", "imageIds": [{"imageTag": TAG}]}
-        if digest:
-            self.ecr.add_response("describe_images", {"imageDetails": [{"imageDigest": digest}]}, asked)
-        else:
-            self.ecr.add_client_error("describe_images", "ImageNotFoundException", expected_params=asked)
+        images = [{"imageId": {"imageTag": TAG, "imageDigest": digest}}] if digest else []
+        failures = [] if digest else [{"imageId": {"imageTag": TAG}, "failureCode": "ImageNotFound"}]
+        self.ecr.add_response("batch_get_image", {"images": images, "failures": failures}, asked)
 
     def handle(self, event):
         self.module["handler"](event, None)
@@ -262,7 +261,7 @@ def test_the_function_may_do_what_it_does_to_the_stack_s_own_resources(image):
     assert allowed(image, "BuilderRole") == {
         "codebuild:StartBuild": {"Fn::GetAtt": ["Build", "Arn"]},
         "codebuild:BatchGetBuilds": {"Fn::GetAtt": ["Build", "Arn"]},
-        "ecr:DescribeImages": {"Fn::GetAtt": ["Repository", "Arn"]},
+        "ecr:BatchGetImage": {"Fn::GetAtt": ["Repository", "Arn"]},
         "logs:CreateLogStream": logs, "logs:PutLogEvents": logs,
     }
 

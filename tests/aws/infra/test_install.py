@@ -37,7 +37,7 @@ def stacks(release, install):
     for id in install.of_type("AWS::CloudFormation::Stack"):
         url = install.resolve(install.resources[id]["Properties"]["TemplateURL"])
         version = (release / "VERSION").read_text().strip()
-        base = f"https://releases.s3.{REGION}.amazonaws.com/finops-credits/{version}/"
+        base = f"https://s3.{REGION}.amazonaws.com/releases/finops-credits/{version}/"
         assert url.startswith(base), "where the guide has the release uploaded"
         found[id] = install.resources[id]["Properties"]["Parameters"], Template(release / url.removeprefix(base))
     return found
@@ -57,6 +57,10 @@ def test_installer_asks_what_the_main_stack_asks_with_the_same_defaults(install,
     asked, of_main = install.raw["Parameters"], main.raw["Parameters"]
     assert asked.keys() - {"ReleaseBucket"} == of_main.keys() - {"ImageUri", "ImageRepositoryArn"}
     assert {name for name in of_main.keys() & asked.keys() if asked[name] != of_main[name]} == OF_ITS_OWN & asked.keys()
+
+
+def test_tasks_reach_aws_from_public_subnets_unless_said_otherwise(install):
+    assert install.raw["Parameters"]["AssignPublicIp"]["Default"] == "ENABLED", "the guide says so"
 
 
 def test_stacks_are_given_all_they_need_and_what_was_answered(install, stacks):
@@ -130,7 +134,7 @@ def test_upload_of_the_guide_puts_the_release_where_the_link_and_the_stacks_look
     assert page == "https://console.aws.amazon.com/cloudformation/home" and f"={REGION}#/stacks/create/" in link
     assert dict(it.split("=", 1) for it in question.split("&")) == {
         "stackName": "finops-credits", "param_ReleaseBucket": "releases",
-        "templateURL": f"https://releases.s3.{REGION}.amazonaws.com/{folder}/install.yaml",
+        "templateURL": f"https://s3.{REGION}.amazonaws.com/releases/{folder}/install.yaml",
     }
 
 
