@@ -94,6 +94,11 @@ def test_notices_go_to_the_one_address_unless_there_is_another(release, install,
     assert other.resolve(stacks["Main"][0]["NoticeEmail"]) == "finance@example.com"
 
 
+def test_what_an_upgrade_replaces_is_kept_for_a_redrive(main):
+    """The emulator keeps every revision; on AWS a task definition that is not retained cannot be run any more."""
+    assert main.resources["TaskDefinition"]["UpdateReplacePolicy"] == "Retain"
+
+
 def test_outputs_are_those_of_the_main_stack_and_exist(install, stacks, main):
     assert install.raw["Outputs"].keys() - {"ImageUri"} == main.raw["Outputs"].keys()
     for name, it in install.raw["Outputs"].items():

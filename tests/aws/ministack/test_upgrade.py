@@ -82,6 +82,7 @@ class Account:
 
     def image_of(self, task_definition):
         found = self.client("ecs").describe_task_definition(taskDefinition=task_definition)["taskDefinition"]
+        assert found["status"] == "ACTIVE", "it can be run"
         return found["containerDefinitions"][0]["image"]
 
     def builds(self):
