@@ -100,8 +100,10 @@ def test_what_an_upgrade_replaces_is_kept_for_a_redrive(main):
 
 
 def test_outputs_are_those_of_the_main_stack_and_exist(install, stacks, main):
-    assert install.raw["Outputs"].keys() - {"ImageUri"} == main.raw["Outputs"].keys()
-    for name, it in install.raw["Outputs"].items():
+    outputs = dict(install.raw["Outputs"])
+    assert outputs.pop("MainStackName")["Value"] == {"Fn::Select": [1, {"Fn::Split": ["/", {"Ref": "Main"}]}]}, "of its ARN"
+    assert outputs.keys() - {"ImageUri"} == main.raw["Outputs"].keys()
+    for name, it in outputs.items():
         stack, attribute = it["Value"]["Fn::GetAtt"]
         assert attribute == f"Outputs.{name}" and name in stacks[stack][1].raw["Outputs"]
 

@@ -122,6 +122,7 @@ def test_five_answers_install_image_main_stack_and_views(account, installed):
     assert account.image_of(installed.TaskDefinitionArn) == installed.ImageUri
     tables = account.client("glue").get_tables(DatabaseName=DATABASE)["TableList"]
     assert "credit_queue_view" in {it["Name"] for it in tables}
+    assert installed.StateMachineArn.endswith(f":{installed.MainStackName}-nightly"), "what the QuickSight stack is told"
     machine = account.client("stepfunctions").describe_state_machine(stateMachineArn=installed.StateMachineArn)
     assert machine["status"] == "ACTIVE"
 
