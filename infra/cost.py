@@ -20,10 +20,15 @@ PRICES = {
     "Athena, TB read (at least 10 MB a query)": 5.0,
     "Step Functions, 1,000 transitions": 0.025,
     "KMS, key month": 1.0,
+    "KMS, each of the first two rotations of a key, month": 1.0,
     "KMS, 10,000 requests": 0.03,
     "CloudWatch, alarm month": 0.10,
     "CloudWatch, metric month (by the hour)": 0.30,
     "CloudWatch Logs, GB taken in": 0.50,
+    "ECR, GB month": 0.10,
+    "CodeBuild, minute of 8 vCPU": 0.02,
+    "QuickSight Enterprise, author month": 24.0,
+    "QuickSight Enterprise, reader month": 3.0,
     "NAT gateway, hour": 0.045,
     "NAT gateway, GB": 0.045,
     "Interface endpoint, hour and zone": 0.01,
@@ -50,8 +55,10 @@ REQUESTS_PER_NIGHT = 1_000  # logs, lock, markers, lists
 QUERIES, QUERIES_OF_ALL = 40, 10  # check and dashboards a night; those that read every period
 TRANSITIONS = 30
 LOG_MEGABYTES = 1
-METRICS_OF_RUN, METRICS_OF_CONTAINERS = 5, 20
-IMAGE_GIGABYTES = 0.1
+ALARMS, METRICS_OF_RUN, METRICS_OF_CONTAINERS = 4, 5, 20
+IMAGE_GIGABYTES, IMAGES_KEPT = 0.1, 10
+BUILDS, BUILD_MINUTES = 1, 20  # a release a month
+ROTATIONS_PAID = 2  # AWS rotates the key once a year, and later ones cost nothing more
 ENDPOINTS, ZONES = 5, 2
 
 
@@ -65,6 +72,8 @@ class Organisation:
     vcpus: int
     memory_gb: int
     disk_gb: int
+    authors: int  # of QuickSight
+    readers: int
 
     @property
     def lines_read(self) -> int:
@@ -93,8 +102,8 @@ class Organisation:
         return state + self.run_gigabytes * RUNS_STORED
 
 
-SMALL = Organisation("small", 1_000_000, 12, 100_000, "small", 1, 2, 21)
-LARGE = Organisation("large", 100_000_000, 36, 20_000_000, "large", 4, 16, 100)
+SMALL = Organisation("small", 1_000_000, 12, 100_000, "small", 1, 2, 21, 1, 5)
+LARGE = Organisation("large", 100_000_000, 36, 20_000_000, "large", 4, 16, 100, 3, 50)
 
 
 def month(of: Organisation) -> dict[str, float]:
@@ -118,9 +127,30 @@ def month(of: Organisation) -> dict[str, float]:
         "Athena": NIGHTS * terabytes * price("Athena, TB read (at least 10 MB a query)"),
         "Step Functions": NIGHTS * TRANSITIONS / 1e3 * price("Step Functions, 1,000 transitions"),
         "KMS": price("KMS, key month") + NIGHTS * REQUESTS_PER_NIGHT / 1e4 * price("KMS, 10,000 requests"),
-        "CloudWatch": 4 * price("CloudWatch, alarm month")
+        "CloudWatch": ALARMS * price("CloudWatch, alarm month")
         + metrics / HOURS * price("CloudWatch, metric month (by the hour)")
         + NIGHTS * LOG_MEGABYTES / 1e3 * price("CloudWatch Logs, GB taken in"),
+        "image, built and kept": BUILDS * BUILD_MINUTES * price("CodeBuild, minute of 8 vCPU")
+        + IMAGES_KEPT * IMAGE_GIGABYTES * price("ECR, GB month"),
+    }
+
+
+def rotated(times: int) -> float:
+    """US dollars a month on top of the key's own."""
+    return min(times, ROTATIONS_PAID) * PRICES["KMS, each of the first two rotations of a key, month"]
+
+
+def quicksight(of: Organisation) -> float:
+    """US dollars a month, if its dashboard is used. The data sets fit into what authors have of SPICE."""
+    authors = of.authors * PRICES["QuickSight Enterprise, author month"]
+    return authors + of.readers * PRICES["QuickSight Enterprise, reader month"]
+
+
+def left(of: Organisation) -> dict[str, float]:
+    """US dollars a month of what stays when the stacks are deleted, until it is removed by hand."""
+    return {
+        "S3, the data bucket": of.stored_gigabytes * PRICES["S3 Standard, GB month"],
+        "KMS, its key, rotated twice": PRICES["KMS, key month"] + rotated(2),
     }
 
 
@@ -143,6 +173,7 @@ def tables() -> str:
         ("lines a month, periods kept", lambda of: f"{of.lines:,}, {of.periods}"),
         ("draws of credits a night", lambda of: f"{of.draws:,}"),
         ("`TaskSize`", lambda of: f"{of.task}: {of.vcpus} vCPU, {of.memory_gb} GB"),
+        ("authors and readers in QuickSight", lambda of: f"{of.authors} and {of.readers}"),
         ("minutes of tasks a night", lambda of: f"{of.seconds / 60:.1f}"),
         ("GB in S3", lambda of: f"{of.stored_gigabytes:,.1f}"),
     ]
@@ -152,6 +183,14 @@ def tables() -> str:
     rows += [f"| {name} | {small[name]:.2f} | {large[name]:.2f} |" for name in small]
     rows += [f"| **sum** | **{sum(small.values()):.2f}** | **{sum(large.values()):.2f}** |"]
     rows += [f"| and by {name} | {ways[0][name]:.2f} | {ways[1][name]:.2f} |" for name in ways[0]]
+    years = {"second": rotated(1), "third": rotated(2)}
+    rotation = "and from the {} year on, by rotation of the key"
+    rows += [f"| {rotation.format(year)} | {cost:.2f} | {cost:.2f} |" for year, cost in years.items()]
+    rows += [f"| and by people in QuickSight | {quicksight(SMALL):.2f} | {quicksight(LARGE):.2f} |"]
+    stays = left(SMALL), left(LARGE)
+    rows += ["", "| USD a month after uninstalling | small | large |", "|---|---|---|"]
+    rows += [f"| {name} | {stays[0][name]:.2f} | {stays[1][name]:.2f} |" for name in stays[0]]
+    rows += [f"| **sum** | **{sum(stays[0].values()):.2f}** | **{sum(stays[1].values()):.2f}** |"]
     rows += ["", "| list price | USD |", "|---|---|"]
     rows += [f"| {name} | {value:g} |" for name, value in PRICES.items()]
     return "\n".join(rows) + "\n"

@@ -219,14 +219,6 @@ def stages(root) -> list[list[tuple[str, str]]]:
     return found
 
 
-def test_image_is_built_in_two_stages_on_named_versions(root):
-    build, final = stages(root)
-    toolchain = re.search(r'rust-version = "([\d.]+)"', (root / "Cargo.toml").read_text())[1]
-    assert build[0] == ("FROM", f"rust:{toolchain}-slim-bookworm AS build")
-    assert final[0] == ("FROM", "gcr.io/distroless/cc-debian12:nonroot"), "Debian 12 is bookworm: the same glibc"
-    assert not [it for it in final if it[0] == "RUN"] and any("--locked" in rest for _, rest in build)
-
-
 def test_container_runs_without_root_on_a_file_system_it_cannot_write(main, root):
     image = dict(stages(root)[1])
     (container,) = main.properties("TaskDefinition")["ContainerDefinitions"]
@@ -248,31 +240,6 @@ def test_tmp_is_the_volume_that_the_user_of_the_image_owns(main, root):
     assert any(rest.startswith("--from=build --chown=65532:65532") and rest.endswith(" /tmp") for _, rest in image)
     environment = {it["Name"]: it["Value"] for it in container["Environment"]}
     assert environment["HOME"] == environment["TMPDIR"] == "/tmp"
-
-
-def test_context_of_the_image_has_what_cargo_needs(root):
-    """Manifests of all members with their declared targets, the lock file, and files that sources include."""
-    lines = [line.strip() for line in (root / ".dockerignore").read_text().splitlines()]
-    assert [line for line in lines if line and not line.startswith(("#", "!"))] == ["*"]
-    kept = [line[1:] for line in lines if line.startswith("!")]
-
-    def in_context(path) -> bool:
-        name = path.resolve().relative_to(root).as_posix()
-        return path.is_file() and any(name == it or name.startswith(f"{it}/") for it in kept)
-
-    workspace = tomllib.loads((root / "Cargo.toml").read_text())["workspace"]
-    members = [folder for pattern in workspace["members"] for folder in root.glob(pattern)]
-    needed = [root / "Cargo.toml", root / "Cargo.lock"]
-    for folder in members:
-        manifest = tomllib.loads((folder / "Cargo.toml").read_text())
-        needed.append(folder / "Cargo.toml")
-        targets = [manifest.get("lib", {}), *(it for kind in ("bin", "test", "bench") for it in manifest.get(kind, []))]
-        needed += [folder / it["path"] for it in targets if "path" in it]
-    for folder in ("crates", "jobs", "schemas/src"):
-        for source in (root / folder).rglob("*.rs"):
-            included = re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', source.read_text())
-            needed += [source.parent / name for name in included]
-    assert len(members) > 5 and [str(path) for path in needed if not in_context(path)] == []
 
 
 # ----------------------------------------------------------------------------------------------- alarms, parameters

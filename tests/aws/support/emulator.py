@@ -90,7 +90,7 @@ class Emulator:
         self.stop()
 
     def control(self, **changes) -> None:
-        """`wait_scale`, `scheduler_ahead` (seconds) and `faults` (lines, see `containers`), from now on."""
+        """`wait_scale`, `scheduler_ahead` (seconds), `faults` (lines, see `containers`), `builds_fail`, from now on."""
         self.settings |= changes
         new = self.folder / "control.new"
         new.write_text(json.dumps(self.settings))

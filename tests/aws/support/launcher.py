@@ -13,6 +13,9 @@ What is replaced, and why:
 4. Credentials of a task come from its role by the container endpoint, as on Fargate; IAM is completed by `policies`.
 5. Waiting is shortened, the scheduler's clock can be put forward, and JSONata gets time on a busy machine.
 6. Athena's SQL is translated to that of DuckDB, which MiniStack runs it on, and views are looked up in Glue.
+7. Builds of CodeBuild push an image and say that they have ended (`builds`).
+8. An update of a nested stack leaves what did not change as it is, and its attributes, too. Its deletion keeps what its
+   template says is kept.
 
 Each replaced function is checked for its parameters, and `test_emulator.py` for what it does now.
 """
@@ -35,6 +38,7 @@ from pathlib import Path
 import boto3
 import botocore.exceptions
 import botocore.session
+import builds
 import jsonata
 import ministack.app
 import policies
@@ -45,8 +49,9 @@ from botocore.validate import ParamValidator
 from containers import Containers, Docker, Faults, region_environment
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import athena, ecs, glue, iam, imds, scheduler, sts
+from ministack.services import athena, codebuild, ecs, glue, iam, imds, scheduler, sts
 from ministack.services import stepfunctions as states
+from ministack.services.cloudformation import _stacks, provisioners
 
 FOLDER, PORT = Path(sys.argv[1]), int(sys.argv[2])
 ENDPOINT = f"http://127.0.0.1:{PORT}"
@@ -55,7 +60,7 @@ ENDPOINT = f"http://127.0.0.1:{PORT}"
 class Control:
     """What a test changes while the emulator runs; read anew at each use."""
 
-    defaults = {"wait_scale": 0.001, "scheduler_ahead": 0, "faults": []}
+    defaults = {"wait_scale": 0.001, "scheduler_ahead": 0, "faults": [], "builds_fail": False}
 
     def __getattr__(self, name):
         return {**self.defaults, **json.loads((FOLDER / "control.json").read_text())}[name]
@@ -362,6 +367,27 @@ def with_views(query, database: str):
     return query
 
 
+# --- 8. nested stacks
+
+
+_update_resource = provisioners._update_resource
+NESTED = provisioners._RESOURCE_HANDLERS["AWS::CloudFormation::Stack"]
+_delete_nested_stack = NESTED["delete"]
+
+
+def update_resource(resource_type, physical_id, old_props, new_props, stack_name, logical_id=None, old_attrs=None):
+    known = _stacks[stack_name]["_resources"].get(logical_id, {}).get("Attributes")
+    return _update_resource(resource_type, physical_id, old_props, new_props, stack_name, logical_id, old_attrs or known)
+
+
+def delete_nested_stack(physical_id, props):
+    stack = _stacks[provisioners._nested_stack_lookup_name(physical_id)]
+    for id, it in stack["_template"]["Resources"].items():
+        if it.get("DeletionPolicy") in provisioners._RETAINING_POLICIES:
+            stack["_resources"].pop(id, None)
+    _delete_nested_stack(physical_id, props)
+
+
 def end_with(parent: int) -> None:
     """Nothing outlives the test, even where that was killed: this process and its containers are a group."""
     while os.getppid() == parent:
@@ -403,6 +429,14 @@ def main() -> None:
     replace(scheduler, "_tick_schedules", "", tick_schedules)
     scheduler._SCHEDULE_TICK_INTERVAL = 0.5
     scheduler.time = types.SimpleNamespace(sleep=time.sleep, time=lambda: time.time() + CONTROL.scheduler_ahead)
+    replace(codebuild, "_start_build", "data", lambda data: builds.start(data, CONTROL.builds_fail))
+    replace(
+        provisioners,
+        "_update_resource",
+        "resource_type, physical_id, old_props, new_props, stack_name, logical_id, old_attrs",
+        update_resource,
+    )
+    NESTED["delete"] = delete_nested_stack
     sys.argv = sys.argv[:1]  # MiniStack reads arguments of its own
     ministack.app.main()
 

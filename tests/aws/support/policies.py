@@ -3,7 +3,7 @@
 * A call of Glue on a table needs the right on the table, on its database and on the catalogue.
 * `ecs:RunTask` is allowed on the task definition, with the cluster as a condition key, and needs `iam:PassRole` on
   every role that it gives away. `cloudwatch:PutMetricData` knows its namespace.
-* A query of Athena belongs to its workgroup.
+* A query of Athena belongs to its workgroup, a build of CodeBuild to its project.
 * Requests count as secured by TLS: it ends before the emulator.
 """
 
@@ -46,6 +46,9 @@ def enforce(access_key_id, iam_action, service, region, resource_arn="*", servic
     elif service == "athena" and "QueryExecutionId" in (asked := json.loads(BODY.get())):
         group = athena._executions.get(asked["QueryExecutionId"], {}).get("WorkGroup", "primary")
         resources = [f"arn:aws:athena:{region}:{get_account_id()}:workgroup/{group}"]
+    elif iam_action == "codebuild:BatchGetBuilds":
+        projects = {id.split(":")[0] for id in json.loads(BODY.get())["ids"]}
+        resources = [f"arn:aws:codebuild:{region}:{get_account_id()}:project/{name}" for name in sorted(projects)]
     elif iam_action == "cloudwatch:PutMetricData":
         # Its protocol is binary; the one text that matters stands in it as it is.
         context["cloudwatch:namespace"] = "FinopsCredits" if b"FinopsCredits" in BODY.get() else "another"
