@@ -10,7 +10,7 @@ import trino
 
 #: The catalogue's name in Athena, which the texts of the installed views say.
 CATALOG = "awsdatacatalog"
-SECONDS_TO_START = 300
+SECONDS_TO_START = 600
 #: Two cores compute; the others wait for an answer.
 CLIENTS = 4
 JVM = """-Xmx{heap}
