@@ -54,11 +54,14 @@ def trino(tmp_path_factory):
     server.stop()
 
 
-RUNS = {
+#: Runs by name: how to make the lake in a new folder.
+WRITTEN = {
     "sample": lambda folder: LAKE.publish_sample(folder, "unblended"),
     "sample_amortized": lambda folder: LAKE.publish_sample(folder, "amortized"),
     **{f"scenario_{name[:2]}": lambda folder, name=name: LAKE.publish_scenario(name, folder) for name in LAKE.SCENARIOS},
-    **{f"generated_{number:02}": lambda _, folder=folder: folder / "lake" for number, folder in enumerate(GENERATED)},
+}
+RUNS = WRITTEN | {
+    f"generated_{number:02}": lambda _, folder=folder: folder / "lake" for number, folder in enumerate(GENERATED)
 }
 
 

@@ -5,7 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 import athena_sql
+from conftest import WRITTEN
 from files import check_files, view_files
 from server import CLIENTS
 from tables import install_views
@@ -41,6 +44,7 @@ def differences(run, schema: str) -> dict[str, str]:
     return in_parallel(VIEWS, problem)
 
 
+@pytest.mark.parametrize("run", WRITTEN, indirect=True, scope="module")
 def test_views_made_from_their_files(run):
     for name in athena_sql.in_order({name: view.text for name, view in VIEWS.items()}):
         run.trino.ask(f"CREATE VIEW {name} AS {VIEWS[name].text}", run.schema)
