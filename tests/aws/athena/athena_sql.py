@@ -54,6 +54,17 @@ def tables(sql: str) -> set[str]:
     return {table.name for table in query.find_all(exp.Table)} - {cte.alias for cte in query.find_all(exp.CTE)}
 
 
+def in_order(views: dict[str, str]) -> list[str]:
+    """The names of views, each after those it reads."""
+    waiting, names = dict(views), []
+    while waiting:
+        ready = [name for name, sql in waiting.items() if not tables(sql) & waiting.keys()]
+        assert ready, f"views that wait for each other: {sorted(waiting)}"
+        names += ready
+        waiting = {name: sql for name, sql in waiting.items() if name not in ready}
+    return names
+
+
 def problems(sql: str, schema: dict) -> list[str]:
     """What DuckDB takes but Trino refuses or computes otherwise."""
     query = resolved(sql, schema)

@@ -13,18 +13,24 @@ from files import ROOT, ddl_columns, table_ddl, templates_views, view_files
 
 AS_OF = "2026-10-31"
 VECTORS = ROOT / "tests/fixtures/vectors"
+SCENARIOS = sorted(path.name for path in VECTORS.iterdir() if path.is_dir())
 
 
 def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write the golden results instead of comparing")
 
 
-def publish(settings: Path, as_of: str, *options: str) -> Path:
-    """Runs the program on a settings file; the lake beside it."""
+def program(settings: Path, *arguments: str) -> str:
+    """Runs the program on a settings file, and returns what it printed."""
     binary = Path(os.environ["FINOPS_CREDITS_BINARY"]).resolve(strict=True)
-    command = [binary, "--config", settings, "--as-of", as_of, "run", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([binary, "--config", settings, *arguments], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def publish(settings: Path, as_of: str, *options: str) -> Path:
+    """Makes a run as of a date; the lake beside the settings file."""
+    program(settings, "--as-of", as_of, "run", *options)
     return settings.parent / "lake"
 
 
@@ -61,13 +67,8 @@ def schema() -> dict[str, dict[str, str]]:
 @pytest.fixture(scope="session")
 def views(schema) -> list[str]:
     """The views as the template installs them, each after those it reads."""
-    waiting = {name: view["originalSql"] for name, view in templates_views().items()}
-    statements = []
-    while waiting:
-        ready = [name for name, sql in waiting.items() if not athena_sql.tables(sql) & waiting.keys()]
-        assert ready, f"views that wait for each other: {sorted(waiting)}"
-        statements += [f"CREATE VIEW {name} AS {athena_sql.duckdb(waiting.pop(name), schema)}" for name in ready]
-    return statements
+    texts = {name: view["originalSql"] for name, view in templates_views().items()}
+    return [f"CREATE VIEW {name} AS {athena_sql.duckdb(texts[name], schema)}" for name in athena_sql.in_order(texts)]
 
 
 @pytest.fixture(scope="session")
@@ -95,10 +96,14 @@ def amortized(tmp_path_factory, schema, views) -> duckdb.DuckDBPyConnection:
     return opened(publish_sample(tmp_path_factory.mktemp("amortized"), "amortized"), schema, views)
 
 
-@pytest.fixture(scope="session", params=sorted(path.name for path in VECTORS.iterdir() if path.is_dir()))
-def scenario(request, tmp_path_factory, schema, views) -> duckdb.DuckDBPyConnection:
+def publish_scenario(name: str, folder: Path) -> Path:
     """A golden scenario of the semantics, its allocations imported by the first run."""
-    source, folder = VECTORS / request.param, tmp_path_factory.mktemp(request.param)
+    source = VECTORS / name
     shutil.copytree(source, folder, dirs_exist_ok=True)
     shutil.copy(source / "allocations.csv", folder / "reference")
-    return opened(publish(folder / "credits.toml", (source / "as_of.txt").read_text().strip()), schema, views)
+    return publish(folder / "credits.toml", (source / "as_of.txt").read_text().strip())
+
+
+@pytest.fixture(scope="session", params=SCENARIOS)
+def scenario(request, tmp_path_factory, schema, views) -> duckdb.DuckDBPyConnection:
+    return opened(publish_scenario(request.param, tmp_path_factory.mktemp(request.param)), schema, views)

@@ -1,7 +1,22 @@
 """Damages of a staged run, by the check that finds them: SQL over the staged tables, as small as may be."""
 
+from contextlib import contextmanager
+
 BIT = "0.0000000001"
 SUMMIT = "credit_key LIKE '%Summit%'"  # one lot, used from May to August, expired on 15 August
+
+
+@contextmanager
+def damaged(connection, damage: str):
+    """A staged run with a damage, whole again afterwards."""
+    connection.execute("BEGIN TRANSACTION")
+    try:
+        for statement in damage.split(";"):
+            (changed,) = connection.execute(statement).fetchone()
+            assert changed > 0, f"nothing to damage: {statement}"
+        yield connection
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def off_by_a_bit(table: str, column: str) -> str:

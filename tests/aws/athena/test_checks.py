@@ -4,7 +4,7 @@ import pytest
 from sqlglot import exp, parse_one
 
 import athena_sql
-from damage import DAMAGE
+from damage import DAMAGE, damaged
 from files import check_files
 
 CHECKS = check_files()
@@ -13,15 +13,9 @@ checks = pytest.mark.parametrize("name", sorted(CHECKS))
 
 
 def found(connection, sql: str, damage: str) -> list[tuple[str]]:
-    """What a check finds in a damaged run, which is whole again afterwards."""
-    connection.execute("BEGIN TRANSACTION")
-    try:
-        for statement in damage.split(";"):
-            (changed,) = connection.execute(statement).fetchone()
-            assert changed > 0, f"nothing to damage: {statement}"
+    """What a check finds in a damaged run."""
+    with damaged(connection, damage):
         return connection.execute(sql).fetchall()
-    finally:
-        connection.execute("ROLLBACK")
 
 
 def weakened(sql: str) -> list[tuple[str, str]]:
