@@ -2,6 +2,8 @@
 //! whatever the number of credits and the length of their names: lists and entries are cut. Entries are made [`visible`],
 //! so that no name makes a line of the e-mail.
 
+use std::borrow::Borrow;
+
 use serde::Serialize;
 use write_net_cost::changes::{Changes, MonthChange};
 
@@ -67,13 +69,21 @@ impl TruncatedList {
         Self { count: all.len(), first: all.iter().take(ENTRIES).map(|entry| visible(&text(entry), ENTRY)).collect() }
     }
 
-    fn credits(all: &[CreditAmount]) -> Self {
+    fn credits<C: Borrow<CreditAmount>>(all: &[C]) -> Self {
         Self::of(all, |credit| {
+            let credit = credit.borrow();
             let end = credit.end_date.map(|end| format!(", ends {end}")).unwrap_or_default();
             let provisional = if credit.provisional { " (provisional)" } else { "" };
             format!("{}  {} {}{end}{provisional}", credit.credit_key, cents(credit.amount), credit.currency)
         })
     }
+}
+
+/// Of more than are kept, those that end next.
+fn soonest_first(credits: &[CreditAmount]) -> Vec<&CreditAmount> {
+    let mut credits: Vec<&CreditAmount> = credits.iter().collect();
+    credits.sort_by_key(|credit| credit.end_date);
+    credits
 }
 
 impl<'a> ChangesInBrief<'a> {
@@ -107,12 +117,34 @@ impl<'a> Digest<'a> {
                 list: TruncatedList::credits(&credits.waiting),
                 oldest_days: credits.oldest_waiting_days,
             },
-            expiring_soon: TruncatedList::credits(&credits.expiring_soon),
+            expiring_soon: TruncatedList::credits(&soonest_first(&credits.expiring_soon)),
             expired: TruncatedList::credits(&credits.expired),
             allocation_issues: TruncatedList::of(&report.allocation_issues, String::clone),
             changes: report.changes.as_ref().map(ChangesInBrief::of),
             stale: report.freshness.stale(report.as_of),
             tie_out: &report.tie_out,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_more_credits_than_are_kept_those_stand_that_end_next() {
+        let end = |day: u32| chrono::NaiveDate::from_ymd_opt(2026, 12, day);
+        let credit = |day: u32| CreditAmount {
+            credit_key: format!("id:{:02}", 31 - day).into(),
+            currency: "USD".into(),
+            amount: "1".parse().unwrap(),
+            end_date: end(day),
+            provisional: false,
+        };
+        let credits: Vec<CreditAmount> = (1..=30).rev().map(credit).collect();
+        let list = TruncatedList::credits(&soonest_first(&credits));
+        assert_eq!((list.count, list.first.len()), (30, ENTRIES));
+        assert_eq!(list.first[0], "id:30  1.00 USD, ends 2026-12-01");
+        assert!(list.first[ENTRIES - 1].ends_with("ends 2026-12-20"), "{:?}", list.first);
     }
 }
