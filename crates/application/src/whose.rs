@@ -45,8 +45,9 @@ pub async fn whose(
     let counts = |row: &&CreditBalance| is_left(row) || !has_left.contains(&row.credit_key);
     let lots = balances.iter().filter(counts);
     let lots = lots.filter_map(|row| Some((row.credit_key.clone(), row.node().ok()?)));
-    let is_invalid = |key: &Text| credits.iter().any(|credit| credit.credit_key == *key && credit.status == "invalid");
-    let recorded = current_rows(log).filter(|row| is_invalid(&row.credit_key));
+    let invalid = credits.iter().filter(|credit| credit.status == "invalid").map(|credit| &credit.credit_key);
+    let invalid: BTreeSet<&Text> = invalid.collect();
+    let recorded = current_rows(log).filter(|row| invalid.contains(&row.credit_key));
     let recorded = recorded.filter_map(|row| Some((row.credit_key.clone(), row.node().ok()?)));
     Ok(Whose::of_lots(lots.chain(recorded), &Owners::of(&hierarchy)))
 }

@@ -21,7 +21,7 @@ use crate::error::{failed, refusal};
 use crate::filter::Filter;
 use crate::guard::access::Access;
 use crate::guard::session::Session;
-use crate::site::{Shared, Site};
+use crate::site::{Shared, Site, TieOutRows};
 
 /// What a page is made from: the lake at this moment, what the address asks for, who asks.
 pub(crate) struct Asked {
@@ -150,9 +150,7 @@ impl Asked {
     async fn currencies(&self, run: &KeptRun) -> Result<BTreeSet<Text>, Failure> {
         let credits: Vec<Credit> = run.rows(None).await?;
         let mut known: BTreeSet<Text> = credits.into_iter().map(|credit| credit.currency).collect();
-        for period in run.periods::<Reconciliation>() {
-            known.extend(run.rows::<Reconciliation>(Some(period)).await?.into_iter().map(|row| row.currency));
-        }
+        known.extend(self.tie_out_of(run).await?.iter().map(|(_, row)| row.currency.clone()));
         Ok(known)
     }
 
@@ -169,7 +167,7 @@ impl Asked {
     /// # Errors
     /// Those of [`CreditSnapshot::of`].
     pub(crate) async fn snapshot(&self) -> Result<&CreditSnapshot, Failure> {
-        self.snapshot.get_or_try_init(|| CreditSnapshot::of(&self.context)).await
+        self.snapshot.get_or_try_init(|| self.site.memory.snapshot.snapshot(&self.context)).await
     }
 
     /// The credits that wait, found once for the request.
@@ -178,7 +176,8 @@ impl Asked {
     /// Those of [`waiting_now`].
     pub(crate) async fn waiting(&self) -> Result<&Waiting, Failure> {
         let snapshot = self.snapshot().await?;
-        self.waiting.get_or_try_init(|| waiting_now(&self.context, snapshot)).await
+        let likely = &self.site.memory.likely;
+        self.waiting.get_or_try_init(|| waiting_now(&self.context, snapshot, likely)).await
     }
 
     /// True where they can record something here.
@@ -206,12 +205,23 @@ impl Asked {
     /// The tie-out of the periods that the page shows, or of all.
     pub(crate) async fn tie_out(&self) -> Result<Vec<Reconciliation>, Failure> {
         let Some(run) = &self.run else { return Ok(Vec::new()) };
+        let is_shown = |period| self.filter.periods.is_none_or(|periods| periods.contains(period));
+        let rows = self.tie_out_of(run).await?;
+        Ok(rows.iter().filter(|(period, _)| is_shown(*period)).map(|(_, row)| row.clone()).collect())
+    }
+
+    /// The tie-out of all months: a run's never changes.
+    async fn tie_out_of(&self, run: &KeptRun) -> Result<TieOutRows, Failure> {
+        let mut before = self.site.memory.tie_out.lock().await;
+        if let Some((_, rows)) = before.as_ref().filter(|(id, _)| id == run.id()) {
+            return Ok(Arc::clone(rows));
+        }
         let mut rows = Vec::new();
         for period in run.periods::<Reconciliation>() {
-            if self.filter.periods.is_none_or(|periods| periods.contains(period)) {
-                rows.extend(run.rows::<Reconciliation>(Some(period)).await?);
-            }
+            rows.extend(run.rows(Some(period)).await?.into_iter().map(|row| (period, row)));
         }
+        let rows = Arc::new(rows);
+        *before = Some((run.id().to_owned(), Arc::clone(&rows)));
         Ok(rows)
     }
 }

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use application::{Context, Failure, Kind};
+use application::{Context, Failure, Kind, LikelyMemory, SnapshotMemory};
 use async_trait::async_trait;
 use axum::extract::FromRef;
 use axum_extra::extract::cookie::Key;
 use chrono::NaiveDateTime;
+use credit_ledger::BillingPeriod;
 use lake::RoleGroups;
 use schemas::reference::AccessList;
+
+use schemas::tables::Reconciliation;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::guard::token::LoginToken;
 use crate::identity::IdentityProvider;
@@ -104,21 +108,53 @@ pub struct Organisation {
     pub roles: RoleGroups,
 }
 
+/// Pages that are made at once: more would take memory and make none sooner.
+const PAGES_AT_ONCE: usize = 4;
+
+/// Statements of people that are answered at once; they have half a minute each.
+const STATEMENTS_AT_ONCE: usize = 2;
+
+/// What requests before were answered from, for as long as it stands.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) snapshot: SnapshotMemory,
+    pub(crate) likely: LikelyMemory,
+    /// The tie-out of a run, by month.
+    pub(crate) tie_out: Mutex<Option<(String, TieOutRows)>>,
+}
+
+/// The tie-out of each month.
+pub(crate) type TieOutRows = Arc<Vec<(BillingPeriod, Reconciliation)>>;
+
 /// Everything that a request is answered from.
 pub struct Site {
     pub(crate) contexts: Arc<dyn Contexts>,
     pub(crate) settings: SiteSettings,
     pub(crate) entrance: Entrance,
     pub(crate) key: Key,
+    /// What requests before were answered from.
+    pub(crate) memory: Memory,
+    /// How many pages are made at once, and how many statements of people are answered.
+    pub(crate) pages: Semaphore,
+    pub(crate) statements: Semaphore,
     /// Held while something is recorded.
-    pub(crate) recording: tokio::sync::Mutex<()>,
+    pub(crate) recording: Mutex<()>,
 }
 
 impl Site {
     /// A site with this way in. Its sessions end with the process: their key is made here.
     #[must_use]
     pub fn new(contexts: Arc<dyn Contexts>, settings: SiteSettings, entrance: Entrance) -> Self {
-        Self { contexts, settings, entrance, key: Key::generate(), recording: tokio::sync::Mutex::default() }
+        Self {
+            contexts,
+            settings,
+            entrance,
+            key: Key::generate(),
+            memory: Memory::default(),
+            pages: Semaphore::new(PAGES_AT_ONCE),
+            statements: Semaphore::new(STATEMENTS_AT_ONCE),
+            recording: Mutex::default(),
+        }
     }
 
     /// The same with sessions that other processes with this key know, too.

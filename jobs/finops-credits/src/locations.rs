@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use application::ReferenceSource;
 use async_trait::async_trait;
+use futures::TryStreamExt;
 use lake::{Lake, ReferenceFiles, Settings, SourceSettings, is_s3, open_folder};
-use object_store::ObjectStore;
+use object_store::{ObjectMeta, ObjectStore};
 use schemas::records::Fetched;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::aws::{self, Aws, Traffic};
 use crate::{Failure, Kind};
@@ -19,7 +20,12 @@ pub(crate) struct Locations {
     /// What was fetched of the export.
     traffic: Arc<Traffic>,
     reference: OnceCell<Arc<ReferenceFiles>>,
+    /// As they were read before, with the list of them: for a server, which reads them for each request.
+    reference_before: Arc<Mutex<Option<ListedFiles>>>,
 }
+
+/// The reference files, and the list of them that they were read by.
+type ListedFiles = (Vec<ObjectMeta>, Arc<ReferenceFiles>);
 
 /// The settings: a file, here or on S3, or their text; where neither is given, `credits.toml` of this folder or the
 /// nearest one above.
@@ -84,12 +90,17 @@ impl Locations {
         let access = settings.web.as_ref().and_then(|web| web.access.as_ref());
         let is_on_aws = locations.into_iter().chain(access).any(|location| is_s3(location));
         let aws = if is_on_aws { Some(Arc::new(aws::connect().await?)) } else { None };
-        Ok(Self { aws, traffic: Arc::default(), reference: OnceCell::new() })
+        Ok(Self { aws, traffic: Arc::default(), reference: OnceCell::new(), reference_before: Arc::default() })
     }
 
     /// The same places, to be read again.
     pub(crate) fn again(&self) -> Self {
-        Self { aws: self.aws.clone(), traffic: Arc::clone(&self.traffic), reference: OnceCell::new() }
+        Self {
+            aws: self.aws.clone(),
+            traffic: Arc::clone(&self.traffic),
+            reference: OnceCell::new(),
+            reference_before: Arc::clone(&self.reference_before),
+        }
     }
 
     /// The way into AWS.
@@ -140,13 +151,25 @@ impl Locations {
             .map_err(|error| Failure::new(Kind::BadInput, format!("{setting} {location} cannot be read: {error}")))
     }
 
-    async fn read_reference_files(&self, settings: &Settings) -> Result<ReferenceFiles, Failure> {
+    /// The reference files; those of before where their list is the same, with sizes, times and tags.
+    async fn read_reference_files(&self, settings: &Settings) -> Result<Arc<ReferenceFiles>, Failure> {
         let location = &settings.reference.location;
         let files = match is_s3(location) {
             true => Some(self.aws()?.open_folder(location, None, &Arc::default())?),
             false => open_folder(location, "[reference] location")?,
         };
-        Ok(ReferenceFiles::load(location, files.as_ref()).await?)
+        let mut listed: Vec<ObjectMeta> = match &files {
+            Some(files) => files.list(None).try_collect().await.map_err(lake::LakeError::from)?,
+            None => Vec::new(),
+        };
+        listed.sort_by(|left, right| left.location.cmp(&right.location));
+        let mut before = self.reference_before.lock().await;
+        if let Some((_, files)) = before.as_ref().filter(|(before, _)| *before == listed) {
+            return Ok(Arc::clone(files));
+        }
+        let files = Arc::new(ReferenceFiles::load(location, files.as_ref()).await?);
+        *before = Some((listed, Arc::clone(&files)));
+        Ok(files)
     }
 }
 
@@ -154,7 +177,7 @@ impl Locations {
 impl ReferenceSource for Locations {
     /// Read once: all jobs of one command have the same.
     async fn reference_files(&self, settings: &Settings) -> Result<Arc<ReferenceFiles>, Failure> {
-        let read = self.reference.get_or_try_init(|| async { self.read_reference_files(settings).await.map(Arc::new) });
+        let read = self.reference.get_or_try_init(|| async { self.read_reference_files(settings).await });
         Ok(Arc::clone(read.await?))
     }
 }

@@ -99,10 +99,9 @@ pub fn revisions(
 
 /// Adds the node that may have been meant to what is wrong with one that is not there.
 fn suggest_node(problems: &mut [String], row: &AllocationLogRow, hierarchy: &Hierarchy) {
-    let Ok(node) = row.node() else { return };
-    let similar = hierarchy.similar(&node).filter(|_| !hierarchy.contains(&node));
-    let of_node = problems.iter_mut().find(|problem| problem.starts_with("node "));
-    if let Some((problem, similar)) = of_node.zip(similar) {
+    let Some(problem) = problems.iter_mut().find(|problem| problem.starts_with("node ")) else { return };
+    let missing = row.node().ok().filter(|node| !hierarchy.contains(node));
+    if let Some(similar) = missing.and_then(|node| hierarchy.similar(&node)) {
         problem.push_str(&format!("; did you mean {similar}?"));
     }
 }

@@ -358,7 +358,8 @@ def test_allocation_from_a_laptop_counts_in_the_next_night(account, first_night,
     local.run("run", "--as-of", NEXT)
     assert_same_tables(published_tables(account.emulator), local_lake(local))
     (row,) = [row for row in log_rows(account.emulator, "allocations_log") if row["reference"] == "MAP-2026-114"]
-    assert row["recorded_by"] == "jane@example.com" and row["business_unit"] == "Logistics"
+    assert row["recorded_by"].startswith("arn:aws:") and row["recorded_by"].endswith(" (jane@example.com)")
+    assert row["business_unit"] == "Logistics"
     (notice,) = account.mails("notices")
     # 60 days before its end one credit is listed first; the other was told the night before.
     for words in ("Waiting for an owner: 3", "Expiring soon: 1\n  code:Sales PoC - Robotics", "told before: 1\n"):

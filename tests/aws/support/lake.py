@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -126,14 +127,21 @@ def published_tables(emulator: Emulator, database: str = DATABASE) -> Tables:
     return {table: objects(emulator, location) for table, location in locations(emulator, database).items()}
 
 
+def said(recorded_by: str | None) -> str | None:
+    """Who somebody said it was, without whom AWS named before it: `arn:… (jane)`."""
+    return re.sub(r"^arn:\S+ \((.*)\)$", r"\1", recorded_by) if recorded_by else recorded_by
+
+
 def rows(table: str, files: Files) -> list[dict]:
-    """All rows in an order of their own, without what is of the run; exact, with the types of the files."""
+    """All rows in an order of their own, without what is of the run or of the lake's place; exact, with the files' types."""
     found = []
     for path, content in files.items():
         data = parquet.read_table(io.BytesIO(content))
         folders = dict(part.split("=", 1) for part in path.split("/")[:-1])
         kinds = {field.name: str(field.type) for field in data.schema}
         for row in data.to_pylist():
+            if "recorded_by" in row:
+                row["recorded_by"] = said(row["recorded_by"])
             values = {name: (kinds.get(name), value) for name, value in {**row, **folders}.items()}
             found.append({name: value for name, value in values.items() if name not in RUN_DEPENDENT.get(table, ())})
     return sorted(found, key=repr)

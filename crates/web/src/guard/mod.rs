@@ -84,6 +84,8 @@ pub(crate) async fn known_only(
         Ok(access) => {
             request.extensions_mut().insert(session);
             request.extensions_mut().insert(access);
+            let places = if request.uri().path() == "/query" { &site.statements } else { &site.pages };
+            let _place = places.acquire().await;
             next.run(request).await
         }
         Err(refused) => refused,

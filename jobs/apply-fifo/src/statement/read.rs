@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use credit_ledger::{BillingPeriod, Lot, Money, Node, Policy, Text};
 use datafusion::logical_expr::{Expr, col, lit};
 use datafusion::prelude::SessionContext;
-use lake::KeptRun;
+use lake::{KeptRun, LakeError, map_concurrently};
 use schemas::tables::{
     AllocationIssue, AllocationLogRow, Credit, CreditBalance, CreditConsumption, CreditImpact, CreditQueue,
     HierarchyRow, NetCost,
@@ -20,6 +20,9 @@ use super::lots::{Balances, Standing, lots_of, month_of};
 use super::model::{CreditStatement, StatementMonth, UsedBy};
 use crate::error::FifoError;
 use crate::unused::{FifoOrder, Unused, unused};
+
+/// Months that are read at once.
+const MONTHS_AT_ONCE: usize = 4;
 
 /// Who used a credit: node, account, service.
 type UserKey = (Node, Text, Option<Text>);
@@ -65,6 +68,14 @@ pub async fn statement(
     })
 }
 
+/// A month of a credit in both books.
+async fn rows_of_month(
+    (run, session, of_credit, month): (KeptRun, SessionContext, Expr, BillingPeriod),
+) -> Result<(BillingPeriod, Vec<CreditBalance>, Vec<CreditImpact>), LakeError> {
+    let balances = run.rows_where(&session, Some(month), of_credit.clone()).await?;
+    Ok((month, balances, run.rows_where(&session, Some(month), of_credit).await?))
+}
+
 struct Reader<'a> {
     run: &'a KeptRun,
     session: &'a SessionContext,
@@ -75,10 +86,10 @@ impl Reader<'_> {
     /// The balances of the credit's lots, and its months in both books.
     async fn months(&self) -> Result<(Balances, Vec<StatementMonth>), FifoError> {
         let (mut balances, mut months) = (Balances::new(), Vec::new());
-        for month in self.run.months() {
-            let rows = self.run.rows_where(self.session, Some(month), self.of_credit.clone()).await?;
-            let impact: Vec<CreditImpact> =
-                self.run.rows_where(self.session, Some(month), self.of_credit.clone()).await?;
+        let of_month = |month| (self.run.clone(), self.session.clone(), self.of_credit.clone(), month);
+        let asked: Vec<_> = self.run.months().map(of_month).collect();
+        let read = map_concurrently(MONTHS_AT_ONCE, asked, rows_of_month);
+        for (month, rows, impact) in read.await? {
             if !rows.is_empty() || !impact.is_empty() {
                 let aws_applied = Money::total(impact.iter().map(|row| row.aws_applied))?;
                 months.push(month_of(month, &rows, aws_applied)?);

@@ -149,7 +149,7 @@ async fn list(app: &App, arguments: &ListArgs) -> Result<(), Failure> {
 async fn export(app: &App, file: Option<&Path>, history: bool) -> Result<(), Failure> {
     // Of a lake that has not read an export yet, say one that was restored, names and accounts are not known.
     let (log, register) = match CreditSnapshot::of(&app.context).await {
-        Ok(standing) => (standing.log, standing.register.credits),
+        Ok(standing) => (Arc::unwrap_or_clone(standing.log), Arc::unwrap_or_clone(standing.register).credits),
         Err(failure) if failure.kind == Kind::NotYet => (app.context.lake.logs().read().await?, Vec::new()),
         Err(failure) => return Err(failure),
     };
