@@ -185,9 +185,10 @@ def main():
     load = Load(options)
     names = (line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
     size = ", ".join(f"{count:,} {name}" for name, count in load.size.items())
-    pins = ", ".join((HERE / "pages/requirements.txt").read_text().split())
-    about = (f"{size}; {options.people} people, {options.seconds} s each; {os.cpu_count()} cores, {next(names, platform.machine())}; "
-             f"load before {os.getloadavg()[0]:.1f}; {pins}; {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC")
+    pins = ", ".join(re.findall(r"^(?:beancount|duckdb|fava)==.*", (HERE / "pages/requirements.txt").read_text(), re.MULTILINE))
+    machine = f"{os.cpu_count()} cores, {next(names, platform.machine())}, load before {os.getloadavg()[0]:.1f}"
+    about = (f"{size}; {options.people} people, {options.seconds} s each; {machine}; {pins}; "
+             f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC")
     results = {"about": about}
     results["sample"] = {name: load.sample_pages(binary) for name, binary in load.binaries.items()}
     results["large"] = {name: load.large_pages(binary) for name, binary in load.binaries.items()}

@@ -35,9 +35,10 @@ class Server:
         self.log, self.headers, self.host = log, {}, None
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as out:
-            self.process = subprocess.Popen(
-                [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-                env=os.environ | {"RUST_BACKTRACE": "0"} | environment)  # Iceberg looks for its own stack at each error it expects.
+            # With backtraces, Iceberg would take one for each error that it expects.
+            environment = os.environ | {"RUST_BACKTRACE": "0"} | environment
+            self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=out,
+                                            stderr=subprocess.STDOUT, env=environment)
 
     def said(self, pattern, within=LONGEST):
         """Waits until the process has printed something."""
