@@ -94,27 +94,25 @@ class Load:
         return folder
 
     def sample_pages(self, binary):
-        server = self.sample.serve(binary)
-        found = {"alone": {page.name: alone(server, page, self.options.repeats) for page in self.sample.pages()}}
-        found["memory"] = server.memory("VmHWM")
-        server.stop()
+        with self.sample.serve(binary) as server:
+            found = {"alone": {page.name: alone(server, page, self.options.repeats) for page in self.sample.pages()}}
+            found["memory"] = server.memory("VmHWM")
         return found | {"cold": self.sample.cold(binary)}
 
     def large_pages(self, binary):
         options, lake = self.options, self.large
         found = {"cold": lake.cold(binary), "crowds": {}}
-        server = lake.serve(binary)
-        memory = {"just started": server.memory("VmRSS")}
-        found["alone"] = {page.name: alone(server, page, options.repeats) for page in lake.pages()}
-        memory["after each page alone"] = server.memory("VmRSS")
-        found["previews"] = previews(lake, server, options.repeats)
-        memory["after previews"] = server.memory("VmRSS")
-        for pause, how in ((PAUSE, f"with pauses of {PAUSE} s"), (0, "at once")):
-            found["crowds"][how] = crowd(server, lake.read_pages(), options.people, options.seconds, pause)
-            memory[f"most so far, {options.people} people {how}"] = server.memory("VmHWM")
-        time.sleep(10)
-        memory["ten seconds later"] = server.memory("VmRSS")
-        server.stop()
+        with lake.serve(binary) as server:
+            memory = {"just started": server.memory("VmRSS")}
+            found["alone"] = {page.name: alone(server, page, options.repeats) for page in lake.pages()}
+            memory["after each page alone"] = server.memory("VmRSS")
+            found["previews"] = previews(lake, server, options.repeats)
+            memory["after previews"] = server.memory("VmRSS")
+            for pause, how in ((PAUSE, f"with pauses of {PAUSE} s"), (0, "at once")):
+                found["crowds"][how] = crowd(server, lake.read_pages(), options.people, options.seconds, pause)
+                memory[f"most so far, {options.people} people {how}"] = server.memory("VmHWM")
+            time.sleep(10)
+            memory["ten seconds later"] = server.memory("VmRSS")
         return found | {"memory": memory}
 
     def same_work(self):
@@ -171,12 +169,11 @@ class Load:
         starts = {"finops-credits": lambda _page: self.large.serve(), "Fava": self.start_fava, "DuckDB UI": self.start_duckdb}
         for name, pages in self.same_work().items():
             begun = time.perf_counter()
-            server = starts[name](pages[0])
-            found[name] = {"starts": time.perf_counter() - begun}
-            found[name]["alone"] = {page.name: alone(server, page, options.repeats) for page in pages}
-            found[name]["crowd"] = crowd(server, pages, options.people, options.seconds, 0)
-            found[name]["memory"] = server.memory("VmHWM")
-            server.stop()
+            with starts[name](pages[0]) as server:
+                of = found[name] = {"starts": time.perf_counter() - begun}
+                of["alone"] = {page.name: alone(server, page, options.repeats) for page in pages}
+                of["crowd"] = crowd(server, pages, options.people, options.seconds, 0)
+                of["memory"] = server.memory("VmHWM")
         return found
 
 
@@ -189,16 +186,19 @@ def main():
     machine = f"{os.cpu_count()} cores, {next(names, platform.machine())}, load before {os.getloadavg()[0]:.1f}"
     about = (f"{size}; {options.people} people, {options.seconds} s each; {machine}; {pins}; "
              f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC")
-    results = {"about": about}
-    results["sample"] = {name: load.sample_pages(binary) for name, binary in load.binaries.items()}
-    results["large"] = {name: load.large_pages(binary) for name, binary in load.binaries.items()}
-    results["peers"] = {} if options.no_peers else load.beside_others()
-    (load.work / "results.json").write_text(json.dumps(results, indent=1))
-    print(about)
-    for name in load.binaries:
-        print(f"\n{name}\n\n{table_of_sample(results['sample'][name])}\n\n{table_of_large(results['large'][name])}")
-    if results["peers"]:
-        print(f"\n{table_of_peers(results['peers'])}")
+    print(about, flush=True)
+    results = {"about": about, "sample": {}, "large": {}, "peers": {}}
+
+    def tell(table):
+        print(f"\n{table}", flush=True)
+        (load.work / "results.json").write_text(json.dumps(results, indent=1))
+
+    for name, binary in load.binaries.items():
+        results["sample"][name], results["large"][name] = load.sample_pages(binary), load.large_pages(binary)
+        tell(f"{name}\n\n{table_of_sample(results['sample'][name])}\n\n{table_of_large(results['large'][name])}")
+    if not options.no_peers:
+        results["peers"] = load.beside_others()
+        tell(table_of_peers(results["peers"]))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 import time
 from urllib.parse import urlencode
 
-from pages.served import FinopsCredits, Page
+from pages.served import FinopsCredits, Page, alone
 
 COLD = 3  # servers that each page is the first one of
 
@@ -108,9 +108,8 @@ class Lake:
         for page in self.pages():
             for _ in range(COLD):
                 self.out_of_memory()
-                server = self.serve(binary)
-                times.setdefault(page.name, []).append(server.client().ask(page))
-                server.stop()
+                with self.serve(binary) as server:
+                    times.setdefault(page.name, []).append(server.client().ask(page))
         return times
 
 
@@ -119,8 +118,8 @@ def field(body, name):
 
 
 def previews(lake, server, repeats):
-    """ms of previews of one allocation: the form as a browser sends it."""
-    client, times = server.client(), {}
+    """Previews of one allocation: the form as a browser sends it."""
+    client, found = server.client(), {}
     for what, key, node in [("a credit that waits, to a product", lake.waiting, lake.product),
                             ("a credit that waits, to a business unit", lake.waiting, lake.unit),
                             ("the oldest credit anew, to a business unit", lake.oldest, lake.unit)]:
@@ -129,7 +128,8 @@ def previews(lake, server, repeats):
         form = {name: field(client.body.decode(), name) for name in ("form_token", "seen")}
         form |= {"amount": "1000", "node": node, "end_date": "", "reference": "", "action": "preview"}
         page = Page(what, path, urlencode(form))
-        times[what] = [client.ask(page) for _ in range(repeats)]
+        client.ask(page)
         if b"What would change by" not in client.body or b"cannot be told" in client.body:
             sys.exit(f"no preview of {what}: {client.body.decode()}")
-    return times
+        found[what] = alone(server, page, repeats)
+    return found

@@ -37,7 +37,8 @@ def journal(lake, file):
         for name in ["Liabilities:AWS", *sorted({account(row[4:]) for row in rows})]:
             out.write(f"{opened} open {name} USD\n")
         for date, payee, service, amount, *levels in rows:
-            out.write(f'{date} * "{payee}" "{service}"\n  {account(levels)}  {amount} USD\n  Liabilities:AWS  {-amount} USD\n')
+            postings = f"  {account(levels)}  {amount:f} USD\n  Liabilities:AWS  {-amount:f} USD\n"
+            out.write(f'{date} * "{payee}" "{service}"\n{postings}')
 
 
 def duckdb_ui(lake, port):

@@ -52,20 +52,24 @@ def table_of_large(found):
         cpu, refused = crowd["cpu"] * 1000 / max(1, len(waits)), sum(crowd["refused"].values())
         said.append(f"{words}: {len(waits)} pages in {crowd['seconds']:.0f} s, {refused} refused; p50 {p50}, p95 {p95} (target "
                     f"{READING_MS}), p99 {p99} ms; {cpu:.0f} ms of CPU a page; load of the machine {crowd['load'][0]:.1f}")
-    previews = ((what, statistics.median(times), max(times)) for what, times in found["previews"].items())
-    said.append(table([f"preview (target {PREVIEW_MS} ms)", "median, ms", "slowest, ms"], previews))
+    previews = ((what, statistics.median(of["ms"]), max(of["ms"]), of["cpu_ms"]) for what, of in found["previews"].items())
+    said.append(table([f"preview (target {PREVIEW_MS} ms)", "warm, ms", "slowest, ms", "CPU, ms"], previews))
     said.append(table(["memory", f"MiB (target {MEMORY_MIB:.0f})"], found["memory"].items()))
     return "\n\n".join(said)
 
 
 def table_of_peers(found):
-    """Each figure of another server with how many times ours that is."""
+    """Each figure with how many times ours it is."""
+    def figures(of, work):
+        alone = of["alone"][work]
+        return statistics.median(alone["ms"]), alone["cpu_ms"], percentile(of["crowd"]["ms"][work], 0.95)
+
     ours = found["finops-credits"]
-    head = ["the same work", *(f"{name}, {how}" for name in found for how in ("alone, ms", "at once, p95, ms"))]
-    both = lambda of, work: (statistics.median(of["alone"][work]["ms"]), percentile(of["crowd"]["ms"][work], 0.95))
-    beside = lambda value, own: f"{number(value)} ({value / own:.2f})"
     rows = []
     for work in ours["alone"]:
-        rows.append((work, *(beside(*pair) for of in found.values() for pair in zip(both(of, work), both(ours, work)))))
+        for name, of in found.items():
+            beside = (f"{number(theirs)} ({theirs / own:.2f})" for theirs, own in zip(figures(of, work), figures(ours, work)))
+            rows.append((work, name, *beside))
     about = ((name, of["starts"], sum(map(len, of["crowd"]["ms"].values())), of["memory"]) for name, of in found.items())
-    return f"{table(head, rows)}\n\n{table(['', 'starts in, s', 'pages in the time', 'most memory, MiB'], about)}"
+    return (f"{table(['the same work', '', 'alone, ms', 'CPU, ms', 'at once: p95, ms'], rows)}\n\n"
+            f"{table(['', 'starts in, s', 'pages in the time', 'most memory, MiB'], about)}")
