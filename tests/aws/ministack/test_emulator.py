@@ -179,6 +179,7 @@ def test_object_of_json_is_written_as_its_text(emulator):
     execute(emulator, sdk("s3", "putObject", {"Bucket": "bucket", "Key": "told.json", "Body": {"a": "{% 1 + 1 %}"}}))
     written = emulator.client("s3").get_object(Bucket="bucket", Key="told.json")["Body"].read()
     assert json.loads(written) == {"a": 2}
+    emulator.client("s3").delete_object(Bucket="bucket", Key="told.json")
 
 
 def test_policies_of_the_state_machine_count_for_publishing_too(emulator):
