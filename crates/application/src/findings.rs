@@ -4,6 +4,7 @@ use credit_ledger::BillingPeriod;
 use join_allocations::check::check_lake;
 use join_allocations::finding::{Finding, Kind as About, Severity};
 use join_allocations::lots::Joined;
+use lake::ReferenceFiles;
 
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
@@ -26,5 +27,22 @@ pub async fn findings(context: &Context, period: Option<BillingPeriod>) -> Resul
         true => Joined::default(),
         false => CreditSnapshot::of(context).await?.joined(),
     };
-    Ok(check_lake(&context.lake, &reference, &joined, period, BillingPeriod::of(context.as_of)).await?)
+    checked(context, &reference, &joined, period).await
+}
+
+/// What is found beside the export, of the latest period, with the credits of a snapshot.
+///
+/// # Errors
+/// [`Failure`] from the lake.
+pub async fn findings_now(context: &Context, snapshot: &CreditSnapshot) -> Result<Vec<Finding>, Failure> {
+    checked(context, &snapshot.reference, &snapshot.joined(), None).await
+}
+
+async fn checked(
+    context: &Context,
+    reference: &ReferenceFiles,
+    joined: &Joined,
+    period: Option<BillingPeriod>,
+) -> Result<Vec<Finding>, Failure> {
+    Ok(check_lake(&context.lake, reference, joined, period, BillingPeriod::of(context.as_of)).await?)
 }

@@ -24,7 +24,7 @@ mod whose;
 pub use context::{Context, ReferenceSource, runtime};
 pub use export_read::{ExportRead, later_months_left_out};
 pub use failure::{Failure, Kind};
-pub use findings::findings;
+pub use findings::{findings, findings_now};
 pub use proposal::Proposal;
 pub use published::{collected, published, read_plan};
 pub use snapshot::{CreditSnapshot, SnapshotMemory};

@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 
 /// The credits and what is recorded about them at this moment, also what the next run has not seen yet.
+#[derive(Clone)]
 pub struct CreditSnapshot {
     /// Every registered credit.
     pub register: Arc<Register>,
@@ -115,6 +116,12 @@ impl CreditSnapshot {
     /// [`Kind::NotYet`] before the first run.
     pub async fn of(context: &Context) -> Result<Self, Failure> {
         SnapshotMemory::default().snapshot(context).await
+    }
+
+    /// True where both were read from one state of the lake and of the reference files.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.register, &other.register) && Arc::ptr_eq(&self.log, &other.log)
     }
 
     /// How each credit stands with the log.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use application::{Context, Failure, Kind, LikelyMemory, SnapshotMemory};
+use application::{Context, CreditSnapshot, Failure, Kind, LikelyMemory, SnapshotMemory};
 use async_trait::async_trait;
 use axum::extract::FromRef;
 use axum_extra::extract::cookie::Key;
 use chrono::NaiveDateTime;
 use credit_ledger::BillingPeriod;
+use join_allocations::finding::Finding;
 use lake::RoleGroups;
 use schemas::reference::AccessList;
 
@@ -119,6 +120,8 @@ const STATEMENTS_AT_ONCE: usize = 2;
 pub(crate) struct Memory {
     pub(crate) snapshot: SnapshotMemory,
     pub(crate) likely: LikelyMemory,
+    /// What was found beside the export.
+    pub(crate) findings: Mutex<Option<(CreditSnapshot, Arc<Vec<Finding>>)>>,
     /// The tie-out of a run, by month.
     pub(crate) tie_out: Mutex<Option<(String, TieOutRows)>>,
 }

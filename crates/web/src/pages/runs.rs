@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use application::foreign_text::{LINE, visible};
-use application::{ExportRead, Failure, Kind, TieOut, findings, later_months_left_out};
+use application::{ExportRead, Failure, Kind, TieOut, findings, findings_now, later_months_left_out};
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,6 +15,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{NaiveDateTime, Timelike};
 use credit_ledger::{Money, Text};
+use join_allocations::finding::Finding;
 use lake::{KeptRun, RunInLake};
 use maud::{Markup, html};
 use schemas::records::Detected;
@@ -209,20 +210,37 @@ async fn issues(run: &KeptRun) -> Result<Sheet, Failure> {
         .column("allocation_id", "Allocation", column(&issues, |issue| issue.allocation_id.clone())))
 }
 
-/// What `check` finds.
+/// What `check` finds: anew where something has changed since it was found.
+async fn found_now(asked: &Asked) -> Result<Arc<Vec<Finding>>, Failure> {
+    let snapshot = match asked.snapshot().await {
+        Err(failure) if [Kind::BadInput, Kind::NotYet].contains(&failure.kind) => {
+            return Ok(Arc::new(findings(&asked.context, None).await?));
+        }
+        read => read?,
+    };
+    let mut before = asked.site.memory.findings.lock().await;
+    if let Some((_, found)) = before.as_ref().filter(|(of, _)| of.is_same(snapshot)) {
+        return Ok(Arc::clone(found));
+    }
+    let found = Arc::new(findings_now(&asked.context, snapshot).await?);
+    *before = Some((snapshot.clone(), Arc::clone(&found)));
+    Ok(found)
+}
+
 async fn found(asked: &Asked) -> Result<Sheet, Failure> {
-    let findings = findings(&asked.context, None).await?;
+    let findings = found_now(asked).await?;
+    let findings = findings.as_slice();
     let stated = |text: &str| (!text.is_empty()).then(|| Text::from(text));
     Ok(Sheet::new("findings", "Findings of the reference files", "Nothing is wrong with the reference files.")
-        .column("severity", "Severity", column(&findings, |finding| Text::from(finding.severity.name())))
-        .column("kind", "What", column(&findings, |finding| Text::from(finding.kind.heading())))
-        .column("subject", "Of", column(&findings, |finding| stated(&finding.subject)))
-        .column("message", "Why", column(&findings, |finding| stated(&finding.message)))
+        .column("severity", "Severity", column(findings, |finding| Text::from(finding.severity.name())))
+        .column("kind", "What", column(findings, |finding| Text::from(finding.kind.heading())))
+        .column("subject", "Of", column(findings, |finding| stated(&finding.subject)))
+        .column("message", "Why", column(findings, |finding| stated(&finding.message)))
         .column(
             "billing_period",
             "Month",
-            column(&findings, |finding| finding.billing_period.map(|month| Text::from(month.to_string()))),
+            column(findings, |finding| finding.billing_period.map(|month| Text::from(month.to_string()))),
         )
-        .column("currency", "Currency", column(&findings, |finding| finding.currency.clone()))
-        .column("amount", "Amount", column(&findings, |finding| finding.amount)))
+        .column("currency", "Currency", column(findings, |finding| finding.currency.clone()))
+        .column("amount", "Amount", column(findings, |finding| finding.amount)))
 }

@@ -12,7 +12,7 @@ use schemas::tables::{
     AllocationIssue, AllocationLogRow, Credit, CreditBalance, CreditConsumption, CreditImpact, CreditQueue,
     HierarchyRow, NetCost,
 };
-use schemas::{NodeColumns, Owners};
+use schemas::{NodeColumns, Owners, TableRow};
 
 use super::findings::findings;
 use super::history::history;
@@ -68,12 +68,12 @@ pub async fn statement(
     })
 }
 
-/// A month of a credit in both books.
-async fn rows_of_month(
-    (run, session, of_credit, month): (KeptRun, SessionContext, Expr, BillingPeriod),
-) -> Result<(BillingPeriod, Vec<CreditBalance>, Vec<CreditImpact>), LakeError> {
-    let balances = run.rows_where(&session, Some(month), of_credit.clone()).await?;
-    Ok((month, balances, run.rows_where(&session, Some(month), of_credit).await?))
+/// What is read on a thread of its own.
+type OfMonth = (KeptRun, SessionContext, Expr, BillingPeriod);
+
+/// Rows of a month that fit.
+async fn rows_of_month<R: TableRow>((run, session, condition, month): OfMonth) -> Result<Vec<R>, LakeError> {
+    run.rows_where(&session, Some(month), condition).await
 }
 
 struct Reader<'a> {
@@ -83,13 +83,17 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn asked(&self, month: BillingPeriod, condition: Expr) -> OfMonth {
+        (self.run.clone(), self.session.clone(), condition, month)
+    }
+
     /// The balances of the credit's lots, and its months in both books.
     async fn months(&self) -> Result<(Balances, Vec<StatementMonth>), FifoError> {
         let (mut balances, mut months) = (Balances::new(), Vec::new());
-        let of_month = |month| (self.run.clone(), self.session.clone(), self.of_credit.clone(), month);
-        let asked: Vec<_> = self.run.months().map(of_month).collect();
-        let read = map_concurrently(MONTHS_AT_ONCE, asked, rows_of_month);
-        for (month, rows, impact) in read.await? {
+        let asked: Vec<_> = self.run.months().map(|month| self.asked(month, self.of_credit.clone())).collect();
+        let rows = map_concurrently(MONTHS_AT_ONCE, asked.clone(), rows_of_month::<CreditBalance>).await?;
+        let impact = map_concurrently(MONTHS_AT_ONCE, asked, rows_of_month::<CreditImpact>).await?;
+        for (month, (rows, impact)) in self.run.months().zip(rows.into_iter().zip(impact)) {
             if !rows.is_empty() || !impact.is_empty() {
                 let aws_applied = Money::total(impact.iter().map(|row| row.aws_applied))?;
                 months.push(month_of(month, &rows, aws_applied)?);
@@ -103,9 +107,11 @@ impl Reader<'_> {
     async fn used_by(&self, balances: &Balances) -> Result<Vec<UsedBy>, FifoError> {
         let mut used: BTreeMap<UserKey, (Money, NaiveDate, NaiveDate)> = BTreeMap::new();
         let drew = |rows: &[CreditBalance]| rows.iter().any(|row| row.used.is_positive());
-        for month in balances.iter().filter(|(_, rows)| drew(rows)).map(|(month, _)| *month) {
-            let rows: Vec<CreditConsumption> =
-                self.run.rows_where(self.session, Some(month), self.of_credit.clone()).await?;
+        let months: Vec<BillingPeriod> =
+            balances.iter().filter(|(_, rows)| drew(rows)).map(|(month, _)| *month).collect();
+        let asked: Vec<_> = months.iter().map(|month| self.asked(*month, self.of_credit.clone())).collect();
+        let read = map_concurrently(MONTHS_AT_ONCE, asked, rows_of_month::<CreditConsumption>);
+        for (month, rows) in months.into_iter().zip(read.await?) {
             for row in rows {
                 let named = |source| FifoError::Node { row: format!("a cell of {month}"), source };
                 let place = (row.node().map_err(named)?, row.account_id, row.service);
@@ -138,7 +144,7 @@ impl Reader<'_> {
         balances: &Balances,
         order: &FifoOrder,
     ) -> Result<Vec<Unused>, FifoError> {
-        let mut found = Vec::new();
+        let mut months = Vec::new();
         for (month, rows) in balances {
             let left = rows.iter().filter(|row| row.remaining.is_positive() || row.expired.is_positive());
             let left: Vec<(&Lot, &CreditBalance)> =
@@ -148,11 +154,19 @@ impl Reader<'_> {
             }
             let units: BTreeSet<&str> = left.iter().map(|(lot, _)| lot.node.business_unit()).collect();
             let in_scope = col("business_unit").in_list(units.into_iter().map(lit).collect(), false);
-            let costs: Vec<NetCost> = self.run.rows_where(self.session, Some(*month), in_scope.clone()).await?;
-            let draws: Vec<CreditConsumption> = self.run.rows_where(self.session, Some(*month), in_scope).await?;
-            for (lot, row) in left {
-                let rest = (row.remaining, row.expired);
-                found.push(unused(lot, (policy, *month), rest, &costs, &draws, order)?);
+            months.push((left, self.asked(*month, in_scope)));
+        }
+        let mut found = Vec::new();
+        // Rows of whole business units: no more of them are held than are read at once.
+        for some in months.chunks(MONTHS_AT_ONCE) {
+            let asked: Vec<OfMonth> = some.iter().map(|(_, asked)| asked.clone()).collect();
+            let costs = map_concurrently(MONTHS_AT_ONCE, asked.clone(), rows_of_month::<NetCost>).await?;
+            let draws = map_concurrently(MONTHS_AT_ONCE, asked, rows_of_month::<CreditConsumption>).await?;
+            for ((left, (.., month)), (costs, draws)) in some.iter().zip(costs.into_iter().zip(draws)) {
+                for (lot, row) in left {
+                    let rest = (row.remaining, row.expired);
+                    found.push(unused(lot, (policy, *month), rest, &costs, &draws, order)?);
+                }
             }
         }
         found.sort_by_key(|unused| (unused.lot, unused.billing_period));
