@@ -120,10 +120,10 @@ def test_the_summary_has_what_the_state_machine_reads(summary):
 
 def test_the_state_machine_finds_credit_and_end_in_each_line_of_the_summary(summary):
     known = {"ending": summary["expiring_soon"]["first"]}
-    assert value("See what ends", "ids", known) == ["id:10063540211 ends 2026-12-15", "id:10063544630 ends 2026-10-31"]
+    assert value("See what ends", "ids", known) == ["id:10063544630 ends 2026-10-31", "id:10063540211 ends 2026-12-15"]
     known |= {"reminders": MACHINE["States"]["Prepare"]["Assign"]["reminders"], "midnight": "2026-10-31T00:00:00.000Z"}
     known["thresholds"] = value("Read the summary", "thresholds", known)
-    assert value("See what ends", "reached", known) == [60, 1]
+    assert value("See what ends", "reached", known) == [1, 60]
 
 
 def test_the_state_machine_finds_the_keys_in_a_notice(summary):
