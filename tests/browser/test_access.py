@@ -102,6 +102,8 @@ def test_person_sees_their_node_and_what_is_below_it_only(shared_server, sign_in
     "/net-cost?node=Media/Streaming", "/net-cost?node=%4dedia", "/net-cost?node=Logistics", "/?node=(none)",
     "/credits?node=Media&table=credits&download=csv", "/net-cost?node=Media&table=net_cost_by_node&download=xlsx",
     "/months", "/months?table=months&download=csv", "/runs", "/query", "/query?sql=SELECT+*+FROM+net_cost_summary",
+    # What goes wrong with a statement says what it was about.
+    "/query?sql=SELECT+CAST(concat(business_unit,department)+AS+INT)+FROM+net_cost_summary&download=csv",
     credit(MEDIA), credit(MEDIA, "?table=lots&download=csv"), credit(MEDIA, "?node=Retail"), credit(MEDIA, "/allocate"),
     credit(SPLIT), credit(WAITS_FOR_LOGISTICS), credit(WAITS_FOR_NOBODY), credit("id:none"),
 ])

@@ -21,6 +21,7 @@ use crate::error::{failed, refusal};
 use crate::filter::Filter;
 use crate::guard::access::Access;
 use crate::guard::session::Session;
+use crate::page::OF_NO_NODE;
 use crate::site::{Shared, Site, TieOutRows};
 
 /// What a page is made from: the lake at this moment, what the address asks for, who asks.
@@ -90,6 +91,10 @@ impl Asked {
         path: &str,
         query: &str,
     ) -> Result<Self, NotAnswered> {
+        // Before anything of it is worked out: also what goes wrong with a statement can hold what others have.
+        if access.is_limited() && OF_NO_NODE.contains(&path) {
+            return Err(NotAnswered::NotTheirs);
+        }
         let mut filter = Filter::parse(query)?;
         let context = site.contexts.open().await?;
         let run = match context.lake.published().await.map_err(Failure::from)? {
