@@ -47,7 +47,9 @@ async fn build(asked: &Asked, key: &str) -> Result<Page, Failure> {
         return Ok(Page::of_others());
     }
     let is_theirs = |lot: &RecordedLot| lot.node.as_ref().is_none_or(|node| asked.access.sees(node));
+    let revisions = statement.history.len();
     statement.history.retain(|revision| revision.lots.iter().all(is_theirs));
+    let is_whole = statement.history.len() == revisions;
     let mut page = Page::new(statement.credit.promotion_code.to_string(), &[])
         .for_everybody()
         .text(done(asked))
@@ -61,7 +63,10 @@ async fn build(asked: &Asked, key: &str) -> Result<Page, Failure> {
     if !statement.unused.is_empty() {
         page = page.sheet(unused(&statement));
     }
-    Ok(page.text(history(&statement)))
+    Ok(page.text(html! {
+        (history(&statement))
+        @if !is_whole { p.note { "Not shown: revisions with lots at nodes that you do not see." } }
+    }))
 }
 
 fn not_published(asked: &Asked, credit: &RegisteredCredit) -> Page {
