@@ -10,6 +10,15 @@ const EXAMPLES: usize = 5;
 /// What people should know of a billing period as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PeriodNotes {
+    /// The payers of its lines; an older version noted none.
+    #[serde(default)]
+    pub payers: BTreeSet<String>,
+    /// Exports that it was read of and that no longer have it, so that it stays as last read.
+    #[serde(default)]
+    pub exports_gone: BTreeSet<String>,
+    /// Exports that have earlier months only: their lines are still to come.
+    #[serde(default)]
+    pub exports_awaited: BTreeSet<String>,
     /// Exclusions that could not be applied, as files have no column for them: there all charges count as eligible.
     pub exclusions_not_applied: BTreeSet<String>,
     /// Columns of the configured cost that files do not have; they count as null.

@@ -39,6 +39,7 @@ mod reorganised;
 mod report;
 mod round_trips;
 mod sample;
+mod several_exports;
 mod spellings;
 mod statement;
 mod support;

@@ -37,6 +37,10 @@ pub struct ExportRead {
     pub exclusions_not_applied: BTreeMap<String, Vec<BillingPeriod>>,
     /// Columns of the configured cost that files do not have and that count as null, and the periods.
     pub missing_cost_columns: BTreeMap<String, Vec<BillingPeriod>>,
+    /// Exports that no longer have a period that was read of them, so that it stays as last read, and the periods.
+    pub exports_gone: BTreeMap<String, Vec<BillingPeriod>>,
+    /// Exports that have earlier months only, and the newest period, whose lines of them are still to come.
+    pub exports_awaited: BTreeMap<String, Vec<BillingPeriod>>,
     /// Some of the account ids with fewer than 12 digits, which are taken as they stand.
     pub short_account_ids: BTreeSet<String>,
     /// Of an export on S3.
@@ -76,6 +80,8 @@ impl ExportRead {
             left_out: detected.left_out.clone(),
             exclusions_not_applied: noted(|notes| &notes.exclusions_not_applied),
             missing_cost_columns: noted(|notes| &notes.missing_cost_columns),
+            exports_gone: noted(|notes| &notes.exports_gone),
+            exports_awaited: noted(|notes| &notes.exports_awaited),
             short_account_ids: detected.periods.iter().flat_map(|of| of.notes.short_account_ids.clone()).collect(),
             fetched: detected.fetched,
         }
@@ -103,6 +109,14 @@ impl ExportRead {
             let gone: Vec<String> = self.periods_gone.iter().map(ToString::to_string).collect();
             notes.push(format!("no longer in the export, kept as last read: {}", gone.join(", ")));
         }
+        notes.extend(by_periods(&self.exports_gone).into_iter().map(|(periods, exports)| {
+            format!("kept as last read, as they are no longer in {}: {periods}", exports.join(", "))
+        }));
+        notes.extend(
+            by_periods(&self.exports_awaited)
+                .into_iter()
+                .map(|(periods, exports)| format!("no lines of {periods} yet in {}", exports.join(", "))),
+        );
         if self.blank_costs > 0 {
             notes.push(format!("{} lines without a cost count as zero", count(self.blank_costs)));
         }

@@ -19,12 +19,14 @@ mod error;
 mod format;
 pub mod listing;
 mod lock;
+mod named_exports;
 mod raw;
 mod values;
 
 pub use error::{ReadError, bad_column, bad_file};
 pub use format::{Format, recognise};
 pub use lock::lock;
+pub use named_exports::NamedExports;
 pub use raw::{OpenFile, RawBatch, RawColumn, RawStream, decoding};
 pub use values::{
     AmountColumn, BLANK, DayColumn, Dictionary, DictionaryMemo, MapColumn, NO_CODE, NoAmount, PeriodMemo, RealMap,

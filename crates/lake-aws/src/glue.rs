@@ -183,7 +183,7 @@ const DENIED: [&str; 4] =
     ["AccessDeniedException", "AccessDenied", "UnrecognizedClientException", "InvalidSignatureException"];
 
 /// The bottom of an error.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut bottom = error;
     while let Some(source) = bottom.source() {
         bottom = source;

@@ -28,7 +28,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use iceberg::CatalogBuilder;
 use iceberg_catalog_glue::GlueCatalogBuilder;
-use lake::{EngineStore, Lake, LakeError, LakeParts, PeriodRange, RepairedLog, Settings};
+use lake::{EngineStore, Lake, LakeError, LakeParts, PeriodRange, RepairedLog, Settings, SourceSettings};
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -62,27 +62,28 @@ impl Aws {
         Self { sdk }
     }
 
-    /// The region of the bucket at `s3://bucket/prefix`; none where S3 does not say.
-    ///
-    /// # Errors
-    /// [`LakeError::BadInput`] for an address that is none.
-    pub async fn region_of(&self, location: &str) -> Result<Option<String>, LakeError> {
-        Ok(s3::region_of(&self.sdk, &S3Location::parse(location)?.bucket).await)
-    }
-
-    /// What lies at `s3://bucket/prefix`, as an object store; what is fetched is counted in `traffic`. The region is that of the SDK
-    /// unless another one is stated.
+    /// An export, with the role and the region that are stated, else the region that S3 names; what is fetched is counted in
+    /// `traffic`.
     ///
     /// # Errors
     /// [`LakeError::BadInput`] for an address that is none, or without region or credentials.
-    pub fn open_folder(
+    pub async fn open_export(
         &self,
-        location: &str,
-        region: Option<&str>,
+        source: &SourceSettings,
         traffic: &Arc<Traffic>,
     ) -> Result<Arc<dyn ObjectStore>, LakeError> {
+        let location = S3Location::parse(&source.location)?;
+        let bucket = s3::export_bucket(&self.sdk, &location.bucket, source, traffic).await?;
+        Ok(Arc::new(PrefixStore::new(bucket, location.prefix)))
+    }
+
+    /// What lies at `s3://bucket/prefix`, as an object store, in the region of the SDK.
+    ///
+    /// # Errors
+    /// [`LakeError::BadInput`] for an address that is none, or without region or credentials.
+    pub fn open_folder(&self, location: &str) -> Result<Arc<dyn ObjectStore>, LakeError> {
         let location = S3Location::parse(location)?;
-        let bucket = s3::bucket(&self.sdk, &location.bucket, region, traffic)?;
+        let bucket = s3::bucket(&self.sdk, &location.bucket)?;
         Ok(Arc::new(PrefixStore::new(bucket, location.prefix)))
     }
 
@@ -92,7 +93,7 @@ impl Aws {
     /// [`LakeError::BadInput`] where there is none.
     pub async fn read_text(&self, location: &str) -> Result<String, LakeError> {
         let place = S3Location::parse(location)?;
-        let bucket = s3::bucket(&self.sdk, &place.bucket, None, &Arc::default())?;
+        let bucket = s3::bucket(&self.sdk, &place.bucket)?;
         let found = bucket.get(&place.prefix).await.map_err(|error| match error {
             object_store::Error::NotFound { .. } => LakeError::BadInput(format!("{location} does not exist")),
             other => other.into(),
@@ -130,7 +131,7 @@ impl Aws {
 
     async fn lake_parts(&self, settings: &Settings) -> Result<LakeParts, LakeError> {
         let location = S3Location::parse(&settings.lake.location)?;
-        let bucket = s3::bucket(&self.sdk, &location.bucket, None, &Arc::default())?;
+        let bucket = s3::bucket(&self.sdk, &location.bucket)?;
         let objects: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(&bucket), location.prefix.clone()));
         let warehouse = format!("{}/warehouse", location.url());
         let files = storage::BucketStorage::new(&location.bucket, Arc::clone(&bucket));
@@ -166,7 +167,7 @@ impl Aws {
             client: aws_sdk_athena::Client::new(&self.sdk),
             tables: self.tables(settings, &location),
             workgroup: settings.athena.workgroup.clone(),
-            cost: settings.source.cost,
+            cost: settings.source.cost(),
         };
         checker.check(run_id, periods).await
     }

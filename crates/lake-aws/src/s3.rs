@@ -5,19 +5,21 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
+use aws_config::sts::AssumeRoleProvider;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use lake::LakeError;
+use lake::{LakeError, SourceSettings};
 use object_store::aws::{AmazonS3Builder, AwsCredential, resolve_bucket_region};
 use object_store::client::CredentialProvider;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use tokio::sync::Mutex;
 
 use crate::coalescing::CoalescingStore;
+use crate::glue::innermost;
 use crate::traffic::{CountingConnector, Traffic};
 
 /// The region of a bucket, as S3 says; none where S3 does not answer, as in a network with a way to one region only, or where a
 /// stand-in is in its place.
-pub(crate) async fn region_of(sdk: &SdkConfig, name: &str) -> Option<String> {
+async fn region_of(sdk: &SdkConfig, name: &str) -> Option<String> {
     if sdk.endpoint_url().is_some() {
         return None;
     }
@@ -25,11 +27,34 @@ pub(crate) async fn region_of(sdk: &SdkConfig, name: &str) -> Option<String> {
     resolve_bucket_region(name, &options).await.ok()
 }
 
-/// A bucket, from its root; in the region of the SDK unless another one is stated.
-pub(crate) fn bucket(
+/// The bucket of an export, from its root: in the role and the region that are stated, else by the program's own rights, and
+/// where S3 says.
+pub(crate) async fn export_bucket(
+    sdk: &SdkConfig,
+    name: &str,
+    source: &SourceSettings,
+    traffic: &Arc<Traffic>,
+) -> Result<Arc<dyn ObjectStore>, LakeError> {
+    let region = match &source.region {
+        Some(region) => Some(region.clone()),
+        None => region_of(sdk, name).await,
+    };
+    let Some(role) = &source.role_arn else { return store(sdk, name, region.as_deref(), None, traffic) };
+    let provider = AssumeRoleProvider::builder(role).session_name("finops-credits").configure(sdk).build().await;
+    let in_role = sdk.to_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build();
+    store(&in_role, name, region.as_deref(), Some(role), traffic)
+}
+
+/// A bucket, from its root, in the region of the SDK.
+pub(crate) fn bucket(sdk: &SdkConfig, name: &str) -> Result<Arc<dyn ObjectStore>, LakeError> {
+    store(sdk, name, None, None, &Arc::default())
+}
+
+fn store(
     sdk: &SdkConfig,
     name: &str,
     region: Option<&str>,
+    role: Option<&str>,
     traffic: &Arc<Traffic>,
 ) -> Result<Arc<dyn ObjectStore>, LakeError> {
     let region = region.or_else(|| sdk.region().map(AsRef::as_ref)).ok_or_else(|| {
@@ -38,10 +63,11 @@ pub(crate) fn bucket(
     let provider = sdk.credentials_provider().ok_or_else(|| {
         LakeError::BadInput("no AWS credentials are set; see `aws configure` or give the task a role".to_owned())
     })?;
+    let whose = role.map_or_else(|| "AWS credentials".to_owned(), |role| format!("the AWS credentials of {role}"));
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(name)
         .with_region(region)
-        .with_credentials(Arc::new(SdkCredentials { provider, known: Mutex::default() }))
+        .with_credentials(Arc::new(SdkCredentials { provider, whose, known: Mutex::default() }))
         .with_http_connector(CountingConnector(Arc::clone(traffic)))
         .with_client_options(ClientOptions::new().with_allow_http(true).with_timeout(REQUEST))
         .with_retry(retries());
@@ -69,6 +95,8 @@ fn retries() -> RetryConfig {
 #[derive(Debug)]
 struct SdkCredentials {
     provider: SharedCredentialsProvider,
+    /// How messages name them.
+    whose: String,
     known: Mutex<Option<(Arc<AwsCredential>, Option<SystemTime>)>>,
 }
 
@@ -89,8 +117,8 @@ impl CredentialProvider for SdkCredentials {
         }
         let found = self.provider.provide_credentials().await;
         let found = found.map_err(|error| object_store::Error::Unauthenticated {
-            path: "AWS credentials".to_owned(),
-            source: Box::new(error),
+            path: self.whose.clone(),
+            source: innermost(&error).into(),
         })?;
         let credential = Arc::new(AwsCredential {
             key_id: found.access_key_id().to_owned(),

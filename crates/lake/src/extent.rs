@@ -1,6 +1,6 @@
 //! The date and the billing periods of a run: one is not published by itself where published months would go that way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use credit_ledger::BillingPeriod;
@@ -13,8 +13,8 @@ const LISTED: usize = 12;
 pub struct RunExtent {
     /// As-of date.
     pub as_of: NaiveDate,
-    /// The export's periods in it.
-    pub periods: BTreeSet<BillingPeriod>,
+    /// The export's periods in it, with the payers of their lines, where these are known.
+    pub periods: BTreeMap<BillingPeriod, BTreeSet<String>>,
 }
 
 impl RunExtent {
@@ -26,19 +26,36 @@ impl RunExtent {
                 self.as_of, of.as_of
             ));
         }
-        let missing: Vec<&BillingPeriod> = of.periods.difference(&self.periods).collect();
+        let missing: Vec<String> =
+            of.periods.keys().filter(|period| !self.periods.contains_key(period)).map(ToString::to_string).collect();
         if missing.is_empty() {
-            return None;
+            let gone = self.gone_payers(of);
+            return (!gone.is_empty())
+                .then(|| format!("payers of the published run {published} are missing: {}", listed(gone)));
         }
         if self.periods.is_empty() {
             return Some(format!("there are no lines, but the published run {published} has some"));
         }
-        let mut listed: Vec<String> = missing.iter().take(LISTED).map(ToString::to_string).collect();
-        if missing.len() > LISTED {
-            listed.push(format!("and {} more", missing.len() - LISTED));
-        }
-        Some(format!("periods of the published run {published} are missing: {}", listed.join(", ")))
+        Some(format!("periods of the published run {published} are missing: {}", listed(missing)))
     }
+
+    /// Payers that periods of `of` have lines of and these no longer: `999999999999 in 2026-05`.
+    fn gone_payers(&self, of: &Self) -> Vec<String> {
+        let now = |period| self.periods.get(period).filter(|payers| !payers.is_empty());
+        let known = of.periods.iter().filter_map(|(period, before)| Some((period, before, now(period)?)));
+        let gone = known
+            .flat_map(|(period, before, now)| before.difference(now).map(move |payer| format!("{payer} in {period}")));
+        gone.collect()
+    }
+}
+
+fn listed(mut texts: Vec<String>) -> String {
+    let more = texts.len().saturating_sub(LISTED);
+    texts.truncate(LISTED);
+    if more > 0 {
+        texts.push(format!("and {more} more"));
+    }
+    texts.join(", ")
 }
 
 #[cfg(test)]
@@ -46,8 +63,23 @@ mod tests {
     use super::*;
 
     fn extent(as_of: &str, periods: &[&str]) -> RunExtent {
-        let periods = periods.iter().map(|period| period.parse().unwrap()).collect();
+        let periods = periods.iter().map(|period| (period.parse().unwrap(), BTreeSet::new())).collect();
         RunExtent { as_of: as_of.parse().unwrap(), periods }
+    }
+
+    #[test]
+    fn run_without_a_payer_of_a_published_month_is_held_back() {
+        let of = |payers: &[&str]| {
+            let payers = payers.iter().map(|payer| (*payer).to_owned()).collect();
+            RunExtent { as_of: "2026-03-31".parse().unwrap(), periods: [("2026-03".parse().unwrap(), payers)].into() }
+        };
+        let why = |now: &[&str], before: &[&str]| of(now).takes_away("r", &of(before));
+        assert_eq!(why(&["111111111111", "222222222222"], &["111111111111"]), None);
+        assert_eq!(why(&["111111111111"], &[]), None, "an older version did not know the payers");
+        assert_eq!(why(&[], &["111111111111"]), None, "as it was read by an older version");
+        let missing = "payers of the published run r are missing: 222222222222 in 2026-03";
+        let replaced = why(&["111111111111", "333333333333"], &["111111111111", "222222222222"]);
+        assert_eq!(replaced.as_deref(), Some(missing));
     }
 
     #[test]

@@ -45,6 +45,9 @@ pub struct SourceFile {
     pub version: String,
     /// Lines per billing period.
     pub lines: BTreeMap<BillingPeriod, u64>,
+    /// The export that it belongs to, as a folder below the source location; an older version kept none.
+    #[serde(default)]
+    pub export: String,
 }
 
 /// Sums taken straight from the lines.

@@ -4,9 +4,10 @@ use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use credit_ledger::{BillingPeriod, ExportPeriods};
 use datafusion::prelude::SessionContext;
 
+use crate::location::is_s3;
 use crate::logs::LogSnapshot;
 use crate::run::Run;
-use crate::settings::{Settings, is_s3};
+use crate::settings::Settings;
 
 /// What every job of a run works with: a job is a function of the tables of the run, the settings and the as-of date.
 pub struct JobContext {

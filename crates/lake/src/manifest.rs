@@ -61,6 +61,9 @@ pub struct StagedPeriod {
     pub fingerprint: String,
     /// Lines.
     pub lines: u64,
+    /// The payers of its lines; an older version kept none.
+    #[serde(default)]
+    pub payers: BTreeSet<String>,
     /// Exclusions that could not be applied.
     #[serde(default)]
     pub exclusions_not_applied: BTreeSet<String>,
@@ -70,7 +73,7 @@ impl StagedRun {
     /// The date and the periods.
     #[must_use]
     pub fn extent(&self) -> RunExtent {
-        let periods = self.periods.iter().map(|period| period.billing_period).collect();
+        let periods = self.periods.iter().map(|period| (period.billing_period, period.payers.clone())).collect();
         RunExtent { as_of: self.as_of, periods }
     }
 }

@@ -72,7 +72,7 @@ impl Lake {
         let logged = self.logs().read::<RunLogRow>().await?;
         let mut logged = logged.iter().filter(|row| row.run_id == run_id).peekable();
         let Some(as_of) = logged.peek().map(|row| row.as_of) else { return Ok(None) };
-        Ok(Some(RunExtent { as_of, periods: logged.map(|row| row.billing_period).collect() }))
+        Ok(Some(RunExtent { as_of, periods: logged.map(|row| (row.billing_period, BTreeSet::new())).collect() }))
     }
 
     /// Why a staged run is not to be published by itself: months of the published run would go.

@@ -6,11 +6,13 @@ use bytesize::ByteSize;
 use chrono::NaiveDate;
 use credit_ledger::{Quoted, within_years};
 use regex::Regex;
-use schemas::settings::{CostColumn, CreditSettings};
+use schemas::settings::CreditSettings;
 use serde::Deserialize;
 
 use crate::error::LakeError;
 use crate::error::at;
+use crate::location::{below, check_location, is_s3};
+use crate::source_settings::Sources;
 use crate::web_settings::WebSettings;
 
 /// All settings: one TOML file. An unknown key is an error, so that no typing error passes unseen.
@@ -20,8 +22,8 @@ pub struct Settings {
     /// What people call them: `settings file credits.toml`.
     #[serde(skip)]
     pub name: String,
-    /// The billing export.
-    pub source: SourceSettings,
+    /// The billing exports.
+    pub source: Sources,
     /// Hierarchy, rules and budgets.
     pub reference: ReferenceSettings,
     /// Where state and results live.
@@ -37,21 +39,6 @@ pub struct Settings {
     pub athena: AthenaSettings,
     /// The page, where people share it.
     pub web: Option<WebSettings>,
-}
-
-/// `[source]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SourceSettings {
-    /// Folder or `s3://bucket/prefix`: an export root with `data/` and `metadata/`, or plain files.
-    pub location: String,
-    /// Which cost column `charges` and `net_cost` use.
-    #[serde(default)]
-    pub cost: CostColumn,
-    /// Currency of an export without a currency column.
-    pub currency: Option<String>,
-    /// AWS region of the export's bucket; asked of S3 where it is not stated.
-    pub region: Option<String>,
 }
 
 /// `[reference]`
@@ -136,31 +123,6 @@ fn available_memory() -> Option<u64> {
 /// Below this a sort cannot even merge what it spilled.
 const LEAST_MEMORY: ByteSize = ByteSize::mib(256);
 
-const S3: &str = "s3://";
-
-/// True for `s3://…`.
-#[must_use]
-pub fn is_s3(location: &str) -> bool {
-    location.starts_with(S3)
-}
-
-/// A relative location below a folder or an `s3://` address, whose `..` are resolved: S3 knows no folders.
-fn below(base: &str, location: &str) -> String {
-    if !is_s3(base) {
-        return Path::new(base).join(location).to_string_lossy().into_owned();
-    }
-    let mut parts: Vec<&str> = base.trim_end_matches('/').split('/').collect();
-    let bucket = 3;
-    for part in location.split('/').filter(|part| !part.is_empty() && *part != ".") {
-        if part != ".." {
-            parts.push(part);
-        } else if parts.len() > bucket {
-            parts.pop();
-        }
-    }
-    parts.join("/")
-}
-
 /// `"2026-10-31"` or `2026-10-31`.
 fn date<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {
     let value = toml::Value::deserialize(deserializer)?;
@@ -241,9 +203,10 @@ impl Settings {
             toml::from_str(text).map_err(|error| LakeError::BadInput(format!("{name}{}", located(text, &error))))?;
         name.clone_into(&mut settings.name);
         settings.check().map_err(|message| LakeError::BadInput(format!("{name}: {message}")))?;
-        let locations = [&mut settings.source.location, &mut settings.reference.location, &mut settings.lake.location];
+        let sources = settings.source.iter_mut().map(|source| &mut source.location);
+        let locations = sources.chain([&mut settings.reference.location, &mut settings.lake.location]);
         let access = settings.web.as_mut().and_then(|web| web.access.as_mut());
-        for location in locations.into_iter().chain(access) {
+        for location in locations.chain(access) {
             if !is_s3(location) {
                 *location = below(base, location);
             }
@@ -268,31 +231,13 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), String> {
-        let locations =
-            [("source", &self.source.location), ("reference", &self.reference.location), ("lake", &self.lake.location)];
-        for (section, location) in locations {
-            if location.trim().is_empty() {
-                return Err(format!("[{section}] location is empty"));
-            }
-            if location.chars().any(char::is_control) {
-                return Err(format!("[{section}] location {location:?} holds a control character"));
-            }
-            let bucket = location.strip_prefix(S3).map(|path| path.split('/').next().unwrap_or_default());
-            if bucket == Some("") || (bucket.is_none() && location.contains("://")) {
-                return Err(format!("[{section}] location {location:?} is neither a folder nor s3://bucket/prefix"));
-            }
+        for source in self.source.iter() {
+            check_location(&source.section(), &source.location)?;
         }
-        if let Some(code) = &self.source.currency
-            && !(code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()))
-        {
-            return Err(format!("[source] currency {code:?} is no currency code (USD)"));
+        for (section, location) in [("[reference]", &self.reference.location), ("[lake]", &self.lake.location)] {
+            check_location(section, location)?;
         }
-        let is_region = |region: &str| {
-            region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        };
-        if let Some(region) = self.source.region.as_deref().filter(|region| region.is_empty() || !is_region(region)) {
-            return Err(format!("[source] region {region:?} is no AWS region (eu-central-1)"));
-        }
+        self.source.check()?;
         self.credits.policy().map_err(|error| format!("[credits] policy: {error}"))?;
         if self.run.threads == Some(0) {
             return Err("[run] threads must be at least 1".to_owned());

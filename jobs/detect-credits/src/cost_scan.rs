@@ -65,19 +65,19 @@ pub(crate) struct ScanFile {
     pub(crate) file: ExportFile,
     /// Names of the columns that are read, as the file spells them.
     pub(crate) columns: Vec<String>,
-    /// What delivered it, where there are several.
-    pub(crate) delivery: Option<Delivery>,
+    /// What delivered it.
+    pub(crate) delivery: Delivery,
     open: OnceCell<CountedFile>,
 }
 
 impl ScanFile {
     /// A file that is not open.
     #[cfg(any(feature = "codec", test))]
-    pub(crate) const fn closed(file: ExportFile, columns: Vec<String>, delivery: Option<Delivery>) -> Self {
+    pub(crate) const fn closed(file: ExportFile, columns: Vec<String>, delivery: Delivery) -> Self {
         Self { file, columns, delivery, open: OnceCell::const_new() }
     }
 
-    fn opened(counted: &CountedFile, delivery: Option<Delivery>) -> Self {
+    fn opened(counted: &CountedFile, delivery: Delivery) -> Self {
         let (file, columns) = (counted.file().clone(), counted.layout.projection.clone());
         Self { file, columns, delivery, open: OnceCell::new_with(Some(counted.clone())) }
     }
@@ -245,9 +245,9 @@ fn scanned(
             let Some(CountedFile { open, layout, .. }) = state.noting(file.open(&input).await).map_err(failed)? else {
                 continue;
             };
-            let delivery = file.delivery.as_ref().map(|delivery| (part.file, delivery));
             let of = (&open.file.path[..], &**layout);
-            let mut lines = PartReader::new(&input.reader, &names, of, (&input.periods, delivery));
+            let mut lines =
+                PartReader::new(&input.reader, &names, of, (&input.periods, (part.file, &file.delivery)));
             let mut batches = open.read(&input.store, part.part, &layout.projection);
             while let Some(batch) = state.noting(batches.try_next().await).map_err(failed)?.flatten() {
                 let read = decoding(&open.file.path, || lines.read(&batch, &mut state));
@@ -369,7 +369,7 @@ line_item_product_code,line_item_currency_code,bill_billing_entity,bill_invoice_
     pub(crate) fn settings() -> LineSettings {
         LineSettings {
             periods: ExportPeriods::up_to("2027-06".parse().unwrap()),
-            currency: None,
+            exports: Vec::new(),
             cost: CostColumn::Unblended,
             credits: CreditSettings::default(),
             rules: Vec::new(),

@@ -15,8 +15,8 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// What delivered each of some files; nothing where all come from one place.
-    pub(crate) fn of_each<'a>(files: impl Iterator<Item = &'a ExportFile> + Clone) -> Vec<Option<Self>> {
+    /// What delivered each of some files.
+    pub(crate) fn of_each<'a>(files: impl Iterator<Item = &'a ExportFile> + Clone) -> Vec<Self> {
         let mut alike: BTreeMap<&str, usize> = BTreeMap::new();
         for file in files.clone() {
             *alike.entry(file.stem()).or_default() += 1;
@@ -25,9 +25,7 @@ impl Delivery {
             let several = alike.get(file.stem()).is_some_and(|files| *files > 1);
             Self { export: file.export.clone(), file: several.then(|| file.path.clone()) }
         };
-        let all: Vec<Self> = files.clone().map(of).collect();
-        let several = all.iter().collect::<BTreeSet<_>>().len() > 1;
-        all.into_iter().map(|delivery| several.then_some(delivery)).collect()
+        files.clone().map(of).collect()
     }
 
     fn named(&self) -> &str {
@@ -76,7 +74,7 @@ mod tests {
     fn delivered(paths: &[&str]) -> Result<(), ReadError> {
         let files: Vec<ExportFile> =
             paths.iter().map(|path| ExportFile::new((*path).to_owned(), 1, String::new())).collect();
-        let found = Delivery::of_each(files.iter()).into_iter().flatten().collect();
+        let found = Delivery::of_each(files.iter()).into_iter().collect();
         check("2026-05".parse().unwrap(), &BTreeMap::from([("9".to_owned(), found)]))
     }
 

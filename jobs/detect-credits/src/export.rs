@@ -19,6 +19,7 @@ use crate::error::DetectError;
 use crate::line_counts::{CountedFile, PeriodLineCounts, count};
 use crate::lines::{LineReader, LineSettings};
 use crate::listed::{ExportSource, Listed};
+use crate::stated::StatedOfExport;
 
 /// Of all files that were counted, so many parts stay open until they are read: what a footer says of the wanted columns
 /// takes memory. The others are opened again.
@@ -68,11 +69,14 @@ impl Export {
         };
         let mut fingerprints = BTreeMap::new();
         for period in self.periods().into_iter().filter(wanted) {
-            fingerprints.insert(period, self.fingerprint(period)?);
+            // Without what they delivered the month would lose their lines.
+            if self.gone_exports(period).is_empty() {
+                fingerprints.insert(period, self.fingerprint(period)?);
+            }
         }
         let no_lines = self.files.iter().all(|(_, line_counts)| line_counts.is_empty());
         if no_lines || (fingerprints.is_empty() && self.found.current.is_empty()) {
-            let location = &context.settings.source.location;
+            let location = context.settings.source.locations();
             return Err(
                 ReadError::NotYet(format!("the billing export at {location} holds no lines up to {last} yet")).into()
             );
@@ -96,6 +100,32 @@ impl Export {
     /// All billing periods that the export has now.
     pub(crate) fn periods(&self) -> BTreeSet<BillingPeriod> {
         self.files.iter().flat_map(|(_, line_counts)| line_counts.keys()).copied().collect()
+    }
+
+    /// Exports that a period was read of and that have only other periods now, while those that have it still had it before.
+    pub(crate) fn gone_exports(&self, period: BillingPeriod) -> BTreeSet<String> {
+        let known = self.found.current.get(&period).into_iter().flat_map(|known| &known.files);
+        let before: BTreeSet<&str> = known.map(|file| file.export.as_str()).collect();
+        let now: BTreeSet<&str> = self.exports_of(period).collect();
+        if now.is_empty() || !now.is_subset(&before) {
+            return BTreeSet::new();
+        }
+        let listed: BTreeSet<&str> = self.files.iter().map(|(file, _)| file.export.as_str()).collect();
+        before.difference(&now).filter(|export| listed.contains(*export)).map(|export| (*export).to_owned()).collect()
+    }
+
+    /// Of the newest period up to `last`: exports that have earlier periods only.
+    pub(crate) fn awaited_exports(&self, last: BillingPeriod) -> Option<(BillingPeriod, BTreeSet<String>)> {
+        let newest = self.periods().into_iter().filter(|period| *period <= last).next_back()?;
+        let there: BTreeSet<&str> = self.exports_of(newest).collect();
+        let earlier = self.files.iter().filter(|(_, line_counts)| line_counts.keys().any(|period| *period < newest));
+        let earlier = earlier.map(|(file, _)| file.export.as_str()).filter(|export| !there.contains(export));
+        Some((newest, earlier.map(str::to_owned).collect()))
+    }
+
+    fn exports_of(&self, period: BillingPeriod) -> impl Iterator<Item = &str> {
+        let files = self.files.iter().filter(move |(_, line_counts)| line_counts.contains_key(&period));
+        files.map(|(file, _)| file.export.as_str())
     }
 
     /// Digest of what a period's generation is read from: the settings, and the files that hold lines of it.
@@ -132,8 +162,8 @@ fn line_reader(context: &JobContext, reference: &ReferenceFiles) -> Result<LineR
     let settings = &context.settings;
     LineReader::new(LineSettings {
         periods: context.export_periods(),
-        currency: settings.source.currency.clone(),
-        cost: settings.source.cost,
+        exports: settings.source.iter().map(stated).collect(),
+        cost: settings.source.cost(),
         credits: settings.credits.clone(),
         rules: reference.cost_rules.conditions(),
     })
@@ -142,8 +172,10 @@ fn line_reader(context: &JobContext, reference: &ReferenceFiles) -> Result<LineR
 /// Digest of everything but the files that lines depend on.
 fn settings_digest(context: &JobContext, rules: &CostRules) -> Result<InputDigest, LakeError> {
     let conditions: Vec<_> = rules.iter().map(|rule| (&rule.rule_id, rule.priority, &rule.conditions)).collect();
-    // By name, so that a new setting is a compile error here.
-    let SourceSettings { location: _, region: _, cost, currency } = &context.settings.source;
+    // What is stated of one export that has no name stays where it was, so that its months are not read again.
+    let exports: Vec<StatedOfExport> = context.settings.source.iter().map(stated).collect();
+    let currency = exports.iter().find(|export| export.folder.is_empty()).and_then(|export| export.currency.clone());
+    let named: Vec<&StatedOfExport> = exports.iter().filter(|export| export.is_more_than_a_currency()).collect();
     let CreditSettings {
         policy: _,
         expiring_soon_days: _,
@@ -155,18 +187,25 @@ fn settings_digest(context: &JobContext, rules: &CostRules) -> Result<InputDiges
         ineligible_line_types,
         ineligible_upfront_fees,
     } = &context.settings.credits;
-    InputDigest::of_table::<CostLine>()
+    let digest = InputDigest::of_table::<CostLine>()
         .with("credit_lines", &InputDigest::of_table::<CreditLine>().finish())?
         .with("conditions", &conditions)?
-        .with("cost", cost)?
-        .with("currency", currency)?
+        .with("cost", &context.settings.source.cost())?
+        .with("currency", &currency)?
         .with("treat_as_refund", treat_as_refund)?
         .with("description_patterns", description_patterns)?
         .with("class_patterns", class_patterns)?
         .with("ineligible_billing_entities", ineligible_billing_entities)?
         .with("ineligible_services", ineligible_services)?
         .with("ineligible_line_types", ineligible_line_types)?
-        .with("ineligible_upfront_fees", ineligible_upfront_fees)
+        .with("ineligible_upfront_fees", ineligible_upfront_fees)?;
+    if named.is_empty() { Ok(digest) } else { digest.with("exports", &named) }
+}
+
+fn stated(source: &SourceSettings) -> StatedOfExport {
+    // By name, so that a new setting is a compile error here.
+    let SourceSettings { name: _, location: _, payer, cost: _, currency, region: _, role_arn: _ } = source;
+    StatedOfExport { folder: source.folder().to_owned(), currency: currency.clone(), payer: payer.clone() }
 }
 
 type Counted = (Vec<(ExportFile, PeriodLineCounts)>, BTreeMap<String, CountedFile>);

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use chrono::NaiveDate;
 use credit_ledger::{BillingPeriod, ExportPeriods, Text};
-use cur_reader::listing::{ExportFile, Manifests, current_files, list};
+use cur_reader::listing::{ExportFile, ExportLocation, Manifests, current_files, list};
 use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
@@ -14,10 +14,12 @@ use schemas::reference::{parse_cost_rules, parse_hierarchy};
 use schemas::settings::{CostColumn, CreditSettings};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::deliveries::Delivery;
 use crate::error::DetectError;
 use crate::interner::StringInterner;
 use crate::line_counts;
 use crate::lines::{LineReader, LineSettings, LineState, PartReader};
+use crate::stated::StatedOfExport;
 
 const HIERARCHY: &[u8] = b"business_unit,department,portfolio,product\nRetail,,,\n";
 /// Rules that ask for all that a line can say.
@@ -34,8 +36,9 @@ static RUNTIME: LazyLock<Option<Runtime>> =
 static READER: LazyLock<Option<LineReader>> = LazyLock::new(|| {
     let hierarchy = parse_hierarchy("hierarchy.csv", HIERARCHY).ok()?;
     let rules = parse_cost_rules("cost_rules.csv", RULES, &hierarchy).ok()?;
-    let (currency, cost, credits) = (Some("USD".to_owned()), CostColumn::Unblended, CreditSettings::default());
-    LineReader::new(LineSettings { periods: periods(), currency, cost, credits, rules: rules.conditions() }).ok()
+    let exports = vec![StatedOfExport { currency: Some("USD".to_owned()), ..StatedOfExport::default() }];
+    let (cost, credits) = (CostColumn::Unblended, CreditSettings::default());
+    LineReader::new(LineSettings { periods: periods(), exports, cost, credits, rules: rules.conditions() }).ok()
 });
 
 fn periods() -> ExportPeriods {
@@ -72,7 +75,8 @@ async fn read(bytes: &[u8], name: &str, reader: &LineReader) -> Result<(), Detec
     let names = StringInterner::new(&pool);
     let mut state = LineState::new(&reader.rules, &names);
     for part in 0..counted.parts() {
-        let mut lines = PartReader::new(reader, &names, (name, &counted.layout), (&periods, None));
+        let delivery = Delivery::of_each(std::iter::once(counted.file())).remove(0);
+        let mut lines = PartReader::new(reader, &names, (name, &counted.layout), (&periods, (0, &delivery)));
         let mut batches = counted.open.read(&store, part, &counted.layout.projection);
         while let Some(batch) = batches.try_next().await? {
             lines.read(&batch, &mut state)?;
@@ -108,7 +112,8 @@ pub fn manifest(bytes: &[u8]) {
             let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
             store.put(&Path::from(manifest), bytes.to_vec().into()).await?;
             store.put(&Path::from(data), b"x".to_vec().into()).await?;
-            let listing = list(&store, "cur").await?;
+            let location = ExportLocation { folder: String::new(), location: "cur".to_owned() };
+            let listing = list(&store, &[location]).await?;
             let manifests = Manifests::fetch(&store, &listing, &Manifests::default(), 1).await?;
             current_files(&listing, &manifests, periods()).map(drop)
         });

@@ -7,7 +7,8 @@ use arrow::record_batch::RecordBatch;
 use credit_ledger::{BillingPeriod, Text};
 use futures::{StreamExt, TryStreamExt};
 use lake::{Generation, JobContext, Lake, ReferenceFiles, spawn_abort_on_drop};
-use schemas::records::{Detected, DetectedPeriod, LeftOut, PeriodSource};
+use schemas::PeriodNotes;
+use schemas::records::{Detected, DetectedPeriod, PeriodSource};
 use schemas::tables::{AllocationLogRow, CreditLine, CreditLogRow, ExportTotal};
 
 use crate::error::DetectError;
@@ -41,7 +42,7 @@ pub async fn detect_credits(
     let mut in_run = generations;
     in_run.retain(|period, _| *period <= context.last_period());
     context.run.write(None, &export_totals(&in_run)).await?;
-    Ok(detected(context, &in_run, &changed, &export.periods(), export.listed.left_out.clone()))
+    Ok(detected(context, &export, &in_run, &changed))
 }
 
 /// Says which billing periods must be read, so that several processes can share them.
@@ -120,11 +121,19 @@ pub async fn credit_history(
 
 fn detected(
     context: &JobContext,
+    export: &Export,
     generations: &BTreeMap<BillingPeriod, Generation>,
     changed: &BTreeMap<BillingPeriod, String>,
-    present: &BTreeSet<BillingPeriod>,
-    left_out: Vec<LeftOut>,
 ) -> Detected {
+    let (present, awaited) = (export.periods(), export.awaited_exports(context.last_period()));
+    let notes = |period: BillingPeriod, notes: &PeriodNotes| {
+        let awaited = awaited.as_ref().filter(|(newest, _)| *newest == period).map(|(_, exports)| exports.clone());
+        PeriodNotes {
+            exports_gone: export.gone_exports(period),
+            exports_awaited: awaited.unwrap_or_default(),
+            ..notes.clone()
+        }
+    };
     let periods = generations.iter().map(|(period, generation)| DetectedPeriod {
         period: *period,
         fingerprint: generation.fingerprint.clone(),
@@ -136,7 +145,7 @@ fn detected(
         },
         blank_costs: generation.blank_costs,
         unknown_line_types: generation.unknown_line_types.clone(),
-        notes: generation.notes.clone(),
+        notes: notes(*period, &generation.notes),
     });
     let formats: BTreeSet<&str> = generations.values().map(|generation| generation.format.as_str()).collect();
     Detected {
@@ -144,7 +153,7 @@ fn detected(
         format: formats.into_iter().collect::<Vec<_>>().join(", "),
         periods: periods.collect(),
         later_periods: present.iter().copied().filter(|period| *period > context.last_period()).collect(),
-        left_out,
+        left_out: export.listed.left_out.clone(),
         fetched: None,
     }
 }

@@ -38,6 +38,7 @@ mod rules;
 mod scan;
 mod scan_rows;
 mod scan_units;
+mod stated;
 mod tally;
 
 #[cfg(any(feature = "codec", test))]

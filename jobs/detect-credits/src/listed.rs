@@ -4,20 +4,22 @@ use std::sync::Arc;
 
 use credit_ledger::ExportPeriods;
 use cur_reader::ReadError;
-use cur_reader::listing::{CurrentFiles, ExportFile, Listing, Manifests, check_status, current_files, list};
+use cur_reader::listing::{
+    CurrentFiles, ExportFile, ExportLocation, Listing, Manifests, check_status, current_files, list,
+};
 use lake::{Generation, SourceFile};
 use object_store::ObjectStore;
 use schemas::records::LeftOut;
 
 use crate::error::DetectError;
 
-/// Where the export lies, and how it is read.
+/// Where the export lies, or several, and how it is read.
 #[derive(Debug, Clone)]
 pub struct ExportSource {
     /// Its files.
     pub store: Arc<dyn ObjectStore>,
-    /// What people call the place.
-    pub location: String,
+    /// What people call the places, and the folder of each in the store.
+    pub locations: Vec<ExportLocation>,
     /// The billing periods that it can hold.
     pub periods: ExportPeriods,
     /// Manifests and footers that are fetched at once.
@@ -57,7 +59,7 @@ impl ExportSource {
     }
 
     async fn listing(&self) -> Result<Listing, ReadError> {
-        list(&self.store, &self.location).await
+        list(&self.store, &self.locations).await
     }
 }
 

@@ -9,9 +9,9 @@ use cur_reader::ReadError;
 use cur_reader::listing::ExportFile;
 use datafusion::prelude::SessionContext;
 use lake::{CurrencyTotal, Generation, JobContext, Lake, SourceFile, map_concurrently, spawn_abort_on_drop, stream_of};
-use schemas::TableRow;
 use schemas::reference::Problems;
 use schemas::tables::{CostLine, CreditLine};
+use schemas::{PeriodNotes, TableRow};
 
 use crate::cost_scan::ScanInput;
 use crate::error::DetectError;
@@ -142,7 +142,7 @@ impl Reading {
             totals: tally.totals.iter().map(|(currency, total)| currency_total(&tally, currency, *total)).collect(),
             blank_costs: tally.blank_costs,
             unknown_line_types: tally.unknown_line_types,
-            notes: tally.notes,
+            notes: PeriodNotes { payers: tally.deliveries.into_keys().collect(), ..tally.notes },
         })
     }
 }
@@ -160,6 +160,6 @@ fn currency_total(tally: &Tally, currency: &str, (lines, export_total): (u64, Mo
 }
 
 fn source_file(file: &CountedFile) -> SourceFile {
-    let ExportFile { path, size, version, .. } = file.file().clone();
-    SourceFile { path, size, version, lines: file.line_counts.clone() }
+    let ExportFile { path, size, version, export } = file.file().clone();
+    SourceFile { path, size, version, lines: file.line_counts.clone(), export }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Tally {
     pub(crate) invoices: BTreeMap<String, BTreeMap<String, u64>>,
     /// What people should know.
     pub(crate) notes: PeriodNotes,
-    /// By payer: what delivered lines of it, where there are several.
+    /// By payer: what delivered lines of it.
     pub(crate) deliveries: BTreeMap<String, BTreeSet<Delivery>>,
 }
 

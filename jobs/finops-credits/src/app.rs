@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use application::Context;
+use cur_reader::listing::ExportLocation;
 use detect_credits::ExportSource;
-use lake::{JobContext, LakeLock, Run, is_s3};
+use lake::{JobContext, LakeLock, Run};
 use schemas::records::Detected;
 
 use crate::cli::Format;
@@ -53,10 +54,14 @@ impl App {
     /// # Errors
     /// [`Kind::NotYet`] where nothing is there.
     pub(crate) async fn export_source(&self) -> Result<ExportSource, Failure> {
-        let is_remote = is_s3(&self.context.settings.source.location);
+        let sources = &self.context.settings.source;
+        let is_remote = sources.has_remote();
+        let locations = sources
+            .iter()
+            .map(|source| ExportLocation { folder: source.folder().to_owned(), location: source.location.clone() });
         Ok(ExportSource {
-            store: self.locations.open_export(&self.context.settings).await?,
-            location: self.context.settings.source.location.clone(),
+            store: self.locations.open_exports(&self.context.settings).await?,
+            locations: locations.collect(),
             periods: credit_ledger::ExportPeriods::read_on(self.context.now.date(), self.context.as_of),
             // In a file system each takes a thread.
             fetched_at_once: if is_remote { 16 } else { 1 },

@@ -30,7 +30,7 @@ pub(crate) async fn connect() -> Result<Aws, Failure> {
 mod without {
     use std::sync::Arc;
 
-    use lake::{Lake, LakeError, PeriodRange, RepairedLog, Settings};
+    use lake::{Lake, LakeError, PeriodRange, RepairedLog, Settings, SourceSettings};
     use object_store::ObjectStore;
 
     #[derive(Debug, Clone)]
@@ -48,16 +48,15 @@ mod without {
 
     #[expect(clippy::unused_async, reason = "as `lake-aws` has it")]
     impl Aws {
-        pub(crate) async fn region_of(&self, _: &str) -> Result<Option<String>, LakeError> {
+        pub(crate) async fn open_export(
+            &self,
+            _: &SourceSettings,
+            _: &Arc<Traffic>,
+        ) -> Result<Arc<dyn ObjectStore>, LakeError> {
             match *self {}
         }
 
-        pub(crate) fn open_folder(
-            &self,
-            _: &str,
-            _: Option<&str>,
-            _: &Arc<Traffic>,
-        ) -> Result<Arc<dyn ObjectStore>, LakeError> {
+        pub(crate) fn open_folder(&self, _: &str) -> Result<Arc<dyn ObjectStore>, LakeError> {
             match *self {}
         }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use application::ReferenceSource;
 use async_trait::async_trait;
+use cur_reader::NamedExports;
 use futures::TryStreamExt;
 use lake::{Lake, ReferenceFiles, Settings, SourceSettings, is_s3, open_folder};
 use object_store::{ObjectMeta, ObjectStore};
@@ -86,9 +87,10 @@ impl Locations {
     /// # Errors
     /// [`Kind::Usage`] where a setting names a place on S3 and the program is built without AWS.
     pub(crate) async fn of(settings: &Settings) -> Result<Self, Failure> {
-        let locations = [&settings.source.location, &settings.reference.location, &settings.lake.location];
+        let locations = [&settings.reference.location, &settings.lake.location];
         let access = settings.web.as_ref().and_then(|web| web.access.as_ref());
-        let is_on_aws = locations.into_iter().chain(access).any(|location| is_s3(location));
+        let is_on_aws =
+            settings.source.has_remote() || locations.into_iter().chain(access).any(|location| is_s3(location));
         let aws = if is_on_aws { Some(Arc::new(aws::connect().await?)) } else { None };
         Ok(Self { aws, traffic: Arc::default(), reference: OnceCell::new(), reference_before: Arc::default() })
     }
@@ -126,18 +128,27 @@ impl Locations {
         (fetched.requests > 0).then_some(fetched)
     }
 
-    /// The export: AWS delivers it to a bucket of any region.
-    pub(crate) async fn open_export(&self, settings: &Settings) -> Result<Arc<dyn ObjectStore>, Failure> {
-        let SourceSettings { location, region, .. } = &settings.source;
-        if is_s3(location) {
-            let region = match region {
-                Some(region) => Some(region.clone()),
-                None => self.aws()?.region_of(location).await?,
-            };
-            return Ok(self.aws()?.open_folder(location, region.as_deref(), &self.traffic)?);
+    /// The export; of several each below its name.
+    pub(crate) async fn open_exports(&self, settings: &Settings) -> Result<Arc<dyn ObjectStore>, Failure> {
+        let mut named = Vec::new();
+        for source in settings.source.iter() {
+            let export = self.open_export(source).await?;
+            match &source.name {
+                None => return Ok(export),
+                Some(name) => named.push((name.clone(), export)),
+            }
         }
-        open_folder(location, "[source] location")?.ok_or_else(|| {
-            let message = format!("no billing export at {location}: the folder does not exist; set [source] location");
+        Ok(Arc::new(NamedExports::new(named)))
+    }
+
+    async fn open_export(&self, source: &SourceSettings) -> Result<Arc<dyn ObjectStore>, Failure> {
+        let location = &source.location;
+        if is_s3(location) {
+            return Ok(self.aws()?.open_export(source, &self.traffic).await?);
+        }
+        let setting = format!("{} location", source.section());
+        open_folder(location, &setting)?.ok_or_else(|| {
+            let message = format!("no billing export at {location}: the folder does not exist; set {setting}");
             Failure::new(Kind::NotYet, message)
         })
     }
@@ -155,7 +166,7 @@ impl Locations {
     async fn read_reference_files(&self, settings: &Settings) -> Result<Arc<ReferenceFiles>, Failure> {
         let location = &settings.reference.location;
         let files = match is_s3(location) {
-            true => Some(self.aws()?.open_folder(location, None, &Arc::default())?),
+            true => Some(self.aws()?.open_folder(location)?),
             false => open_folder(location, "[reference] location")?,
         };
         let mut listed: Vec<ObjectMeta> = match &files {

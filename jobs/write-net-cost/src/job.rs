@@ -89,6 +89,7 @@ fn staged_period(detected: &DetectedPeriod) -> StagedPeriod {
         billing_period: detected.period,
         fingerprint: detected.fingerprint.clone(),
         lines: detected.lines,
+        payers: detected.notes.payers.clone(),
         exclusions_not_applied: detected.notes.exclusions_not_applied.clone(),
     }
 }

@@ -159,6 +159,11 @@ CHANGES = {
         MAIN, drop(inline("DetectRole", "ListTheExport/Action"), "s3:GetBucketLocation")),
     "detect that reads the whole bucket of the export": (
         MAIN, edit(inline("DetectRole", "ReadTheExport/Resource/Fn::Sub"), "/${ExportPrefix}", "")),
+    "detect that reads every export": (
+        MAIN, put(inline("DetectRole", "7/Fn::If/1/Resource"), "*")),
+    "detect that takes any role": (MAIN, put(inline("DetectRole", "8/Fn::If/1/Resource"), "*")),
+    "settings without the several exports": (
+        MAIN, edit("Settings/Properties/Value/Fn::Sub/1/Sources/Fn::If/1/Fn::Sub", "SourcesParameter", "ExportBucket")),
     "task that anybody may pass a role to": (MAIN, drop(inline("NightlyRole", "GiveJobsTheirRoles/Condition"))),
     "role that any account's service takes": (
         MAIN, drop("DetectRole/Properties/AssumeRolePolicyDocument/Statement/0/Condition")),

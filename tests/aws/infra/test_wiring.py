@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from conftest import GIVEN
 from cron import problem
-from template import ACCOUNT, REGION, Template
+from template import ACCOUNT, REGION, Template, statements
 
 
 # ---------------------------------------------------------------------------------------------------- state machine
@@ -130,6 +130,55 @@ def test_that_parameter_is_named_with_its_version(main):
     assert not any(re.fullmatch(pattern, name) for name in ("/a/b", "/a/b:", "a b:1"))
 
 
+EXPORTS = """[[source]]
+name = "emea"
+location = "s3://export-bucket/billing/daily"
+[[source]]
+name = "apac"
+location = "s3://apac-billing/focus"
+role_arn = "arn:aws:iam::444455556666:role/billing-reader"
+"""
+SEVERAL = {
+    "SourcesParameter": "/finops/exports:2",
+    "MoreExportArns": "arn:aws:s3:::apac-billing,arn:aws:s3:::apac-billing/focus/*",
+    "ExportRoleArns": "arn:aws:iam::444455556666:role/billing-reader",
+}
+
+
+def of_several(deploy) -> str:
+    text = settings(deploy(**SEVERAL))
+    assert text.count("{{resolve:ssm:/finops/exports:2}}") == 1 and "[source]" not in text
+    return text.replace("{{resolve:ssm:/finops/exports:2}}", EXPORTS)
+
+
+def test_several_exports_stand_in_the_place_of_the_one(deploy, main):
+    sources = tomllib.loads(of_several(deploy))["source"]
+    assert [source["name"] for source in sources] == ["emea", "apac"]
+    pattern = main.raw["Parameters"]["SourcesParameter"]["AllowedPattern"]
+    assert re.fullmatch(pattern, "/finops/exports:1") and not re.fullmatch(pattern, "/finops/exports")
+
+
+def test_only_detect_reads_the_other_exports_and_takes_their_roles(deploy, main):
+    added = [(holder, it) for holder, it in statements(deploy(**SEVERAL)) if (holder, it) not in statements(main)]
+    assert [(holder, it["Sid"]) for holder, it in added] == [
+        ("DetectRole", "ReadTheOtherExports"), ("DetectRole", "ReadInOtherRoles")]
+    buckets, roles = (it for _, it in added)
+    assert sorted(buckets["Action"]) == ["s3:GetBucketLocation", "s3:GetObject", "s3:ListBucket"]
+    assert buckets["Resource"] == SEVERAL["MoreExportArns"].split(",")
+    assert (roles["Action"], roles["Resource"]) == ("sts:AssumeRole", [SEVERAL["ExportRoleArns"]])
+
+
+@pytest.mark.parametrize("name,good,bad", [
+    ("MoreExportArns", ["", "arn:aws:s3:::a-b", "arn:aws-cn:s3:::a-b/p/q/*", "arn:aws:s3:::a-b/*"],
+     ["*", "arn:aws:s3:::*", "arn:aws:s3:::a-b*", "arn:aws:sqs:::a-b"]),
+    ("ExportRoleArns", ["", "arn:aws:iam::444455556666:role/x/y"], ["*", "arn:aws:iam::444455556666:user/x"]),
+])
+def test_what_else_detect_may_read_names_buckets_and_roles(main, name, good, bad):
+    pattern = main.raw["Parameters"][name]["AllowedPattern"]
+    assert all(re.fullmatch(pattern, text) for text in good)
+    assert not any(re.fullmatch(pattern, text) for text in bad)
+
+
 class Refusing(BaseHTTPRequestHandler):
     """An AWS that allows nothing: what gets here has read its settings."""
 
@@ -173,6 +222,11 @@ CHOICES = [
 def test_program_accepts_the_settings_of_every_choice(release, refusing, tmp_path, choice):
     template = Template(release / "finops-credits.yaml", **{**GIVEN, **choice})
     done = run(settings(template), refusing, tmp_path)
+    assert done.returncode == 6, done.stderr
+
+
+def test_program_accepts_the_settings_of_several_exports(deploy, refusing, tmp_path):
+    done = run(of_several(deploy), refusing, tmp_path)
     assert done.returncode == 6, done.stderr
 
 

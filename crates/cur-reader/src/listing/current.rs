@@ -51,11 +51,12 @@ pub fn current_files(
         current.left_out.add(path, "is named as a manifest, but names no data files");
     }
     let (mut governed, mut named) = (Governed::default(), BTreeSet::new());
+    let roots: BTreeSet<&str> = candidates.keys().map(|(root, _)| root.as_str()).collect();
     for ((root, period), manifests) in &candidates {
         governed.periods.insert((root.clone(), *period));
         let manifest = nearest(manifests)?;
         for name in &manifest.files {
-            let file = listing.resolve(manifest, name)?;
+            let file = listing.resolve(manifest, name, &roots)?;
             governed.periods.insert((Place::of(&file.path).root, *period));
             governed.folders.insert(folder(&file.path).to_owned(), manifest.path.clone());
             named.insert(file.path.as_str());
@@ -178,13 +179,18 @@ fn nearest<'a>(manifests: &[&'a Manifest]) -> Result<&'a Manifest, ReadError> {
 }
 
 impl Listing {
-    /// The local file of a manifest's entry, by the longest path suffix that exists.
-    fn resolve(&self, manifest: &Manifest, name: &str) -> Result<&ExportFile, ReadError> {
+    /// The local file of a manifest's entry, by the longest path suffix that exists. Exports with manifests of their own, at
+    /// `roots`, have files of the same names.
+    fn resolve(&self, manifest: &Manifest, name: &str, roots: &BTreeSet<&str>) -> Result<&ExportFile, ReadError> {
         let bare = name.split_once("://").map_or(name, |(_, path)| path);
         let parts: Vec<&str> = bare.split('/').filter(|part| !part.is_empty()).collect();
         let shortest = if parts.len() > 1 { 2 } else { 1 };
         let of_name = parts.last().and_then(|last| self.by_name.get(*last)).into_iter().flatten();
-        let of_name: Vec<&ExportFile> = of_name.filter_map(|path| self.files.get(path)).collect();
+        let is_open = |file: &&ExportFile| {
+            let root = Place::of(&file.path).root;
+            root == manifest.place.root || !roots.contains(root.as_str())
+        };
+        let of_name: Vec<&ExportFile> = of_name.filter_map(|path| self.files.get(path)).filter(is_open).collect();
         for length in (shortest..=parts.len()).rev() {
             let suffix = parts.get(parts.len() - length..).unwrap_or_default().join("/");
             let longer = format!("/{suffix}");

@@ -106,26 +106,42 @@ pub fn object_path(path: &str) -> Path {
     Path::parse(path).unwrap_or_else(|_| Path::from(path))
 }
 
-/// Lists the source location.
+/// Where an export lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportLocation {
+    /// The folder that its paths begin with; empty where it is the only one.
+    pub folder: String,
+    /// What people call the place.
+    pub location: String,
+}
+
+/// True for a path below a folder, and for every path below the empty one.
+#[must_use]
+pub fn lies_in(folder: &str, path: &str) -> bool {
+    folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Lists the exports of some locations.
 ///
 /// # Errors
-/// [`ReadError::NotYet`] where no data file is there.
-pub async fn list(store: &Arc<dyn ObjectStore>, location: &str) -> Result<Listing, ReadError> {
+/// [`ReadError::NotYet`] where no data file is in one of them.
+pub async fn list(store: &Arc<dyn ObjectStore>, locations: &[ExportLocation]) -> Result<Listing, ReadError> {
     let objects: Vec<ObjectMeta> = store.list(None).try_collect().await?;
     let mut listing = Listing::default();
     for object in objects {
         let path = object.location.to_string();
         let version = object.e_tag.unwrap_or_else(|| object.last_modified.to_rfc3339());
-        listing.add(ExportFile::new(path, object.size, version));
-    }
-    if listing.files.is_empty() && listing.manifests.is_empty() {
-        let mut message = format!("no billing export at {location} yet: no Parquet, CSV, gzip or ZIP file");
-        if let Some(hidden) = listing.left_out.list().next() {
-            message.push_str(&format!("; {} is not read: {}", hidden.path, hidden.reason));
+        let mut file = ExportFile::new(path, object.size, version);
+        if file.export.is_empty() {
+            let location = locations.iter().find(|location| lies_in(&location.folder, &file.path));
+            file.export = location.map(|location| location.folder.clone()).unwrap_or_default();
         }
-        return Err(ReadError::NotYet(message));
+        listing.add(file);
     }
-    Ok(listing)
+    match locations.iter().find(|location| !listing.has_export(location)) {
+        None => Ok(listing),
+        Some(location) => Err(listing.no_export(location)),
+    }
 }
 
 impl Listing {
@@ -145,6 +161,19 @@ impl Listing {
             self.by_name.entry(last_part(&file.path).to_owned()).or_default().push(file.path.clone());
             self.files.insert(file.path.clone(), file);
         }
+    }
+
+    fn has_export(&self, location: &ExportLocation) -> bool {
+        self.files.keys().chain(self.manifests.keys()).any(|path| lies_in(&location.folder, path))
+    }
+
+    fn no_export(&self, location: &ExportLocation) -> ReadError {
+        let place = &location.location;
+        let mut message = format!("no billing export at {place} yet: no Parquet, CSV, gzip or ZIP file");
+        if let Some(hidden) = self.left_out.list().find(|hidden| lies_in(&location.folder, &hidden.path)) {
+            message.push_str(&format!("; {} is not read: {}", hidden.path, hidden.reason));
+        }
+        ReadError::NotYet(message)
     }
 
     /// True for a data file that is there as it was read.

@@ -9,7 +9,8 @@ async fn read(objects: &[(&str, &str)]) -> Result<(Vec<String>, Vec<String>), St
     for (path, text) in objects {
         store.put(&Path::from(*path), text.as_bytes().to_vec().into()).await.unwrap();
     }
-    let listing = list(&store, "cur").await.map_err(|error| error.to_string())?;
+    let location = ExportLocation { folder: String::new(), location: "cur".to_owned() };
+    let listing = list(&store, &[location]).await.map_err(|error| error.to_string())?;
     let manifests = Manifests::fetch(&store, &listing, &Manifests::default(), 2).await;
     let manifests = manifests.map_err(|error| error.to_string())?;
     let day = "2026-10-31".parse().unwrap();

@@ -31,9 +31,6 @@ pub(super) fn layout(picker: &mut Picker<'_>, format: Format, reader: &LineReade
     let [period, payer, account, start, line_type, description, cost] =
         REQUIRED.map(|name| picker.required(name, name));
     let currency = picker.optional("line_item_currency_code");
-    if currency.is_none() && reader.settings.currency.is_none() {
-        picker.missing.push("line_item_currency_code (or set [source] currency)".to_owned());
-    }
     let region =
         if rules.needs_region() { picker.last_of(&["product_region_code", "product_region"]) } else { Vec::new() };
     let product = if rules.needs_region() { picker.optional("product") } else { None };

@@ -25,9 +25,6 @@ pub(super) fn layout(picker: &mut Picker<'_>, reader: &LineReader) -> Layout {
     let [period, payer, account, start, line_type, description, cost] =
         REQUIRED.map(|name| picker.required(&name.to_lowercase(), name));
     let currency = picker.optional("billingcurrency");
-    if currency.is_none() && reader.settings.currency.is_none() {
-        picker.missing.push("BillingCurrency (or set [source] currency)".to_owned());
-    }
     let tags = if rules.tag_keys().is_empty() { Vec::new() } else { picker.first_of(&["tags"]) };
     let categories = if rules.category_keys().is_empty() { Vec::new() } else { picker.first_of(&["x_costcategories"]) };
     Layout {

@@ -16,6 +16,7 @@ use schemas::reference::{Problem, Problems, foreign_separator};
 use schemas::settings::CostColumn;
 
 use crate::lines::LineReader;
+use crate::stated::stated_of;
 
 pub(crate) use costs::{Costs, Role};
 pub(crate) use exclusions::{Exclusions, Unapplied};
@@ -82,6 +83,11 @@ pub(crate) fn layout(file: &str, names: &[String], reader: &LineReader) -> Resul
         Format::Focus => focus::layout(&mut picker, reader),
         Format::Cur1 | Format::Cur2 => cur::layout(&mut picker, format, reader),
     };
+    let stated = stated_of(&reader.settings.exports, file);
+    if layout.currency.is_none() && stated.is_none_or(|stated| stated.currency.is_none()) {
+        let name = if format == Format::Focus { "BillingCurrency" } else { "line_item_currency_code" };
+        picker.missing.push(format!("{name} (or set [source] currency)"));
+    }
     if !picker.missing.is_empty() {
         let (column, it) = if picker.missing.len() == 1 { ("column", "it") } else { ("columns", "them") };
         return Err(problem(format!(
@@ -129,7 +135,7 @@ mod tests {
     fn settings() -> LineSettings {
         LineSettings {
             periods: ExportPeriods::read_on(NaiveDate::default(), NaiveDate::MAX),
-            currency: None,
+            exports: Vec::new(),
             cost: CostColumn::Unblended,
             credits: CreditSettings::default(),
             rules: Vec::new(),

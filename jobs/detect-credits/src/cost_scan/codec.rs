@@ -21,9 +21,10 @@ use serde::{Deserialize, Serialize};
 use super::{CostScanExec, Part, ScanFile, ScanInput};
 use crate::deliveries::Delivery;
 use crate::lines::{LineReader, LineSettings};
+use crate::stated::StatedOfExport;
 
 /// The format of the bytes. Whoever changes what they say counts it up.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// How plans name the checked sum.
 const CHECKED_SUM: &[u8] = b"checked_sum/1";
 
@@ -106,7 +107,7 @@ struct EncodedScan {
 struct EncodedFile {
     file: ExportFile,
     columns: Vec<String>,
-    delivery: Option<Delivery>,
+    delivery: Delivery,
 }
 
 impl EncodedScan {
@@ -141,7 +142,7 @@ type EncodedExclusion<T> = (Vec<T>, bool);
 #[derive(Serialize, Deserialize)]
 struct EncodedSettings {
     last_period: BillingPeriod,
-    currency: Option<String>,
+    exports: Vec<StatedOfExport>,
     cost: CostColumn,
     treat_as_refund: Vec<String>,
     description_patterns: Vec<String>,
@@ -155,7 +156,7 @@ struct EncodedSettings {
 
 impl EncodedSettings {
     fn of(settings: &LineSettings) -> Self {
-        let LineSettings { periods, currency, cost, credits, rules } = settings.clone();
+        let LineSettings { periods, exports, cost, credits, rules } = settings.clone();
         // By name, so that a new setting is a compile error here.
         let CreditSettings {
             policy: _,
@@ -170,7 +171,7 @@ impl EncodedSettings {
         } = credits;
         Self {
             last_period: periods.last(),
-            currency,
+            exports,
             cost,
             treat_as_refund,
             description_patterns,
@@ -195,7 +196,7 @@ impl EncodedSettings {
             ..CreditSettings::default()
         };
         let periods = ExportPeriods::up_to(self.last_period);
-        LineSettings { periods, currency: self.currency, cost: self.cost, credits, rules: self.rules }
+        LineSettings { periods, exports: self.exports, cost: self.cost, credits, rules: self.rules }
     }
 }
 

@@ -27,6 +27,7 @@ use crate::deliveries::Delivery;
 use crate::description::DescriptionParser;
 use crate::interner::{NO_TEXT, StringInterner};
 use crate::rules::{NO_CANDIDATES, NO_OBJECT, RuleMatcher, attribute};
+use crate::stated::{StatedOfExport, stated_of};
 
 /// The largest amount of a line, in units of 1e-10: 10^18 of any currency. No export has lines like that, and sums of
 /// smaller ones stay within 38 digits for ten billion lines.
@@ -37,8 +38,8 @@ const LARGEST_AMOUNT: u128 = 10_u128.pow(28);
 pub(crate) struct LineSettings {
     /// The billing periods that the export can hold.
     pub(crate) periods: ExportPeriods,
-    /// Currency of exports without one.
-    pub(crate) currency: Option<String>,
+    /// What is stated of each export.
+    pub(crate) exports: Vec<StatedOfExport>,
     /// The configured cost column.
     pub(crate) cost: CostColumn,
     /// What a credit is and what it may offset.
@@ -76,14 +77,18 @@ pub(crate) struct PartReader<'a> {
     names: &'a StringInterner,
     layout: &'a Layout,
     file: &'a str,
-    /// What delivered it, where there are several, and the file's number.
-    delivery: Option<(usize, &'a Delivery)>,
+    /// The file's number, and what delivered it.
+    delivery: (usize, &'a Delivery),
+    /// Place of the period and number of the payer of the line before.
+    delivered: Option<(usize, u32)>,
     /// By period: true once everything is noted that all of its lines in the file share.
     noted: Vec<bool>,
     periods: &'a [BillingPeriod],
     days: Vec<PeriodDays>,
-    /// Where the export states none.
-    currency: Option<u32>,
+    /// Where the export states none: its number, and what it is.
+    currency: Option<(u32, &'a str)>,
+    /// The payer of all lines, and its number.
+    payer: Option<(u32, &'a str)>,
     known: DictionaryMemos,
 }
 
@@ -92,12 +97,16 @@ impl<'a> PartReader<'a> {
         reader: &'a LineReader,
         names: &'a StringInterner,
         (file, layout): (&'a str, &'a Layout),
-        (periods, delivery): (&'a [BillingPeriod], Option<(usize, &'a Delivery)>),
+        (periods, delivery): (&'a [BillingPeriod], (usize, &'a Delivery)),
     ) -> Self {
-        let currency = reader.settings.currency.as_deref().map(|currency| names.number(currency));
+        let stated = stated_of(&reader.settings.exports, file);
+        let number = |text: &'a str| (names.number(text), text);
+        let currency = stated.and_then(|stated| stated.currency.as_deref()).map(number);
+        let payer = stated.and_then(|stated| stated.payer.as_deref()).map(number);
         let days = periods.iter().copied().map(PeriodDays::of).collect();
         let (noted, known) = (vec![false; periods.len()], DictionaryMemos::new(layout, &reader.rules));
-        Self { reader, names, layout, file, delivery, noted, periods, days, currency, known }
+        let delivered = None;
+        Self { reader, names, layout, file, delivery, delivered, noted, periods, days, currency, payer, known }
     }
 
     /// Reads a batch: lines of the wanted periods are summed in `state`, others are left alone.
@@ -282,7 +291,15 @@ impl<'a> PartReader<'a> {
         });
         let at = self.layout.payer;
         let known = known.ok_or_else(|| self.problem(batch.row(index), at, BLANK.to_owned()))?;
-        known.ok_or_else(|| self.no_account(batch, index, at, column))
+        let known = known.ok_or_else(|| self.no_account(batch, index, at, column))?;
+        match self.payer.filter(|(stated, _)| *stated != known.name) {
+            None => Ok(known),
+            Some((_, stated)) => {
+                let found = Quoted(column.get(index).unwrap_or_default());
+                let message = format!("{found} is not {stated}, the payer that the settings state of this export");
+                Err(self.problem(batch.row(index), at, message))
+            }
+        }
     }
 
     /// `None` where it is blank.
@@ -326,12 +343,11 @@ impl<'a> PartReader<'a> {
                 number
             })
         });
-        if stated.is_none()
-            && let (Some(number), Some(text)) = (self.currency, &self.reader.settings.currency)
-        {
-            state.currencies.entry(number).or_insert_with(|| text.clone());
-        }
-        stated.or(self.currency)
+        stated.or_else(|| {
+            let (number, text) = self.currency?;
+            state.currencies.entry(number).or_insert_with(|| text.to_owned());
+            Some(number)
+        })
     }
 
     fn line_type(&mut self, columns: &Columns, index: usize) -> LineType {

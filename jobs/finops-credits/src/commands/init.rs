@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn what_is_commented_out_in_the_settings_stands_at_its_default() {
-        let plain = text("credits.toml");
+        // Where all settings of an export may stand.
+        let plain = &text("credits.toml").replacen("\"export\"", "\"s3://bucket/export\"", 1);
         let settings = Settings::parse(plain, "plain", "/somewhere").unwrap();
         let is_setting = |line: &str| {
             let key = line.split_once(" = ").map_or(line, |(key, _)| key);
@@ -98,8 +99,13 @@ mod tests {
         let mut full = Settings::parse(&set.join("\n"), "plain", "/somewhere").unwrap();
         // These have no default that a file could state.
         assert!(full.run.as_of.take().is_some() && full.run.threads.take().is_some());
-        assert!(full.run.memory_limit.take().is_some() && full.source.currency.take().is_some());
-        assert!(full.source.region.take().is_some());
+        assert!(full.run.memory_limit.take().is_some());
+        for source in full.source.iter_mut() {
+            for stated in [&mut source.currency, &mut source.region, &mut source.role_arn, &mut source.payer] {
+                assert!(stated.take().is_some());
+            }
+            assert!(source.name.take().is_some());
+        }
         assert!(full.run.notify.take().is_some());
         let without_marks = |settings: &Settings| format!("{settings:#?}").replace("is_set: true", "is_set: false");
         assert_eq!(without_marks(&full), without_marks(&settings));

@@ -27,9 +27,10 @@ impl PartReader<'_> {
             notes.exclusions_not_applied.extend(self.layout.exclusions.lines.iter().map(Unapplied::named));
             notes.missing_cost_columns.extend(self.layout.costs.absent.iter().map(|column| (*column).to_owned()));
         }
-        if let Some(delivery) = self.delivery {
+        if self.delivered != Some((wanted, payer.name)) {
+            self.delivered = Some((wanted, payer.name));
             let id = columns.payer.get(index).and_then(account_id).unwrap_or_default();
-            state.delivered(period, (payer.name, id), delivery);
+            state.delivered(period, (payer.name, id), self.delivery);
         }
         for (account, column) in [(payer.as_account, &columns.payer), (account, &columns.account)] {
             if let Some(id) = column.get(index).filter(|_| account.is_short) {
