@@ -333,3 +333,6 @@ impl LotAccount {
         if ended { std::mem::take(&mut self.remaining) } else { Money::ZERO }
     }
 }
+
+#[cfg(test)]
+mod tests;
