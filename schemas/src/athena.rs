@@ -157,3 +157,79 @@ fn properties(parameters: &[(&str, String)]) -> String {
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Column, ColumnType};
+
+    const COLUMNS: [Column; 2] = [
+        Column { name: "credit_key", column_type: ColumnType::Text, nullable: false, doc: " The credit's key, `\\d+`" },
+        Column { name: "used", column_type: ColumnType::Money, nullable: true, doc: " Above zero" },
+    ];
+    const TABLE: Table = Table {
+        name: "so_called",
+        version: 1,
+        doc: " What it's for.",
+        grain: &["billing_period", "credit_key"],
+        place: Place::Published,
+        partitioned: true,
+        columns: &COLUMNS,
+    };
+
+    #[test]
+    fn a_published_table_is_made_with_its_comments_as_hive_reads_them_and_any_month() {
+        let ddl = create_table(&TABLE).unwrap();
+        let (_, statement) = ddl.split_once("run id.\n").unwrap();
+        let expected = r"CREATE EXTERNAL TABLE IF NOT EXISTS `so_called` (
+  `credit_key` string COMMENT 'The credit\'s key, `\\d+`',
+  `used` decimal(38,10) COMMENT 'Above zero'
+)
+COMMENT 'What it\'s for.'
+PARTITIONED BY (
+  `billing_period` string COMMENT 'Billing period, `YYYY-MM`'
+)
+ROW FORMAT SERDE 'org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe'
+STORED AS INPUTFORMAT 'org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat'
+  OUTPUTFORMAT 'org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat'
+LOCATION 's3://DATA_BUCKET/lake/runs/RUN_ID/so_called/'
+TBLPROPERTIES (
+  'classification' = 'parquet',
+  'projection.enabled' = 'true',
+  'storage.location.template' = 's3://DATA_BUCKET/lake/runs/RUN_ID/so_called/billing_period=${billing_period}',
+  'projection.billing_period.type' = 'date',
+  'projection.billing_period.format' = 'yyyy-MM',
+  'projection.billing_period.range' = '2006-01,NOW+1YEAR',
+  'projection.billing_period.interval' = '1',
+  'projection.billing_period.interval.unit' = 'MONTHS'
+);
+";
+        assert_eq!(statement, expected);
+    }
+
+    #[test]
+    fn a_log_is_made_as_iceberg_and_a_table_without_months_has_none() {
+        let whole = create_table(&Table { partitioned: false, ..TABLE }).unwrap();
+        assert!(!whole.contains("PARTITIONED") && !whole.contains("projection"), "{whole}");
+        assert!(whole.ends_with("TBLPROPERTIES (\n  'classification' = 'parquet'\n);\n"), "{whole}");
+        let log = create_table(&Table { place: Place::Log, partitioned: false, ..TABLE }).unwrap();
+        let end = "LOCATION 's3://DATA_BUCKET/lake/warehouse/finops_credits/so_called/'\n\
+                   TBLPROPERTIES (\n  'table_type' = 'ICEBERG',\n  'format' = 'parquet'\n);\n";
+        assert!(log.ends_with(end), "{log}");
+        assert!(log.contains("CREATE TABLE IF NOT EXISTS `so_called` (\n"), "{log}");
+    }
+
+    #[test]
+    fn one_month_is_projected_as_one_and_a_run_that_ends_before_it_begins_has_none() {
+        let values = |first: &str, last: &str| {
+            let parameters =
+                projection("s3://bucket/runs/r1/net_cost", (first.parse().unwrap(), last.parse().unwrap()));
+            let found = parameters.into_iter().find(|(name, _)| *name == "projection.billing_period.values");
+            found.unwrap().1
+        };
+        assert_eq!(values("2026-03", "2026-03"), "2026-03");
+        assert_eq!(values("2026-03", "2026-02"), "");
+        let of = |location: &str| projection(location, ("2026-01".parse().unwrap(), "2026-01".parse().unwrap()));
+        assert_eq!(of("s3://b/net_cost"), of("s3://b/net_cost/"), "with a slash at its end or without");
+    }
+}

@@ -241,3 +241,87 @@ stored! {
     i32 => Int as Int32Array, |number| *number, Some;
     i64 => Long as Int64Array, |number| *number, Some;
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{DictionaryArray, Float64Array, LargeStringArray, StringViewArray, UInt32Array};
+    use arrow::datatypes::Int8Type;
+
+    use super::*;
+
+    fn array(array: impl Array + 'static) -> ArrayRef {
+        Arc::new(array)
+    }
+
+    fn refused<V: ColumnValue>(stored: impl Array + 'static) -> String {
+        V::from_array(&array(stored)).err().unwrap()
+    }
+
+    #[test]
+    fn text_is_the_same_however_a_writer_has_stored_it() {
+        let texts = [Some("Zürich"), None, Some(""), Some("Zürich")];
+        let expected = texts.map(|text| text.map(Text::new));
+        for stored in [
+            array(StringArray::from(texts.to_vec())),
+            array(LargeStringArray::from(texts.to_vec())),
+            array(StringViewArray::from(texts.to_vec())),
+            array(texts.into_iter().collect::<DictionaryArray<Int32Type>>()),
+            array(texts.into_iter().collect::<DictionaryArray<Int8Type>>()),
+        ] {
+            let read = Option::<Text>::from_array(&stored).unwrap();
+            assert_eq!(read, expected, "{}", stored.data_type());
+            let refused = Text::from_array(&stored).unwrap_err();
+            assert_eq!(refused, "has a row without a value", "{}", stored.data_type());
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_none_is_told_with_its_row_and_one_that_no_row_has_is_no_matter() {
+        let months = [Some("2026-01"), Some("2026-13"), Some("2026-02")];
+        let told = "has a value out of range in row 2";
+        assert_eq!(refused::<BillingPeriod>(StringArray::from(months.to_vec())), told);
+        assert_eq!(refused::<BillingPeriod>(months.into_iter().collect::<DictionaryArray<Int32Type>>()), told);
+        let coded: DictionaryArray<Int32Type> = [months[1], months[0], months[2]].into_iter().collect();
+        let read = BillingPeriod::from_array(&array(coded.slice(1, 2))).unwrap();
+        assert_eq!(read.iter().map(ToString::to_string).collect::<Vec<_>>(), ["2026-01", "2026-02"]);
+        let amounts = Decimal128Array::from(vec![1, i128::MAX]).with_data_type(money_type());
+        assert_eq!(refused::<Money>(amounts), told, "39 digits");
+        assert_eq!(refused::<NaiveDate>(Date32Array::from(vec![0, i32::MAX])), told);
+        assert_eq!(refused::<NaiveDateTime>(TimestampMicrosecondArray::from(vec![0, i64::MAX])), told);
+    }
+
+    #[test]
+    fn amounts_days_and_counts_are_read_from_their_own_types_only() {
+        let of_scale =
+            |precision, scale| Decimal128Array::from(vec![15]).with_data_type(DataType::Decimal128(precision, scale));
+        assert_eq!(Money::from_array(&array(of_scale(38, 10))), Ok(vec![Money::from_units(15).unwrap()]));
+        assert_eq!(refused::<Money>(of_scale(38, 9)), "has type Decimal128(38, 9), not Decimal128(38, 10)");
+        assert_eq!(refused::<Money>(of_scale(20, 10)), "has type Decimal128(20, 10), not Decimal128(38, 10)");
+        let told = refused::<Money>(Float64Array::from(vec![0.1]));
+        assert_eq!(told, "has type Float64, not Decimal128(38, 10)", "no float becomes money here");
+        assert_eq!(refused::<NaiveDate>(StringArray::from(vec!["2026-01-01"])), "has type Utf8, not Date32");
+        assert_eq!(refused::<i64>(Int32Array::from(vec![1])), "has type Int32, not Int64");
+        assert_eq!(refused::<Option<Text>>(UInt32Array::from(vec![1])), "has type UInt32, not Utf8");
+    }
+
+    #[test]
+    fn values_of_every_kind_come_back_as_they_were_nulls_too() {
+        fn comes_back<V: ColumnValue + Clone + PartialEq + std::fmt::Debug>(values: &[V]) {
+            let stored = V::to_array(values.iter());
+            assert_eq!(*stored.data_type(), V::TYPE.arrow());
+            assert_eq!(V::from_array(&stored).unwrap(), values);
+            assert_eq!(V::to_array([].iter()).data_type(), stored.data_type(), "without a row, too");
+        }
+        let date = |text: &str| text.parse::<NaiveDate>().unwrap();
+        comes_back(&[date("1969-12-31"), date("2026-02-28"), date("9999-12-31")]);
+        comes_back(&[None, Some(date("2100-12-31"))]);
+        let instant = |text: &str| text.parse::<NaiveDateTime>().unwrap();
+        comes_back(&[instant("1969-12-31T23:59:59.999999"), instant("2026-03-05T09:00:00.000001")]);
+        let most: Money = "9999999999999999999999999999.9999999999".parse().unwrap();
+        comes_back(&[Some(most), None, Some(most.negated()), Some(Money::ZERO)]);
+        comes_back(&["2006-01".parse::<BillingPeriod>().unwrap(), "2100-12".parse().unwrap()]);
+        comes_back(&[i32::MIN, 0, i32::MAX]);
+        comes_back(&[Some(i64::MIN), None, Some(i64::MAX)]);
+        comes_back(&[Some(Text::new("é\n\0")), None, Some(Text::default())]);
+    }
+}

@@ -48,4 +48,16 @@ mod tests {
         assert_eq!(excerpt(&"ä".repeat(100)), "ä".repeat(100));
         assert_eq!(excerpt(&"ä".repeat(101)), "ä".repeat(100) + "…");
     }
+
+    #[test]
+    fn a_text_of_several_lines_is_no_open_quote_until_it_holds_a_row() {
+        let of = |field: &str, columns: usize, separator: u8| {
+            misread(&csv::StringRecord::from(vec!["1", field, "2"]), columns, separator).map(|(place, _)| place)
+        };
+        assert_eq!(of("Dear all,\nthis credit\nis for Retail", 3, b','), None, "one comma");
+        assert_eq!(of("said, by mail\nby ann, and bob", 3, b','), Some(1), "as many as between three columns");
+        assert_eq!(of("said; by mail\nby ann, and bob", 3, b';'), None);
+        assert_eq!(of("said, by mail by ann, and bob, too", 3, b','), None, "one line");
+        assert_eq!(of("one, two\nthree, four", 2, b','), None, "rows of two columns look like any text");
+    }
 }

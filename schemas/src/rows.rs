@@ -175,4 +175,42 @@ mod tests {
         );
         assert_eq!(problem("", None), "table allocations_log: column allocation_id has a row without a value");
     }
+
+    #[test]
+    fn rows_of_several_batches_come_in_their_order_whatever_that_of_their_columns() {
+        use std::sync::Arc;
+
+        use arrow::array::{ArrayRef, Int64Array};
+
+        let of_lots = |lots: &[i32]| {
+            let rows: Vec<CreditBalance> = lots.iter().map(|lot| CreditBalance { lot: *lot, ..balance() }).collect();
+            to_batch(&rows).unwrap()
+        };
+        let turned = |batch: RecordBatch| {
+            let schema = batch.schema();
+            let named = schema.fields().iter().zip(batch.columns()).rev();
+            let columns = named.map(|(field, column)| (field.name().clone(), Arc::clone(column)));
+            let more: ArrayRef = Arc::new(Int64Array::from(vec![7; batch.num_rows()]));
+            RecordBatch::try_from_iter(columns.chain([("column of a later version".to_owned(), more)])).unwrap()
+        };
+        let batches = [of_lots(&[3, 1]), of_lots(&[]), turned(of_lots(&[2])), turned(of_lots(&[]))];
+        let rows: Vec<CreditBalance> = from_batches(&batches).unwrap();
+        assert_eq!(rows.iter().map(|row| row.lot).collect::<Vec<_>>(), [3, 1, 2]);
+        assert_eq!(rows[2], CreditBalance { lot: 2, ..balance() });
+        assert_eq!(from_batches::<CreditBalance>(&[]).unwrap(), []);
+    }
+
+    #[test]
+    fn a_batch_that_is_damaged_spoils_all_and_its_table_and_column_are_told() {
+        let whole = to_batch(&[balance()]).unwrap();
+        let damaged = whole.project(&without(&whole, "remaining")).unwrap();
+        let told = from_batches::<CreditBalance>(&[whole.clone(), damaged.clone()]).unwrap_err().to_string();
+        assert_eq!(told, "table credit_balances: column remaining is missing");
+        let told = column_values::<CreditBalance, Money>(&damaged, "remaining").unwrap_err().to_string();
+        assert_eq!(told, "table credit_balances: column remaining is missing");
+        let told = column_values::<CreditBalance, Money>(&whole, "lot").unwrap_err().to_string();
+        assert_eq!(told, "table credit_balances: column lot has type Int32, not Decimal128(38, 10)");
+        let issued: Vec<Money> = column_values::<CreditBalance, _>(&whole, "issued").unwrap();
+        assert_eq!(issued, ["5".parse::<Money>().unwrap()]);
+    }
 }

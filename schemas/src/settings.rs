@@ -132,3 +132,52 @@ impl CreditSettings {
         self.policy.parse()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::de::value::{Error, MapDeserializer};
+
+    use super::*;
+
+    fn of_lists(settings: &[(&'static str, Vec<&'static str>)]) -> Result<CreditSettings, Error> {
+        CreditSettings::deserialize(MapDeserializer::new(settings.iter().cloned()))
+    }
+
+    #[test]
+    fn exclusions_that_somebody_set_are_told_from_the_same_ones_by_default() {
+        let settings = of_lists(&[
+            ("ineligible_services", vec![DOMAIN_REGISTRATION]),
+            ("ineligible_line_types", vec![]),
+            ("ineligible_upfront_fees", vec!["savings_plan"]),
+        ])
+        .unwrap();
+        let services = &settings.ineligible_services;
+        assert_eq!((&services[..], services.is_set), (&[DOMAIN_REGISTRATION.to_owned()][..], true));
+        let types = &settings.ineligible_line_types;
+        assert!(types.is_empty() && types.is_set, "nothing is excluded, and that was said");
+        let fees = &settings.ineligible_upfront_fees;
+        assert_eq!((&fees[..], fees.is_set), (&[Commitment::SavingsPlan][..], true));
+        let entities = &settings.ineligible_billing_entities;
+        assert_eq!(
+            (&entities[..], entities.is_set),
+            (&[AWS_MARKETPLACE.to_owned()][..], false),
+            "nobody said anything"
+        );
+        assert_ne!(CreditSettings::default().ineligible_services, *services, "else no export could be refused for it");
+    }
+
+    #[test]
+    fn keys_and_kinds_that_are_none_are_told_with_those_that_are() {
+        let told = of_lists(&[("ineligible_service", vec![])]).unwrap_err().to_string();
+        let known =
+            "unknown field `ineligible_service`, expected one of `policy`, `expiring_soon_days`, `treat_as_refund`, ";
+        assert!(told.starts_with(known), "{told}");
+        let told = of_lists(&[("ineligible_upfront_fees", vec!["reserved"])]).unwrap_err().to_string();
+        assert_eq!(told, "unknown variant `reserved`, expected `reservation` or `savings_plan`");
+        let policy = CreditSettings { policy: "fifo_issue_date".to_owned(), ..CreditSettings::default() }.policy();
+        let expected =
+            "\"fifo_issue_date\" is not a policy; one of fifo_issue_date/v1, fifo_issue_day/v1, fifo_applied_month/v1";
+        assert_eq!(policy.unwrap_err().to_string(), expected);
+        assert_eq!(CreditSettings::default().policy(), Ok(Policy::IssueDate));
+    }
+}

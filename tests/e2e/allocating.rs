@@ -244,6 +244,33 @@ fn a_move_that_cannot_be_is_refused() {
 }
 
 #[test]
+fn values_of_a_move_that_are_none_are_told_with_their_option_and_nothing_is_recorded() {
+    let workspace = lake();
+    allocate(&workspace, &["--amount", "2000", "--to", "Retail"]);
+    let refused = |arguments: &[&str], exit_code: i32, message: &str| {
+        let outcome = workspace.run(AS_OF, &[&["move"], arguments].concat());
+        assert_eq!((outcome.stderr.as_str(), outcome.exit_code), (message, Some(exit_code)), "{arguments:?}");
+    };
+    let usage = |wrong: &str| format!("error: invalid value {wrong}\n\nFor more information, try '--help'.\n");
+    let of_period = usage("'2026-13' for '--from <PERIOD>': not a billing period (YYYY-MM)");
+    refused(&[KEY, "--from", "2026-13", "--to", "Media"], 2, &of_period);
+    let too_deep = usage("'A/B/C/D/E' for '--to <NODE>': has 5 levels; at most 4");
+    refused(&[KEY, "--from", "2026-08", "--to", "A/B/C/D/E"], 2, &too_deep);
+    let with_gap = usage("'Media//Web' for '--to <NODE>': has an empty level");
+    refused(&[KEY, "--from", "2026-08", "--to", "Media//Web"], 2, &with_gap);
+    let mistyped = "error: move: node Medai is not in hierarchy.csv; did you mean Media?\n";
+    refused(&[KEY, "--from", "2026-08", "--to", "Medai"], 3, mistyped);
+    let (no_lot, after) = (format!("{KEY}:first"), ["--from", "2026-08", "--to", "Media"]);
+    let unknown = format!("error: credit {no_lot} is not registered; did you mean {KEY}?\n");
+    refused(&[&[no_lot.as_str()], &after[..]].concat(), 3, &unknown);
+    assert_eq!(recorded(&workspace), 1);
+    says(&workspace, &["revoke", "--key", KEY, "--by", "ann"]);
+    let revoked = format!("error: move: credit {KEY}: it is not allocated (revoked)\n");
+    refused(&[&[KEY], &after[..]].concat(), 3, &revoked);
+    assert_eq!(recorded(&workspace), 2, "the allocation and its end");
+}
+
+#[test]
 fn moved_lots_survive_the_list_and_the_import() {
     let workspace = lake();
     allocate(&workspace, &["--amount", "2000", "--to", "Retail"]);

@@ -140,7 +140,7 @@ impl Ledger {
     /// Takes a book up where it stood after `posted`: `remaining` says what was left of the lots that had counted by
     /// then. False, and nothing changes, where it knows other lots than these.
     pub fn resume(&mut self, posted: BillingPeriod, remaining: &HashMap<(&str, i32), Money>) -> bool {
-        let counted = |account: &LotAccount| account.lot.first_period(self.policy) <= posted;
+        let counted = |account: &LotAccount| account.lot.first_balance() <= posted;
         let left: Vec<Option<Money>> = self
             .accounts
             .iter()
@@ -333,3 +333,6 @@ impl LotAccount {
         if ended { std::mem::take(&mut self.remaining) } else { Money::ZERO }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -262,4 +262,125 @@ mod tests {
         }
         assert_eq!(Money(-5).to_string(), "-0.0000000005");
     }
+
+    fn money(text: &str) -> Money {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn lines_are_rounded_each_by_itself_before_they_are_summed() {
+        let lines = ["0.00000000005", "0.00000000005", "0.00000000005", "-0.00000000005", "0.00000000004"].map(money);
+        assert_eq!(Money::total(lines).unwrap().units(), 2, "their sum would be 1.4 units");
+        assert_eq!(Money::total(lines.map(Money::negated)).unwrap().units(), -2, "and the same below zero");
+    }
+
+    #[test]
+    fn a_double_counts_as_what_every_tool_prints_of_it() {
+        let cases = [
+            ("1234567.89", "1234567.8900000000"),
+            ("0.30000000000000004", "0.3000000000"),
+            ("1e-7", "0.0000001000"),
+            ("2.5e-11", "0.0000000000"),
+            ("-7.5e-11", "-0.0000000001"),
+            ("5e-324", "0.0000000000"),
+            ("1.00000000005", "1.0000000001"),
+            ("1.0000000000499998", "1.0000000000"),
+            ("9007199254740993", "9007199254740993.0000000000"),
+            ("1.5E+15", "1500000000000000.0000000000"),
+        ];
+        for (printed, expected) in cases {
+            assert_eq!(money(printed).to_string(), expected, "{printed}");
+        }
+        assert_eq!("1.7976931348623157e308".parse::<Money>(), Err(MoneyError::Overflow));
+    }
+
+    #[test]
+    fn amounts_have_28_digits_before_the_point_and_not_one_unit_more() {
+        let most = "9999999999999999999999999999.9999999999";
+        assert_eq!(money(most).units(), MAX_UNITS);
+        assert_eq!(money(&format!("{most}4")), money(most), "the eleventh decimal is rounded off");
+        for beyond in [format!("{most}5"), format!("-{most}5"), "1e28".to_owned(), format!("1{}", "0".repeat(28))] {
+            assert_eq!(beyond.parse::<Money>(), Err(MoneyError::Overflow), "{beyond}");
+        }
+        let text = MoneyError::Overflow.to_string();
+        assert_eq!(text, "amount out of range: more than 38 digits at 10 decimals");
+        assert_eq!(money(&format!("{}7", "0".repeat(100))), money("7"), "zeros before it are no digits");
+        assert_eq!(money(&format!("0.{}9", "0".repeat(400))), Money::ZERO);
+        assert_eq!(money("1e-2147483648"), Money::ZERO);
+        assert_eq!("1e2147483647".parse::<Money>(), Err(MoneyError::Overflow));
+    }
+
+    #[test]
+    fn a_sum_that_leaves_the_range_on_its_way_is_an_error_though_it_would_come_back() {
+        let most = Money::from_units(MAX_UNITS).unwrap();
+        let unit = money("0.0000000001");
+        assert_eq!(Money::total([most, unit, unit.negated()]), Err(MoneyError::Overflow));
+        assert_eq!(Money::total([most, unit.negated(), unit]), Ok(most));
+        let sum: Result<Money, MoneyError> = [most, most.negated(), unit].into_iter().sum();
+        assert_eq!(sum, Ok(unit));
+        assert_eq!(most.negated().checked_sub(most), Err(MoneyError::Overflow));
+        assert_eq!(Money::total([]), Ok(Money::ZERO));
+    }
+
+    #[test]
+    fn digits_and_an_exponent_as_files_hold_them_make_the_amount_of_their_text() {
+        let of = |negative, digits: &[u8], exponent| Money::from_digits(negative, digits, exponent);
+        assert_eq!(of(false, b"123456789", -2), Ok(money("1234567.89")));
+        assert_eq!(of(true, b"25", -11), Ok(money("-0.0000000003")), "2.5 units, away from zero");
+        assert_eq!(of(false, b"00012", 3), Ok(money("12000")));
+        assert_eq!(of(true, b"0", 0), Ok(Money::ZERO));
+        assert_eq!(of(false, b"", 5), Ok(Money::ZERO));
+        assert_eq!(of(false, b"1", i64::MAX), Err(MoneyError::Overflow));
+        assert_eq!(of(false, b"9", i64::MIN), Ok(Money::ZERO));
+        assert_eq!(of(false, b"12x", 0), Err(MoneyError::NotANumber("x".to_owned())));
+    }
+
+    #[test]
+    fn a_decimal_of_more_places_is_rounded_and_one_that_is_too_large_refused() {
+        let of = |text: &str| Money::try_from(text.parse::<Decimal>().unwrap());
+        assert_eq!(of("0.12345678905"), Ok(money("0.1234567891")));
+        assert_eq!(of("-0.00000000005"), Ok(money("-0.0000000001")));
+        assert_eq!(of("0.0000000000499999999999999999"), Ok(Money::ZERO));
+        assert_eq!(Money::try_from(Decimal::MAX), Err(MoneyError::Overflow));
+    }
+
+    #[test]
+    fn amounts_stand_in_columns_and_compare_by_worth() {
+        let amounts = [money("12.5"), money("-0.5"), money("-0.0000000001"), Money::ZERO];
+        let column: Vec<String> = amounts.iter().map(|amount| format!("{amount:>14}|{amount:<15}|")).collect();
+        let expected = [
+            " 12.5000000000|12.5000000000  |",
+            " -0.5000000000|-0.5000000000  |",
+            " -0.0000000001|-0.0000000001  |",
+            "  0.0000000000|0.0000000000   |",
+        ];
+        assert_eq!(column, expected);
+        let mut sorted = amounts;
+        sorted.sort();
+        assert_eq!(sorted.map(Money::units), [-5_000_000_000, -1, 0, 125_000_000_000]);
+        assert!(amounts[2].is_negative() && !amounts[2].is_zero() && !Money::ZERO.is_positive());
+    }
+
+    #[test]
+    fn amounts_in_records_are_text_and_text_that_is_none_is_refused() {
+        use serde::de::IntoDeserializer;
+        use serde::de::value::{Error, StrDeserializer};
+
+        struct Written(Money);
+
+        impl fmt::Display for Written {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.serialize(formatter)
+            }
+        }
+
+        let read = |text: &'static str| {
+            let text: StrDeserializer<'_, Error> = text.into_deserializer();
+            Money::deserialize(text)
+        };
+        assert_eq!(Written(money("-1234.5")).to_string(), "-1234.5000000000");
+        assert_eq!(read("-1234.5000000000"), Ok(money("-1234.5")));
+        assert_eq!(read("1,234.50").unwrap_err().to_string(), "\"1,234.50\" is not a number");
+        assert_eq!(read("1e28").unwrap_err().to_string(), "amount out of range: more than 38 digits at 10 decimals");
+    }
 }

@@ -172,4 +172,39 @@ mod tests {
         nodes.sort();
         assert_eq!(nodes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["B", "a", "a/z", "b", "é"]);
     }
+
+    #[test]
+    fn a_path_is_written_so_that_it_can_be_read_again_whatever_its_names_hold() {
+        for (levels, expected) in [
+            (["Retail", "Online", "Shop", "Web"], "Retail/Online/Shop/Web"),
+            (["Data & AI", "ML Ops", "", ""], "Data & AI/ML Ops"),
+            (["Food/Drinks", "Wine", "", ""], "\"Food/Drinks\"/Wine"),
+            (["A=B", "", "", ""], "\"A=B\""),
+            (["Film \"Noir\"", "TV", "", ""], "\"Film \"\"Noir\"\"\"/TV"),
+            (["Zürich ", "", "", ""], "Zürich "),
+        ] {
+            assert_eq!(node(levels).unwrap().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn the_levels_of_a_node_give_it_back_and_its_lineage_begins_at_the_top() {
+        let shop = node(["Retail", "Online", "Shop", ""]).unwrap();
+        assert_eq!(shop.levels(), [Some("Retail".into()), Some("Online".into()), Some("Shop".into()), None]);
+        assert_eq!(Node::from_levels(shop.levels()), Ok(shop.clone()));
+        let lineage: Vec<String> = shop.lineage().map(|node| node.to_string()).collect();
+        assert_eq!(lineage, ["Retail", "Retail/Online", "Retail/Online/Shop"]);
+        assert!(shop.lineage().all(|above| shop.is_at_or_below(&above)));
+        assert_eq!((shop.level(), shop.business_unit(), shop.name()), (3, "Retail", "Shop"));
+        assert_eq!(Node::from_levels([Some("Unassigned"), None, None, None]), Ok(Node::unassigned()));
+    }
+
+    #[test]
+    fn what_is_wrong_with_levels_is_told_by_their_columns() {
+        let told = |levels| node(levels).unwrap_err().to_string();
+        assert_eq!(told(["", "", "", ""]), "no business unit is named");
+        assert_eq!(told(["", "Online", "", ""]), "department is set but business_unit is empty");
+        assert_eq!(told(["Retail", "Online", "", "Web"]), "product is set but portfolio is empty");
+        assert_eq!(told(["Retail", "", "", "Web"]), "product is set but department is empty", "the first gap");
+    }
 }

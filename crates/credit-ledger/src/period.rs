@@ -250,4 +250,65 @@ mod tests {
         let wrong = period("0026-09").within_years().unwrap_err();
         assert_eq!(wrong.to_string(), "0026-09 is not in the years 2006 to 2100");
     }
+
+    #[test]
+    fn months_end_on_their_last_day_in_leap_years_too() {
+        let ends = [
+            ("2024-02", "2024-02-29"),
+            ("2026-02", "2026-02-28"),
+            ("2000-02", "2000-02-29"),
+            ("2100-02", "2100-02-28"),
+        ];
+        for (text, last_day) in ends {
+            assert_eq!(period(text).last_day().to_string(), last_day);
+            assert_eq!(period(text).next().first_day(), period(text).last_day().succ_opt().unwrap());
+        }
+        let days = |month: BillingPeriod| month.next().first_day().signed_duration_since(month.first_day()).num_days();
+        assert_eq!(period("2026-01").through(period("2026-12")).map(days).sum::<i64>(), 365);
+        assert_eq!(period("2006-01").through(period("2100-12")).count(), 1_140);
+        assert_eq!(period("2026-03").through(period("2026-03")).collect::<Vec<_>>(), [period("2026-03")]);
+    }
+
+    #[test]
+    fn a_day_outside_of_its_billing_period_counts_as_the_first_or_last_day() {
+        let date = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let march = period("2026-03");
+        for (day, counts_as) in [
+            ("2023-03-01", "2026-03-01"),
+            ("2026-02-28", "2026-03-01"),
+            ("2026-03-01", "2026-03-01"),
+            ("2026-03-17", "2026-03-17"),
+            ("2026-03-31", "2026-03-31"),
+            ("2026-04-01", "2026-03-31"),
+        ] {
+            assert_eq!(march.clamp(date(day)), date(counts_as), "{day}");
+            assert_eq!(march.contains(date(day)), day == counts_as, "{day}");
+            assert_eq!(BillingPeriod::of(march.clamp(date(day))), march);
+        }
+    }
+
+    #[test]
+    fn periods_of_an_export_that_are_given_end_with_the_last_one() {
+        let periods = ExportPeriods::up_to(period("2026-03"));
+        assert_eq!((periods.last(), periods.check(period("2026-03"))), (period("2026-03"), Ok(period("2026-03"))));
+        assert_eq!(periods.check(period("2026-04")), Err(ImpossiblePeriod::Late(period("2026-04"))));
+        assert_eq!(periods.check(period("2005-12")), Err(ImpossiblePeriod::Early(period("2005-12"))));
+        let at_year_end = ExportPeriods::read_on("2026-12-31".parse().unwrap(), "2026-12-31".parse().unwrap());
+        assert_eq!(at_year_end.last(), period("2028-01"));
+    }
+
+    #[test]
+    fn periods_stand_in_columns_and_are_read_from_records_as_they_are_written() {
+        use serde::de::IntoDeserializer;
+        use serde::de::value::{Error, StrDeserializer};
+
+        assert_eq!(format!("{:>9}|{:<9}|", period("2026-03"), period("2026-03")), "  2026-03|2026-03  |");
+        let read = |text: &'static str| {
+            let text: StrDeserializer<'_, Error> = text.into_deserializer();
+            BillingPeriod::deserialize(text)
+        };
+        assert_eq!(read("2026-03"), Ok(period("2026-03")));
+        assert_eq!(read("2026-3").unwrap_err().to_string(), "\"2026-3\" is not a billing period (YYYY-MM)");
+        assert!(period("2025-12") < period("2026-01") && period("2026-09") < period("2026-10"));
+    }
 }

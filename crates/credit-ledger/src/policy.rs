@@ -66,3 +66,21 @@ impl FromStr for Policy {
         Self::ALL.into_iter().find(|policy| policy.name() == name).ok_or_else(|| PolicyError(name.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_are_named_with_their_version_and_nothing_else_is_one() {
+        for policy in Policy::ALL {
+            assert_eq!(policy.to_string().parse(), Ok(policy));
+        }
+        assert_eq!(Policy::default().name(), "fifo_issue_date/v1");
+        for name in ["", "fifo_issue_date", "fifo_issue_date/v2", "FIFO_ISSUE_DATE/v1", " fifo_issue_day/v1"] {
+            let told = name.parse::<Policy>().unwrap_err().to_string();
+            let known = "one of fifo_issue_date/v1, fifo_issue_day/v1, fifo_applied_month/v1";
+            assert_eq!(told, format!("{name:?} is not a policy; {known}"));
+        }
+    }
+}

@@ -49,7 +49,7 @@ impl AggregateUDFImpl for CheckedSum {
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         match decimal(&args) {
-            Some((precision, scale)) => Ok(Box::new(Total { units: None, precision, scale })),
+            Some((precision, scale)) => Ok(Box::new(Total { units: 0, values: 0, precision, scale })),
             None => self.plain.accumulator(args),
         }
     }
@@ -107,10 +107,12 @@ fn column(values: &[ArrayRef]) -> Result<&Decimal128Array> {
     }
 }
 
-/// One sum; null until a value comes.
+/// One sum; null while it is of no value.
 #[derive(Debug)]
 struct Total {
-    units: Option<i128>,
+    units: i128,
+    /// Values that are in the sum: those of a window may all go again.
+    values: u64,
     precision: u8,
     scale: i8,
 }
@@ -118,7 +120,8 @@ struct Total {
 impl Accumulator for Total {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         for units in column(values)?.iter().flatten() {
-            self.units = Some(add(self.units.unwrap_or(0), units, self.precision)?);
+            self.units = add(self.units, units, self.precision)?;
+            self.values += 1;
         }
         Ok(())
     }
@@ -129,7 +132,8 @@ impl Accumulator for Total {
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         for units in column(values)?.iter().flatten() {
-            self.units = Some(add(self.units.unwrap_or(0), -units, self.precision)?);
+            self.units = add(self.units, -units, self.precision)?;
+            self.values = self.values.saturating_sub(1);
         }
         Ok(())
     }
@@ -139,7 +143,8 @@ impl Accumulator for Total {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(ScalarValue::Decimal128(self.units, self.precision, self.scale))
+        let units = (self.values > 0).then_some(self.units);
+        Ok(ScalarValue::Decimal128(units, self.precision, self.scale))
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
@@ -222,5 +227,134 @@ impl GroupsAccumulator for Totals {
 
     fn size(&self) -> usize {
         self.units.capacity() * size_of::<i128>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRECISION: u8 = 38;
+    const SCALE: i8 = 10;
+    /// The largest amount: 38 nines.
+    const MOST: i128 = 10_i128.pow(38) - 1;
+
+    fn amounts(units: &[Option<i128>]) -> [ArrayRef; 1] {
+        let amounts = Decimal128Array::from(units.to_vec());
+        [Arc::new(amounts.with_precision_and_scale(PRECISION, SCALE).unwrap())]
+    }
+
+    fn total(units: &[Option<i128>]) -> Total {
+        let mut total = Total { units: 0, values: 0, precision: PRECISION, scale: SCALE };
+        total.update_batch(&amounts(units)).unwrap();
+        total
+    }
+
+    fn sum_of(total: &mut Total) -> Option<i128> {
+        match total.evaluate().unwrap() {
+            ScalarValue::Decimal128(units, PRECISION, SCALE) => units,
+            other => panic!("{other:?} is no money"),
+        }
+    }
+
+    fn totals() -> Totals {
+        Totals { units: Vec::new(), precision: PRECISION, scale: SCALE }
+    }
+
+    fn sums_of(column: &ArrayRef) -> Vec<Option<i128>> {
+        assert_eq!(*column.data_type(), DataType::Decimal128(PRECISION, SCALE));
+        column.as_primitive::<Decimal128Type>().iter().collect()
+    }
+
+    fn overflows(done: Result<()>) {
+        let error = done.unwrap_err().strip_backtrace();
+        assert_eq!(error, "Execution error: SUM of money overflows 38 digits");
+    }
+
+    #[test]
+    fn sums_of_partitions_are_the_sum_of_all_and_a_partition_without_values_adds_none() {
+        let mut whole = total(&[]);
+        assert_eq!(sum_of(&mut whole), None);
+        for part in [&[Some(5), None, Some(-7)][..], &[], &[None, None], &[Some(3)]] {
+            let state = total(part).state().unwrap();
+            let state: Vec<ArrayRef> = state.iter().map(|state| state.to_array().unwrap()).collect();
+            whole.merge_batch(&state).unwrap();
+        }
+        assert_eq!(sum_of(&mut whole), Some(1));
+        let mut nothing = total(&[None]);
+        nothing.merge_batch(&amounts(&[None, None])).unwrap();
+        assert_eq!(sum_of(&mut nothing), None, "no value anywhere: null, not zero");
+        assert_eq!(sum_of(&mut total(&[Some(5), Some(-5)])), Some(0), "values that cancel: zero, not null");
+    }
+
+    #[test]
+    fn what_leaves_a_window_leaves_its_sum_and_the_last_value_leaves_null() {
+        let mut window = total(&[Some(5), None]);
+        window.update_batch(&amounts(&[Some(-2)])).unwrap();
+        window.retract_batch(&amounts(&[Some(5), None])).unwrap();
+        assert_eq!(sum_of(&mut window), Some(-2));
+        window.retract_batch(&amounts(&[Some(-2)])).unwrap();
+        assert_eq!(sum_of(&mut window), None);
+        window.update_batch(&amounts(&[None])).unwrap();
+        assert_eq!(sum_of(&mut window), None);
+        window.update_batch(&amounts(&[Some(0)])).unwrap();
+        assert_eq!(sum_of(&mut window), Some(0));
+    }
+
+    #[test]
+    fn a_sum_holds_38_digits_on_either_side_of_zero_and_not_one_unit_more() {
+        for sign in [1, -1] {
+            let mut sum = total(&[Some(sign * (MOST - 1)), Some(sign)]);
+            assert_eq!(sum_of(&mut sum), Some(sign * MOST));
+            overflows(sum.update_batch(&amounts(&[Some(sign)])));
+            overflows(total(&[Some(sign * MOST)]).merge_batch(&amounts(&[Some(sign * MOST)])));
+            overflows(total(&[Some(-sign)]).retract_batch(&amounts(&[Some(sign * MOST)])));
+            let mut groups = totals();
+            let values = amounts(&[Some(sign * MOST), Some(sign), Some(sign)]);
+            groups.update_batch(&values, &[0, 1, 1], None, 2).unwrap();
+            overflows(groups.merge_batch(&amounts(&[Some(sign)]), &[0], None, 2));
+        }
+        let mut narrow = Total { units: 0, values: 0, precision: 4, scale: 2 };
+        narrow.update_batch(&amounts(&[Some(9_999)])).unwrap();
+        let error = narrow.update_batch(&amounts(&[Some(1)])).unwrap_err().strip_backtrace();
+        assert_eq!(error, "Execution error: SUM of money overflows 4 digits");
+    }
+
+    #[test]
+    fn groups_are_summed_apart_over_batches_and_those_without_a_value_are_null() {
+        let mut groups = totals();
+        groups.update_batch(&amounts(&[Some(1), Some(2), None]), &[0, 2, 1], None, 3).unwrap();
+        groups.update_batch(&amounts(&[Some(-1), Some(40)]), &[0, 3], None, 4).unwrap();
+        let filter = BooleanArray::from(vec![Some(true), Some(false), None]);
+        groups.update_batch(&amounts(&[Some(100), Some(1_000), Some(10_000)]), &[2, 2, 1], Some(&filter), 5).unwrap();
+        assert_eq!(sums_of(&groups.evaluate(EmitTo::All).unwrap()), [Some(0), None, Some(102), Some(40), None]);
+        assert_eq!(sums_of(&groups.evaluate(EmitTo::All).unwrap()), [], "they are given away");
+    }
+
+    #[test]
+    fn groups_that_are_given_away_first_leave_the_others_as_they_are() {
+        let mut groups = totals();
+        groups.update_batch(&amounts(&[Some(1), Some(2), None]), &[0, 1, 2], None, 3).unwrap();
+        let given = groups.state(EmitTo::First(2)).unwrap();
+        assert_eq!(given.iter().map(sums_of).collect::<Vec<_>>(), [[Some(1), Some(2)]]);
+        // The third group is the first one now.
+        groups.update_batch(&amounts(&[Some(8), Some(9)]), &[0, 1], None, 2).unwrap();
+        let mut merged = totals();
+        merged.merge_batch(&given, &[1, 0], None, 2).unwrap();
+        merged.merge_batch(&groups.state(EmitTo::All).unwrap(), &[1, 2], None, 3).unwrap();
+        assert_eq!(sums_of(&merged.evaluate(EmitTo::All).unwrap()), [Some(2), Some(9), Some(9)]);
+    }
+
+    #[test]
+    fn rows_that_are_passed_on_unsummed_are_sums_of_themselves() {
+        let values = amounts(&[Some(1), None, Some(3), Some(4)]);
+        let rows = totals().convert_to_state(&values, None).unwrap();
+        assert_eq!(sums_of(&rows[0]), [Some(1), None, Some(3), Some(4)]);
+        let filter = BooleanArray::from(vec![Some(true), Some(true), Some(false), None]);
+        let rows = totals().convert_to_state(&values, Some(&filter)).unwrap();
+        assert_eq!(sums_of(&rows[0]), [Some(1), None, None, None]);
+        let mut merged = totals();
+        merged.merge_batch(&rows, &[0, 0, 1, 1], None, 2).unwrap();
+        assert_eq!(sums_of(&merged.evaluate(EmitTo::All).unwrap()), [Some(1), None]);
     }
 }

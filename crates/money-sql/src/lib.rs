@@ -49,3 +49,45 @@ pub fn session(threads: usize, runtime: Arc<RuntimeEnv>) -> SessionContext {
     context.register_udaf(checked_sum_udaf().as_ref().clone());
     context
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, AsArray, Decimal128Array, RecordBatch};
+    use arrow::datatypes::{DataType, Decimal128Type};
+    use datafusion::logical_expr::col;
+
+    use super::*;
+
+    /// A session that knows a table `amounts` of these units.
+    fn with_amounts(threads: usize, units: &[i128]) -> SessionContext {
+        let context = session(threads, Arc::default());
+        let amounts = Decimal128Array::from(units.to_vec()).with_precision_and_scale(38, 10).unwrap();
+        let batch = RecordBatch::try_from_iter([("amount", Arc::new(amounts) as ArrayRef)]).unwrap();
+        context.register_batch("amounts", batch).unwrap();
+        context
+    }
+
+    #[tokio::test]
+    async fn a_session_of_other_partitions_knows_the_same_tables_and_its_sums_are_checked() {
+        let most = 10_i128.pow(38) - 1;
+        let context = with_amounts(4, &[most, 1]);
+        let narrow = with_partitions(&context, 1);
+        let partitions = |context: &SessionContext| context.state().config().target_partitions();
+        assert_eq!((partitions(&context), partitions(&narrow)), (4, 1));
+        for context in [context, narrow] {
+            let counted = context.sql("SELECT amount FROM amounts").await.unwrap().count().await.unwrap();
+            assert_eq!(counted, 2);
+            let frame = context.sql("SELECT sum(amount) FROM amounts").await.unwrap();
+            let error = frame.collect().await.unwrap_err().to_string();
+            assert!(error.contains("SUM of money overflows 38 digits"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn plans_sum_money_as_money() {
+        let frame = with_amounts(2, &[5, -7, 30]).table("amounts").await.unwrap();
+        let sums = frame.aggregate(vec![], vec![sum(col("amount")).alias("amount")]).unwrap().collect().await.unwrap();
+        assert_eq!(*sums[0].column(0).data_type(), DataType::Decimal128(38, 10), "no digit is given away");
+        assert_eq!(sums[0].column(0).as_primitive::<Decimal128Type>().value(0), 28);
+    }
+}

@@ -61,3 +61,42 @@ async fn nulls_among_the_values_of_a_group_do_not_count() {
     let sql = format!("SELECT sum(v) FROM (VALUES {values}) AS t(k, v) GROUP BY k ORDER BY k");
     assert_eq!(first(&sql).await.unwrap(), "2.00,");
 }
+
+#[tokio::test]
+async fn a_window_that_holds_no_value_any_more_sums_to_null() {
+    let from = "FROM (VALUES (1, 5.00), (2, NULL), (3, NULL), (4, -1.50), (5, 1.50)) AS t(k, v)";
+    let sql = format!("SELECT sum(v) OVER (ORDER BY k ROWS 1 PRECEDING) {from} ORDER BY k");
+    assert_eq!(first(&sql).await.unwrap(), "5.00,5.00,,-1.50,0.00");
+    let sql = format!("SELECT sum(v) OVER (ORDER BY k) {from} ORDER BY k");
+    assert_eq!(first(&sql).await.unwrap(), "5.00,5.00,5.00,3.50,5.00");
+}
+
+#[tokio::test]
+async fn sums_of_nothing_are_null_and_of_distinct_amounts_count_each_once() {
+    let from = "FROM (VALUES (1, 0.10), (1, 0.10), (2, 0.20)) AS t(k, v)";
+    assert_eq!(first(&format!("SELECT sum(v) {from} WHERE k > 2")).await.unwrap(), "");
+    assert_eq!(first(&format!("SELECT sum(v) {from} WHERE k > 2 GROUP BY k")).await.unwrap(), "");
+    assert_eq!(first(&format!("SELECT sum(DISTINCT v) {from}")).await.unwrap(), "0.30");
+    assert_eq!(first(&format!("SELECT sum(v) {from}")).await.unwrap(), "0.40");
+}
+
+#[tokio::test]
+async fn figures_that_people_write_in_sql_are_exact() {
+    assert_eq!(first("SELECT 0.1 + 0.2").await.unwrap(), "0.3");
+    assert_eq!(first("SELECT 0.1 + 0.2 = 0.3").await.unwrap(), "true");
+    let money = |text: &str| format!("SELECT CAST('{text}' AS DECIMAL(38, 10))");
+    assert_eq!(first(&money("-1234567.8900000001")).await.unwrap(), "-1234567.8900000001");
+    assert_eq!(first(&money("9999999999999999999999999999.9999999999")).await.unwrap(), MOST);
+    for text in ["10000000000000000000000000000", "1,234.50", "abc"] {
+        assert!(first(&money(text)).await.is_err(), "{text} is no amount");
+    }
+}
+
+#[tokio::test]
+async fn sums_of_narrow_amounts_have_ten_digits_more_and_those_of_counts_are_counts() {
+    let rows = "SELECT CAST(99.99 AS DECIMAL(4, 2)) AS v, value AS n FROM generate_series(1, 1000)";
+    assert_eq!(first(&format!("SELECT sum(v) FROM ({rows})")).await.unwrap(), "99990.00");
+    let of = |sum: &str| format!("SELECT arrow_typeof({sum}) FROM ({rows})");
+    assert_eq!(first(&of("sum(v)")).await.unwrap(), "Decimal128(14, 2)");
+    assert_eq!(first(&of("sum(n)")).await.unwrap(), "Int64");
+}

@@ -121,7 +121,7 @@ fn month_inputs(
     policy: Policy,
     months: &[BillingPeriod],
 ) -> Result<BTreeMap<BillingPeriod, InputDigest>, FifoError> {
-    let mut lots: Vec<_> = book.lots().map(|lot| (lot.first_period(policy), lot)).collect();
+    let mut lots: Vec<_> = book.lots().map(|lot| (lot.first_balance(), lot)).collect();
     // A digest of all lots so far: each lot is taken in once.
     let mut known = InputDigest::of_table::<CreditConsumption>()
         .with("balances", &InputDigest::of_table::<CreditBalance>().finish())?

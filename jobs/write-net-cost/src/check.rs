@@ -234,4 +234,118 @@ mod tests {
             ["2026-01: the export sums to 5.0000000001 USD but invoice_net to 5.0000000000: 0.0000000001 apart"]
         );
     }
+
+    fn period() -> BillingPeriod {
+        "2026-01".parse().unwrap()
+    }
+
+    #[test]
+    fn each_figure_of_each_row_that_is_off_by_the_last_decimal_is_found() {
+        let costs = [cost("A", "1"), cost("A/x", "2"), cost("B", "8")];
+        let figures: [fn(&mut NetCostSummary) -> &mut Money; 7] = [
+            |row| &mut row.gross_cost,
+            |row| &mut row.refunds,
+            |row| &mut row.aws_credits,
+            |row| &mut row.invoice_net,
+            |row| &mut row.credits_applied,
+            |row| &mut row.net_cost,
+            |row| &mut row.clearing,
+        ];
+        let rows = summary(&costs, &[]).unwrap();
+        let off = |name: &str| format!("2026-01: {name} in USD is not its own cost plus its children");
+        let names = [&["the whole"][..], &["the whole", "A"], &["the whole", "B"], &["A", "A/x"]];
+        for figure in figures {
+            for (index, names) in names.iter().enumerate() {
+                let mut changed = rows.clone();
+                let amount = figure(&mut changed[index]);
+                *amount = amount.checked_add(money("0.0000000001")).unwrap();
+                let expected: Vec<String> = names.iter().map(|name| off(name)).collect();
+                assert_eq!(parents(period(), &changed, &costs).unwrap(), expected, "row {index}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_node_whose_row_is_missing_or_stands_for_nothing_is_named() {
+        let costs = [cost("A", "1"), cost("A/x", "2")];
+        let rows = summary(&costs, &[]).unwrap();
+        let without_x: Vec<NetCostSummary> = rows.iter().filter(|row| row.level < 2).cloned().collect();
+        let expected = [
+            "2026-01: A in USD is not its own cost plus its children",
+            "2026-01: A/x has cost in USD but no row in the summary",
+        ];
+        assert_eq!(parents(period(), &without_x, &costs).unwrap(), expected);
+        let invented = summary(&[cost("A", "1"), cost("A/x", "2"), cost("Gone/y", "4")], &[]).unwrap();
+        let found = parents(period(), &invented, &costs).unwrap();
+        let expected = "2026-01: Gone/y in USD is not its own cost plus its children";
+        assert_eq!(found, [expected], "all above it add up, it does not");
+        let of_euros = [NodeCost { currency: "EUR".into(), ..cost("A", "1") }];
+        let found = parents(period(), &summary(&of_euros, &[]).unwrap(), &costs[..1]).unwrap();
+        let expected = [
+            "2026-01: A in EUR is not its own cost plus its children",
+            "2026-01: A has cost in USD but no row in the summary",
+        ];
+        assert_eq!(found, expected, "currencies never stand for each other");
+    }
+
+    #[test]
+    fn an_export_of_several_currencies_ties_out_in_each_with_what_waits_and_what_was_read() {
+        let total = |period: &str, currency: &str, total: &str, invoices: Option<&str>| ExportTotal {
+            billing_period: period.parse().unwrap(),
+            currency: currency.into(),
+            export_total: money(total),
+            rows_read: 3,
+            invoice_ids: invoices.map(Text::new),
+            lines_without_invoice: 1,
+        };
+        let export = [
+            total("2025-12", "USD", "99", None),
+            total("2026-01", "EUR", "7", None),
+            total("2026-01", "USD", "5", Some("INV-1,INV-2")),
+        ];
+        let costs = [
+            NodeCost { currency: "EUR".into(), ..cost("A", "7") },
+            NodeCost { net_cost: money("2"), clearing: money("3"), ..cost("A", "5") },
+            NodeCost { currency: "CHF".into(), ..cost("A", "0.0000000001") },
+        ];
+        let waiting = BTreeMap::from([("USD".into(), money("-4"))]);
+        let rows = reconcile(period(), &export, &period_totals(&costs).unwrap(), Some(&waiting)).unwrap();
+        let told = rows.iter().map(|row| {
+            let Reconciliation { currency, export_total, invoice_net, net_cost, clearing, .. } = row;
+            format!(
+                "{currency} {export_total} {invoice_net} {net_cost} {clearing} {} {} {}",
+                row.unallocated_aws_credits,
+                row.rows_read,
+                row.invoice_ids.as_deref().unwrap_or("-")
+            )
+        });
+        let expected = [
+            "CHF 0.0000000000 0.0000000001 0.0000000001 0.0000000000 0.0000000000 0 -",
+            "EUR 7.0000000000 7.0000000000 7.0000000000 0.0000000000 0.0000000000 3 -",
+            "USD 5.0000000000 5.0000000000 2.0000000000 3.0000000000 -4.0000000000 3 INV-1,INV-2",
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+        let expected =
+            "2026-01: the export sums to 0.0000000000 CHF but invoice_net to 0.0000000001: -0.0000000001 apart";
+        assert_eq!(tie_out(period(), &rows), [expected], "cost in a currency that the export does not have");
+    }
+
+    #[test]
+    fn a_month_that_the_export_has_and_no_cell_does_not_tie_out() {
+        let export = ExportTotal {
+            billing_period: period(),
+            currency: "USD".into(),
+            export_total: money("-0.0000000001"),
+            rows_read: 1,
+            invoice_ids: None,
+            lines_without_invoice: 1,
+        };
+        let rows = reconcile(period(), std::slice::from_ref(&export), &BTreeMap::new(), None).unwrap();
+        let expected =
+            "2026-01: the export sums to -0.0000000001 USD but invoice_net to 0.0000000000: -0.0000000001 apart";
+        assert_eq!(tie_out(period(), &rows), [expected]);
+        let cancelled = ExportTotal { export_total: Money::ZERO, ..export };
+        let rows = reconcile(period(), &[cancelled], &BTreeMap::new(), None).unwrap();
+        assert_eq!((rows[0].rows_read, tie_out(period(), &rows)), (1, Vec::new()), "lines that cancel");
+    }
 }

@@ -220,4 +220,129 @@ mod tests {
         let plan = planned(&session, &cells, &[draw("a", &cells[0], "1")]).create_physical_plan().await.unwrap();
         insta::assert_snapshot!(displayable(&*plan).indent(false).to_string());
     }
+
+    async fn rows<R: TableRow>(frame: DataFrame) -> Vec<R> {
+        schemas::from_batches(&frame.collect().await.unwrap()).unwrap()
+    }
+
+    fn at(cell: &Cell, business_unit: &str, department: Option<&str>) -> Cell {
+        Cell { business_unit: Some(business_unit.into()), department: department.map(Into::into), ..cell.clone() }
+    }
+
+    #[tokio::test]
+    async fn a_draw_counts_on_its_own_cell_and_on_none_that_looks_like_it() {
+        let plain = cell(1, "1", None);
+        let cells = [
+            plain.clone(),
+            cell(1, "1", Some("AmazonS3")),
+            at(&plain, "Retail", Some("Online")),
+            Cell { currency: "EUR".into(), ..plain.clone() },
+            Cell { payer_account_id: "8".into(), ..plain.clone() },
+        ];
+        let on_online = CreditConsumption { department: Some("Online".into()), ..draw("a", &cells[2], "3") };
+        let found = found(&cells, &[draw("a", &cells[0], "1"), draw("a", &cells[1], "2"), on_online]).await;
+        let told: Vec<String> = found
+            .iter()
+            .map(|row| {
+                let (service, department) = (row.service.as_deref(), row.department.as_deref());
+                let place =
+                    [row.payer_account_id.as_str(), service.unwrap_or("-"), row.currency.as_str(), department.unwrap_or("-")];
+                format!("{}: {}", place.join(" "), row.credits_applied)
+            })
+            .collect();
+        let expected = [
+            "8 - USD -: 0.0000000000",
+            "9 - EUR -: 0.0000000000",
+            "9 - USD -: -1.0000000000",
+            "9 - USD Online: -3.0000000000",
+            "9 AmazonS3 USD -: -2.0000000000",
+        ];
+        assert_eq!(told, expected, "in order of the grain, what is missing first");
+    }
+
+    #[tokio::test]
+    async fn a_node_costs_what_its_own_cells_do_in_both_books() {
+        let session = money_sql::session(2, std::sync::Arc::default());
+        let retail = cell(1, "1", None);
+        let cells = [
+            retail.clone(),
+            cell(2, "1", None),
+            at(&retail, "Retail", Some("Online")),
+            at(&retail, "Unassigned", None),
+        ];
+        let draws = [draw("a", &cells[0], "10"), draw("b", &cells[1], "0.0000000001")];
+        let costs: Vec<NodeCost> = rows(node_costs(planned(&session, &cells, &draws)).unwrap()).await;
+        let mut told: Vec<String> = costs
+            .iter()
+            .map(|row| {
+                let NodeCost {
+                    gross_cost, refunds, aws_credits, invoice_net, credits_applied, net_cost, clearing, ..
+                } = row;
+                let names = [row.business_unit.as_deref(), row.department.as_deref()].map(Option::unwrap_or_default);
+                let amounts = [gross_cost, refunds, aws_credits, invoice_net, credits_applied, net_cost, clearing];
+                format!("{}: {}", names.join("/"), amounts.map(ToString::to_string).join(" "))
+            })
+            .collect();
+        told.sort();
+        let plain = "11.0000000000 -2.0000000000 -4.0000000000 4.0000000000 0.0000000000 9.0000000000 -5.0000000000";
+        let expected = [
+            "Retail/: 22.0000000000 -4.0000000000 -8.0000000000 8.0000000000 -10.0000000001 7.9999999999 0.0000000001"
+                .to_owned(),
+            format!("Retail/Online: {plain}"),
+            format!("Unassigned/: {plain}"),
+        ];
+        assert_eq!(told, expected, "a department is a node of its own");
+        assert!(costs.iter().all(|row| row.overdrawn_cells == 0));
+    }
+
+    #[tokio::test]
+    async fn cells_may_be_drawn_on_from_nothing_to_all_that_is_eligible() {
+        let eligible = |day, amount: &str| Cell { eligible_charges: amount.parse().unwrap(), ..cell(day, "1", None) };
+        let cells = [
+            eligible(1, "10"),
+            eligible(2, "10"),
+            eligible(3, "-5"),
+            eligible(4, "-5"),
+            eligible(5, "0"),
+            eligible(6, "0.0000000001"),
+            eligible(7, "10"),
+        ];
+        let on = |day: usize, used: &str| draw("a", &cells[day - 1], used);
+        let draws = [
+            on(1, "10"),
+            on(2, "10"),
+            on(2, "0.0000000001"),
+            on(4, "0.0000000001"),
+            on(6, "0.0000000001"),
+            on(7, "-0.0000000001"),
+        ];
+        let session = money_sql::session(2, std::sync::Arc::default());
+        let costs: Vec<NodeCost> = rows(node_costs(planned(&session, &cells, &draws)).unwrap()).await;
+        assert_eq!(costs.iter().map(|row| row.overdrawn_cells).collect::<Vec<_>>(), [3]);
+        let broken: Vec<NetCost> = rows(overdrawn(planned(&session, &cells, &draws)).unwrap()).await;
+        let mut days: Vec<String> = broken.iter().map(|row| row.usage_date.format("%d").to_string()).collect();
+        days.sort();
+        assert_eq!(days, ["02", "04", "07"], "a unit too much, where nothing is eligible, and below zero");
+    }
+
+    #[tokio::test]
+    async fn draws_are_summed_by_currency_and_a_sum_that_money_does_not_hold_is_an_error() {
+        use arrow::array::AsArray;
+
+        let session = money_sql::session(2, std::sync::Arc::default());
+        let frame = |draws: &[CreditConsumption]| session.read_batch(schemas::to_batch(draws).unwrap()).unwrap();
+        let usd = cell(1, "1", None);
+        let eur = Cell { currency: "EUR".into(), ..usd.clone() };
+        let draws = [draw("a", &usd, "3"), draw("b", &usd, "0.0000000001"), draw("a", &eur, "7")];
+        let batches = drawn_by_currency(frame(&draws)).unwrap().collect().await.unwrap();
+        let currencies = batches.iter().flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten());
+        let sums =
+            batches.iter().flat_map(|batch| schemas::column_values::<CreditConsumption, Money>(batch, "used").unwrap());
+        let mut told: Vec<String> = currencies.zip(sums).map(|(currency, sum)| format!("{sum} {currency}")).collect();
+        told.sort();
+        assert_eq!(told, ["3.0000000001 USD", "7.0000000000 EUR"]);
+        let most = draw("a", &usd, "9999999999999999999999999999.9999999999");
+        let error = drawn_by_currency(frame(&[most.clone(), most])).unwrap().collect().await.unwrap_err().to_string();
+        assert!(error.contains("SUM of money overflows 38 digits"), "{error}");
+    }
 }

@@ -119,4 +119,69 @@ mod tests {
         assert_eq!(of("a"), ["Retail/A +1", "Retail/A; Retail/Online", "ann +1", "ann; rosa"]);
         assert_eq!(of("b"), ["Media", "Media", "", ""]);
     }
+
+    #[test]
+    fn names_in_short_and_in_full_say_nothing_of_nobody_and_all_of_many() {
+        let names: Vec<Text> = ["Retail", "Media", "Food; Drinks"].map(Text::new).into();
+        assert_eq!((in_short(&[]), in_full(&[])), (None, None));
+        assert_eq!(
+            (in_short(&names[..1]).as_deref(), in_full(&names[..1]).as_deref()),
+            (Some("Retail"), Some("Retail"))
+        );
+        assert_eq!(in_short(&names).as_deref(), Some("Retail +2"));
+        assert_eq!(in_full(&names).as_deref(), Some("Retail; Media; Food; Drinks"));
+    }
+
+    /// `1 2026-01-05 Retail/Online 10 USD`: account, day, node, gross cost.
+    fn cost(text: &str) -> NetCost {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let [business_unit, department, portfolio, product] = node(words[2]).levels();
+        let gross_cost: Money = words[3].parse().unwrap();
+        NetCost {
+            usage_date: words[1].parse().unwrap(),
+            payer_account_id: "9".into(),
+            account_id: words[0].into(),
+            service: None,
+            currency: words[4].into(),
+            business_unit,
+            department,
+            portfolio,
+            product,
+            charges: gross_cost,
+            tax: Money::ZERO,
+            gross_cost,
+            refunds: Money::ZERO,
+            aws_credits: Money::ZERO,
+            invoice_net: gross_cost,
+            credits_applied: Money::ZERO,
+            net_cost: gross_cost,
+            clearing: Money::ZERO,
+            eligible_charges: gross_cost,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_credit_is_likely_the_nodes_where_most_of_its_accounts_cost_lies_in_all_months() {
+        let rows = [
+            "1 2026-01-05 Media 60 USD",
+            "1 2026-01-05 Retail/Online 50 USD",
+            "1 2026-02-05 Retail/Online 50 USD",
+            "1 2026-01-05 Unassigned 1000 USD",
+            "1 2026-01-05 Media 5 EUR",
+            "2 2026-01-05 Retail/Shops 7 USD",
+            "2 2026-01-05 Retail/Online 7 USD",
+            "2 2026-01-05 Media 6.9999999999 USD",
+            "3 2026-01-05 Unassigned 9 USD",
+            "4 2026-01-05 Media 9 USD",
+        ];
+        let session = money_sql::session(2, std::sync::Arc::default());
+        let batch = schemas::to_batch(&rows.map(cost)).unwrap();
+        let frame = session.read_batch(batch).unwrap();
+        let likely = likely_nodes(frame, &["1", "2", "3", "5"].map(Text::new)).await.unwrap();
+        let mut told: Vec<String> =
+            likely.iter().map(|((account, currency), node)| format!("{account} {currency} {node}")).collect();
+        told.sort();
+        let expected = ["1 EUR Media", "1 USD Retail/Online", "2 USD Retail/Online"];
+        assert_eq!(told, expected, "of equal ones the first, and what is unassigned says nothing");
+    }
 }

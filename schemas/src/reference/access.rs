@@ -158,4 +158,46 @@ mod tests {
         let said = problems("business_unit\nRetail\n");
         assert!(said.contains("row 1, column GroupName: missing in the header, and so is UserName"), "{said}");
     }
+
+    #[test]
+    fn files_of_one_kind_of_names_and_with_their_columns_in_any_order_say_the_same() {
+        let whole = access("ann,,Retail,Online,,\n,sales,Media,,,\n");
+        let turned = "product,department,business_unit,GroupName,UserName\n,Online, Retail,, ann \n,,Media,sales,\n";
+        assert_eq!(parse_access("access.csv", turned.as_bytes()).unwrap(), whole);
+        let of_users = parse_access("access.csv", b"business_unit,UserName\nRetail,ann\n").unwrap();
+        let of_groups = parse_access("access.csv", b"GroupName,business_unit\nsales,Retail\n").unwrap();
+        assert!(sees(&of_users, "ann", &[], ["Retail", "", "", ""]) && of_users.of("sales", &[]).is_empty());
+        assert!(sees(&of_groups, "bob", &["sales"], ["Retail", "", "", ""]) && of_groups.of("sales", &[]).is_empty());
+        assert_eq!(
+            parse_access("access.csv", HEADER.as_bytes()).unwrap(),
+            AccessList::default(),
+            "nobody sees anything"
+        );
+    }
+
+    #[test]
+    fn names_of_several_levels_must_all_fit_and_one_line_may_be_for_a_user_and_a_group() {
+        let list = access("ann,finance,\"Retail, Media\",,,\"Web,App\"\n");
+        for (levels, expected) in [
+            (["Retail", "Online", "Shop", "Web"], true),
+            (["Media", "TV", "Films", "App"], true),
+            (["Media", "TV", "Films", "Print"], false),
+            (["Logistics", "TV", "Films", "App"], false),
+            (["Retail", "Online", "Shop", ""], false),
+        ] {
+            assert_eq!(sees(&list, "ann", &[], levels), expected, "{levels:?}");
+            assert_eq!(sees(&list, "bob", &["sales", "finance"], levels), expected, "{levels:?}");
+            assert!(!sees(&list, "bob", &["sales"], levels));
+        }
+    }
+
+    #[test]
+    fn lists_of_names_that_hold_an_empty_one_or_several_lines_are_named() {
+        let rows = "ann,,\",\",,,\nann,,\"Retail,,Media\",,,\nann,,,\"Online\nShops\",,\nann,,\"\"\"\"\"\",,,\n";
+        let said = parse_access("access.csv", format!("{HEADER}{rows}").as_bytes()).unwrap_err().to_string();
+        let wrong = "is no list of names; put a name with a comma into quotes";
+        let expected = [(2, "business_unit"), (3, "business_unit"), (4, "department"), (5, "business_unit")]
+            .map(|(row, column)| format!("access.csv, row {row}, column {column}: {wrong}"));
+        assert_eq!(said, expected.join("\n"));
+    }
 }

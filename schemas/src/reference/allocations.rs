@@ -261,4 +261,90 @@ mod tests {
         let strict = parse_allocations("allocations.csv", file.as_bytes()).unwrap_err().to_string();
         assert!(strict.starts_with("allocations.csv, row 2, column amount: is empty\n"), "nobody is told: {strict}");
     }
+
+    const HEADER: &str = "promotion_code,account_id,credit_key,amount,currency,end_date,reference,business_unit,department,\
+                          portfolio,product,allocation_id,lot,recorded_at,recorded_by,action,note,from_period,\
+                          continues_lot\n";
+
+    fn parse(rows: &str) -> Result<Vec<AllocationRow>, Problems> {
+        parse_allocations("allocations.csv", format!("{HEADER}{rows}").as_bytes())
+    }
+
+    #[test]
+    fn a_history_is_carried_over_with_who_when_and_which_lots() {
+        let rows = ",,id:7,60.5,USD,2026-12-31,PO 12,Retail,Online,,,a-1,2,2026-03-05T10:00:00+01:00,ann,,by mail,,\n\
+                    ,,id:7,40,USD,,,Media,,,,a-1,1,2026-03-05T09:00:00.25,ann,allocate,,,\n\
+                    ,,id:7,,USD,2026-12-31,PO 12,Logistics,,,,a-1,3,2026-03-05T09:00:00Z,ann,,,2026-06,2\n\
+                    Spring,410000000001,,ignored,,,,,,,,a-2,,2026-04-01T00:00:00Z,bob,revoke,,,\n";
+        let found = parse(rows).unwrap();
+        let lots: Vec<_> = found.iter().map(|row| (row.at.row, row.amount.map(|amount| amount.to_string()))).collect();
+        let amount = |text: &str| Some(text.to_owned());
+        // A revocation has no lot; the others come by their numbers.
+        let expected =
+            [(Some(5), None), (Some(3), amount("40.0000000000")), (Some(2), amount("60.5000000000")), (Some(4), None)];
+        assert_eq!(lots, expected);
+        let [revoked, first, second, continued] = &found[..] else { panic!("{found:?}") };
+        let code = CreditName::Code { promotion_code: "Spring".into(), account_id: "410000000001".into() };
+        assert_eq!((&revoked.credit, revoked.action, revoked.node.as_ref()), (&code, Action::Revoke, None));
+        assert_eq!(first.recorded_at, "2026-03-05T09:00:00.25".parse().ok(), "UTC where no zone is stated");
+        assert_eq!(second.recorded_at, "2026-03-05T09:00:00".parse().ok(), "UTC");
+        assert_eq!((first.end_date, second.end_date), (None, "2026-12-31".parse().ok()));
+        assert_eq!((second.note.as_deref(), second.recorded_by.as_deref()), (Some("by mail"), Some("ann")));
+        let node = second.node.as_ref().map(ToString::to_string);
+        assert_eq!((node.as_deref(), second.action), (Some("Retail/Online"), Action::Allocate));
+        assert_eq!((continued.from_period, continued.continues_lot), ("2026-06".parse().ok(), Some(2)));
+    }
+
+    #[test]
+    fn bad_rows_are_all_named() {
+        let rows = ",,id:1,0,USD,,,Retail,,,,,,,,,,,\n,,id:1,5,,,,Retail,,,,,,,,,,,\n,,id:1,5,USD,31.12.2026,,Retail,,,,,,,,,,,\n\
+                    ,,id:1,5,USD,2026-02-29,,Retail,,,,,,,,,,,\n,,id:1,5,USD,,,,,,,,,,,,,,\n,,id:1,5,USD,,,Retail,,,Web,,,,,,,,\n\
+                    Spring,,,5,USD,,,Retail,,,,,,,,,,,\n,410000000001,,5,USD,,,Retail,,,,,,,,,,,\n\
+                    ,,id:1,5,USD,,,Retail,,,,,,,,Allocate,,,\n,,id:1,5,USD,,,Retail,,,,,first,,,,,,\n\
+                    ,,id:1,5,USD,,,Retail,,,,,,yesterday,,,,,\n,,id:1,,USD,,,Retail,,,,,,,,,,,\n\
+                    ,,id:1,,USD,,,Retail,,,,,,,,,,2026-6,1\n,,id:1,-5,USD,,,Retail,,,,,,,,,,2026-06,1\n";
+        let wrong = [
+            (2, "amount: 0.0000000000 is not above zero"),
+            (3, "currency: is empty"),
+            (4, "end_date: \"31.12.2026\" is not a date (YYYY-MM-DD)"),
+            (5, "end_date: \"2026-02-29\" is not a date (YYYY-MM-DD)"),
+            (6, "business_unit: is empty"),
+            (7, "business_unit: product is set but department is empty"),
+            (8, "credit_key: is empty; name the credit by its key, or by promotion_code and account_id"),
+            (9, "credit_key: is empty; name the credit by its key, or by promotion_code and account_id"),
+            (10, "action: \"Allocate\" is not an action; allocate or revoke"),
+            (11, "lot: \"first\" is not a whole number"),
+            (12, "recorded_at: \"yesterday\" is not an instant (2026-03-05T09:00:00Z)"),
+            (13, "amount: is empty"),
+            (14, "from_period: \"2026-6\" is not a billing period (YYYY-MM)"),
+            (15, "amount: -5.0000000000 is not above zero"),
+        ];
+        let expected = wrong.map(|(row, wrong)| format!("allocations.csv, row {row}, column {wrong}"));
+        assert_eq!(parse(rows).unwrap_err().to_string(), expected.join("\n"));
+    }
+
+    #[test]
+    fn what_a_list_of_allocations_shows_besides_may_stay_in_the_file_and_nothing_else() {
+        let header = "credit_key,amount,currency,end_date,reference,business_unit,department,portfolio,product";
+        let shown =
+            format!("{header},owner_email,likely_node,likely_owner_email\nid:1,5,USD,,,Retail,,,,rosa,Media,mia\n");
+        let node = parse_allocations("list.csv", shown.as_bytes()).unwrap()[0].node.clone();
+        assert_eq!(node.map(|node| node.to_string()).as_deref(), Some("Retail"), "a guess counts for nothing");
+        let other = format!("{header},owner\nid:1,5,USD,,,Retail,,,,rosa\n");
+        let problems = parse_allocations("list.csv", other.as_bytes()).unwrap_err().to_string();
+        assert!(
+            problems.starts_with("list.csv, row 1, column owner: unknown in this file; known are credit_key, amount")
+        );
+        let keyless = "amount,currency,end_date,reference,business_unit,department,portfolio,product\n";
+        let problems = parse_allocations("list.csv", keyless.as_bytes()).unwrap_err().to_string();
+        assert_eq!(problems, "list.csv, row 1, column credit_key: missing in the header");
+    }
+
+    #[test]
+    fn a_note_that_was_guarded_against_formulas_comes_back_as_it_was_recorded() {
+        let rows = ",,id:1,5,USD,,'=SUM(A1),Retail,,,,,,,'@ann,,'-- see mail,,\n";
+        let row = &parse(rows).unwrap()[0];
+        let texts = [&row.reference, &row.recorded_by, &row.note].map(|text| text.as_deref().unwrap_or_default());
+        assert_eq!(texts, ["=SUM(A1)", "@ann", "-- see mail"]);
+    }
 }

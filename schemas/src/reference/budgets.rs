@@ -102,4 +102,63 @@ mod tests {
         let expected = "budgets.csv, row 5: a second budget of 2026-02 for Old in USD, after row 3; keep one of them";
         assert_eq!(problems, expected);
     }
+
+    const HEADER: &str = "billing_period,business_unit,department,portfolio,product,currency,amount\n";
+
+    fn parse(rows: &str) -> Result<Vec<Budget>, Problems> {
+        let levels = "business_unit,department,portfolio,product\nRetail,Online,Shop,Web\nMedia,,,\n";
+        let hierarchy = parse_hierarchy("hierarchy.csv", levels.as_bytes()).unwrap();
+        parse_budgets("budgets.csv", format!("{HEADER}{rows}").as_bytes(), &hierarchy)
+    }
+
+    #[test]
+    fn the_whole_and_nodes_of_any_level_have_budgets_of_their_own_in_each_currency() {
+        let rows = "2026-01,,,,,USD,1000\n2026-01,,,,,EUR,0\n2026-01,Retail,,,,USD,600.5\n\
+                    2026-01,Retail,Online,Shop,Web,USD,.0000000001\n2026-02,Retail,,,,USD, 600.50 \n";
+        let found = parse(rows).unwrap().into_iter().map(|Budget { billing_period, node, currency, amount }| {
+            let node = node.map_or_else(|| "the whole".to_owned(), |node| node.to_string());
+            format!("{billing_period} {node} {amount} {currency}")
+        });
+        let expected = [
+            "2026-01 the whole 1000.0000000000 USD",
+            "2026-01 the whole 0.0000000000 EUR",
+            "2026-01 Retail 600.5000000000 USD",
+            "2026-01 Retail/Online/Shop/Web 0.0000000001 USD",
+            "2026-02 Retail 600.5000000000 USD",
+        ];
+        assert_eq!(found.collect::<Vec<_>>(), expected, "in the order of the file, never summed");
+    }
+
+    #[test]
+    fn bad_rows_are_all_named() {
+        let rows = "2026-01,Retail,,,,USD,\n2026-01,Retail,,,,,5\n,Retail,,,,USD,5\n2026-01,,Online,,,USD,5\n\
+                    2026-1,Retail,,,,USD,5\n2026-01,Retail,,,,US,5\n2026-01,Retail,,,,USD,10000000000000000000000000000\n\
+                    2026-01,Retail,Shops,,,USD,5\n2026-01,Retail,,,,USD,-0.0000000001\n2026-01,Retail,,,,USD,$5\n\
+                    2026-01,,,,,USD,5\n2026-01,,,,,USD,5\n2026-01,Media,,,,USD\n";
+        let expected = "budgets.csv, row 2, column amount: is empty\n\
+            budgets.csv, row 3, column currency: is empty\n\
+            budgets.csv, row 4, column billing_period: is empty\n\
+            budgets.csv, row 5, column business_unit: department is set but business_unit is empty\n\
+            budgets.csv, row 6, column billing_period: \"2026-1\" is not a billing period (YYYY-MM)\n\
+            budgets.csv, row 7, column currency: \"US\" is no currency code (USD)\n\
+            budgets.csv, row 8, column amount: \"10000000000000000000000000000\" is too large: more than 38 digits\n\
+            budgets.csv, row 9, column business_unit: node Retail/Shops is not in hierarchy.csv\n\
+            budgets.csv, row 10, column amount: -0.0000000001 is below zero\n\
+            budgets.csv, row 11, column amount: \"$5\" is not an amount (1234.56)\n\
+            budgets.csv, row 13: a second budget of 2026-01 for the whole in USD, after row 12; keep one of them\n\
+            budgets.csv, row 14: has 6 fields where the header has 7; a text that holds a comma needs quotes";
+        assert_eq!(parse(rows).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn budgets_that_add_up_to_more_than_money_holds_are_named() {
+        let raw = parse_hierarchy("hierarchy.csv", b"business_unit\nA\n").unwrap();
+        let nodes = raw.nodes().map(|(node, _)| node).collect();
+        let renames = parse_renames("renames.csv", b"old_business_unit,business_unit\nOld,A\n", &nodes).unwrap();
+        let hierarchy = raw.renamed(renames);
+        let rows = "2026-01,A,,,,USD,9999999999999999999999999999.9999999999\n2026-01,Old,,,,USD,0.0000000001\n";
+        let problems = parse_budgets("budgets.csv", format!("{HEADER}{rows}").as_bytes(), &hierarchy).unwrap_err();
+        let expected = "budgets.csv, row 3, column amount: amount out of range: more than 38 digits at 10 decimals";
+        assert_eq!(problems.to_string(), expected);
+    }
 }

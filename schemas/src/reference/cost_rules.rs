@@ -298,4 +298,93 @@ mod tests {
              spreadsheet drops leading zeros";
         assert_eq!(parse(rows).unwrap_err().to_string(), expected);
     }
+
+    #[test]
+    fn a_rule_takes_what_its_row_says_and_is_kept_as_it_is_written() {
+        let header = HEADER.replace(",share\n", ",share,from_period,to_period\n");
+        let rows = "shop,-5,4100*,410000000001,AmazonS3,eu-*,user_team,Web *,,,A,B,,,1.0000000000,2025-12,2026-02\n\
+                    tagged,7,,,,,user_cost_center,,Cost Center,*Shared*,C,,,,,,2026-02\n\
+                    rest,9223372036854775807,,,,,,,,,C,,,,,,\n";
+        let hierarchy = parse_hierarchy("hierarchy.csv", b"business_unit,department\nA,B\nC,\n").unwrap();
+        let rules = parse_cost_rules("cost_rules.csv", format!("{header}{rows}").as_bytes(), &hierarchy).unwrap();
+        let found: Vec<&CostRule> = rules.iter().collect();
+        let [shop, tagged, rest] = found[..] else { panic!("{rules:?}") };
+        let text = |text: &str| Some(text.to_owned());
+        let keyed = |key: &str, value: Option<&str>| {
+            Some(KeyedCondition { key: key.to_owned(), value: value.map(str::to_owned) })
+        };
+        let expected = RuleConditions {
+            payer_account_id: text("4100*"),
+            account_id: text("410000000001"),
+            service: text("AmazonS3"),
+            region: text("eu-*"),
+            tag: keyed("user_team", Some("Web *")),
+            cost_category: None,
+            from_period: "2025-12".parse().ok(),
+            to_period: "2026-02".parse().ok(),
+        };
+        assert_eq!((shop.priority, &shop.conditions), (-5, &expected));
+        let expected = RuleConditions {
+            tag: keyed("user_cost_center", None),
+            cost_category: keyed("Cost Center", Some("*Shared*")),
+            to_period: "2026-02".parse().ok(),
+            ..RuleConditions::default()
+        };
+        assert_eq!(tagged.conditions, expected, "a key without a value: present");
+        assert_eq!((rest.priority, &rest.conditions), (i64::MAX, &RuleConditions::default()), "it takes all");
+    }
+
+    #[test]
+    fn rows_of_a_shared_rule_may_lie_apart_and_its_shares_are_exact() {
+        let rows = "s,1,,4*,,,,,,,A,,,,0.1\nt,1,,5*,,,,,,,C,,,,\ns,1,,4*,,,,,,,A,B,,,0.20\ns,1,,4*,,,,,,,C,,,,0.7\n";
+        let rules = parse(rows).unwrap();
+        let told = rules.iter().map(|rule| {
+            let targets = rule.targets.iter().map(|(node, share)| format!("{node} {share}"));
+            format!("{}: {}", rule.rule_id, targets.collect::<Vec<_>>().join(", "))
+        });
+        assert_eq!(told.collect::<Vec<_>>(), ["s: A 0.1, A/B 0.20, C 0.7", "t: C 1"]);
+    }
+
+    #[test]
+    fn bad_shares_priorities_and_periods_are_all_named() {
+        let header = HEADER.replace(",share\n", ",share,from_period,to_period\n");
+        let hierarchy = parse_hierarchy("hierarchy.csv", b"business_unit\nA\nC\n").unwrap();
+        let of = |rows: &str| parse_cost_rules("cost_rules.csv", format!("{header}{rows}").as_bytes(), &hierarchy);
+        let rows = ",1,,,,,,,,,A,,,,,,\na,,,,,,,,,,A,,,,,,\nb,1.5,,,,,,,,,A,,,,,,\nc,1,,,,,,,,,,,,,,,\n\
+                    d,1,,,,,,,,,A,,,,25%,,\ne,1,,,,,,,,,A,,,,\"0,25\",,\nf,1,,,,,,,,,A,,,,0,,\ng,1,,,,,,,,,A,,,,-0.5,,\n\
+                    h,1,,,,,,,,,A,,,,,2026-03,2026-02\ni,1,,,,,,,,,A,,,,,March 2026,\nj,1,,,,,,,,,A,,,,,,2101-01\n\
+                    k,1,,,,,,,,v,A,,,,,,\nl,9223372036854775808,,,,,,,,,A,,,,,,\n";
+        let wrong = [
+            (2, "rule_id: is empty"),
+            (3, "priority: is empty"),
+            (4, "priority: \"1.5\" is not a whole number"),
+            (5, "business_unit: is empty"),
+            (6, "share: \"25%\" is not a share (0.25)"),
+            (7, "share: \"0,25\" is not a share (0.25): it has a decimal comma"),
+            (8, "share: 0 is not above 0 and at most 1"),
+            (9, "share: -0.5 is not above 0 and at most 1"),
+            (10, "to_period: 2026-02 is before from_period 2026-03"),
+            (11, "from_period: \"March 2026\" is not a billing period (YYYY-MM)"),
+            (12, "to_period: 2101-01 is not in the years 2006 to 2100; empty: without a limit"),
+            (13, "cost_category_key: is empty but cost_category_value is set"),
+            (14, "priority: \"9223372036854775808\" is not a whole number"),
+        ];
+        let expected = wrong.map(|(row, wrong)| format!("cost_rules.csv, row {row}, column {wrong}"));
+        assert_eq!(of(rows).unwrap_err().to_string(), expected.join("\n"));
+        assert!(of("one month,1,,,,,,,,,A,,,,,2026-03,2026-03\n").is_ok(), "both ends count");
+    }
+
+    #[test]
+    fn a_shared_rule_that_is_half_read_is_not_told_for_its_sum_too() {
+        let rows = "s,1,,4*,,,,,,,A,,,,0.5\ns,1,,4*,,,,,,,X,,,,0.5\nt,1,,4*,,,,,,,A,,,,0.5\nt,1,,4*,,,,,,,A,,,,0.5\n\
+                    u,1,,5*,,,,,,,A,,,,0.6\nu,1,,5*,,,,,,,C,,,,0.6\n";
+        let expected = "cost_rules.csv, row 3, column business_unit: node X is not in hierarchy.csv\n\
+             cost_rules.csv, row 5, column rule_id: rule t names node A twice\n\
+             cost_rules.csv, row 6, column share: the shares of rule u sum to 1.2, not 1";
+        assert_eq!(parse(rows).unwrap_err().to_string(), expected);
+        let cut_off = "s,1,,4*,,,,,,,A,,,,0.5\ns,1,,4*,,,,,,,C\n";
+        let expected =
+            "cost_rules.csv, row 3: has 11 fields where the header has 15; a text that holds a comma needs quotes";
+        assert_eq!(parse(cut_off).unwrap_err().to_string(), expected);
+    }
 }

@@ -81,7 +81,12 @@ impl CsvFile {
         let mut file = Self { name: name.to_owned(), columns, records, unreadable };
         let header = reader.headers().cloned().map_err(|error| Problems(vec![file.unreadable(1, &error)]))?;
         file.read_header(&header, required, optional)?;
-        let mut read: Vec<_> = (2_u64..).zip(reader.records()).collect();
+        let (mut read, mut row) = (Vec::new(), 1);
+        for record in reader.records() {
+            let begin = record.as_ref().map_or_else(csv::Error::position, csv::StringRecord::position);
+            row += 1 + begin.map_or(0, |begin| empty_lines(bytes, begin.byte()));
+            read.push((row, record));
+        }
         // Spreadsheets save rows that were once in use.
         let is_empty = |record: &csv::StringRecord| record.iter().all(|field| field.trim().is_empty());
         while read.pop_if(|(_, record)| record.as_ref().is_ok_and(is_empty)).is_some() {}
@@ -198,6 +203,20 @@ fn separator(bytes: &[u8]) -> u8 {
     let header = bytes.split(|byte| b"\r\n".contains(byte)).find(|line| !line.is_empty()).unwrap_or_default();
     let count = |separator: u8| header.iter().filter(|byte| **byte == separator).count();
     [b';', b'\t'].into_iter().find(|separator| count(*separator) > count(b',')).unwrap_or(b',')
+}
+
+/// Lines without anything before the record that is read from this byte on: the reader passes over them, a spreadsheet counts
+/// them.
+fn empty_lines(bytes: &[u8], begin: u64) -> u64 {
+    let begin = usize::try_from(begin).unwrap_or(usize::MAX);
+    let Some((before, mut rest)) = bytes.split_at_checked(begin) else { return 0 };
+    // The record before ends with the first half of a CRLF.
+    rest = rest.strip_prefix(b"\n").filter(|_| before.ends_with(b"\r")).unwrap_or(rest);
+    let mut count = 0;
+    while let Some(below) = ["\r\n", "\n", "\r"].iter().find_map(|end| rest.strip_prefix(end.as_bytes())) {
+        (rest, count) = (below, count + 1);
+    }
+    count
 }
 
 const fn separator_name(separator: u8) -> &'static str {
@@ -341,6 +360,22 @@ mod tests {
         let expected = "x.csv, row 3: has 1 fields where the header has 2; a text that holds a comma needs quotes\n\
                         x.csv, row 4, column b: is odd";
         assert_eq!(file.or(found, ()).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn rows_are_counted_as_a_spreadsheet_shows_them() {
+        let text = "a,b\n\"one\ncell\",1\n\n3,4,5\n\n\n6\n7,8\n\n";
+        let expected = "x.csv, row 4: has 3 fields where the header has 2; a text that holds a comma needs quotes\n\
+                        x.csv, row 7: has 1 fields where the header has 2; a text that holds a comma needs quotes";
+        for line_end in ["\n", "\r\n", "\r"] {
+            let text = text.replace('\n', line_end);
+            let file = CsvFile::parse("x.csv", text.as_bytes(), &["a", "b"], &[]).unwrap();
+            assert_eq!(file.rows().map(|row| row.row).collect::<Vec<_>>(), [2, 8], "{line_end:?}");
+            assert_eq!(file.or(Problems::default(), ()).unwrap_err().to_string(), expected, "{line_end:?}");
+        }
+        let file = CsvFile::parse("x.csv", b"a,b\n1,2\n\nZ\xfcrich,3\n", &["a", "b"], &[]).unwrap();
+        let expected = "x.csv, row 4: is not UTF-8; save the file as \"CSV UTF-8\"";
+        assert_eq!(file.or(Problems::default(), ()).unwrap_err().to_string(), expected);
     }
 
     #[test]

@@ -218,4 +218,50 @@ mod tests {
              hierarchy.csv, row 6: node A stands in an earlier row";
         assert_eq!(problems, expected);
     }
+
+    #[test]
+    fn only_the_node_unassigned_and_what_is_below_it_is_kept() {
+        let text = "business_unit,department\nUnassigned,Web\nUnassigned2,\nunassigned,\nRetail,Unassigned\n";
+        let problems = parse_hierarchy("hierarchy.csv", text.as_bytes()).unwrap_err().to_string();
+        let expected = "hierarchy.csv, row 2, column business_unit: Unassigned is kept for spend that no rule matches";
+        assert_eq!(problems, expected, "namesakes and departments of that name are nodes");
+    }
+
+    #[test]
+    fn a_name_that_a_path_would_take_apart_is_told_in_quotes() {
+        let text = "business_unit,department\n\"Food/Drinks\",\"A=\"\"B\"\"\"\n\"Food/Drinks\",\"A=\"\"B\"\"\"\n";
+        let problems = parse_hierarchy("hierarchy.csv", text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(problems, r#"hierarchy.csv, row 3: node "Food/Drinks"/"A=""B""" stands in an earlier row"#);
+    }
+
+    #[test]
+    fn owners_are_found_by_the_names_that_their_nodes_had() {
+        let text =
+            "business_unit,department,owner_email,cost_center\nRetail,Online,rosa,4711\nMedia,TV,mia,\nStudio,,,\n";
+        let raw = parse_hierarchy("hierarchy.csv", text.as_bytes()).unwrap();
+        let nodes = raw.nodes().map(|(node, _)| node).collect();
+        let rows = "from_period,old_business_unit,old_department,business_unit,department\n\
+                    ,Retail,Web,Retail,Online\n2026-03,Media,,Studio,\n";
+        let renames = parse_renames("renames.csv", rows.as_bytes(), &nodes).unwrap();
+        let hierarchy = raw.renamed(renames);
+        let owner = |names: [&str; 2]| {
+            let node = Node::from_levels([Some(names[0]), Some(names[1]), None, None]).unwrap();
+            let found = hierarchy.owner(&node)?;
+            Some((found.owner_email.as_deref()?, found.cost_center.as_deref()))
+        };
+        assert_eq!(owner(["Retail", "Web"]), Some(("rosa", Some("4711"))), "as the node was called");
+        assert_eq!(owner(["Media", "TV"]), Some(("mia", None)), "the node of earlier months");
+        assert_eq!(owner(["Studio", "TV"]), Some(("mia", None)), "and the one of later months");
+        assert_eq!(owner(["Retail", "Shops"]), None);
+    }
+
+    #[test]
+    fn of_names_that_are_as_near_the_first_is_meant_and_none_where_all_are_far() {
+        let keys = ["id:12", "id:13", "code:Spring@410000000001"];
+        let meant = |mistyped: &str| nearest(mistyped, &keys, |key| (*key).to_owned()).copied();
+        assert_eq!(meant("id:1"), Some("id:12"));
+        assert_eq!(meant("CODE:spring@410000000010"), Some("code:Spring@410000000001"));
+        assert_eq!(meant("Autumn"), None);
+        assert_eq!(meant(""), None);
+    }
 }

@@ -23,3 +23,6 @@ pub use csv_file::{Problem, Problems, foreign_separator};
 pub use formula_guard::guarded;
 pub use hierarchy::{Hierarchy, Owner, nearest, parse_hierarchy};
 pub use renames::{Renames, parse_renames};
+
+#[cfg(test)]
+mod tests;

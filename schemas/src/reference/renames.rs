@@ -231,4 +231,39 @@ mod tests {
              renames.csv, row 14, column old_business_unit: B is A before 2026-04 already: write that as the old node";
         assert_eq!(parse(rows).unwrap_err().to_string(), expected);
     }
+
+    #[test]
+    fn months_of_renames_and_the_nodes_that_stay_valid_before_them_are_known() {
+        let renames = parse("2026-06,B,,,,C,,,\n2026-03,Old,x,,,B,,,\n,Old,,,,A,,,\n").unwrap();
+        assert_eq!(renames.periods().map(|period| period.to_string()).collect::<Vec<_>>(), ["2026-03", "2026-06"]);
+        let former = renames.former_nodes().map(ToString::to_string);
+        assert_eq!(former.collect::<Vec<_>>(), ["A/x", "B"], "by the names that always count");
+        assert!(!renames.is_empty() && parse("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_department_that_leaves_takes_its_own_along_and_what_stays_goes_with_the_rest() {
+        let renames = parse("2026-03,A,x,,,C,x,,\n2026-03,A,,,,B,,,\n").unwrap();
+        for (path, before, after) in [
+            ("A", "A", "B"),
+            ("A/w", "A/w", "B/w"),
+            ("A/x", "A/x", "C/x"),
+            ("A/x/y/z", "A/x/y/z", "C/x/y/z"),
+            ("A/xy", "A/xy", "B/xy"),
+            ("C/x", "C/x", "C/x"),
+        ] {
+            assert_eq!(in_period(&renames, path, "2026-02"), before);
+            assert_eq!(in_period(&renames, path, "2026-03"), after);
+            assert_eq!(renames.meant(&node(path)).to_string(), path, "no name is given up");
+        }
+    }
+
+    #[test]
+    fn rows_that_say_two_things_of_one_node_or_lie_beyond_all_years_are_named() {
+        let rows = "0026-03,B,,,,C,,,\n2101-01,B,,,,C,,,\n,Old,,,,B,,,\n,Old,,,,C,,,\n,Older,,,,Old,,,\n2026-03,Older,,,,B,,,\n";
+        let expected = "renames.csv, row 2, column from_period: 0026-03 is not in the years 2006 to 2100; empty: in every month\n\
+             renames.csv, row 3, column from_period: 2101-01 is not in the years 2006 to 2100; empty: in every month\n\
+             renames.csv, row 5, column old_business_unit: the node is renamed in an earlier row, for the same months";
+        assert_eq!(parse(rows).unwrap_err().to_string(), expected, "rows that are well are not spoken of");
+    }
 }

@@ -5,7 +5,7 @@ use credit_ledger::{Money, Text};
 
 table! {
     /// What each lot took of each cell.
-    Published "credit_consumption" version 1 by ["billing_period", "credit_key", "lot", "usage_date", "payer_account_id", "account_id", "service", "currency", "business_unit", "department", "portfolio", "product"] partitioned;
+    Published "credit_consumption" version 2 by ["billing_period", "credit_key", "lot", "usage_date", "payer_account_id", "account_id", "service", "currency", "business_unit", "department", "portfolio", "product"] partitioned;
     pub struct CreditConsumption {
         /// The credit
         credit_key: Text,
@@ -49,7 +49,7 @@ table! {
 table! {
     /// Each lot over each month from its issue period, or from the month in which it was moved to its node, to the as-of
     /// period, without gaps: `opening + issued + moved = used + expired + remaining`.
-    Published "credit_balances" version 2 by ["billing_period", "credit_key", "lot"] partitioned;
+    Published "credit_balances" version 3 by ["billing_period", "credit_key", "lot"] partitioned;
     pub struct CreditBalance {
         /// The credit
         credit_key: Text,

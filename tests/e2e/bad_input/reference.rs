@@ -23,6 +23,16 @@ fn rules_that_do_not_add_up_are_named() {
 }
 
 #[test]
+fn rows_are_told_as_a_spreadsheet_shows_them_also_below_empty_lines_and_cells_of_several_lines() {
+    let published = Published::new();
+    let rules = RULES.replace("\nretail,10,,", "\n\n\n\"ret\nail\",10,,").replace("Retail,", "Retial,");
+    let message = "cost_rules.csv, row 4, column business_unit: node Retial is not in hierarchy.csv";
+    published.refuses_reference("cost_rules.csv", &rules, message);
+    let budgets = format!("{BUDGETS}\n2026-02,Retail,,,,USD,\n").replace('\n', "\r\n");
+    published.refuses_reference("budgets.csv", &budgets, "budgets.csv, row 4, column amount: is empty");
+}
+
+#[test]
 fn account_ids_that_a_spreadsheet_has_damaged_are_named() {
     let published = Published::new();
     let told = "is a number as a spreadsheet shows it: write all 12 digits as text";
