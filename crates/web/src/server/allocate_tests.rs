@@ -140,7 +140,8 @@ async fn allocation_is_recorded_once_it_was_looked_at_and_leaves_the_queue() {
         [("amount", "20"), ("node", "Media"), ("end_date", "2027-03-31"), ("reference", "PO-7"), ("note", "mail")];
     let unseen = form.send("save", &fields).await;
     assert!(unseen.words().contains("What you entered is not what the preview showed. Look at it, then save."));
-    let changed = [("amount", "21"), ("node", "Media"), ("previewed", unseen.field("previewed").as_str())].to_vec();
+    let previewed = unseen.field("previewed");
+    let changed = [("amount", "21"), ("node", "Media"), ("previewed", previewed.as_str())];
     assert!(form.send("save", &changed).await.words().contains("is not what the preview showed"));
     assert_eq!(log(&published).await.len(), 4, "nothing is recorded yet");
     let saved = form.record(["preview", "save"], &fields).await;
@@ -205,7 +206,7 @@ async fn move_shows_both_nodes_from_its_month_on() {
         assert!(words.contains(expected), "{expected}: {words}");
     }
     let later = form.send("move", &to("2026-12", "Media")).await.words();
-    assert!(later.contains("Lot 2: what is then left of lot 1 , on Media from 2026-12, until 2026-12-15"), "{later}");
+    assert!(later.contains("Lot 2: what is then left of lot 1, on Media from 2026-12, until 2026-12-15"), "{later}");
     for (month, node, field, expected) in [
         ("October", "Media", "move_from-0", "not a month (YYYY-MM)"),
         ("2026-10", "", "move_to-0", "a node is missing"),
