@@ -77,4 +77,24 @@ mod tests {
             assert!(!text.contains("://") && !text.contains("@import"), "{}", asset.name);
         }
     }
+
+    #[tokio::test]
+    async fn file_is_kept_by_browsers_under_an_address_that_changes_with_its_bytes() {
+        for known in ALL {
+            let answer = asset(Path(known.name.to_owned())).await;
+            assert_eq!(answer.headers()[CONTENT_TYPE], known.content_type);
+            assert_eq!(answer.headers()[CACHE_CONTROL], "public, max-age=31536000, immutable");
+            let address = known.address();
+            let (path, version) = address.split_once("?v=").unwrap();
+            assert_eq!(path, format!("/assets/{}", known.name));
+            assert_eq!(version, &version_of(known)[..8], "{address}");
+        }
+        for other in ["", "style", "../server.rs", "STYLE.CSS"] {
+            assert_eq!(asset(Path(other.to_owned())).await.status(), StatusCode::NOT_FOUND, "{other}");
+        }
+    }
+
+    fn version_of(asset: &Asset) -> String {
+        Sha256::digest(asset.bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }

@@ -131,4 +131,25 @@ mod tests {
         let html = chart.html().into_string();
         assert_eq!(html.matches("</script>").count(), 1, "{html}");
     }
+
+    #[test]
+    fn waterfall_passes_below_zero_without_losing_the_size_of_its_steps() {
+        let steps = [("Gross", money("10"), true), ("Credits", money("-25"), false), ("Net", money("-15"), true)];
+        let chart = Chart::waterfall("Gross to net", &steps);
+        let data = |place: usize| chart.option()["series"][place]["data"].to_string();
+        assert_eq!(data(0), "[0.0,-15.0,0.0]", "the step begins where it ends");
+        assert_eq!(data(1), "[10.0,\"-\",-15.0]");
+        assert_eq!(data(3), "[\"-\",25.0,\"-\"]");
+    }
+
+    #[test]
+    fn bars_have_plain_numbers_by_month_whatever_their_size() {
+        let months = ["2026-09".to_owned(), "2026-10".to_owned()];
+        let series = [("Retail".to_owned(), vec![money("1234567.895"), money("-0.004")])];
+        let chart = Chart::stacked("Net cost", &months, &series);
+        assert_eq!(chart.option()["series"][0]["data"].to_string(), "[1234567.9,0.0]");
+        assert_eq!(chart.option()["xAxis"]["data"].to_string(), r#"["2026-09","2026-10"]"#);
+        assert_eq!(chart.option()["tooltip"]["renderMode"], "richText", "HTML would need what the policy forbids");
+        assert_eq!(chart.option()["aria"]["label"]["description"], "Net cost");
+    }
 }

@@ -150,4 +150,36 @@ mod tests {
             assert!(failure.to_string().contains(said), "{failure}");
         }
     }
+
+    #[test]
+    fn spaces_and_empty_values_are_nothing_and_a_currency_is_in_capitals() {
+        let filter = Filter::parse("currency=+usd+&q=++&status=").unwrap();
+        assert_eq!(filter.currency.as_deref(), Some("USD"));
+        assert_eq!((&filter.search, &filter.status), (&None, &None));
+        assert!(filter.takes_currency("USD") && !filter.takes_currency("EUR"));
+        assert!(filter.finds(["anything"]) && Filter::default().takes_currency("EUR"));
+    }
+
+    #[test]
+    fn search_finds_part_of_any_text_whatever_its_case() {
+        let filter = Filter::parse("q=Größe+7").unwrap();
+        assert!(filter.finds(["MAP", "xGRÖSSE GRÖßE 7"]));
+        assert!(!filter.finds(["Größe", "7"]), "not part of one and part of another");
+        assert!(!filter.finds([]));
+    }
+
+    #[test]
+    fn what_was_just_recorded_is_said_once_and_no_file_is_linked_to_again() {
+        let filter = Filter::parse("done=recorded&status=active&node=Retail&sort=used&depth=2").unwrap();
+        assert_eq!(filter.address("/credits", &[]), "/credits?depth=2&node=Retail&sort=used&status=active");
+        assert_eq!(filter.elsewhere("/queue", &[("q", "a&b")]), "/queue?node=Retail&q=a%26b");
+        assert_eq!(filter.ignored(&["node"]), ["depth", "status"]);
+    }
+
+    #[test]
+    fn somebody_who_names_no_node_looks_at_their_own() {
+        let own = Filter::parse("period=2026").unwrap().at(typed::node("Retail/\"A/B\"").unwrap());
+        assert_eq!(own.address("/", &[]), "/?node=Retail%2F%22A%2FB%22&period=2026");
+        assert_eq!(own.stated("node"), Some("Retail/\"A/B\""));
+    }
 }

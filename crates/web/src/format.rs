@@ -40,3 +40,32 @@ pub(crate) fn status(status: &str) -> Markup {
     let words = status.replace('_', " ");
     html! { span class={ "badge " (status) } { (words) } }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_told_by_their_distance_in_days() {
+        let today: NaiveDate = "2026-10-31".parse().unwrap();
+        for (date, expected) in [
+            ("2026-10-31", "today"),
+            ("2026-11-01", "in 1 day"),
+            ("2027-01-01", "in 62 days"),
+            ("2026-10-30", "1 day ago"),
+            ("2026-09-01", "60 days ago"),
+        ] {
+            assert_eq!(relative(date.parse().unwrap(), today), expected, "{date}");
+        }
+        assert_eq!(days_ago(-1), "today", "a clock may be behind the as-of date");
+    }
+
+    #[test]
+    fn amount_is_shown_in_cents_with_all_of_it_on_hover() {
+        let shown = |text: &str| money_in(text.parse().unwrap(), &"USD".into()).into_string();
+        let amount = r#"<span class="money negative" title="-1,234,567.8950000000">-1,234,567.90</span>"#;
+        assert_eq!(shown("-1234567.895"), format!(r#"{amount} <span class="currency">USD</span>"#));
+        let tiny = shown("-0.0000000001");
+        assert!(tiny.contains(r#"class="money negative" title="-0.0000000001">0.00<"#), "{tiny}");
+    }
+}

@@ -56,6 +56,16 @@ pub fn router(site: Arc<Site>) -> Router {
 }
 
 #[cfg(test)]
+mod access_tests;
+#[cfg(test)]
+mod allocate_tests;
+#[cfg(test)]
+mod page_tests;
+#[cfg(test)]
+mod published;
+#[cfg(test)]
 mod shared_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod visitor;

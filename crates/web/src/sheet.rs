@@ -418,28 +418,4 @@ fn unshown(error: arrow::error::ArrowError) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_past_the_bound_are_in_files_and_counted_on_the_page() {
-        let rows: Vec<i32> = (0..=1_000).collect();
-        let sheet = Sheet::new("rows", "Rows", "none").column("number", "Number", column(&rows, |row| *row));
-        let html = sheet.html(None).unwrap().into_string();
-        assert_eq!(html.matches("<tr>").count(), 1_001, "the heading and 1,000 rows");
-        assert!(html.contains("These are 1,000 of 1,001 rows."), "{html}");
-        assert_eq!(String::from_utf8(sheet.csv().unwrap()).unwrap().lines().count(), 1_002);
-    }
-
-    #[test]
-    fn tree_has_own_names_until_its_rows_are_sorted() {
-        let paths = ["Retail", "Retail/Online"];
-        let sheet = Sheet::new("tree", "Tree", "none").column("node", "Node", column(&paths, |path| Text::new(path)));
-        let mut sheet = sheet.tree([(0, "Retail".to_owned()), (1, "Online".to_owned())]);
-        let html = sheet.html(None).unwrap().into_string();
-        assert!(html.contains(r#"<td class="level-1" title="Retail/Online">Online</td>"#), "{html}");
-        sheet.sort(&Filter::parse("sort=-node").unwrap()).unwrap();
-        let html = sheet.html(None).unwrap().into_string();
-        assert!(html.contains("<td>Retail/Online</td>"), "{html}");
-    }
-}
+mod tests;

@@ -156,3 +156,6 @@ pub(crate) fn ledger_lot(row: &LotRow) -> Result<Lot, FifoError> {
         continues: row.continues_lot.zip(row.from_period).map(|(lot, from_period)| Continues { lot, from_period }),
     })
 }
+
+#[cfg(test)]
+mod tests;

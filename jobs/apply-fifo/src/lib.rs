@@ -15,6 +15,8 @@ mod book;
 mod consumption;
 mod draws;
 mod error;
+#[cfg(test)]
+mod fixtures;
 mod job;
 mod preview;
 mod spend;

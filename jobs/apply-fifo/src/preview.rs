@@ -347,3 +347,6 @@ fn credit_changes(before: &CreditSums, after: &CreditSums, changed: &BTreeSet<Te
     };
     others.filter_map(change).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -342,4 +342,84 @@ mod tests {
         assert_eq!(split(3, &[50, 25, 25]), [1, 1, 1]);
         assert_eq!(split(-2, &[1, 1, 1]), [-1, -1, 0]);
     }
+
+    fn rows(batches: &[RecordBatch]) -> Vec<Cell> {
+        schemas::from_batches(batches).unwrap()
+    }
+
+    #[tokio::test]
+    async fn days_accounts_services_and_currencies_stay_apart_and_cells_of_zero_stay() {
+        let usd = line("2026-01-01", Some("all"), "5");
+        let lines = [
+            CostLine { currency: "EUR".into(), ..usd.clone() },
+            CostLine { charges: Money::ZERO, refunds: Money::ZERO, ..usd.clone() },
+            CostLine { service: Some("EC2".into()), ..usd.clone() },
+            CostLine { account_id: "2".into(), ..usd.clone() },
+            CostLine { payer_account_id: "91".into(), ..usd.clone() },
+            line("2026-01-02", Some("all"), "5"),
+        ];
+        let of_cell = |cell: &Cell| {
+            let Cell { usage_date, payer_account_id, account_id, currency, charges, .. } = cell;
+            let service = cell.service.as_deref().unwrap_or("-");
+            format!(
+                "{usage_date} {payer_account_id} {account_id} {service} {currency} {}",
+                charges.units() / 10_000_000_000
+            )
+        };
+        let expected = [
+            "2026-01-01 9 1 - EUR 5",
+            "2026-01-01 9 1 - USD 0",
+            "2026-01-01 9 1 EC2 USD 5",
+            "2026-01-01 9 2 - USD 5",
+            "2026-01-01 91 1 - USD 5",
+            "2026-01-02 9 1 - USD 5",
+        ];
+        assert_eq!(rows(&found(&lines, 4).await).iter().map(of_cell).collect::<Vec<_>>(), expected);
+    }
+
+    #[tokio::test]
+    async fn each_measure_of_a_shared_line_is_split_by_itself_in_the_smallest_units() {
+        let units = |units: i128| Money::from_units(units).unwrap();
+        let shared = CostLine {
+            charges: units(2),
+            tax: units(1),
+            refunds: units(-3),
+            aws_credits: units(-6),
+            eligible_charges: units(0),
+            unblended_charges: units(4),
+            ..line("2026-01-01", Some("shared"), "0")
+        };
+        let of_cell = |cell: &Cell| {
+            let measures = [cell.charges, cell.tax, cell.refunds, cell.aws_credits, cell.eligible_charges];
+            let units: Vec<i128> = measures.into_iter().chain([cell.unblended_charges]).map(Money::units).collect();
+            (cell.department.clone(), units)
+        };
+        let expected = [
+            (Some("x".into()), vec![1, 0, -1, -2, 0, 1]),
+            (Some("y".into()), vec![0, 0, -1, -1, 0, 1]),
+            (None, vec![1, 1, -1, -3, 0, 2]),
+        ];
+        assert_eq!(rows(&found(&[shared], 1).await).iter().map(of_cell).collect::<Vec<_>>(), expected);
+    }
+
+    #[tokio::test]
+    async fn sum_beyond_the_range_of_money_and_lines_that_lack_a_column_are_errors() {
+        let refused = async |batch: RecordBatch| {
+            let stream = RecordBatchStreamAdapter::new(batch.schema(), futures::stream::iter([Ok(batch)]));
+            let cells = cells(Box::pin(stream), Arc::new(RuleTargets::new(&rules())));
+            cells.try_collect::<Vec<_>>().await.unwrap_err().to_string()
+        };
+        let lines = ["all", "shared"].map(|rule| line("2026-01-01", Some(rule), "9e27"));
+        let batch = schemas::to_batch(&lines).unwrap();
+        let said = refused(batch.clone()).await;
+        assert!(said.contains("SUM of money overflows 38 digits"), "{said}");
+        for (column, expected) in
+            [("service", "cost lines have no column service"), ("tax", "cost lines lack a rule id or a measure")]
+        {
+            let others = batch.schema().fields().iter().map(|field| field.name() != column).collect::<Vec<_>>();
+            let kept: Vec<usize> = (0..others.len()).filter(|place| others[*place]).collect();
+            let said = refused(batch.project(&kept).unwrap()).await;
+            assert!(said.contains(expected), "{said}");
+        }
+    }
 }

@@ -170,3 +170,95 @@ fn covers_key(earlier: Option<&KeyedCondition>, rule: Option<&KeyedCondition>) -
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::reference::{parse_cost_rules, parse_hierarchy};
+
+    use super::*;
+
+    const COLUMNS: &str = "rule_id,priority,payer_account_id,account_id,service,region,tag_key,tag_value,\
+                           cost_category_key,cost_category_value,from_period,to_period,business_unit";
+
+    fn parsed(rows: &str) -> CostRules {
+        let hierarchy = parse_hierarchy("h", b"business_unit\nRetail\n").unwrap();
+        parse_cost_rules("r", format!("{COLUMNS}\n{rows}").as_bytes(), &hierarchy).unwrap()
+    }
+
+    fn spend(payer: &str, account: &str, rule: &str) -> BTreeMap<BillingPeriod, Vec<RuleSpend>> {
+        let row = RuleSpend {
+            payer_account_id: payer.into(),
+            account_id: account.into(),
+            service: Some("AmazonEC2".into()),
+            currency: "USD".into(),
+            rule_id: Some(rule.into()),
+            gross_cost: "5".parse().unwrap(),
+        };
+        [("2026-02".parse().unwrap(), vec![row])].into()
+    }
+
+    /// True where a rule takes nothing because of the one before it, which took something.
+    fn is_shadowed(first: &str, second: &str) -> bool {
+        let rules_of = parsed(&format!("first,1,{first},Retail\nsecond,2,{second},Retail\n"));
+        let spend = spend("999999999999", "111111111111", "first");
+        let found = rules(&rules_of, &[], &Known::of(&spend)).unwrap();
+        let [finding] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((finding.subject.as_str(), finding.kind), ("second", Kind::UnmatchedRule));
+        assert!(["", "rule first comes first and takes all that it could"].contains(&finding.message.as_str()));
+        !finding.message.is_empty()
+    }
+
+    #[test]
+    fn rule_is_shadowed_only_where_the_earlier_one_takes_everything_it_could_take() {
+        for (first, second, expected) in [
+            (",,,,,,,,,", ",1*,AmazonEC2,,,,,,,", true),
+            ("9*,,,,,,,,,", "999999999999,,,,,,,,,", true),
+            ("9*,,,,,,,,,", ",,,,,,,,,", false),
+            (",,Amazon*,,,,,,,", ",,Amazon*,,,,,,,", true),
+            (",,*EC2,,,,,,,", ",,AmazonEC2,,,,,,,", false),
+            (",,,eu-*,,,,,,", ",,,eu-central-1,,,,,,", true),
+            (",,,eu-*,,,,,,", ",,,us-*,,,,,,", false),
+            (",,,,user_team,,,,,", ",,,,user_team,shop,,,,", true),
+            (",,,,user_team,sh*,,,,", ",,,,user_team,shop,,,,", true),
+            (",,,,user_team,shop,,,,", ",,,,user_team,,,,,", false),
+            (",,,,user_team,shop,,,,", ",,,,user_owner,shop,,,,", false),
+            (",,,,,,Unit,Retail,,", ",,,,,,Unit,Retail,,", true),
+            (",,,,,,Unit,Retail,,", ",,,,user_team,shop,,,,", false),
+            (",,,,,,,,,", ",,,,,,,,2026-01,", true),
+            (",,,,,,,,2026-01,", ",,,,,,,,,", false),
+            (",,,,,,,,2026-01,2026-06", ",,,,,,,,2026-01,2026-05", true),
+            (",,,,,,,,,2026-06", ",,,,,,,,,2026-07", false),
+        ] {
+            assert_eq!(is_shadowed(first, second), expected, "{first} before {second}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_told_of_rules_before_anything_of_the_export_is_known() {
+        let rules_of = parsed("first,1,,222222222222,,,,,,,,,Retail\n");
+        assert_eq!(rules(&rules_of, &[], &Known::of(&BTreeMap::new())).unwrap(), []);
+    }
+
+    #[test]
+    fn every_value_that_the_export_lacks_is_told_with_what_it_has_instead() {
+        let rules_of = parsed("first,1,999999999998,111111111111,amazonec2,,,,,,,,Retail\n");
+        let found = rules(&rules_of, &[], &Known::of(&spend("999999999999", "111111111111", "other"))).unwrap();
+        let told: Vec<&str> = found.iter().map(|finding| finding.message.as_str()).collect();
+        let expected = [
+            "payer account \"999999999998\" is not in the export; it has \"999999999999\"",
+            "service \"amazonec2\" is not in the export; it has \"AmazonEC2\"",
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn account_ids_without_twelve_digits_are_damaged_and_other_names_are_not() {
+        let damaged = |payer: &str, account: &str| {
+            let spend = spend(payer, account, "first");
+            Known::of(&spend).damaged_accounts().map(|of| format!("{} {}", of.subject, of.message)).collect::<Vec<_>>()
+        };
+        let expected = "99999 has 5 digits where an account id has 12";
+        assert_eq!(damaged("99999", "99999"), [expected], "payer and account are told once");
+        assert_eq!(damaged("999999999999", "sub-account 7"), Vec::<String>::new());
+    }
+}

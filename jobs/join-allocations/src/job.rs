@@ -209,3 +209,130 @@ fn hierarchy_rows(reference: &ReferenceFiles, lots: &[LotRow]) -> Vec<HierarchyR
     });
     rows.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::records::{DetectedPeriod, PeriodSource};
+    use schemas::reference::{parse_budgets, parse_cost_rules, parse_hierarchy, parse_renames};
+
+    use super::*;
+    use crate::fixtures::lot;
+
+    fn reference(renames: &str, rules: &str, budgets: &str) -> ReferenceFiles {
+        let nodes =
+            "business_unit,department,owner_email\nRetail,,retail@example.com\nRetail,Web,\nRetail,Kiosk,\nMedia,,\n";
+        let raw = parse_hierarchy("h", nodes.as_bytes()).unwrap();
+        let renames = format!("from_period,old_business_unit,old_department,business_unit,department\n{renames}");
+        let renames = parse_renames("n", renames.as_bytes(), &raw.nodes().map(|(node, _)| node).collect()).unwrap();
+        let hierarchy = raw.renamed(renames);
+        let rules = format!("rule_id,priority,account_id,business_unit,department,share\n{rules}");
+        let budgets = format!("billing_period,business_unit,currency,amount\n{budgets}");
+        ReferenceFiles {
+            cost_rules: parse_cost_rules("r", rules.as_bytes(), &hierarchy).unwrap(),
+            budgets: parse_budgets("b", budgets.as_bytes(), &hierarchy).unwrap(),
+            hierarchy,
+            ..ReferenceFiles::default()
+        }
+    }
+
+    fn month(text: &str) -> BillingPeriod {
+        text.parse().unwrap()
+    }
+
+    /// The nodes of all rules in a month.
+    fn targets(rules: &RulesByPeriod, period: &str) -> Vec<String> {
+        let nodes = rules.of(month(period)).rules.iter().flat_map(|rule| rule.targets.keys());
+        nodes.map(ToString::to_string).collect()
+    }
+
+    const RENAMES: &str = "2026-05,Shops,,Retail,\n2026-08,Retail,Kiosk,Media,\n";
+    const RULES: &str = "kiosk,1,1*,Shops,Kiosk,0.4\nkiosk,1,1*,Media,,0.6\nrest,2,,Retail,Web,\n";
+
+    #[test]
+    fn rules_name_nodes_as_they_are_called_in_each_month() {
+        let rules = RulesByPeriod::new(&reference(RENAMES, RULES, "")).unwrap();
+        for (period, expected) in [
+            ("2025-01", &["Media", "Shops/Kiosk", "Retail/Web"][..]),
+            ("2026-04", &["Media", "Shops/Kiosk", "Retail/Web"]),
+            ("2026-05", &["Media", "Retail/Kiosk", "Retail/Web"]),
+            ("2026-07", &["Media", "Retail/Kiosk", "Retail/Web"]),
+            ("2026-08", &["Media", "Retail/Web"]),
+        ] {
+            assert_eq!(targets(&rules, period), expected, "{period}");
+        }
+        let kiosk = |period: &str| {
+            let rules = &rules.of(month(period)).rules;
+            rules.iter().flat_map(|rule| rule.targets.values()).map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(kiosk("2026-07"), ["0.6", "0.4", "1"]);
+        assert_eq!(kiosk("2026-08").first().map(String::as_str), Some("1.0"), "both shares are one node's now");
+    }
+
+    #[test]
+    fn rename_from_a_month_on_makes_no_cells_again_that_came_before_or_do_not_name_the_node() {
+        let digest = |renames: &str, rules: &str, period: &str| {
+            RulesByPeriod::new(&reference(renames, rules, "")).unwrap().of(month(period)).digest.clone()
+        };
+        let web = "rest,2,,Retail,Web,\n";
+        let dated = "2026-05,Retail,Web,Media,\n";
+        assert_eq!(digest(dated, web, "2026-04"), digest("", web, "2026-04"));
+        assert_ne!(digest(dated, web, "2026-05"), digest("", web, "2026-05"));
+        assert_eq!(digest("2026-05,Retail,Kiosk,Media,\n", web, "2026-05"), digest("", web, "2026-05"));
+        let other_priority = "rest,9,,Retail,Web,\n";
+        assert_eq!(digest("", other_priority, "2026-05"), digest("", web, "2026-05"), "lines say which rule took them");
+    }
+
+    #[test]
+    fn hierarchy_that_is_published_has_former_names_with_what_stood_on_them_and_the_owner_of_today() {
+        let on = LotRow { department: Some("Web".into()), ..lot(1, "Shops") };
+        let rows = hierarchy_rows(&reference(RENAMES, RULES, ""), &[on]);
+        let row = |row: &HierarchyRow| {
+            format!("{} {} {}", row.level, row.node().unwrap(), row.owner_email.as_deref().unwrap_or("-"))
+        };
+        let expected = [
+            "1 Media -",
+            "1 Retail retail@example.com",
+            "2 Retail/Kiosk -",
+            "2 Retail/Web -",
+            "1 Shops retail@example.com",
+            "2 Shops/Kiosk -",
+            "2 Shops/Web -",
+        ];
+        assert_eq!(rows.iter().map(row).collect::<Vec<_>>(), expected);
+        let without = hierarchy_rows(&reference("", "rest,2,,Retail,Web,\n", ""), &[lot(1, "Gone")]);
+        assert_eq!(without.len(), 4, "a lot makes no node where nothing was renamed");
+    }
+
+    fn detected(as_of: &str, periods: &[&str]) -> Detected {
+        let period = |period: &&str| DetectedPeriod {
+            period: month(period),
+            fingerprint: String::new(),
+            lines: 1,
+            source: PeriodSource::Read,
+            blank_costs: 0,
+            unknown_line_types: BTreeMap::new(),
+            notes: schemas::PeriodNotes::default(),
+        };
+        Detected {
+            as_of: as_of.parse().unwrap(),
+            format: String::new(),
+            periods: periods.iter().map(period).collect(),
+            later_periods: Vec::new(),
+            left_out: Vec::new(),
+            fetched: None,
+        }
+    }
+
+    #[test]
+    fn run_begins_with_its_first_line_lot_or_budget_but_with_nothing_after_the_as_of_month() {
+        let first = |as_of: &str, periods: &[&str], budgets: &str, lots: &[LotRow]| {
+            first_period(&detected(as_of, periods), &reference("", "", budgets), lots).to_string()
+        };
+        let lots = [lot(1, "Retail")];
+        assert_eq!(first("2026-04-30", &["2026-03", "2026-04"], "", &[]), "2026-03");
+        assert_eq!(first("2026-04-30", &["2026-03"], "", &lots), "2026-01", "issued in January");
+        let budgets = "2025-12,Retail,USD,5\n2026-09,Retail,USD,5\n";
+        assert_eq!(first("2026-04-30", &["2026-03"], budgets, &lots), "2025-12");
+        assert_eq!(first("2025-11-30", &[], budgets, &lots), "2025-11", "all of it lies ahead");
+    }
+}

@@ -297,6 +297,8 @@ fn lots(credit: &RegisteredCredit, revision: &Revision<'_>) -> Vec<LotRow> {
 }
 
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod tests {
     use schemas::reference::parse_hierarchy;
 

@@ -366,6 +366,8 @@ fn warnings(
 }
 
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod tests {
     use schemas::reference::{parse_hierarchy, parse_renames};
 

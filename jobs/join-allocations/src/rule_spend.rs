@@ -33,3 +33,66 @@ pub(crate) async fn rule_spend(mut cost_lines: SendableRecordBatchStream) -> Res
     };
     Ok(sums.into_iter().map(row).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+    use schemas::TableRow;
+
+    use super::*;
+
+    fn line(day: &str, service: Option<&str>, rule_id: Option<&str>, [charges, tax]: [&str; 2]) -> CostLine {
+        let money = |text: &str| text.parse().unwrap();
+        CostLine {
+            usage_date: day.parse().unwrap(),
+            payer_account_id: "9".into(),
+            account_id: "1".into(),
+            service: service.map(Into::into),
+            currency: "USD".into(),
+            rule_id: rule_id.map(Into::into),
+            charges: money(charges),
+            tax: money(tax),
+            refunds: money("-3"),
+            aws_credits: money("-4"),
+            eligible_charges: money("0"),
+            unblended_charges: money(charges),
+        }
+    }
+
+    /// What lines sum to that come a batch each.
+    async fn summed(lines: &[CostLine]) -> Result<Vec<String>, JoinError> {
+        let batches: Vec<_> = lines.iter().map(|line| Ok(schemas::to_batch(&[line.clone()]).unwrap())).collect();
+        let stream = RecordBatchStreamAdapter::new(CostLine::TABLE.schema(), futures::stream::iter(batches));
+        let rows = rule_spend(Box::pin(stream)).await?;
+        let row = |row: &RuleSpend| {
+            let (service, rule) = (row.service.as_deref().unwrap_or("-"), row.rule_id.as_deref().unwrap_or("-"));
+            format!("{} {service} {} {rule} {}", row.account_id, row.currency, row.gross_cost)
+        };
+        Ok(rows.iter().map(row).collect())
+    }
+
+    #[tokio::test]
+    async fn charges_and_tax_are_summed_over_days_by_account_service_currency_and_rule() {
+        let euro = CostLine { currency: "EUR".into(), ..line("2026-01-02", Some("S3"), Some("all"), ["7", "0"]) };
+        let lines = [
+            line("2026-01-01", Some("S3"), Some("all"), ["10", "1.9"]),
+            line("2026-01-01", Some("S3"), None, ["5", "0"]),
+            euro,
+            line("2026-01-02", Some("S3"), Some("all"), ["-2.0000000001", "0.1"]),
+            line("2026-01-03", None, Some("all"), ["0", "0"]),
+        ];
+        let expected = [
+            "1 - USD all 0.0000000000",
+            "1 S3 EUR all 7.0000000000",
+            "1 S3 USD - 5.0000000000",
+            "1 S3 USD all 9.9999999999",
+        ];
+        assert_eq!(summed(&lines).await.unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn sum_that_leaves_the_range_of_money_is_an_error() {
+        let lines = ["2026-01-01", "2026-01-02"].map(|day| line(day, None, None, ["9e27", "0"]));
+        assert!(matches!(summed(&lines).await, Err(JoinError::Money(_))));
+    }
+}

@@ -42,7 +42,7 @@ impl Contexts for NoLake {
 }
 
 /// Lets in whom the code names, with the groups that it names: `ann:finance,finops`.
-struct AnyCode;
+pub(super) struct AnyCode;
 
 #[async_trait]
 impl IdentityProvider for AnyCode {

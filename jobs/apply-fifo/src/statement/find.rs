@@ -54,3 +54,48 @@ fn near(credits: &[Credit], folded: &str) -> Vec<Text> {
     near.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(right.1)));
     near.into_iter().take(NEAR).map(|(_, key)| key.clone()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::credit;
+
+    fn credits() -> Vec<Credit> {
+        let named = |key: &str, name: &str| Credit { promotion_code: name.into(), ..credit(key) };
+        vec![
+            named("code:MAP 2026@111122223333", "MAP 2026"),
+            named("code:MAP 2026@444455556666", "MAP 2026"),
+            named("id:77", "Activate"),
+            named("id:771", "Goodwill"),
+            named("id:9", "id:77"),
+        ]
+    }
+
+    fn found(text: &str) -> Result<String, Unfound> {
+        find(&credits(), text).map(|credit| credit.credit_key.to_string())
+    }
+
+    #[test]
+    fn key_goes_before_a_name_and_a_whole_name_before_a_beginning() {
+        assert_eq!(found("id:77").unwrap(), "id:77", "although id:9 is called so and id:771 begins so");
+        assert_eq!(found("Activate").unwrap(), "id:77");
+        assert_eq!(found("good").unwrap(), "id:771", "whatever the case");
+        assert_eq!(found("CODE:map 2026@4").unwrap(), "code:MAP 2026@444455556666");
+    }
+
+    #[test]
+    fn name_of_several_credits_tells_their_keys() {
+        let both = ["code:MAP 2026@111122223333".into(), "code:MAP 2026@444455556666".into()];
+        assert_eq!(found("MAP 2026"), Err(Unfound::Ambiguous(both.to_vec())));
+        assert_eq!(found("map"), Err(Unfound::Ambiguous(both.to_vec())));
+    }
+
+    #[test]
+    fn what_is_unknown_is_answered_with_the_nearest_and_nothing_with_nothing() {
+        assert_eq!(found("Activaet"), Err(Unfound::Unknown(vec!["id:77".into()])));
+        let holds = ["code:MAP 2026@111122223333".into(), "code:MAP 2026@444455556666".into()];
+        assert_eq!(found("2026"), Err(Unfound::Unknown(holds.to_vec())), "what holds the text is near it");
+        assert_eq!(found("Enterprise discount"), Err(Unfound::Unknown(vec![])));
+        assert_eq!(found(""), Err(Unfound::Unknown(vec![])));
+    }
+}

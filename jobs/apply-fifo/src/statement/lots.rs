@@ -112,3 +112,112 @@ pub(super) fn month_of(
         aws_applied,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::tables::HierarchyRow;
+
+    use super::*;
+    use crate::fixtures::{credit, money, recorded, short};
+
+    fn balance(credit_key: &str, lot: i32, unit: &str, [used, expired, remaining]: [&str; 3]) -> CreditBalance {
+        CreditBalance {
+            credit_key: credit_key.into(),
+            lot,
+            promotion_code: credit_key.into(),
+            account_id: "1".into(),
+            currency: "USD".into(),
+            business_unit: Some(unit.into()),
+            department: None,
+            portfolio: None,
+            product: None,
+            issue_date: "2026-01-31".parse().unwrap(),
+            end_date: None,
+            opening: Money::ZERO,
+            issued: Money::ZERO,
+            moved: Money::ZERO,
+            used: money(used),
+            expired: money(expired),
+            remaining: money(remaining),
+            aws_applied: Money::ZERO,
+        }
+    }
+
+    fn owner(unit: &str, email: &str) -> HierarchyRow {
+        HierarchyRow {
+            business_unit: Some(unit.into()),
+            department: None,
+            portfolio: None,
+            product: None,
+            level: 1,
+            owner_email: Some(email.into()),
+            cost_center: None,
+        }
+    }
+
+    /// `1 on Retail: 100 = 60 + 10 + 30, 2 of 3`.
+    fn told(lot: &StatementLot) -> String {
+        let [amount, used, expired, remaining] = [lot.amount, lot.used, lot.expired, lot.remaining].map(short);
+        let (position, lots) = (lot.fifo_position, lot.fifo_lots);
+        format!("{} on {}: {amount} = {used} + {expired} + {remaining}, {position} of {lots}", lot.lot, lot.node)
+    }
+
+    #[test]
+    fn lot_has_its_sums_to_date_its_owner_its_reference_and_its_place_among_those_it_can_meet() {
+        let ends = |end: &str, row: CreditBalance| CreditBalance { end_date: end.parse().ok(), ..row };
+        let february = vec![
+            ends("2026-12-31", balance("id:1", 1, "Retail", ["40", "10", "30"])),
+            balance("id:1", 2, "Media", ["0", "0", "7"]),
+        ];
+        let last = [
+            &february[..],
+            &[
+                ends("2026-06-30", balance("id:2", 1, "Retail", ["0", "0", "5"])),
+                balance("id:3", 1, "Retail", ["0", "0", "5"]),
+                CreditBalance { currency: "EUR".into(), ..balance("id:4", 1, "Retail", ["0", "0", "5"]) },
+            ],
+        ]
+        .concat();
+        let credits = ["id:1", "id:2", "id:3", "id:4"].map(credit);
+        let lots = lots_of(&last, &credits).unwrap();
+        let january = vec![balance("id:1", 1, "Retail", ["20", "0", "80"])];
+        let months: Balances = [("2026-01".parse().unwrap(), january), ("2026-02".parse().unwrap(), february)].into();
+        let referenced = |id: &str, at: &str, reference: &str| AllocationLogRow {
+            reference: Some(reference.into()),
+            ..recorded("id:1", id, 1, at)
+        };
+        let log = [
+            referenced("a", "2026-02-01T09:00:00", "PO-1"),
+            referenced("b", "2026-03-01T09:00:00", "PO-2"),
+            referenced("c", "2026-03-09T09:00:00", "PO-3 is newer than the run"),
+        ];
+        let (order, owners) = (FifoOrder::of(&lots), Owners::of(&[owner("Retail", "retail@example.com")]));
+        let standing = Standing { lots: &lots, order: &order, owners: &owners, log: &log };
+        let found = standing.of(&credits[0], &months).unwrap();
+        let expected = ["1 on Retail: 100 = 60 + 10 + 30, 2 of 3", "2 on Media: 7 = 0 + 0 + 7, 1 of 1"];
+        assert_eq!(found.iter().map(told).collect::<Vec<_>>(), expected);
+        let whom: Vec<_> = found.iter().map(|lot| (lot.owner_email.as_deref(), lot.reference.as_deref())).collect();
+        assert_eq!(whom, [(Some("retail@example.com"), Some("PO-2")), (None, None)]);
+    }
+
+    #[test]
+    fn month_is_the_sum_of_its_lots_beside_what_aws_applied() {
+        let issued = |row: CreditBalance| CreditBalance { issued: money("50"), ..row };
+        let rows = [
+            issued(balance("id:1", 1, "Retail", ["20", "5", "25"])),
+            CreditBalance { opening: money("9"), ..balance("id:1", 2, "Media", ["0.0000000001", "0", "8.9999999999"]) },
+        ];
+        let month = month_of("2026-01".parse().unwrap(), &rows, money("31")).unwrap();
+        let amounts = [month.opening, month.issued, month.used, month.expired, month.remaining, month.aws_applied];
+        assert_eq!(amounts.map(short), ["9", "50", "20.0000000001", "5", "33.9999999999", "31"]);
+        let rows = [balance("id:1", 1, "Retail", ["9e27", "0", "0"]), balance("id:1", 2, "Retail", ["9e27", "0", "0"])];
+        assert_eq!(month_of("2026-01".parse().unwrap(), &rows, Money::ZERO), Err(MoneyError::Overflow));
+    }
+
+    #[test]
+    fn lot_without_a_node_is_named() {
+        let row = CreditBalance { business_unit: None, ..balance("id:1", 2, "Retail", ["0", "0", "5"]) };
+        let refused = lots_of(&[row], &[]).unwrap_err();
+        assert_eq!(refused.to_string(), "credit id:1 lot 2: no business unit is named");
+    }
+}

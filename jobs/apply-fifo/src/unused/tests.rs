@@ -1,10 +1,4 @@
-//! Scenarios: lots and spend go through the book, and what it left is explained.
-//!
-//! ```text
-//! credit A 100 issued 2026-01-31 ends 2026-03-15 to Retail     `ends -`: open-ended
-//! spend 2026-02-03 Retail/Web 60 EC2                           eligible
-//! spend 2026-02-03 Retail/Web 60 Market of 0 tax 5             of it 0 eligible, and tax beside it
-//! ```
+//! Scenarios: lots and spend go through the book, and what it left is explained. How they are written: `fixtures.rs`.
 
 use std::collections::BTreeMap;
 
@@ -13,64 +7,7 @@ use schemas::tables::{Cell, CreditBalance, LotRow};
 
 use super::*;
 use crate::book::CreditBook;
-
-fn money(text: &str) -> Money {
-    text.parse().unwrap()
-}
-
-fn after<'a>(words: &[&'a str], word: &str) -> Option<&'a str> {
-    words.iter().position(|found| *found == word).and_then(|at| words.get(at + 1)).copied()
-}
-
-fn levels(path: &str) -> [Option<Text>; 4] {
-    let mut names = path.split('/').map(Text::new);
-    std::array::from_fn(|_| names.next())
-}
-
-fn lot_row(words: &[&str]) -> LotRow {
-    let issue_date: NaiveDate = after(words, "issued").unwrap().parse().unwrap();
-    let [business_unit, department, portfolio, product] = levels(after(words, "to").unwrap());
-    LotRow {
-        credit_key: words[1].into(),
-        lot: 1,
-        promotion_code: words[1].into(),
-        account_id: "1".into(),
-        business_unit,
-        department,
-        portfolio,
-        product,
-        currency: "USD".into(),
-        amount: money(words[2]),
-        issue_date,
-        first_cur_date: issue_date.succ_opt().unwrap(),
-        end_date: after(words, "ends").and_then(|end| end.parse().ok()),
-        reference: None,
-        from_period: None,
-        continues_lot: None,
-    }
-}
-
-fn cell(words: &[&str]) -> Cell {
-    let [business_unit, department, portfolio, product] = levels(words[2]);
-    let charges = money(words[3]);
-    Cell {
-        usage_date: words[1].parse().unwrap(),
-        payer_account_id: "9".into(),
-        account_id: "1".into(),
-        service: words.get(4).map(Text::new),
-        currency: "USD".into(),
-        business_unit,
-        department,
-        portfolio,
-        product,
-        charges,
-        tax: after(words, "tax").map_or(Money::ZERO, money),
-        refunds: Money::ZERO,
-        aws_credits: Money::ZERO,
-        eligible_charges: after(words, "of").map_or(charges, money),
-        unblended_charges: charges,
-    }
-}
+use crate::fixtures::{cell, lot_row, money};
 
 fn cost(cell: &Cell) -> NetCost {
     NetCost {
