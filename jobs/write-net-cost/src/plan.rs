@@ -245,8 +245,12 @@ mod tests {
             .iter()
             .map(|row| {
                 let (service, department) = (row.service.as_deref(), row.department.as_deref());
-                let place =
-                    [row.payer_account_id.as_str(), service.unwrap_or("-"), row.currency.as_str(), department.unwrap_or("-")];
+                let place = [
+                    row.payer_account_id.as_str(),
+                    service.unwrap_or("-"),
+                    row.currency.as_str(),
+                    department.unwrap_or("-"),
+                ];
                 format!("{}: {}", place.join(" "), row.credits_applied)
             })
             .collect();

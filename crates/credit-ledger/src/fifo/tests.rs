@@ -346,8 +346,9 @@ fn balances_that_do_not_add_up_are_named_with_their_lot() {
 
 #[test]
 fn where_all_is_wrong_a_hundred_breaches_of_a_kind_are_told() {
-    let cells: Vec<(String, String)> =
-        (1..=150).map(|number| (format!("2026-01-{:02}", number % 28 + 1), format!("Retail/{number:03}"))).collect();
+    let cells =
+        (1..=28).cycle().zip(1..=150).map(|(day, number)| (format!("2026-01-{day:02}"), format!("Retail/{number:03}")));
+    let cells: Vec<(String, String)> = cells.collect();
     let mut cells: Vec<(&str, &str, &str)> =
         cells.iter().map(|(day, path)| (day.as_str(), path.as_str(), "1")).collect();
     cells.sort();

@@ -403,10 +403,10 @@ async fn a_night_that_does_not_tie_out_leaves_the_published_one_and_the_retry_me
     let expected = "the run does not tie out:\n2026-01: the export sums to 5.5000000000 USD but invoice_net to 5.0000000000: \
                     0.5000000000 apart";
     assert_eq!(failed, expected);
-    let link = std::fs::read_link(folder.path().join("published")).unwrap();
-    assert!(link.ends_with("runs/first"), "{}", link.display());
+    let published = || std::fs::read_link(folder.path().join("published")).unwrap();
+    assert!(published().ends_with("runs/first"), "{:?}", published());
     let retried = good.publish(folder.path(), "second").await;
-    assert_eq!(retried.lake().published().await.unwrap().as_deref(), Some("second"));
+    assert!(published().ends_with("runs/second"), "{:?}", published());
     let reconciliation: Vec<Reconciliation> = retried.rows(month()).await.unwrap();
     assert_eq!(reconciliation[0].difference, Money::ZERO);
 }
