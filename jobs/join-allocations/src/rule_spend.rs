@@ -61,7 +61,8 @@ mod tests {
 
     /// What lines sum to that come a batch each.
     async fn summed(lines: &[CostLine]) -> Result<Vec<String>, JoinError> {
-        let batches: Vec<_> = lines.iter().map(|line| Ok(schemas::to_batch(&[line.clone()]).unwrap())).collect();
+        let batches: Vec<_> =
+            lines.iter().map(|line| Ok(schemas::to_batch(std::slice::from_ref(line)).unwrap())).collect();
         let stream = RecordBatchStreamAdapter::new(CostLine::TABLE.schema(), futures::stream::iter(batches));
         let rows = rule_spend(Box::pin(stream)).await?;
         let row = |row: &RuleSpend| {

@@ -100,8 +100,8 @@ async fn overview_sums_by_currency_and_says_what_needs_somebody() {
 const CREDITS: [&str; 5] = [
     "promotion_code,nodes,owner_email,currency,status,end_date,days_left,remaining,allocated_amount,used,expired,\
      aws_applied,account_id,reference,credit_key",
-    "'=Spring,Media,media@example.com,USD,expired,2026-09-15,-46,0.0000000000,120.0000000000,100.0000000000,20.0000000000,\
-     20.0000000000,222222222222,,id:2",
+    "'=Spring,Media,media@example.com,USD,expired,2026-09-15,-46,0.0000000000,120.0000000000,100.0000000000,\
+     20.0000000000,20.0000000000,222222222222,,id:2",
     "MAP <b>2026</b>,Retail/Online,retail@example.com,USD,expiring_soon,2026-12-15,45,1500.4950000000,7500.5000000000,\
      6000.0050000000,0.0000000000,90.0000000000,111111111111,'=PO-1,id:1",
     "Broken,Gone,,USD,invalid,,,,,,,5.0000000000,222222222222,,id:4",
@@ -306,7 +306,7 @@ async fn credit_tells_its_lots_months_users_findings_and_history() {
     let jane = jane().await;
     let words = jane.words("/credits/id:1").await;
     for expected in [
-        "Status expiring soon Amount 7,500.50 Used 6,000.01 Expired 0.00 Left 1,500.50 Applied by AWS 90.00 Currency USD",
+        "Status expiring soon Amount 7,500.50 Used 6,000.01 Expired 0.00 Left 1,500.50 Applied by AWS 90.00",
         "Ends 2026-12-15 in 45 days",
         "Issued 2026-08-01, the day before its first line",
         "lot 1 ends on 2026-12-15 with 1,500.50 USD left",

@@ -1,4 +1,4 @@
-//! A small organisation whose three months are published, made by the jobs themselves; and people who look at its pages.
+//! A small organisation whose three months are published, made by the jobs themselves.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -215,7 +215,7 @@ impl Published {
     }
 
     pub(super) async fn open(self: &Arc<Self>) -> Result<Context, Failure> {
-        let lake = Arc::new(Lake::open_local(&self.settings).await?);
+        let lake = Arc::new(Lake::open_existing_local(&self.settings).await?);
         let moment = (AS_OF.parse().unwrap(), NOW.parse().unwrap());
         let reference = Arc::<Self>::clone(self);
         Ok(Context::new(self.settings.clone(), lake, moment, reference, runtime(&self.settings)?))
@@ -223,6 +223,7 @@ impl Published {
 
     /// A night.
     async fn run(self: &Arc<Self>) {
+        Lake::open_local(&self.settings).await.unwrap();
         let context = self.open().await.unwrap();
         let lake = &context.lake;
         let generations = read_export(lake).await;

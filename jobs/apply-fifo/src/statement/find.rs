@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn name_of_several_credits_tells_their_keys() {
-        let both = ["code:MAP 2026@111122223333".into(), "code:MAP 2026@444455556666".into()];
+        let both: [Text; 2] = ["code:MAP 2026@111122223333".into(), "code:MAP 2026@444455556666".into()];
         assert_eq!(found("MAP 2026"), Err(Unfound::Ambiguous(both.to_vec())));
         assert_eq!(found("map"), Err(Unfound::Ambiguous(both.to_vec())));
     }
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn what_is_unknown_is_answered_with_the_nearest_and_nothing_with_nothing() {
         assert_eq!(found("Activaet"), Err(Unfound::Unknown(vec!["id:77".into()])));
-        let holds = ["code:MAP 2026@111122223333".into(), "code:MAP 2026@444455556666".into()];
+        let holds: [Text; 2] = ["code:MAP 2026@111122223333".into(), "code:MAP 2026@444455556666".into()];
         assert_eq!(found("2026"), Err(Unfound::Unknown(holds.to_vec())), "what holds the text is near it");
         assert_eq!(found("Enterprise discount"), Err(Unfound::Unknown(vec![])));
         assert_eq!(found(""), Err(Unfound::Unknown(vec![])));

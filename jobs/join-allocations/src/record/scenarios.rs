@@ -26,12 +26,12 @@ fn register() -> Vec<RegisteredCredit> {
 }
 
 /// Recorded by somebody at nine; their rows may say otherwise.
-fn recording(is_stated: bool) -> Recording {
+fn recording() -> Recording {
     Recording {
         caller: None,
         recorded_by: Some("jane".into()),
         recorded_at: instant(NOW),
-        is_stated,
+        is_stated: false,
         now: instant("2026-03-05T23:59:59"),
     }
 }
@@ -44,7 +44,7 @@ fn entered(rows: &[&str]) -> Vec<AllocationRow> {
 }
 
 fn recorded(rows: &[&str], log: &[AllocationLogRow]) -> Result<Revisions, String> {
-    let by = recording(false);
+    let by = recording();
     revisions(&entered(rows), &register(), &hierarchy(), log, &by).map_err(|problems| problems.to_string())
 }
 
@@ -171,7 +171,7 @@ fn current(rows: &[&str]) -> Vec<AllocationLogRow> {
 fn moved(current: &[AllocationLogRow], lot: Option<i32>, from: &str, to: &str) -> Result<Vec<String>, String> {
     let node = Node::from_levels([Some(to), None, None, None]).unwrap();
     let rows = move_lot(&current.iter().collect::<Vec<_>>(), lot, from.parse().unwrap(), &node)?;
-    let at = Recording { recorded_at: instant("2026-03-05T10:00:00"), ..recording(false) };
+    let at = Recording { recorded_at: instant("2026-03-05T10:00:00"), ..recording() };
     let found = revisions(&rows, &register(), &hierarchy(), current, &at).map_err(|problems| problems.to_string())?;
     let of_row = |row: &AllocationLogRow| {
         let end = row.end_date.map(|end| format!(" ends {end}")).unwrap_or_default();
