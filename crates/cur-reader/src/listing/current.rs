@@ -171,7 +171,12 @@ fn nearest<'a>(manifests: &[&'a Manifest]) -> Result<&'a Manifest, ReadError> {
         [.., last] => {
             let mut paths: Vec<&str> = near.iter().map(|manifest| manifest.path.as_str()).collect();
             paths.sort_unstable();
-            Err(bad_file(&last.path, format!("several manifests candidates one billing period: {}", paths.join(", "))))
+            let of = last.period.map_or("the export".to_owned(), |period| format!("billing period {period}"));
+            let message = format!(
+                "{of} has several manifests, and it cannot be said which one counts: {}; keep one of them",
+                paths.join(", ")
+            );
+            Err(bad_file(&last.path, message))
         }
         [] => Err(ReadError::NotYet("no manifest".to_owned())),
     }
