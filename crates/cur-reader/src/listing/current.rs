@@ -62,7 +62,7 @@ pub fn current_files(
             current.files.insert(ExportFile { export: root.clone(), ..file.clone() });
         }
     }
-    let mut executions: BTreeMap<(String, BillingPeriod), BTreeSet<String>> = BTreeMap::new();
+    let mut executions: Executions = BTreeMap::new();
     for file in listing.files.values().filter(|file| !named.contains(file.path.as_str())) {
         let place = Place::of(&file.path);
         possible(&file.path, place.period)?;
@@ -88,7 +88,7 @@ pub fn current_files(
             continue;
         }
         if let Some(period) = place.period {
-            executions.entry((place.root, period)).or_default().insert(place.below);
+            executions.entry((place.root, period)).or_default().insert((place.spelled, place.below));
         }
         current.files.insert(file.clone());
     }
@@ -140,14 +140,24 @@ fn is_below(folder: &str, root: &str) -> bool {
     folder.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'))
 }
 
+/// The executions of each period of an export: the period's folder as it is spelled, and the folders below it.
+type Executions = BTreeMap<(String, BillingPeriod), BTreeSet<(String, String)>>;
+
 /// Of several executions of a period only a manifest can say which counts.
-fn one_execution(executions: BTreeMap<(String, BillingPeriod), BTreeSet<String>>) -> Result<(), ReadError> {
+fn one_execution(executions: Executions) -> Result<(), ReadError> {
     let Some(((root, period), folders)) = executions.into_iter().find(|(_, folders)| folders.len() > 1) else {
         return Ok(());
     };
     let number = folders.len();
-    let folders: Vec<String> =
-        folders.into_iter().map(|folder| if folder.is_empty() { "no folder".to_owned() } else { folder }).collect();
+    let is_spelled_alike =
+        folders.iter().all(|(spelled, _)| folders.first().is_some_and(|(first, _)| first == spelled));
+    let named = |(spelled, below): (String, String)| match (is_spelled_alike, below.is_empty()) {
+        (true, true) => "no folder".to_owned(),
+        (true, false) => below,
+        (false, true) => spelled,
+        (false, false) => format!("{spelled}/{below}"),
+    };
+    let folders: Vec<String> = folders.into_iter().map(named).collect();
     Err(bad_file(
         &place::named(&root),
         format!(
