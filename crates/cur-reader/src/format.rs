@@ -43,3 +43,53 @@ pub fn recognise(names: &[String]) -> Option<Format> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format_of(columns: &str) -> Option<Format> {
+        let names: Vec<String> = columns.split(',').map(str::to_owned).collect();
+        recognise(&names)
+    }
+
+    #[test]
+    fn exports_are_known_by_the_columns_that_people_chose_and_that_a_month_has() {
+        for (columns, expected) in [
+            // For Athena: a column per attribute of a product, per tag and per cost category.
+            (
+                "identity_line_item_id,bill_payer_account_id,line_item_unblended_cost,product_region,\
+                 product_product_name,resource_tags_user_cost_center,cost_category_team",
+                Format::Cur1,
+            ),
+            ("identity/LineItemId,bill/PayerAccountId,lineItem/UnblendedCost,resourceTags/user:Team", Format::Cur1),
+            // Of CUR 2.0 people choose columns: any that CUR 1.0 does not have tells.
+            ("bill_payer_account_id,bill_payer_account_name,line_item_unblended_cost", Format::Cur2),
+            ("bill_payer_account_id,line_item_unblended_cost,discount", Format::Cur2),
+            ("bill_payer_account_id,line_item_unblended_cost,product,product_region_code", Format::Cur2),
+            ("bill_payer_account_id,line_item_unblended_cost,tags", Format::Cur2),
+            (
+                "BilledCost,BillingAccountId,ChargeCategory,ChargePeriodStart,x_CostCategories,x_UsageType",
+                Format::Focus,
+            ),
+            ("BilledCost,ChargeCategory,InvoiceId,SkuMeter,SubAccountType,x_ServiceCode", Format::Focus),
+            ("billingaccountid,chargeperiodstart,effectivecost", Format::Focus),
+        ] {
+            assert_eq!(format_of(columns), Some(expected), "{columns}");
+        }
+    }
+
+    #[test]
+    fn tables_of_other_tools_are_no_exports() {
+        for columns in [
+            // What came before the CUR, a bill of Azure, a file of rules, a table of net cost, half a CUR.
+            "InvoiceID,PayerAccountId,LinkedAccountId,RecordType,ProductName,UnBlendedCost",
+            "SubscriptionId,Date,BillingAccountId,CostInBillingCurrency",
+            "rule_id,priority,payer_account_id,account_id,service,business_unit,share",
+            "billing_period,usage_date,payer_account_id,account_id,service,charges,net_cost",
+            "line_item_line_item_type,line_item_unblended_cost",
+        ] {
+            assert_eq!(format_of(columns), None, "{columns}");
+        }
+    }
+}

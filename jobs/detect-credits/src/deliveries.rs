@@ -79,6 +79,27 @@ mod tests {
     }
 
     #[test]
+    fn files_of_one_export_are_one_delivery_and_partitions_of_a_plain_table_too() {
+        for paths in [
+            &["a/data/BILLING_PERIOD=2026-05/x-1.parquet", "a/data/BILLING_PERIOD=2026-05/x-2.parquet"][..],
+            &["cur/may-1.csv", "cur/may-2.csv", "cur/copy/may-3.csv"],
+            &["20260501-20260601/e1/r-1.csv.gz", "20260501-20260601/e1/r-2.csv.gz"],
+        ] {
+            assert!(delivered(paths).is_ok(), "{paths:?}");
+            let files: Vec<_> =
+                paths.iter().map(|path| ExportFile::new((*path).to_owned(), 1, String::new())).collect();
+            assert!(
+                Delivery::of_each(files.iter()).iter().all(Option::is_none),
+                "nothing has to be noted of their lines"
+            );
+        }
+        let beside = delivered(&["a/BILLING_PERIOD=2026-05/x-1.csv", "x-1.csv"]).unwrap_err().to_string();
+        assert!(
+            beside.starts_with("the location itself: billing period 2026-05 of payer 9 is delivered here and in a too")
+        );
+    }
+
+    #[test]
     fn month_that_lies_in_two_exports_or_in_two_formats_is_refused() {
         assert!(delivered(&["a/BILLING_PERIOD=2026-05/1.csv", "a/BILLING_PERIOD=2026-05/2.csv"]).is_ok());
         let twice = delivered(&["a/BILLING_PERIOD=2026-05/1.csv", "b/BILLING_PERIOD=2026-05/1.csv"]).unwrap_err();

@@ -213,4 +213,66 @@ mod tests {
         let names = DescriptionParser::new(&settings).unwrap().parse(Some("PO 12 for 111122223333, credit id: 4"));
         assert_eq!(names.key(&Text::new("9")), "code:PO 12@111122223333");
     }
+
+    fn parser(settings: &str) -> DescriptionParser {
+        let settings: CreditSettings = toml::from_str(settings).unwrap();
+        DescriptionParser::new(&settings).unwrap()
+    }
+
+    #[test]
+    fn the_first_own_pattern_that_fits_decides_and_where_none_does_the_built_in_one() {
+        let parser = parser(
+            r"description_patterns = ['^Programme (?P<code>\w+) / (?P<id>\d+)$', '^(?P<code>Programme) ', '^MAP (?P<id>\d+)']",
+        );
+        let key = |description: &str| parser.parse(Some(description)).key(&Text::new("111111111111"));
+        assert_eq!(key("Programme Spring / 77"), "id:77");
+        assert_eq!(key("Programme  Spring\t/ 77"), "id:77", "white space is folded before");
+        assert_eq!(key("Programme Spring / 77, credit id: 5"), "code:Programme@111111111111");
+        assert_eq!(key("Another, credit from account: 222222222222"), "code:Another@222222222222");
+        // A pattern may name the id alone: then the credit has no name.
+        let names = parser.parse(Some("MAP 12 of 2026"));
+        assert_eq!((names.promotion_code.as_str(), names.key(&Text::default()).as_str()), (NO_DESCRIPTION, "id:12"));
+    }
+
+    #[test]
+    fn an_end_date_in_a_description_is_part_of_the_name_and_tells_two_grants_apart() {
+        let parser = parser("");
+        let account = Text::new("111111111111");
+        let keys = ["2026-06-30", "2026-12-31"].map(|end| {
+            parser
+                .parse(Some(&format!("Imagine Grant (expires {end}), credit from account: 222222222222")))
+                .key(&account)
+        });
+        assert_eq!(keys[0], "code:Imagine Grant (expires 2026-06-30)@222222222222");
+        assert_ne!(keys[0], keys[1]);
+    }
+
+    #[test]
+    fn classes_are_told_by_the_name_whatever_its_case_and_not_by_what_follows_it() {
+        let parser = parser("");
+        let class = |description: &str| parser.parse(Some(description)).credit_class;
+        assert_eq!(class("GOODWILL for the outage of 2026-03-02"), "goodwill");
+        assert_eq!(class("Contractual goodwill"), "goodwill", "the first pattern that fits");
+        assert_eq!(class("Pricing Adjustment - goodwill"), "pricing_adjustment");
+        assert_eq!(class("EDP shortfall"), "promotion");
+        let refund = parser.parse(Some("MB - pricing adjustment, credit id: 5"));
+        assert!(parser.is_refund(&refund) && !parser.is_refund(&parser.parse(Some("Goodwill"))));
+        assert!(!parser.is_refund(&parser.parse(None)));
+    }
+
+    #[test]
+    fn names_of_any_script_and_length_are_kept_whole() {
+        let parser = parser("");
+        let long = "促銷 ☃ ".repeat(2_000);
+        let names = parser.parse(Some(&format!("{long}, credit from account: 222222222222")));
+        assert_eq!(names.promotion_code, long.trim());
+        // Digits of another script are no account, and a twelfth digit too many neither.
+        for text in ["X, credit from account: ２２２２２２２２２２２２", "X, credit from account: 2222222222222"]
+        {
+            assert_eq!(parser.parse(Some(text)).promotion_code, text);
+        }
+        let longest = "9".repeat(32);
+        assert_eq!(parser.parse(Some(&format!("X, credit id: {longest}"))).credit_id, Some(Text::new(&longest)));
+        assert_eq!(parser.parse(Some(&format!("X, credit id: {longest}9"))).credit_id, None);
+    }
 }

@@ -60,3 +60,25 @@ impl StringInterner {
         known.array.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::execution::memory_pool::UnboundedMemoryPool;
+
+    use super::*;
+
+    #[test]
+    fn every_text_has_one_number_and_what_they_take_is_counted() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        let names = StringInterner::new(&pool);
+        assert_eq!(["AmazonEC2", "", "AmazonEC2", "AmazonS3"].map(|text| names.number(text)), [1, 2, 1, 3]);
+        let texts = names.texts();
+        assert_eq!(texts.iter().flatten().collect::<Vec<_>>(), ["AmazonEC2", "", "AmazonS3"]);
+        let before = pool.reserved();
+        names.number(&"x".repeat(10_000));
+        assert!(pool.reserved() - before > 20_000, "the text, and once more as a view");
+        assert_eq!((names.texts().len(), texts.len()), (4, 3));
+        drop(names);
+        assert_eq!(pool.reserved(), 0);
+    }
+}

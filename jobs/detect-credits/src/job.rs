@@ -176,3 +176,52 @@ fn invoice_ids(ids: &BTreeSet<String>) -> Option<Text> {
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     (!ids.is_empty()).then(|| ids.join(",").into())
 }
+
+#[cfg(test)]
+mod tests {
+    use lake::CurrencyTotal;
+
+    use super::*;
+
+    #[test]
+    fn totals_of_the_export_are_by_period_and_currency_with_the_invoices_that_lines_name() {
+        let total = |currency: &str, lines, amount: &str, invoices: &[&str], without| CurrencyTotal {
+            currency: currency.to_owned(),
+            export_total: amount.parse().unwrap(),
+            lines,
+            invoice_ids: invoices.iter().map(|id| (*id).to_owned()).collect(),
+            lines_without_invoice: without,
+        };
+        let generation = |totals| Generation {
+            fingerprint: String::new(),
+            folder: String::new(),
+            format: "CUR 2.0".to_owned(),
+            files: Vec::new(),
+            totals,
+            blank_costs: 0,
+            unknown_line_types: BTreeMap::new(),
+            notes: schemas::PeriodNotes::default(),
+            tables: BTreeMap::new(),
+        };
+        let generations = BTreeMap::from([
+            ("2026-06".parse().unwrap(), generation(vec![total("USD", 2, "5", &[], 2)])),
+            (
+                "2026-05".parse().unwrap(),
+                generation(vec![total("EUR", 1, "-1", &["E-9"], 0), total("USD", 7, "8.5", &["INV-2", "INV-1"], 3)]),
+            ),
+        ]);
+        let shown = |row: &ExportTotal| {
+            let ExportTotal { billing_period, currency, export_total, rows_read, lines_without_invoice, .. } = row;
+            let invoices = row.invoice_ids.as_deref().unwrap_or("none");
+            format!("{billing_period} {currency} {export_total} {rows_read} {invoices} {lines_without_invoice}")
+        };
+        assert_eq!(
+            export_totals(&generations).iter().map(shown).collect::<Vec<_>>(),
+            [
+                "2026-05 EUR -1.0000000000 1 E-9 0",
+                "2026-05 USD 8.5000000000 7 INV-1,INV-2 3",
+                "2026-06 USD 5.0000000000 2 none 2",
+            ]
+        );
+    }
+}

@@ -59,3 +59,28 @@ impl Progress {
         sums.map(|sum| sum.as_usize() as u64).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cost_scan::tests::{export, input_of};
+    use crate::scan::scan;
+
+    #[tokio::test]
+    async fn progress_is_what_the_partitions_of_all_scans_have_read_so_far() {
+        let (progress, store) = (Progress::default(), export().await);
+        assert_eq!((progress.total_bytes(), progress.bytes(), progress.lines()), (0, 0, 0));
+        progress.begin(5_000);
+        let session = money_sql::session(2, Arc::default());
+        for (times, period) in [(1, "2026-04"), (2, "2026-05")] {
+            progress.reads(period.to_owned());
+            let (input, files) = input_of(&store, 2).await;
+            let size: u64 = files.iter().map(|file| file.file().size).sum();
+            scan(&session, input, &progress).await.unwrap();
+            assert_eq!((progress.bytes(), progress.lines()), (times * size, times * 5));
+            assert_eq!((progress.total_bytes(), progress.reading().as_str()), (5_000, period));
+        }
+    }
+}

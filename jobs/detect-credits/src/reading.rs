@@ -163,3 +163,45 @@ fn source_file(file: &CountedFile) -> SourceFile {
     let ExportFile { path, size, version, export } = file.file().clone();
     SourceFile { path, size, version, lines: file.line_counts.clone(), export }
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::reference::Problem;
+
+    use super::*;
+
+    #[test]
+    fn lines_of_a_currency_are_on_its_invoices_or_on_none() {
+        let mut tally = Tally::default();
+        tally.totals.insert("USD".to_owned(), (10, "12.5".parse().unwrap()));
+        tally.totals.insert("EUR".to_owned(), (3, "-1".parse().unwrap()));
+        tally.invoices.insert("USD".to_owned(), [("INV-2".to_owned(), 3), ("INV-1".to_owned(), 4)].into());
+        let of = |currency: &str| currency_total(&tally, currency, tally.totals[currency]);
+        let dollars = of("USD");
+        assert_eq!(
+            (dollars.lines, dollars.lines_without_invoice, dollars.export_total),
+            (10, 3, "12.5".parse().unwrap())
+        );
+        assert_eq!(dollars.invoice_ids.iter().map(String::as_str).collect::<Vec<_>>(), ["INV-1", "INV-2"]);
+        let euros = of("EUR");
+        assert_eq!((euros.lines, euros.lines_without_invoice, euros.invoice_ids.len()), (3, 3, 0));
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_files_of_all_units_is_told_together_in_order() {
+        let problem = |file: &str, row| Problem {
+            file: file.to_owned(),
+            row: Some(row),
+            column: None,
+            message: "is bad".to_owned(),
+        };
+        let bad = |problems: Vec<Problem>| -> UnitRead { Err(Problems(problems)) };
+        let units =
+            vec![bad(vec![problem("c.csv", 2)]), Ok(Vec::new()), bad(vec![problem("a.csv", 10), problem("a.csv", 9)])];
+        assert_eq!(
+            all_good(units).unwrap_err().to_string(),
+            "a.csv, row 9: is bad\na.csv, row 10: is bad\nc.csv, row 2: is bad"
+        );
+        assert_eq!(all_good(vec![Ok(Vec::new())]).unwrap().len(), 0);
+    }
+}

@@ -188,7 +188,7 @@ mod tests {
     use futures::TryStreamExt;
 
     use super::*;
-    use crate::cost_scan::tests::{export, input_of};
+    use crate::cost_scan::tests::{export, input_of, input_of_periods, stored};
 
     async fn scanned(partitions: usize) -> (Scanned, Vec<CountedFile>) {
         let (input, files) = input_of(&export().await, partitions).await;
@@ -241,5 +241,91 @@ mod tests {
             failure.strip_backtrace(),
             "Execution error: billing period 2026-05: the cost lines are sums of 5 lines but 6 were read"
         );
+    }
+
+    fn line(period: &str, kind: &str, description: &str, cost: &str, currency: &str) -> String {
+        format!(
+            "{period}-01,999999999999,111111111111,{period}-02,{kind},{description},{cost},AmazonEC2,{currency},AWS,\n"
+        )
+    }
+
+    /// Lines, totals by currency, credits and sums of costs of a period.
+    async fn shown(scanned: &Scanned, files: &[CountedFile], period: &str) -> String {
+        let found = scanned.period(period.parse().unwrap(), files).await.unwrap();
+        let totals =
+            found.tally.totals.iter().map(|(currency, (lines, total))| format!("{lines} of {total} {currency}"));
+        let totals = totals.collect::<Vec<_>>().join(", ");
+        let credits = found.credit_lines.iter().map(|line| format!("{} {}", line.promotion_code, line.amount));
+        let credits = credits.collect::<Vec<_>>().join(", ");
+        let costs: Vec<RecordBatch> = found.cost_lines.try_collect().await.unwrap();
+        let costs: usize = costs.iter().map(RecordBatch::num_rows).sum();
+        format!("{totals}; {credits}; {costs} cells")
+    }
+
+    #[tokio::test]
+    async fn each_period_ties_out_by_itself_whatever_files_its_lines_are_in() {
+        let april = [
+            line("2026-04", "Usage", "x", "0.1", "USD"),
+            line("2026-04", "Usage", "x", "0.2", "USD"),
+            line("2026-04", "Credit", "Pilot", "-0.3", "USD"),
+            line("2026-04", "Usage", "x", "7", "EUR"),
+        ];
+        let may = [line("2026-05", "Usage", "x", "10", "USD"), line("2026-05", "Credit", "Pilot", "-4", "USD")];
+        let later = line("2026-06", "Usage", "x", "99", "USD");
+        let mixed = [&april[0], &may[1], &later, &april[3]].map(String::as_str).concat();
+        let others = [&may[0], &april[2], &april[1]].map(String::as_str).concat();
+        for partitions in [1, 3] {
+            let store = stored(&[("a.csv", &mixed), ("b.csv", &others)]).await;
+            let (input, files) = input_of_periods(&store, &["2026-04", "2026-05"], partitions).await;
+            let session = money_sql::session(partitions, Arc::default());
+            let scanned = scan(&session, input, &Progress::default()).await.unwrap();
+            assert_eq!(
+                shown(&scanned, &files, "2026-04").await,
+                "1 of 7.0000000000 EUR, 3 of 0.0000000000 USD; Pilot -0.3000000000; 2 cells"
+            );
+            assert_eq!(shown(&scanned, &files, "2026-05").await, "2 of 6.0000000000 USD; Pilot -4.0000000000; 1 cells");
+        }
+    }
+
+    #[tokio::test]
+    async fn bill_that_is_delivered_twice_is_found_by_its_payer() {
+        let may = line("2026-05", "Usage", "x", "10", "USD");
+        let other = may.replace("999999999999", "888888888888");
+        let of = |name: &str| format!("{name}/data/BILLING_PERIOD=2026-05/x-1.csv");
+        let (old, new, another) = (of("old"), of("new"), of("another"));
+        let store = stored(&[(&old, &may), (&another, &other)]).await;
+        let session = money_sql::session(2, Arc::default());
+        let (input, files) = input_of(&store, 2).await;
+        let scanned = scan(&session, input, &Progress::default()).await.unwrap();
+        assert!(scanned.period("2026-05".parse().unwrap(), &files).await.is_ok(), "of two payers");
+        let store = stored(&[(&old, &may), (&another, &other), (&new, &may)]).await;
+        let (input, files) = input_of(&store, 2).await;
+        let scanned = scan(&session, input, &Progress::default()).await.unwrap();
+        let Err(failure) = scanned.period("2026-05".parse().unwrap(), &files).await else { panic!("it counts twice") };
+        assert_eq!(
+            failure.to_string(),
+            "new: billing period 2026-05 of payer 999999999999 is delivered here and in old too: every line would count \
+             twice; move one of them elsewhere, or set [source] location to one of them"
+        );
+    }
+
+    #[tokio::test]
+    async fn bad_files_are_refused_all_together_each_at_its_first_bad_line() {
+        let good = line("2026-05", "Usage", "x", "10", "USD");
+        let (much, more) = (line("2026-05", "Usage", "x", "much", "USD"), line("2026-05", "Tax", "x", "more", "USD"));
+        let store = stored(&[("a.csv", &[&good[..], &much, &more].concat()), ("b.csv", &good), ("c.csv", &more)]).await;
+        for partitions in [1, 2, 3] {
+            let (input, _) = input_of(&store, partitions).await;
+            let session = money_sql::session(partitions, Arc::default());
+            let Err(failure) = scan(&session, input, &Progress::default()).await else { panic!("two are bad") };
+            let column = "column line_item_unblended_cost";
+            assert_eq!(
+                failure.to_string(),
+                format!(
+                    "a.csv, row 3, {column}: \"much\" is not an amount (1234.56)\n\
+                     c.csv, row 2, {column}: \"more\" is not an amount (1234.56)"
+                )
+            );
+        }
     }
 }

@@ -21,6 +21,14 @@ impl StatedOfExport {
     }
 }
 
+#[cfg(test)]
+impl StatedOfExport {
+    /// A currency for the only export.
+    pub(crate) fn of_currency(code: &str) -> Vec<Self> {
+        vec![Self { currency: Some(code.to_owned()), ..Self::default() }]
+    }
+}
+
 /// What is stated of the export that a file is of.
 pub(crate) fn stated_of<'a>(exports: &'a [StatedOfExport], path: &str) -> Option<&'a StatedOfExport> {
     exports.iter().find(|export| lies_in(&export.folder, path))

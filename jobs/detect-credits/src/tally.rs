@@ -91,3 +91,74 @@ impl Tally {
 fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| DataFusionError::External(error.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan_rows::{Note, notes_batch};
+
+    fn problem(file: &str, row: Option<u64>, message: &str) -> Note {
+        let problem = Problem { file: file.to_owned(), row, column: None, message: message.to_owned() };
+        Note { kind: kind::PROBLEM, detail: Some(serde_json::to_string(&problem).unwrap()), ..Note::default() }
+    }
+
+    fn tally(notes: &[Note]) -> Tally {
+        let mut tally = Tally::default();
+        // Whatever batches they come in.
+        for batch in notes.chunks(2) {
+            tally.add(&notes_batch(batch).unwrap()).unwrap();
+        }
+        tally
+    }
+
+    #[test]
+    fn of_several_problems_of_a_file_the_first_place_counts_in_whatever_order_they_come() {
+        let mut notes = [
+            problem("a.csv", Some(9), "nine"),
+            problem("a.csv", Some(4), "four"),
+            problem("b.parquet", None, "the whole file"),
+            problem("b.parquet", Some(1), "one"),
+        ];
+        for _ in 0..2 {
+            let told: Vec<String> = tally(&notes).problems.values().map(ToString::to_string).collect();
+            assert_eq!(told, ["a.csv, row 4: four", "b.parquet: the whole file"]);
+            notes.reverse();
+        }
+    }
+
+    #[test]
+    fn notes_of_a_period_come_to_what_people_are_told_of_it() {
+        let note = |kind, currency: &str, detail: &str, lines| {
+            let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            Note { kind, currency: some(currency), detail: some(detail), lines, ..Note::default() }
+        };
+        let tally = tally(&[
+            Note { amount: "12.5".parse().unwrap(), ..note(kind::TOTAL, "USD", "", 4) },
+            Note { amount: "-1".parse().unwrap(), ..note(kind::TOTAL, "EUR", "", 2) },
+            note(kind::NO_COST, "", "", 3),
+            note(kind::LINE_TYPE, "", "Mystery", 2),
+            note(kind::INVOICE, "USD", "INV-1", 3),
+            note(kind::INVOICE, "USD", "INV-2", 1),
+            note(kind::EXCLUSION, "", "ineligible_services (no column ServiceName)", 0),
+            note(kind::MISSING_COST, "", "reservation_effective_cost", 0),
+            note(kind::SHORT_ID, "", "77", 0),
+        ]);
+        assert_eq!(tally.lines(), 6);
+        let totals: Vec<_> =
+            tally.totals.iter().map(|(currency, (lines, sum))| format!("{currency} {lines} {sum}")).collect();
+        assert_eq!(totals, ["EUR 2 -1.0000000000", "USD 4 12.5000000000"]);
+        assert_eq!((tally.blank_costs, tally.unknown_line_types["Mystery"]), (3, 2));
+        assert_eq!(tally.invoices["USD"], BTreeMap::from([("INV-1".to_owned(), 3), ("INV-2".to_owned(), 1)]));
+        let notes = tally.notes;
+        assert!(notes.exclusions_not_applied.contains("ineligible_services (no column ServiceName)"));
+        assert!(notes.missing_cost_columns.contains("reservation_effective_cost"));
+        assert!(notes.short_account_ids.contains("77"));
+    }
+
+    #[test]
+    fn sums_among_the_notes_are_an_error() {
+        let rows = notes_batch(&[Note { kind: kind::COST, ..Note::default() }]).unwrap();
+        let failure = Tally::default().add(&rows).unwrap_err().strip_backtrace();
+        assert_eq!(failure, "Execution error: the scan hands on rows of an unknown kind, cost");
+    }
+}

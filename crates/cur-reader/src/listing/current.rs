@@ -63,7 +63,7 @@ pub fn current_files(
             current.files.insert(ExportFile { export: root.clone(), ..file.clone() });
         }
     }
-    let mut executions: BTreeMap<(String, BillingPeriod), BTreeSet<String>> = BTreeMap::new();
+    let mut executions: Executions = BTreeMap::new();
     for file in listing.files.values().filter(|file| !named.contains(file.path.as_str())) {
         let place = Place::of(&file.path);
         possible(&file.path, place.period)?;
@@ -89,7 +89,7 @@ pub fn current_files(
             continue;
         }
         if let Some(period) = place.period {
-            executions.entry((place.root, period)).or_default().insert(place.below);
+            executions.entry((place.root, period)).or_default().insert((place.spelled, place.below));
         }
         current.files.insert(file.clone());
     }
@@ -141,14 +141,24 @@ fn is_below(folder: &str, root: &str) -> bool {
     folder.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'))
 }
 
+/// The executions of each period of an export: the period's folder as it is spelled, and the folders below it.
+type Executions = BTreeMap<(String, BillingPeriod), BTreeSet<(String, String)>>;
+
 /// Of several executions of a period only a manifest can say which counts.
-fn one_execution(executions: BTreeMap<(String, BillingPeriod), BTreeSet<String>>) -> Result<(), ReadError> {
+fn one_execution(executions: Executions) -> Result<(), ReadError> {
     let Some(((root, period), folders)) = executions.into_iter().find(|(_, folders)| folders.len() > 1) else {
         return Ok(());
     };
     let number = folders.len();
-    let folders: Vec<String> =
-        folders.into_iter().map(|folder| if folder.is_empty() { "no folder".to_owned() } else { folder }).collect();
+    let is_spelled_alike =
+        folders.iter().all(|(spelled, _)| folders.first().is_some_and(|(first, _)| first == spelled));
+    let named = |(spelled, below): (String, String)| match (is_spelled_alike, below.is_empty()) {
+        (true, true) => "no folder".to_owned(),
+        (true, false) => below,
+        (false, true) => spelled,
+        (false, false) => format!("{spelled}/{below}"),
+    };
+    let folders: Vec<String> = folders.into_iter().map(named).collect();
     Err(bad_file(
         &place::named(&root),
         format!(
@@ -172,7 +182,12 @@ fn nearest<'a>(manifests: &[&'a Manifest]) -> Result<&'a Manifest, ReadError> {
         [.., last] => {
             let mut paths: Vec<&str> = near.iter().map(|manifest| manifest.path.as_str()).collect();
             paths.sort_unstable();
-            Err(bad_file(&last.path, format!("several manifests candidates one billing period: {}", paths.join(", "))))
+            let of = last.period.map_or("the export".to_owned(), |period| format!("billing period {period}"));
+            let message = format!(
+                "{of} has several manifests, and it cannot be said which one counts: {}; keep one of them",
+                paths.join(", ")
+            );
+            Err(bad_file(&last.path, message))
         }
         [] => Err(ReadError::NotYet("no manifest".to_owned())),
     }

@@ -19,6 +19,8 @@ pub(crate) struct Place {
     /// without partitions (`key=value`).
     pub root: String,
     pub period: Option<BillingPeriod>,
+    /// The period's folder below the root as it is spelled, `data/` included: in several ways, as it happens.
+    pub spelled: String,
     /// Folders between the period's and the file, without partitions: an execution.
     pub below: String,
 }
@@ -29,7 +31,7 @@ impl Place {
         let found = PERIOD_FOLDER.as_ref().and_then(|regex| regex.captures(folder));
         let Some(found) = found else {
             let root = without_partitions(folder).to_owned();
-            return Self { root, period: None, below: String::new() };
+            return Self { root, period: None, spelled: String::new(), below: String::new() };
         };
         let group =
             |names: [&str; 3]| names.into_iter().find_map(|name| found.name(name)).map_or("", |group| group.as_str());
@@ -39,7 +41,9 @@ impl Place {
         let below = whole.and_then(|whole| folder.get(whole.end()..)).unwrap_or_default();
         let (above, last) = root.rsplit_once('/').unwrap_or(("", root));
         let root = if ["data", "metadata"].contains(&last) { above } else { root };
-        Self { root: root.to_owned(), period, below: without_partitions(below).to_owned() }
+        let end = whole.map_or(0, |whole| whole.end());
+        let spelled = folder.get(root.len()..end).unwrap_or_default().trim_matches('/').to_owned();
+        Self { root: root.to_owned(), period, spelled, below: without_partitions(below).to_owned() }
     }
 
     /// True for an execution whose folder says when it was.

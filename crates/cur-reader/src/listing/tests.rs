@@ -4,13 +4,22 @@ use object_store::memory::InMemory;
 
 use super::*;
 
-async fn read(objects: &[(&str, &str)]) -> Result<(Vec<String>, Vec<String>), String> {
+/// The only export.
+fn cur() -> ExportLocation {
+    ExportLocation { folder: String::new(), location: "cur".to_owned() }
+}
+
+async fn stored(objects: &[(&str, &str)]) -> Arc<dyn ObjectStore> {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     for (path, text) in objects {
         store.put(&Path::from(*path), text.as_bytes().to_vec().into()).await.unwrap();
     }
-    let location = ExportLocation { folder: String::new(), location: "cur".to_owned() };
-    let listing = list(&store, &[location]).await.map_err(|error| error.to_string())?;
+    store
+}
+
+async fn read(objects: &[(&str, &str)]) -> Result<(Vec<String>, Vec<String>), String> {
+    let store = stored(objects).await;
+    let listing = list(&store, &[cur()]).await.map_err(|error| error.to_string())?;
     let manifests = Manifests::fetch(&store, &listing, &Manifests::default(), 2).await;
     let manifests = manifests.map_err(|error| error.to_string())?;
     let day = "2026-10-31".parse().unwrap();
@@ -222,4 +231,197 @@ async fn a_period_that_cannot_be_is_named_with_the_path_or_the_manifest() {
         "BILLING_PERIOD=2062-01/x-1.csv: billing period 2062-01 is more than 13 months ahead; move what is not part \
          of the export elsewhere"
     );
+}
+
+#[tokio::test]
+async fn manifests_of_every_observed_shape_lead_to_their_files() {
+    let data = "p/x/data/billing_period=2026-05/x-00001.csv";
+    for entries in [
+        // A prefix that begins with a slash.
+        r#""dataFiles": ["s3://bucket//p/x/data/billing_period=2026-05/x-00001.csv"]"#,
+        r#""dataFiles": [{"url": "https://bucket.s3.amazonaws.com/p/x/data/billing_period=2026-05/x-00001.csv"}]"#,
+        r#""dataFiles": [{"size": 9, "relativePath": "data/billing_period=2026-05/x-00001.csv"}]"#,
+        r#""reportKeys": ["/p/x/data/billing_period=2026-05/x-00001.csv"], "dataFiles": null"#,
+        r#""dataFiles": ["x-00001.csv"]"#,
+    ] {
+        let manifest = format!("{{{entries}}}");
+        let (files, left_out) = read(&[
+            (data, "."),
+            ("p/x/data/billing_period=2026-05/x-00002.csv", "."),
+            ("p/x/metadata/billing_period=2026-05/x-Manifest.json", &manifest),
+            // Of the same names in another export.
+            ("q/y/data/billing_period=2026-05/x-00001.csv", "."),
+        ])
+        .await
+        .unwrap();
+        assert_eq!(files, [data, "q/y/data/billing_period=2026-05/x-00001.csv"], "{entries}");
+        let manifest = "p/x/metadata/billing_period=2026-05/x-Manifest.json does not name it";
+        assert_eq!(left_out, [format!("p/x/data/billing_period=2026-05/x-00002.csv (1): {manifest}")], "{entries}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_could_be_any_of_several_files_is_named() {
+    let refused = current(&[
+        ("a/copy/x-1.csv", "."),
+        ("b/copy/x-1.csv", "."),
+        ("c/x-Manifest.json", r#"{"dataFiles": ["s3://bucket/x/copy/x-1.csv"]}"#),
+    ]);
+    assert_eq!(refused.await.unwrap_err(), "c/x-Manifest.json: s3://bucket/x/copy/x-1.csv could be any of 2 files");
+}
+
+#[tokio::test]
+async fn of_several_manifests_without_an_instant_none_can_be_chosen() {
+    let entry = |name: &str| format!(r#"{{"reportKeys": ["pre/r/20260501-20260601/{name}/r-1.csv"]}}"#);
+    let (one, other) = (entry("aa1d"), entry("bb2e"));
+    let refused = current(&[
+        ("r/20260501-20260601/aa1d/r-1.csv", "."),
+        ("r/20260501-20260601/aa1d/r-Manifest.json", &one),
+        ("r/20260501-20260601/bb2e/r-1.csv", "."),
+        ("r/20260501-20260601/bb2e/r-Manifest.json", &other),
+    ]);
+    assert_eq!(
+        refused.await.unwrap_err(),
+        "r/20260501-20260601/bb2e/r-Manifest.json: billing period 2026-05 has several manifests, and it cannot be said \
+         which one counts: r/20260501-20260601/aa1d/r-Manifest.json, r/20260501-20260601/bb2e/r-Manifest.json; keep one \
+         of them"
+    );
+}
+
+#[tokio::test]
+async fn a_manifest_that_cannot_be_read_is_named_and_says_why() {
+    let path = "x/metadata/BILLING_PERIOD=2026-05/x-Manifest.json";
+    let refused = async |json: &str| {
+        let files = [(path, json), ("x/data/BILLING_PERIOD=2026-05/x-1.csv", ".")];
+        current(&files).await.unwrap_err().strip_prefix(&format!("{path}: ")).unwrap().to_owned()
+    };
+    let long = format!(r#"{{"dataFiles": ["{}"]}}"#, "x".repeat(2_049));
+    for json in [&long[..], r#"{"dataFiles": [{"size": 9}]}"#, r#"{"reportKeys": ["x-1.csv", 5]}"#] {
+        assert_eq!(refused(json).await, "manifest with an entry that names no file");
+    }
+    assert_eq!(refused("<html>").await, "is no JSON manifest (expected value at line 1 column 1); copy the file again");
+    assert_eq!(refused(r#"{"dataFiles": []}"#).await, "names no data file; wait for the delivery");
+    let large = " ".repeat((16 << 20) + 1);
+    assert_eq!(refused(&large).await, "is no manifest: it has 16777217 bytes, at most 16777216");
+}
+
+#[tokio::test]
+async fn names_in_capitals_are_data_and_what_aws_writes_for_other_programs_is_not_mentioned() {
+    let files = [
+        ("R/APRIL.PARQUET", "."),
+        ("R/MAY.CSV.GZ", "."),
+        ("R/crawler-cfn.yml", "."),
+        ("R/r-QuickSightManifest.json", "{}"),
+        ("R/r-RedshiftCommands.sql", "."),
+        ("R/r-create-table.sql", "."),
+        ("R/cost_and_usage_data_status/part-0.csv", "status\nREADY\n"),
+    ];
+    let expected = ["R/APRIL.PARQUET", "R/MAY.CSV.GZ"].map(str::to_owned).to_vec();
+    assert_eq!(read(&files).await.unwrap(), (expected, Vec::new()));
+}
+
+#[tokio::test]
+async fn an_empty_file_stands_for_a_folder_unless_it_is_named_as_data() {
+    assert_eq!(current(&[("r", ""), ("r/x.csv", "."), ("r/notes.txt", "")]).await.unwrap(), ["r/x.csv"]);
+    // Whoever reads it says that it is empty.
+    assert_eq!(current(&[("r/may.parquet", ""), ("r/x.csv", ".")]).await.unwrap(), ["r/may.parquet", "r/x.csv"]);
+    let refused = current(&[("r/may.zip", ""), ("r/x.csv", ".")]).await.unwrap_err();
+    assert_eq!(refused, "r/may.zip: is empty (0 bytes); copy the file again");
+}
+
+#[tokio::test]
+async fn a_month_that_lies_in_two_folders_without_a_manifest_is_refused() {
+    for (one, other, folders) in [
+        ("r/year=2026/month=5/r-1.csv", "r/year=2026/month=05/r-1.csv", "year=2026/month=05, year=2026/month=5"),
+        (
+            "r/data/BILLING_PERIOD=2026-05/r-1.csv",
+            "r/BILLING_PERIOD=2026-05/r-1.csv",
+            "BILLING_PERIOD=2026-05, data/BILLING_PERIOD=2026-05",
+        ),
+        (
+            "r/BILLING_PERIOD=2026-05/r-1.csv",
+            "r/20260501-20260601/a1/r-1.csv",
+            "20260501-20260601/a1, BILLING_PERIOD=2026-05",
+        ),
+    ] {
+        assert_eq!(
+            current(&[(one, "."), (other, ".")]).await.unwrap_err(),
+            format!(
+                "r: billing period 2026-05 has 2 executions and no manifest says which one counts: {folders}; copy the \
+                 metadata folder too, or remove the old ones"
+            )
+        );
+    }
+    // Partitions of one table are no executions.
+    let files = [("r/year=2026/month=5/a=1/r-1.csv", "."), ("r/year=2026/month=5/a=2/r-1.csv", ".")];
+    assert_eq!(current(&files).await.unwrap(), files.map(|(path, _)| path));
+}
+
+async fn status(files: &[(&str, &str)]) -> Result<Vec<String>, String> {
+    let store = stored(files).await;
+    let listing = list(&store, &[cur()]).await.unwrap();
+    let unread = check_status(&store, &listing).await.map_err(|error| error.to_string())?;
+    Ok(unread.into_iter().map(|file| format!("{} ({}): {}", file.path, file.files, file.reason)).collect())
+}
+
+#[tokio::test]
+async fn an_export_is_not_read_while_aws_says_that_it_is_updating() {
+    let data = ("r/r/year=2026/month=5/r-1.csv", ".");
+    let of = |name: &str| format!("r/r/cost_and_usage_data_status/{name}");
+    let (one, other) = (of("part-0.csv"), of("part-1.csv"));
+    for ready in ["status\nREADY\n", "status\n", "another\nUPDATING\n"] {
+        assert_eq!(status(&[data, (&one, ready)]).await, Ok(Vec::new()), "{ready}");
+    }
+    for updating in ["status\nUPDATING\n", "id,Status\n1,READY\n2, updating \n"] {
+        assert_eq!(
+            status(&[data, (&one, "status\nREADY\n"), (&other, updating)]).await.unwrap_err(),
+            "r/r/cost_and_usage_data_status/part-1.csv: AWS is still delivering (status UPDATING); try again later"
+        );
+    }
+    let reason = "cannot be read: whether AWS is still delivering is not known";
+    let damaged = of("part-0.parquet");
+    assert_eq!(status(&[data, (&damaged, "PAR1")]).await, Ok(vec![format!("{damaged} (1): {reason}")]));
+}
+
+#[tokio::test]
+async fn a_file_that_was_delivered_anew_meanwhile_is_found_when_the_export_is_listed_again() {
+    let (data, manifest) =
+        ("x/data/BILLING_PERIOD=2026-05/e2/x-1.parquet", "x/metadata/BILLING_PERIOD=2026-05/x-Manifest.json");
+    let store = stored(&[(data, "."), (manifest, TWO)]).await;
+    let current = async |known: &Manifests| {
+        let listing = list(&store, &[cur()]).await.unwrap();
+        let manifests = Manifests::fetch(&store, &listing, known, 1).await.unwrap();
+        let day = "2026-10-31".parse().unwrap();
+        let files = current_files(&listing, &manifests, ExportPeriods::read_on(day, day)).unwrap();
+        (listing, manifests, files)
+    };
+    let (listing, manifests, before) = current(&Manifests::default()).await;
+    let (_, _, same) = current(&manifests).await;
+    assert_eq!(before.first_other(&same), None);
+    let (files, _) = before.by_content(&store).await.unwrap();
+    let file = &files[0];
+    assert!(listing.has(data, file.size, &file.version));
+    assert!(!listing.has(data, file.size + 1, &file.version) && !listing.has(data, file.size, "another"));
+    store.put(&Path::from(data), b"+".to_vec().into()).await.unwrap();
+    let (listing, _, after) = current(&manifests).await;
+    assert_eq!(before.first_other(&after).map(|file| file.path.as_str()), Some(data));
+    assert!(!listing.has(data, file.size, &file.version), "as large as before, but another one");
+    // A manifest that is known is not read again; one that went away while the export was listed says so.
+    store.delete(&Path::from(manifest)).await.unwrap();
+    assert!(Manifests::fetch(&store, &listing, &manifests, 1).await.is_ok());
+    let gone = Manifests::fetch(&store, &listing, &Manifests::default(), 1).await.unwrap_err();
+    assert_eq!(gone.to_string(), format!("{manifest}: the export changed while it was read; try again"));
+}
+
+#[test]
+fn names_are_told_apart_from_how_a_file_is_written_and_packed() {
+    for (path, expected) in [
+        ("r/may-00001.snappy.parquet", "r/may-00001"),
+        ("r/may-00001.csv.gz", "r/may-00001"),
+        ("r/may-00001.csv.zip", "r/may-00001"),
+        ("r.csv/may", "r.csv/may"),
+        ("r/v1.2.parq", "r/v1.2"),
+    ] {
+        assert_eq!(stem(path), expected);
+    }
 }

@@ -54,3 +54,26 @@ impl ChunkReader for Chunks {
         Ok(bytes.slice(..length))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn bytes_are_found_in_the_piece_that_holds_them_and_nowhere_else() {
+        let chunks = Chunks::new(100, vec![(50, Bytes::from_static(b"fifty")), (4, Bytes::from_static(b"four"))]);
+        assert_eq!(chunks.len(), 100);
+        assert_eq!(chunks.get_bytes(4, 4).unwrap(), "four");
+        assert_eq!(chunks.get_bytes(52, 2).unwrap(), "ft");
+        let mut rest = String::new();
+        chunks.get_read(51).unwrap().read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "ifty", "to the end of the piece");
+        let refused = |start, length| chunks.get_bytes(start, length).unwrap_err().to_string();
+        assert_eq!(refused(6, 3), "EOF: 3 bytes from 6 on are not in one column");
+        for start in [0, 9, 49, 56, 99, 1_000] {
+            assert_eq!(refused(start, 1), format!("EOF: byte {start} belongs to no column that is read"));
+        }
+    }
+}

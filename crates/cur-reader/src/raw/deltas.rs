@@ -121,4 +121,40 @@ mod tests {
         assert!(Deltas::new(&data[..11]).unwrap().sum().is_err());
         assert!(Deltas::new(&[128, 1, 0, 5, 14]).is_err());
     }
+
+    fn sum(data: &[u8]) -> std::result::Result<u64, String> {
+        let sum = Deltas::new(data).and_then(Deltas::sum);
+        sum.map(|(sum, _)| sum).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn lengths_over_several_blocks_are_added_up() {
+        // Eight in a block of two parts; eleven lengths, from 1 on by threes: no bits for anything else.
+        let packed = [8, 2, 11, 2, 6, 0, 0, 6, 0, 0];
+        assert_eq!(sum(&packed), Ok((0..11_u64).map(|at| 1 + 3 * at).sum::<u64>()));
+        // One length needs no block, none not even that.
+        assert_eq!((sum(&[8, 2, 1, 200, 1]), sum(&[8, 2, 0, 0])), (Ok(100), Ok(0)));
+        // Of a part behind the last length the width says nothing.
+        assert_eq!(sum(&[8, 2, 2, 2, 6, 0, 255]), Ok(1 + 4));
+    }
+
+    #[test]
+    fn lengths_that_cannot_be_are_an_error() {
+        let damaged = Err("Parquet error: lengths of texts that cannot be read".to_owned());
+        for (packed, why) in [
+            (&[8, 2, 2, 1, 0, 0, 0][..], "the first is -1"),
+            (&[8, 2, 2, 2, 5, 0, 0], "the second is -2"),
+            (&[8, 2, 2, 2, 0, 33, 0, 0, 0, 0, 0, 0], "33 bits of difference"),
+            (&[8, 2, 9, 2, 0, 8, 8, 1, 1, 1], "three of eight differences"),
+            (&[8, 0, 2, 2, 0, 0], "a block of no parts"),
+            (&[2, 4, 2, 2, 0, 0, 0, 0, 0], "parts of no differences"),
+            (&[8, 2, 2, 2], "no block"),
+            (&[8, 2, 0x80], "no end of a number"),
+            (&[0xff; 20], "a number of more than 64 bits"),
+        ] {
+            assert_eq!(sum(packed), damaged, "{why}");
+        }
+        let Err(more) = Deltas::of(&[8, 2, 11, 2], 10) else { panic!("ten values have no eleven lengths") };
+        assert_eq!(more.to_string(), "Parquet error: a page claims more texts than it has values");
+    }
 }

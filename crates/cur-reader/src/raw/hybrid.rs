@@ -258,4 +258,88 @@ mod tests {
             assert!(hybrid.read(1, &mut numbers).is_err());
         }
     }
+
+    /// Ten fives as one run, 0 to 7 packed, and four zeros as one run, of three bits each.
+    const RUNS: [u8; 8] = [20, 5, 3, 0b1000_1000, 0b1100_0110, 0b1111_1010, 8, 0];
+
+    fn hybrid(bytes: &[u8], width: usize) -> Hybrid {
+        Hybrid::new(Bytes::copy_from_slice(bytes), width).unwrap()
+    }
+
+    #[test]
+    fn runs_of_one_number_and_packed_ones_follow_each_other_wherever_reading_stops() {
+        let expected = [[5; 10].as_slice(), &[0, 1, 2, 3, 4, 5, 6, 7], &[0; 4]].concat();
+        for steps in [&[22][..], &[7, 7, 8], &[1, 9, 1, 6, 5], &[12, 3, 3, 3, 1]] {
+            let (mut hybrid, mut numbers) = (hybrid(&RUNS, 3), Vec::new());
+            for step in steps {
+                hybrid.read(*step, &mut numbers).unwrap();
+            }
+            assert_eq!(numbers, expected, "{steps:?}");
+            assert_eq!(hybrid.read(1, &mut numbers).unwrap_err().to_string(), "EOF: a page ends before its last value");
+        }
+    }
+
+    #[test]
+    fn numbers_of_one_kind_are_told_as_runs_over_the_borders_of_those_in_the_file() {
+        let are = |wanted: i32, steps: &[usize]| {
+            let (mut hybrid, mut runs) = (hybrid(&RUNS, 3), Vec::new());
+            steps.iter().for_each(|step| hybrid.are(wanted, *step, &mut runs).unwrap());
+            runs
+        };
+        for steps in [&[22][..], &[4, 10, 8], &[11, 11]] {
+            assert_eq!(are(5, steps), [(true, 10), (false, 5), (true, 1), (false, 6)], "{steps:?}");
+            assert_eq!(are(0, steps), [(false, 10), (true, 1), (false, 7), (true, 4)], "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn zeros_of_one_bit_are_found_by_their_places_in_what_is_read() {
+        // Three zeros, five groups of eight that alternate, two ones, two zeros.
+        let bytes = [&[6, 0, 11][..], &[0b1010_1010; 5], &[4, 1, 4, 0]].concat();
+        let zeros = |steps: &[usize]| {
+            let (mut hybrid, mut places, mut read) = (hybrid(&bytes, 1), Vec::new(), 0);
+            for step in steps {
+                hybrid.zeros(*step, |place| places.push(read + place)).unwrap();
+                read += step;
+            }
+            places
+        };
+        let expected: Vec<usize> = (0..3).chain((3..43).step_by(2)).chain([45, 46]).collect();
+        for steps in [&[47][..], &[2, 40, 5], &[10, 33, 4], &[1; 47]] {
+            assert_eq!(zeros(steps), expected, "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_may_claim_any_length_and_takes_no_more_than_is_asked_for() {
+        // 2^61 sevens.
+        let claim = [&[0x80; 8][..], &[0x40, 7]].concat();
+        let (mut endless, mut numbers) = (hybrid(&claim, 3), Vec::new());
+        endless.read(5, &mut numbers).unwrap();
+        assert_eq!(numbers, [7; 5]);
+        // Packed ones are as many as there are bytes of.
+        let claim = [&[0x81; 8][..], &[0x40, 0b1000_1000]].concat();
+        let (mut packed, mut numbers) = (hybrid(&claim, 3), Vec::new());
+        packed.read(2, &mut numbers).unwrap();
+        assert_eq!(numbers, [0, 1]);
+        assert!(packed.read(1, &mut numbers).is_err());
+        // Of no bits there are as many zeros as anybody wants.
+        let (mut none, mut numbers) = (hybrid(&[], 0), Vec::new());
+        none.read(9, &mut numbers).unwrap();
+        assert_eq!(numbers, [0; 9]);
+    }
+
+    #[test]
+    fn headers_that_cannot_be_are_an_error() {
+        let wide = Hybrid::new(Bytes::new(), 32).unwrap_err();
+        assert_eq!(wide.to_string(), "Parquet error: dictionary indexes of 32 bits");
+        // A header without end, one of more than 64 bits, a value that is cut off.
+        for (bytes, width) in [(&[0x80, 0x80][..], 3), (&[0xff; 11], 3), (&[20, 5], 9), (&[20], 1), (&[], 1)] {
+            assert!(hybrid(bytes, width).read(1, &mut Vec::new()).is_err(), "{bytes:?}");
+        }
+        // The widest that is borne.
+        let mut numbers = Vec::new();
+        hybrid(&[2, 0xff, 0xff, 0xff, 0x7f], 31).read(1, &mut numbers).unwrap();
+        assert_eq!(numbers, [i32::MAX]);
+    }
 }

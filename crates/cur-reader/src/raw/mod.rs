@@ -324,3 +324,6 @@ fn parquet_error(path: &str, error: ParquetError) -> ReadError {
     let said = excerpt(said.trim_start_matches("Parquet argument error: "));
     bad_file(path, format!("is not a complete Parquet file ({said}); copy the file again"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -190,3 +190,25 @@ fn csv_error(path: &str, row: u64, error: &csv::Error) -> ReadError {
     };
     bad_file(path, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads zeros, as much as is borne of a file of so many packed bytes; the first error.
+    fn unpack(packed: u64, text: u64) -> Option<String> {
+        let bounds = Rc::new(Bounds { packed: Cell::new(packed), read: Cell::new(0), most: Cell::new(u64::MAX) });
+        let mut bounded = Bounded { text: Box::new(io::repeat(0).take(text)), bounds };
+        io::copy(&mut bounded, &mut io::sink()).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_file_unpacks_to_a_gibibyte_and_beyond_that_to_two_hundred_times_its_size() {
+        let refused = "unpacks to more than 200 times its size, which no export does; copy the file again";
+        assert_eq!(unpack(1 << 10, 1 << 30), None);
+        assert_eq!(unpack(1 << 10, (1 << 30) + 1).as_deref(), Some(refused));
+        // Of six megabytes 1.2 gigabytes may come.
+        assert_eq!(unpack(6_000_000, 1_150_000_000), None);
+        assert_eq!(unpack(5_000_000, 1_150_000_000).as_deref(), Some(refused));
+    }
+}

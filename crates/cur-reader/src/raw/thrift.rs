@@ -206,3 +206,66 @@ fn other_type() -> ParquetError {
 const fn zig_zag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: Fields = &[(1, Shape::Number), (2, Shape::Binary), (3, Shape::List(&Shape::Number)), (5, Shape::Bool)];
+
+    fn read(bytes: &[u8]) -> std::result::Result<usize, String> {
+        let mut thrift = Thrift::new(bytes);
+        thrift.structure(KNOWN).map_err(|error| error.to_string())?;
+        Ok(thrift.left())
+    }
+
+    #[test]
+    fn fields_that_are_not_known_are_passed_over_whatever_they_hold() {
+        // A number, a text, a list of two numbers, a truth; then a byte, a double, a list of a struct with a text, a number
+        // whose place is written out.
+        let known = [0x15, 3, 0x18, 2, b'a', b'b', 0x19, 0x25, 2, 4, 0x21];
+        let unknown = [0x13, 9, 0x17, 1, 2, 3, 4, 5, 6, 7, 8, 0x19, 0x1c, 0x18, 1, b'x', 0, 0x05, 0x80, 0x02, 7];
+        assert_eq!(read(&[&known[..], &unknown, &[0, 99]].concat()), Ok(1), "what comes after is not looked at");
+        for end in 0..known.len() + unknown.len() {
+            let cut = [&known[..], &unknown].concat();
+            assert!(read(&cut[..end]).is_err(), "cut off after {end} bytes");
+        }
+    }
+
+    #[test]
+    fn known_fields_of_another_type_are_refused_as_a_library_would_take_them_for_the_known_one() {
+        let other = Err("Parquet error: a header holds a value of another type than it should".to_owned());
+        for (bytes, why) in [
+            (&[0x18, 1, b'a', 0][..], "a text for a number"),
+            (&[0x25, 3, 0], "a number for a text"),
+            (&[0x39, 0x18, 1, b'a', 0], "a list of texts for one of numbers"),
+            (&[0x55, 3, 0], "a number for a truth"),
+            (&[0x69, 0x21, 0, 0, 0], "a list of truths, which have no bytes of their own"),
+            (&[0x6d, 0], "a type that does not exist"),
+        ] {
+            assert_eq!(read(bytes), other, "{why}");
+        }
+    }
+
+    #[test]
+    fn claims_that_cannot_be_are_refused() {
+        for (bytes, message) in [
+            (&[0x39, 0xf5, 0xff, 0xff, 0x03, 1, 0][..], "a header claims a list that is longer than it can be"),
+            (
+                &[0x15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0],
+                "a header holds a number that is too large",
+            ),
+            (&[0xf5, 1, 0xf5, 1, 0x05, 0xff, 0xff, 0xff, 0x7f, 0], "a header with a field of no number"),
+        ] {
+            assert_eq!(read(bytes), Err(format!("Parquet error: {message}")));
+        }
+        let cut: std::result::Result<usize, String> = Err("EOF: a header ends within a value".to_owned());
+        assert_eq!((read(&[0x28, 200, 1, b'a', 0]), read(&[]), read(&[0x15, 3])), (cut.clone(), cut.clone(), cut));
+        // Structs within structs, one more than is borne.
+        let nested = |depth: usize| [&[0x6c].repeat(depth)[..], &[0].repeat(depth + 1)].concat();
+        assert_eq!(read(&nested(15)), Ok(0));
+        assert_eq!(read(&nested(16)), Err("Parquet error: a header is nested too deeply".to_owned()));
+        let int = Thrift::new(&[0x80, 0x80, 0x80, 0x80, 0x20]).int(I64).unwrap_err();
+        assert_eq!(int.to_string(), "Parquet error: a header holds a number that is too large");
+    }
+}

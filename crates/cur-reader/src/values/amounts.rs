@@ -132,7 +132,148 @@ pub(crate) fn money_from_double(value: f64) -> Result<Money, MoneyError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{BooleanArray, Decimal32Array, Decimal64Array, Int64Array, StringArray, UInt64Array};
+    use arrow::datatypes::i256;
+
     use super::*;
+
+    /// Row by row: the amount, `blank`, or what it holds instead.
+    fn read(array: impl Array + 'static) -> Vec<String> {
+        let array: ArrayRef = Arc::new(array);
+        let column = AmountColumn::new(&array).unwrap();
+        let shown = |row| match column.get(row) {
+            Ok(amount) => {
+                assert_eq!(column.is_blank(row), amount.is_none());
+                amount.map_or("blank".to_owned(), |amount| amount.to_string())
+            }
+            Err(NoAmount { text, overflow: true }) => format!("too large: {text}"),
+            Err(NoAmount { text, overflow: false }) => format!("no amount: {text}"),
+        };
+        (0..array.len()).map(shown).collect()
+    }
+
+    #[test]
+    fn text_holds_an_amount_with_a_point_an_exponent_a_sign_and_blanks_around() {
+        let texts =
+            ["-35.576771", " 1.5 ", "+2", ".5", "5.", "-0", "1e-3", "-1.5E-10", "0.12345678905", "1e-400", "  "];
+        let expected = [
+            "-35.5767710000",
+            "1.5000000000",
+            "2.0000000000",
+            "0.5000000000",
+            "5.0000000000",
+            "0.0000000000",
+            "0.0010000000",
+            "-0.0000000002",
+            "0.1234567891",
+            "0.0000000000",
+            "blank",
+        ];
+        assert_eq!(read(StringArray::from(texts.to_vec())), expected);
+        assert_eq!(
+            read(StringArray::from(vec![None, Some("9999999999999999999999999999")])),
+            ["blank", "9999999999999999999999999999.0000000000"]
+        );
+    }
+
+    #[test]
+    fn text_that_is_no_amount_is_repeated_and_none_is_guessed_from_it() {
+        for text in [
+            "1,234.56",
+            "12,5",
+            "$5",
+            "(5.00)",
+            "\u{2212}5",
+            "1.2.3",
+            "NaN",
+            "inf",
+            "0x10",
+            "1_000",
+            "\u{ff15}",
+            "1e",
+            ".",
+        ] {
+            assert_eq!(read(StringArray::from(vec![text])), [format!("no amount: {text}")]);
+        }
+        for text in ["1e400", "-1e28", "10000000000000000000000000000"] {
+            assert_eq!(read(StringArray::from(vec![text])), [format!("too large: {text}")]);
+        }
+        let long = "x".repeat(5_000);
+        assert_eq!(read(StringArray::from(vec![&long[..]])), [format!("no amount: {}…", &long[..100])]);
+    }
+
+    #[test]
+    fn one_amount_reads_alike_in_every_type_that_writers_choose() {
+        let expected = ["-35.5767710000", "blank"];
+        assert_eq!(read(Float64Array::from(vec![Some(-35.576_771), None])), expected);
+        assert_eq!(read(StringArray::from(vec![Some("-3.5576771e1"), Some("")])), expected);
+        let narrow = Decimal32Array::from(vec![Some(-35_576_771), None]).with_precision_and_scale(9, 6).unwrap();
+        assert_eq!(read(narrow), expected);
+        let medium = Decimal64Array::from(vec![Some(-355_767_710_000), None]).with_precision_and_scale(18, 10).unwrap();
+        assert_eq!(read(medium), expected);
+        let usual = Decimal128Array::from(vec![Some(-3_557_677_100), None]).with_precision_and_scale(38, 8).unwrap();
+        assert_eq!(read(usual), expected);
+        let wide = Decimal256Array::from(vec![Some(i256::from(-35_576_771_000_000_i64)), None]);
+        assert_eq!(read(wide.with_precision_and_scale(76, 12).unwrap()), expected);
+        // A float holds seven digits: the shortest decimal that reads back to it, and no more of them.
+        assert_eq!(
+            read(Float32Array::from(vec![Some(0.1), None, Some(-35.57)])),
+            ["0.1000000000", "blank", "-35.5700000000"]
+        );
+        assert_eq!(read(Int64Array::from(vec![Some(-7), None])), ["-7.0000000000", "blank"]);
+        assert_eq!(read(UInt64Array::from(vec![u64::MAX])), ["18446744073709551615.0000000000"]);
+    }
+
+    #[test]
+    fn decimals_of_more_than_ten_places_are_rounded_half_away_from_zero() {
+        let units = [50, 49, -50, -49, 149, 150, 1_000_000_000_050];
+        let expected = [
+            "0.0000000001",
+            "0.0000000000",
+            "-0.0000000001",
+            "0.0000000000",
+            "0.0000000001",
+            "0.0000000002",
+            "1.0000000001",
+        ];
+        assert_eq!(read(Decimal128Array::from(units.to_vec()).with_precision_and_scale(38, 12).unwrap()), expected);
+        let wide: Decimal256Array = units.iter().map(|units| Some(i256::from_i128(*units))).collect();
+        assert_eq!(read(wide.with_precision_and_scale(76, 12).unwrap()), expected);
+        // Hundreds.
+        assert_eq!(read(Decimal128Array::from(vec![5]).with_precision_and_scale(38, -2).unwrap()), ["500.0000000000"]);
+    }
+
+    #[test]
+    fn numbers_beyond_money_are_named_as_too_large_and_those_that_are_none_as_no_amount() {
+        let doubles = Float64Array::from(vec![1e30, f64::NAN, f64::NEG_INFINITY, f64::MIN_POSITIVE]);
+        let expected =
+            ["too large: 1000000000000000000000000000000", "no amount: NaN", "no amount: -inf", "0.0000000000"];
+        assert_eq!(read(doubles), expected);
+        let most = i256::from_i128(i128::MAX);
+        let wide = Decimal256Array::from(vec![most]).with_precision_and_scale(76, 0).unwrap();
+        assert_eq!(read(wide), [format!("too large: {}", i128::MAX)]);
+    }
+
+    #[test]
+    fn what_holds_no_amounts_is_named_by_its_type() {
+        let refused = |array: ArrayRef| AmountColumn::new(&array).unwrap_err();
+        assert_eq!(refused(Arc::new(BooleanArray::from(vec![true]))), "has type Boolean, not an amount");
+        let dates: ArrayRef = arrow::array::new_null_array(&DataType::Date32, 1);
+        assert_eq!(refused(dates), "has type Date32, not an amount");
+        // A month without any value has no type.
+        assert_eq!(read(arrow::array::NullArray::new(2)), ["blank", "blank"]);
+    }
+
+    #[test]
+    fn doubles_that_are_summed_as_whole_numbers_are_the_ones_that_lose_nothing_by_it() {
+        let values = vec![Some(12.34), Some(0.1 + 0.2), Some(-0.000_000_000_1), Some(1e14), None, Some(f64::NAN)];
+        let array: ArrayRef = Arc::new(Float64Array::from(values));
+        let column = AmountColumn::new(&array).unwrap();
+        let units: Vec<_> = (0..6).map(|row| column.whole_units(row)).collect();
+        assert_eq!(units, [Some(123_400_000_000), None, Some(-1), None, None, None]);
+    }
 
     #[test]
     fn a_double_is_its_shortest_decimal_rounded_once() {

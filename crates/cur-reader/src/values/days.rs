@@ -207,7 +207,110 @@ fn whole_offset(zone: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{
+        BooleanArray, Date64Array, StringArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+        TimestampNanosecondArray, TimestampSecondArray,
+    };
+
     use super::*;
+
+    /// Row by row: the day, `blank`, or what it holds instead.
+    fn days(array: impl Array + 'static) -> Vec<String> {
+        let array: ArrayRef = Arc::new(array);
+        let (column, mut known) = (DayColumn::new(&array).unwrap(), DictionaryMemo::default());
+        column.rebind(&mut known);
+        let date = |day| Date32Type::to_naive_date_opt(day).unwrap().to_string();
+        let shown = |row| match column.get(row, &mut known) {
+            Ok(day) => day.map_or("blank".to_owned(), date),
+            Err(text) => format!("no date: {text}"),
+        };
+        (0..array.len()).map(shown).collect()
+    }
+
+    #[test]
+    fn instants_of_every_unit_are_the_days_of_utc() {
+        // The last second of May, the first of June, the last before 1970, and none.
+        let seconds = [Some(1_780_271_999), Some(1_780_272_000), Some(-1), None];
+        let expected = ["2026-05-31", "2026-06-01", "1969-12-31", "blank"];
+        let scaled = |by: i64| seconds.map(|second| second.map(|second| second * by)).to_vec();
+        assert_eq!(days(TimestampSecondArray::from(scaled(1))), expected);
+        assert_eq!(days(TimestampMillisecondArray::from(scaled(1_000))), expected);
+        assert_eq!(days(TimestampMicrosecondArray::from(scaled(1_000_000))), expected);
+        assert_eq!(days(TimestampNanosecondArray::from(scaled(1_000_000_000))), expected);
+        // A zone says how an instant is shown, not when it was.
+        assert_eq!(days(TimestampMillisecondArray::from(scaled(1_000)).with_timezone("+09:00")), expected);
+        assert_eq!(days(Date32Array::from(vec![Some(20_604), None])), ["2026-05-31", "blank"]);
+        assert_eq!(days(Date64Array::from(vec![1_780_271_999_000])), ["2026-05-31"]);
+    }
+
+    #[test]
+    fn days_that_no_calendar_has_are_no_dates() {
+        let beyond = "no date: 2147483647 days after 1970-01-01";
+        assert_eq!(days(TimestampSecondArray::from(vec![i64::MAX, i64::MIN])), [beyond, beyond]);
+        let (last, first) = (*CALENDAR.end(), *CALENDAR.start());
+        assert_eq!(days(Date32Array::from(vec![last, first])), ["9999-12-31", "0001-01-01"]);
+        assert_eq!(days(Date32Array::from(vec![last + 1])), ["no date: 2932897 days after 1970-01-01"]);
+        assert_eq!(
+            no_date("2932897 days after 1970-01-01"),
+            "\"2932897 days after 1970-01-01\" is not a date (2026-01-31, with or without a time)"
+        );
+        let array: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
+        assert_eq!(DayColumn::new(&array).unwrap_err(), "has type Boolean, not a date");
+    }
+
+    #[test]
+    fn a_period_is_named_as_a_month_or_by_any_of_its_instants() {
+        let texts = [
+            Some("2026-05"),
+            Some(" 2026-05-01T00:00:00.000Z "),
+            Some("2026-06-01T01:00:00+02:00"),
+            Some(""),
+            None,
+            Some("May 2026"),
+            Some("2026-05"),
+        ];
+        let array: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+        let (column, mut known) = (DayColumn::new(&array).unwrap(), PeriodMemo::default());
+        column.rebind(&mut known.entries);
+        let mut period = |row| column.period(row, &mut known).map(|period| period.map(|period| period.to_string()));
+        let may: Result<_, String> = Ok(Some("2026-05".to_owned()));
+        assert_eq!([0, 1, 2, 6].map(&mut period), [may.clone(), may.clone(), may.clone(), may]);
+        assert_eq!([3, 4, 5].map(&mut period), [Ok(None), Ok(None), Err("May 2026".to_owned())]);
+        let array: ArrayRef = Arc::new(Date32Array::from(vec![Some(20_604), Some(20_605), None, Some(20_604)]));
+        let (column, mut known) = (DayColumn::new(&array).unwrap(), PeriodMemo::default());
+        let periods = [0, 1, 2, 3].map(|row| column.period(row, &mut known).unwrap().map(|period| period.to_string()));
+        let [may, june] = ["2026-05", "2026-06"].map(|period| Some(period.to_owned()));
+        assert_eq!(periods, [may.clone(), june, None, may]);
+    }
+
+    #[test]
+    fn hours_of_one_day_belong_together_and_blanks_and_mistakes_stand_for_themselves() {
+        let texts = ["2026-05-02T00:00:00Z", "2026-05-02 23:00:00", "2026-05-03T00:30:00+01:00", "", "x", "y"];
+        let array: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+        let (column, mut known) = (DayColumn::new(&array).unwrap(), DictionaryMemo::default());
+        column.rebind(&mut known);
+        let codes = column.day_codes(texts.len(), &mut known);
+        assert_eq!(codes[..3], [20_575; 3]);
+        assert_eq!(codes[3..], [NO_DAY, WRONG_DAY, WRONG_DAY]);
+        let array: ArrayRef = Arc::new(Date32Array::from(vec![Some(20_575), None]));
+        assert_eq!(DayColumn::new(&array).unwrap().codes()[..], [20_575, NO_DAY]);
+    }
+
+    #[test]
+    fn a_line_that_starts_years_from_its_period_is_said_to_do_so() {
+        let may: BillingPeriod = "2026-05".parse().unwrap();
+        let day = |text: &str| Date32Type::from_naive_date(text.parse().unwrap());
+        assert_eq!(
+            far_away(day("2016-05-02"), may),
+            "2016-05-02 is more than 3 years before billing period 2026-05; correct the date or deliver the file again"
+        );
+        assert_eq!(
+            far_away(day("2062-05-02"), may),
+            "2062-05-02 is more than a year after billing period 2026-05; correct the date or deliver the file again"
+        );
+    }
 
     #[test]
     fn timestamps_of_every_observed_spelling_are_utc_days() {

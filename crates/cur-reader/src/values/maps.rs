@@ -122,7 +122,7 @@ pub fn json_entries(text: &str) -> Option<Vec<(String, String)>> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ListArray, NullArray};
+    use arrow::array::{LargeListArray, ListArray, MapBuilder, NullArray, StringBuilder};
     use arrow::datatypes::Field;
 
     use super::*;
@@ -156,6 +156,52 @@ mod tests {
             (field("env"), texts(&[Some("prod"), Some("test")])),
         ]);
         assert_eq!(entries(Arc::new(fields)), ["team=shop env=prod", "env=test"]);
+    }
+
+    #[test]
+    fn large_lists_of_pairs_are_maps_whatever_their_fields_are_called() {
+        let field = |name: &str| Arc::new(Field::new(name, DataType::Utf8, true));
+        let pairs = StructArray::from(vec![
+            (field("Value"), texts(&[Some("shop"), Some("prod")])),
+            (field("Name"), texts(&[Some("team"), Some("env")])),
+        ]);
+        let item = Arc::new(Field::new("element", pairs.data_type().clone(), true));
+        let list = LargeListArray::new(item, OffsetBuffer::from_lengths([1, 1]), Arc::new(pairs), None);
+        assert_eq!(entries(Arc::new(list)), ["team=shop", "env=prod"]);
+    }
+
+    #[test]
+    fn a_row_without_a_map_has_no_entries_and_those_after_it_keep_theirs() {
+        let mut builder = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
+        for row in
+            [&[("team", Some("shop")), ("env", None)][..], &[("team", Some("gone"))], &[], &[("env", Some("prod"))]]
+        {
+            for (key, value) in row {
+                builder.keys().append_value(key);
+                builder.values().append_option(*value);
+            }
+            builder.append(row.first() != Some(&("team", Some("gone")))).unwrap();
+        }
+        let map = builder.finish();
+        let MapColumn::Map(read) = MapColumn::new(&(Arc::new(map.clone()) as ArrayRef)).unwrap() else {
+            panic!("a map")
+        };
+        assert_eq!(entries(Arc::new(map)), ["team=shop", "", "", "env=prod"]);
+        let by_row: Vec<_> = (0..4).map(|row| read.row(row)).collect();
+        assert_eq!(read.rows().collect::<Vec<_>>(), by_row);
+    }
+
+    #[test]
+    fn entries_of_json_are_text_and_blank_ones_are_none() {
+        let text = r#"{"team": "shop", "env": null, "stage": " ", "n": 1.5, "list": ["a"], "is": true, "empty": ""}"#;
+        let mut entries = json_entries(text).unwrap();
+        entries.sort();
+        let shown: Vec<_> = entries.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(shown, ["is=true", "list=[\"a\"]", "n=1.5", "team=shop"]);
+        assert_eq!(json_entries("{}"), Some(Vec::new()));
+        for text in ["team=shop", "[]", "\"team\"", "{\"team\": \"shop\"", "{'team': 'shop'}"] {
+            assert_eq!(json_entries(text), None, "{text}");
+        }
     }
 
     #[test]

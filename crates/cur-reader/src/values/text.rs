@@ -34,9 +34,11 @@ impl TextColumn {
         if array.data_type().is_nested() {
             return Err(format!("has type {}, not text", array.data_type()));
         }
-        // Some writers do not mark text as such.
-        let is_binary = array.data_type().is_binary() || matches!(array.data_type(), DataType::FixedSizeBinary(_));
-        let utf_8 = if is_binary { Some(strictly(array, &DataType::Utf8)?) } else { None };
+        // Some writers do not mark text as such. What has a fixed length becomes text by way of bytes only.
+        let is_fixed = matches!(array.data_type(), DataType::FixedSizeBinary(_));
+        let bytes = if is_fixed { Some(strictly(array, &DataType::Binary)?) } else { None };
+        let array = bytes.as_ref().unwrap_or(array);
+        let utf_8 = if array.data_type().is_binary() { Some(strictly(array, &DataType::Utf8)?) } else { None };
         let coded = strictly(utf_8.as_ref().unwrap_or(array), &coded_text_type())?;
         let coded = coded.as_dictionary::<Int32Type>();
         let (codes, entries) = (coded.keys(), coded.values().as_string::<i32>().clone());
@@ -150,5 +152,86 @@ impl<T: Copy> DictionaryMemo<T> {
             *slot = Some(found);
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{
+        BinaryArray, BinaryViewArray, DictionaryArray, FixedSizeBinaryArray, Int8Array, Int64Array, LargeBinaryArray,
+        LargeStringArray, ListArray, NullArray, StringViewArray,
+    };
+    use arrow::datatypes::Field;
+
+    use super::*;
+
+    fn texts(array: impl Array + 'static) -> Vec<Option<String>> {
+        let column = TextColumn::new(&(Arc::new(array) as ArrayRef)).unwrap();
+        (0..column.codes().len()).map(|row| column.get(row).map(str::to_owned)).collect()
+    }
+
+    #[test]
+    fn text_of_every_physical_type_reads_alike_and_blanks_are_none() {
+        let values = [Some("AmazonEC2"), None, Some("         "), Some("AmazonEC2")];
+        let bytes = || values.iter().map(|value| value.map(str::as_bytes));
+        let service = || Some("AmazonEC2".to_owned());
+        let expected = [service(), None, None, service()];
+        assert_eq!(texts(StringArray::from(values.to_vec())), expected);
+        assert_eq!(texts(LargeStringArray::from(values.to_vec())), expected);
+        assert_eq!(texts(StringViewArray::from(values.to_vec())), expected);
+        assert_eq!(texts(bytes().collect::<BinaryArray>()), expected);
+        assert_eq!(texts(bytes().collect::<LargeBinaryArray>()), expected);
+        assert_eq!(texts(bytes().collect::<BinaryViewArray>()), expected);
+        let fixed = FixedSizeBinaryArray::try_from_sparse_iter_with_size(bytes(), 9).unwrap();
+        assert_eq!(texts(fixed), expected);
+        // A dictionary may hold a null too.
+        let codes = Int8Array::from(vec![Some(1), None, Some(0), Some(1)]);
+        let entries: ArrayRef = Arc::new(StringArray::from(vec![None, Some("AmazonEC2")]));
+        assert_eq!(texts(DictionaryArray::try_new(codes, entries).unwrap()), expected);
+        assert_eq!(texts(NullArray::new(1)), [None]);
+        assert_eq!(texts(Int64Array::from(vec![Some(12), None])), [Some("12".to_owned()), None]);
+    }
+
+    #[test]
+    fn rows_of_equal_text_have_one_code() {
+        let array: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), Some("b"), None, Some("a")]));
+        let column = TextColumn::new(&array).unwrap();
+        assert_eq!(column.codes()[..], [0, 1, NO_CODE, 0]);
+        assert_eq!(column.entries().collect::<Vec<_>>(), [Some("a"), Some("b")]);
+        assert_eq!((column.code(2), column.code(9)), (None, None));
+    }
+
+    #[test]
+    fn what_is_no_text_or_too_long_is_refused() {
+        let refused = |array: ArrayRef| TextColumn::new(&array).unwrap_err();
+        let list = ListArray::new_null(Arc::new(Field::new("x", DataType::Int32, true)), 1);
+        assert_eq!(refused(Arc::new(list)), "has type List(Int32, field: 'x'), not text");
+        assert!(refused(Arc::new(BinaryArray::from(vec![&b"Caf\xe9"[..]]))).contains("UTF-8"));
+        let longest = "x".repeat(LONGEST_TEXT);
+        assert_eq!(texts(StringArray::from(vec![&longest[..], "y"])), [Some(longest.clone()), Some("y".to_owned())]);
+        let longer: ArrayRef = Arc::new(StringArray::from(vec!["y", &(longest + "x")]));
+        assert_eq!(refused(longer), "holds a text of 1048577 bytes; at most 1048576");
+    }
+
+    #[test]
+    fn an_entry_is_worked_out_once_and_anew_with_another_dictionary() {
+        let of =
+            |entries: &[&str]| TextColumn::of_codes(vec![0, 1, 0, NO_CODE, 1], StringArray::from(entries.to_vec()));
+        let (mut memo, mut asked) = (DictionaryMemo::default(), Vec::new());
+        let mut lengths = |column: &TextColumn| {
+            let is_new = memo.rebind(column);
+            let mut length = |text: &str| {
+                asked.push(text.to_owned());
+                text.len()
+            };
+            (is_new, (0..5).map(|row| memo.get(column, row, &mut length)).collect::<Vec<_>>())
+        };
+        let column = of(&["Tax", " "]);
+        let expected = vec![Some(3), None, Some(3), None, None];
+        assert_eq!(lengths(&column), (true, expected.clone()));
+        // The next batch shares the dictionary.
+        assert_eq!(lengths(&column.clone()), (false, expected));
+        assert_eq!(lengths(&of(&["Usage", "Fee"])), (true, vec![Some(5), Some(3), Some(5), None, Some(3)]));
+        assert_eq!(asked, ["Tax", "Usage", "Fee"]);
     }
 }

@@ -127,10 +127,12 @@ fn unknown_format(names: &[String]) -> String {
 mod tests {
     use chrono::NaiveDate;
     use credit_ledger::ExportPeriods;
+    use schemas::reference::{KeyedCondition, RuleConditions};
     use schemas::settings::CreditSettings;
 
     use super::*;
     use crate::lines::LineSettings;
+    use crate::stated::StatedOfExport;
 
     fn settings() -> LineSettings {
         LineSettings {
@@ -267,5 +269,67 @@ mod tests {
              line_item_unblended_cost, or of FOCUS, which needs BillingPeriodStart, BillingAccountId, SubAccountId, \
              ChargePeriodStart, ChargeCategory, ChargeDescription, BilledCost"
         );
+    }
+
+    fn refused(columns: &str) -> String {
+        layout("a.csv", &names(columns), &reader()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_focus_and_one_column_of_a_cur_lack_is_named_as_people_know_it() {
+        assert_eq!(
+            refused("BillingPeriodStart,BillingAccountId,ChargePeriodStart,ChargeCategory,BilledCost"),
+            "a.csv: FOCUS export without the required columns SubAccountId, ChargeDescription, BillingCurrency (or set \
+             [source] currency); add them to the export"
+        );
+        assert_eq!(
+            refused(&format!("{},product", CUR.replace("line_item_usage_account_id,", ""))),
+            "a.csv: CUR 2.0 export without the required column line_item_usage_account_id; add it to the export"
+        );
+        let settings = LineSettings { exports: StatedOfExport::of_currency("EUR"), ..settings() };
+        let without = CUR.replace(",line_item_currency_code", "");
+        assert!(layout("a.csv", &names(&without), &LineReader::new(settings).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn an_unknown_format_shows_a_few_of_its_columns_and_no_long_ones() {
+        let said = refused(&format!("a,b,c,{},e,f,g", "d".repeat(300)));
+        let shown = format!("(a, b, c, {}…, e, …)", "d".repeat(100));
+        let expected = format!("a.csv: unknown format: the columns {shown} are not those of CUR 2.0");
+        assert!(said.starts_with(&expected), "{said}");
+    }
+
+    #[test]
+    fn columns_of_a_text_cur_are_found_by_what_they_are_called_in_parquet() {
+        let text = "bill/BillingPeriodStartDate,bill/PayerAccountId,lineItem/UsageAccountId,lineItem/UsageStartDate,\
+                    lineItem/LineItemType,lineItem/LineItemDescription,lineItem/UnblendedCost,lineItem/CurrencyCode,\
+                    lineItem/ProductCode,bill/InvoiceId,reservation/ReservationARN,savingsPlan/SavingsPlanArn";
+        let found = layout("a.csv", &names(text), &reader()).unwrap();
+        let name = |at: Option<usize>| at.map_or("none", |at| found.projection[at].as_str());
+        assert_eq!(
+            [Some(found.cost), found.currency, found.service.first().copied(), found.invoice].map(name),
+            ["lineItem/UnblendedCost", "lineItem/CurrencyCode", "lineItem/ProductCode", "bill/InvoiceId"]
+        );
+        // AWS and others spell ARN in two ways.
+        let arns = [found.reservation_arn, found.savings_plan_arn].map(name);
+        assert_eq!(arns, ["reservation/ReservationARN", "savingsPlan/SavingsPlanArn"]);
+        assert_eq!(found.billing_entity, None);
+    }
+
+    #[test]
+    fn only_columns_that_lines_depend_on_are_read() {
+        let more = "identity_line_item_id,product_sku,resource_tags,cost_category,product,line_item_net_unblended_cost";
+        let found = layout("a.csv", &names(&format!("{more},{CUR}")), &reader()).unwrap();
+        assert_eq!(found.projection.len(), CUR.split(',').count(), "{:?}", found.projection);
+        let conditions = RuleConditions {
+            region: Some("eu-*".to_owned()),
+            tag: Some(KeyedCondition { key: "team".to_owned(), value: None }),
+            ..RuleConditions::default()
+        };
+        let rules = vec![("r".to_owned(), conditions)];
+        let reader = LineReader::new(LineSettings { rules, ..settings() }).unwrap();
+        let found = layout("a.csv", &names(&format!("{more},{CUR}")), &reader).unwrap();
+        let read = |name: &str| found.projection.iter().any(|column| column == name);
+        assert_eq!(["resource_tags", "product", "cost_category"].map(read), [true, true, false]);
     }
 }

@@ -221,7 +221,7 @@ mod tests {
 
     use super::*;
     use crate::cost_scan::metric;
-    use crate::cost_scan::tests::{export, scan_of};
+    use crate::cost_scan::tests::{export, input_of, scan_of, stored};
 
     async fn rows(plan: &Arc<dyn ExecutionPlan>, session: &SessionContext) -> String {
         let rows = collect(Arc::clone(plan), session.task_ctx()).await.unwrap();
@@ -264,6 +264,39 @@ mod tests {
              finops-credits everywhere"
         );
         assert!(codec.try_decode(b"{}", &[], &session.task_ctx()).is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_part_of_a_scan_is_refused() {
+        let session = money_sql::session(1, Arc::default());
+        let store = export().await;
+        let (codec, plan) = (CostScanCodec::new(Arc::clone(&store)), scan_of(&store, 1, &session).await);
+        let refused = |error: DataFusionError| error.strip_backtrace();
+        let sorted = codec.try_encode(Arc::clone(&plan), &mut Vec::new()).map_err(refused).unwrap_err();
+        assert!(sorted.contains("Exec cannot be encoded"), "{sorted}");
+        let child = codec.try_decode(b"", &[plan], &session.task_ctx()).map_err(refused).unwrap_err();
+        assert!(child.contains("CostScanExec is a leaf"), "{child}");
+        let Err(unknown) = codec.try_decode_udaf("average", b"average/1") else { panic!("nobody sent it so") };
+        assert_eq!(refused(unknown), "Execution error: the aggregate function average is not known");
+        let mut bytes = Vec::new();
+        codec.try_encode_udaf(&checked_sum_udaf(), &mut bytes).unwrap();
+        assert_eq!(codec.try_decode_udaf("sum", &bytes).unwrap(), checked_sum_udaf());
+        // A function of DataFusion's own is left to DataFusion.
+        let mut none = Vec::new();
+        codec.try_encode_udaf(&datafusion::functions_aggregate::average::avg_udaf(), &mut none).unwrap();
+        assert_eq!(none, b"");
+    }
+
+    #[tokio::test]
+    async fn plan_that_was_sent_reads_the_export_from_where_it_runs() {
+        let session = money_sql::session(1, Arc::default());
+        let store = export().await;
+        let (codec, (input, _)) = (CostScanCodec::new(stored(&[]).await), input_of(&store, 1).await);
+        let mut bytes = Vec::new();
+        codec.try_encode(Arc::new(CostScanExec::new(input)), &mut bytes).unwrap();
+        let elsewhere = codec.try_decode(&bytes, &[], &session.task_ctx()).unwrap();
+        let gone = collect(elsewhere, session.task_ctx()).await.unwrap_err().to_string();
+        assert!(gone.ends_with("may-1.csv: the export changed while it was read; try again"), "{gone}");
     }
 
     #[test]

@@ -51,3 +51,6 @@ impl Measures {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
