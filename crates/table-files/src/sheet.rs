@@ -114,9 +114,17 @@ fn text(value: &DataRef<'_>) -> String {
     }
 }
 
-/// Ten decimals at most, as money has: what a spreadsheet computed is rounded there, once.
+/// The shortest decimal that reads back to it: what was typed. What a spreadsheet computed has ten decimals at most, as money
+/// has: it is rounded there, once.
 fn number_text(number: f64) -> String {
-    format!("{number:.10}").trim_end_matches('0').trim_end_matches('.').to_owned()
+    const DECIMALS: usize = 10;
+    let shortest = number.to_string();
+    match shortest.split_once('.') {
+        Some((_, decimals)) if decimals.len() > DECIMALS => {
+            format!("{number:.DECIMALS$}").trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => shortest,
+    }
 }
 
 #[cfg(test)]
@@ -149,6 +157,21 @@ mod tests {
             sheet.write_datetime_with_format(3, 2, &noon, &time).unwrap();
         });
         assert_eq!(text, "a,,\n410000000901,,0.3\n,,\n,2500,2026-03-31T12:30:00\n");
+    }
+
+    #[test]
+    fn numbers_have_no_exponent_and_ten_decimals_at_most() {
+        for (number, expected) in [
+            (2_500.0, "2500"),
+            (-1_234_567.89, "-1234567.89"),
+            (0.000_000_000_1, "0.0000000001"),
+            (0.123_456_789_06, "0.1234567891"),
+            (123_456_789_012.0, "123456789012"),
+            (1e15, "1000000000000000"),
+            (0.0, "0"),
+        ] {
+            assert_eq!(number_text(number), expected);
+        }
     }
 
     #[test]
