@@ -1,5 +1,6 @@
 //! What people filled in: the first sheet of an XLSX workbook as CSV.
 
+use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read};
 
 use calamine::{Data, DataRef, Reader, SheetType, Xlsx, open_workbook_from_rs};
@@ -41,6 +42,9 @@ pub fn read_sheet(bytes: &[u8]) -> Result<Sheet, String> {
     read.map_err(|problem| format!("is no workbook that can be read ({problem}); save it as .xlsx again, or as CSV"))
 }
 
+/// The cells of a row that hold something: one that is far away takes no memory for those before it.
+type Row = BTreeMap<usize, String>;
+
 fn read(bytes: &[u8]) -> Result<Sheet, String> {
     let said = |error: &dyn std::fmt::Display| error.to_string();
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| said(&error))?;
@@ -60,7 +64,7 @@ fn read(bytes: &[u8]) -> Result<Sheet, String> {
     let first = names.next().ok_or("it has no sheet")?;
     let other_sheets = names.collect();
     let mut cells = book.worksheet_cells_reader(&first).map_err(|error| said(&error))?;
-    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     while let Some(cell) = cells.next_cell().map_err(|error| said(&error))? {
         let (row, column) = cell.get_position();
         let text = text(cell.get_value());
@@ -76,23 +80,20 @@ fn read(bytes: &[u8]) -> Result<Sheet, String> {
         }
         let (row, column) = (row as usize, column as usize);
         if rows.len() <= row {
-            rows.resize(row + 1, Vec::new());
+            rows.resize(row + 1, Row::new());
         }
-        let Some(cells) = rows.get_mut(row) else { continue };
-        cells.resize(cells.len().max(column + 1), String::new());
-        if let Some(cell) = cells.get_mut(column) {
-            *cell = text;
+        if let Some(cells) = rows.get_mut(row) {
+            cells.insert(column, text);
         }
     }
-    Ok(Sheet { csv: csv(rows).map_err(|error| said(&error))?, other_sheets })
+    Ok(Sheet { csv: csv(&rows).map_err(|error| said(&error))?, other_sheets })
 }
 
-fn csv(mut rows: Vec<Vec<String>>) -> Result<Vec<u8>, csv::Error> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+fn csv(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
+    let columns = rows.iter().filter_map(|row| row.keys().next_back()).max().map_or(0, |last| last + 1);
     let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in &mut rows {
-        row.resize(columns, String::new());
-        writer.write_record(row)?;
+    for row in rows {
+        writer.write_record((0..columns).map(|column| row.get(&column).map_or("", String::as_str)))?;
     }
     writer.into_inner().map_err(|error| error.into_error().into())
 }
@@ -172,6 +173,24 @@ mod tests {
         ] {
             assert_eq!(number_text(number), expected);
         }
+    }
+
+    #[test]
+    fn sheet_holds_as_many_rows_and_columns_as_a_person_fills_in() {
+        let column = u16::try_from(MOST_COLUMNS - 1).unwrap();
+        let long = read_text(|sheet| drop(sheet.write(MOST_ROWS - 1, 0, "last")));
+        assert_eq!((long.lines().count(), long.ends_with("\nlast\n")), (200_000, true));
+        let wide = read_text(|sheet| drop(sheet.write(0, column, "last")));
+        assert_eq!((wide.matches(',').count(), wide.ends_with(",last\n")), (999, true));
+        let is_read = |row: u32, column: u16, text: &str| {
+            let read = read_sheet(&bytes(|sheet| drop(sheet.write(row, column, text))));
+            read.map(drop).map_err(|problem| problem.split(['(', ')']).nth(1).unwrap().to_owned())
+        };
+        let below = is_read(MOST_ROWS, 0, "x");
+        assert_eq!(below, Err("a cell in row 200001, column 1 is too far away".to_owned()));
+        let beside = is_read(0, column + 1, "x");
+        assert_eq!(beside, Err("a cell in row 1, column 1001 is too far away".to_owned()));
+        assert_eq!(is_read(MOST_ROWS, column + 1, ""), Ok(()), "an empty cell lies nowhere");
     }
 
     #[test]
