@@ -181,3 +181,6 @@ impl ReferenceSource for Locations {
         Ok(Arc::clone(read.await?))
     }
 }
+
+#[cfg(test)]
+mod tests;
