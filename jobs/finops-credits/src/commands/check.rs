@@ -178,7 +178,8 @@ mod tests {
     #[test]
     fn of_many_findings_of_a_kind_twenty_are_listed_and_all_are_counted() {
         let many: Vec<Finding> = (0..1_025).map(|number| spend(&format!("{number:012}"), "1", "USD")).collect();
-        let [section] = sections(&many, SHOWN).try_into().unwrap_or_else(|_| panic!("one kind is one section"));
+        let [section]: [Section; 1] =
+            sections(&many, SHOWN).try_into().unwrap_or_else(|_| panic!("one kind is one section"));
         assert_eq!(section.heading, "1,025.00 USD of 2026-09 Unassigned: no rule takes it");
         assert_eq!(section.entries.len(), SHOWN + 1);
         assert_eq!(section.entries.last().map(String::as_str), Some("and 1,005 more"));

@@ -110,7 +110,7 @@ mod tests {
         let app = shop.app("asking", AS_OF).await;
         let Waiting { rows, .. } = waiting(&app.context).await.unwrap();
         let text = csv_text(&[to_fill_in(&schemas::to_batch(&rows).unwrap()).unwrap()], false).unwrap();
-        let [header, activate, map] = text.lines().collect::<Vec<_>>().try_into().unwrap();
+        let [header, activate, map]: [&str; 3] = text.lines().collect::<Vec<_>>().try_into().unwrap();
         assert!(
             header.ends_with("reason,amount,end_date,reference,business_unit,department,portfolio,product"),
             "{header}"
