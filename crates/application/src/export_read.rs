@@ -202,6 +202,39 @@ mod tests {
     }
 
     #[test]
+    fn columns_and_ids_that_are_not_as_they_should_be_are_told_by_month_and_example() {
+        let missing = ["reservation_effective_cost", "savings_plan_savings_plan_effective_cost"];
+        let noted = |month: &str, source, columns: &[&str], ids: &[&str]| {
+            let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+            let notes = PeriodNotes {
+                missing_cost_columns: owned(columns),
+                short_account_ids: owned(ids),
+                ..PeriodNotes::default()
+            };
+            let (blank_costs, unknown_line_types) = (0, BTreeMap::new());
+            DetectedPeriod { blank_costs, unknown_line_types, notes, ..period(month, source) }
+        };
+        let periods = vec![
+            noted("2026-07", PeriodSource::Unchanged, &missing, &["41"]),
+            noted("2026-08", PeriodSource::Unchanged, &missing, &[]),
+            noted("2026-09", PeriodSource::Read, &missing[..1], &["7", "41"]),
+        ];
+        let (as_of, format) = ("2026-09-30".parse().unwrap(), "CUR 1.0".to_owned());
+        let (later_periods, left_out, fetched) = (Vec::new(), Vec::new(), None);
+        let read = ExportRead::of(&Detected { as_of, format, periods, later_periods, left_out, fetched });
+        assert_eq!(read.in_brief(), "CUR 1.0: 1 period read (10 lines), 2 unchanged (20 lines)");
+        let expected = [
+            "columns that count as null, as 2026-07, 2026-08 has none: savings_plan_savings_plan_effective_cost",
+            "columns that count as null, as 2026-07, 2026-08, 2026-09 has none: reservation_effective_cost",
+            "account ids of fewer than 12 digits, as they stand: 41, 7",
+        ];
+        assert_eq!(read.notes(), expected);
+        let json = serde_json::to_value(&read).unwrap();
+        assert_eq!(json["periods_unchanged"], serde_json::json!(["2026-07", "2026-08"]));
+        assert!(json.get("fetched").is_none(), "nothing was fetched");
+    }
+
+    #[test]
     fn of_many_later_months_the_first_are_listed() {
         let months: Vec<BillingPeriod> = (1..=14)
             .map(|month| format!("{}-{:02}", 2026 + month / 13, (month - 1) % 12 + 1).parse().unwrap())

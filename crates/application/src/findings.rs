@@ -46,3 +46,51 @@ async fn checked(
 ) -> Result<Vec<Finding>, Failure> {
     Ok(check_lake(&context.lake, reference, joined, period, BillingPeriod::of(context.as_of)).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{AS_OF, Shop, money};
+
+    fn about(findings: &[Finding]) -> Vec<(Severity, About)> {
+        findings.iter().map(|finding| (finding.severity, finding.kind)).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn spend_that_no_rule_takes_is_found_with_its_month_and_amount() {
+        let shop = Shop::new();
+        let context = shop.night("night-1", AS_OF).await;
+        let found = findings(&context, None).await.unwrap();
+        assert_eq!(about(&found), [(Severity::Warning, About::Unassigned)], "{found:?}");
+        assert_eq!((found[0].billing_period, found[0].amount), ("2026-01".parse().ok(), Some(money("2.5"))));
+        assert_eq!(found[0].subject, "333333333333 AmazonS3");
+        let without_spend = findings(&context, "2026-02".parse().ok()).await.unwrap();
+        assert!(without_spend.is_empty(), "{without_spend:?}");
+        let now = findings_now(&context, &CreditSnapshot::of(&context).await.unwrap()).await.unwrap();
+        assert_eq!(now, found);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn reference_files_that_cannot_be_read_are_all_that_is_said_and_no_failure() {
+        let shop = Shop::new();
+        let context = shop.night("night-1", AS_OF).await;
+        shop.write("reference/cost_rules.csv", &shop.read("reference/cost_rules.csv").replace("Media,", "Press,"));
+        shop.write("reference/budgets.csv", "billing_period,business_unit,currency,amount\n2026-13,Retail,USD,5\n");
+        shop.reference_changed().await;
+        let found = findings(&context, None).await.unwrap();
+        assert_eq!(about(&found), [(Severity::Error, About::ReferenceFile); 2], "{found:?}");
+        assert!(found[0].message.starts_with("cost_rules.csv, row 3"), "{}", found[0].message);
+        assert!(found[1].message.starts_with("budgets.csv, row 2, column billing_period: "), "{}", found[1].message);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn before_the_first_run_the_reference_files_alone_are_looked_at() {
+        let shop = Shop::new();
+        let found = findings(&shop.context(AS_OF).await, None).await.unwrap();
+        assert!(found.iter().all(|finding| finding.kind != About::Unassigned), "{found:?}");
+        shop.write("reference/hierarchy.csv", "business_unit\n");
+        shop.reference_changed().await;
+        let found = findings(&shop.context(AS_OF).await, None).await.unwrap();
+        assert!(found.iter().all(|finding| finding.severity == Severity::Error) && !found.is_empty(), "{found:?}");
+    }
+}

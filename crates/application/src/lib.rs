@@ -16,6 +16,8 @@ mod removed_nodes;
 pub mod revision;
 mod snapshot;
 pub mod statement;
+#[cfg(test)]
+mod testing;
 mod tie_out;
 pub mod typed;
 mod waiting;

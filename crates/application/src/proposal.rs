@@ -183,3 +183,6 @@ async fn changes(context: &Context, before: &[LotRow], after: &[LotRow]) -> Resu
     let spend = PreviewSpend { run: &run, periods: &periods, policy, as_of: context.as_of };
     Ok(Some(preview(spend, before, after).await?))
 }
+
+#[cfg(test)]
+mod tests;

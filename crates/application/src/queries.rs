@@ -124,6 +124,7 @@ mod tests {
     use datafusion::physical_plan::collect;
 
     use super::*;
+    use crate::testing::{AS_OF, Shop};
 
     /// On one thread: a plan that never pauses would not even let the time run out.
     #[tokio::test]
@@ -137,6 +138,75 @@ mod tests {
         let plan = interruptible(frame.create_physical_plan().await.unwrap()).unwrap();
         let given_up = tokio::time::timeout(std::time::Duration::from_millis(300), collect(plan, tasks)).await;
         assert!(given_up.is_err());
+    }
+
+    /// The rows as text, a line each.
+    fn rows(batches: &[RecordBatch]) -> Vec<String> {
+        let row = |batch: &RecordBatch, at| {
+            let values = batch.columns().iter().map(|column| table_files::exact(column, at).unwrap());
+            values.collect::<Vec<_>>().join(" ")
+        };
+        batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |at| row(batch, at))).collect()
+    }
+
+    async fn refusal(context: &Context, sql: &str) -> (Kind, String) {
+        let failure = query(context, sql).await.err().unwrap();
+        (failure.kind, failure.to_string())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn statement_answers_from_tables_logs_and_what_was_read_and_a_slip_is_told_as_one() {
+        let shop = Shop::new();
+        let before = refusal(&shop.context(AS_OF).await, "SELECT * FROM net_cost").await;
+        let lake = shop.path("lake");
+        let nothing = format!("query: nothing is published in the lake {} yet; `run` first", lake.display());
+        assert_eq!(before, (Kind::NotYet, nothing));
+        let context = shop.night("night-1", AS_OF).await;
+        let sql = "SELECT coalesce(business_unit, 'all') AS unit, net_cost FROM net_cost_summary WHERE level < 2 \
+                   ORDER BY level, unit";
+        let expected = ["all 42.5000000000", "Media 40.0000000000", "Retail 0.0000000000", "Unassigned 2.5000000000"];
+        assert_eq!(rows(&query(&context, sql).await.unwrap()), expected);
+        let joined = "SELECT count(*) FROM allocations_log JOIN credit_lines USING (credit_key)";
+        assert_eq!(rows(&query(&context, joined).await.unwrap()), ["1"]);
+        for (sql, message) in [
+            ("SELECT * FROM netcost", "Error during planning: table 'netcost' not found; SHOW TABLES lists them"),
+            ("DROP TABLE net_cost", "Error during planning: DDL not supported: DropTable"),
+            ("SELECT 1 / (level - level) FROM net_cost_summary", "Arrow error: Divide by zero error"),
+        ] {
+            assert_eq!(refusal(&context, sql).await, (Kind::Usage, format!("query: {message}")), "{sql}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn result_that_is_bounded_says_whether_there_is_more() {
+        let shop = Shop::new();
+        let context = shop.night("night-1", AS_OF).await;
+        let units = "SELECT business_unit FROM net_cost_summary WHERE level = 1 ORDER BY 1";
+        for (most, rows, has_more) in [(2, 2, true), (3, 3, false), (0, 0, true)] {
+            let (batches, more) = query_up_to(&context, units, most).await.unwrap();
+            assert_eq!((batches.iter().map(RecordBatch::num_rows).sum::<usize>(), more), (rows, has_more));
+        }
+        let (described, more) = query_up_to(&context, "DESCRIBE credit_queue", 3).await.unwrap();
+        assert_eq!((described[0].num_rows(), more), (3, true));
+        let (empty, more) = query_up_to(&context, "SELECT * FROM credits WHERE false", 5).await.unwrap();
+        assert_eq!((empty[0].num_rows(), empty[0].schema().field(0).name().as_str(), more), (0, "credit_key", false));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn logs_are_refused_where_a_run_is_asked_for_and_damage_is_told_as_such() {
+        let shop = Shop::new();
+        let asked = shop.night("night-1", AS_OF).await;
+        asked.lake.answer_from(&asked.lake.runs_in_lake().await.unwrap()[0]).await;
+        let of_now = "query: allocations_log is not kept as it was in run night-1; ask without --run-id and --as-of for \
+                      what stands now";
+        assert_eq!(refusal(&asked, "SELECT * FROM allocations_log").await, (Kind::Usage, of_now.to_owned()));
+        let folder = shop.path("lake/runs/night-1/credits");
+        let file = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(&file, "PAR1 and no more").unwrap();
+        let (kind, message) = refusal(&shop.context(AS_OF).await, "SELECT * FROM credits").await;
+        assert_eq!(kind, Kind::CheckFailed, "{message}");
+        assert!(message.contains("credits/"), "{message}");
     }
 
     #[test]

@@ -80,6 +80,7 @@ fn months(of: &BTreeSet<BillingPeriod>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{date, money, node};
 
     #[test]
     fn removed_node_is_told_with_what_hangs_on_it() {
@@ -89,6 +90,65 @@ mod tests {
         let expected = "cost of its own 1,218.00 USD in 2 months from 2026-01 to 2026-03; budgets of 2 months from 2026-01 \
                         to 2026-03";
         assert_eq!(text(&removed), expected);
+    }
+
+    fn lot(number: i32, amount: &str) -> LotRow {
+        LotRow {
+            credit_key: "id:8".into(),
+            lot: number,
+            promotion_code: "MAP".into(),
+            account_id: "111111111111".into(),
+            business_unit: Some("Retail".into()),
+            department: Some("Stores".into()),
+            portfolio: None,
+            product: None,
+            currency: "USD".into(),
+            amount: money(amount),
+            issue_date: date("2026-01-31"),
+            first_cur_date: date("2026-02-01"),
+            end_date: None,
+            reference: None,
+            from_period: None,
+            continues_lot: None,
+        }
+    }
+
+    /// What somebody can copy into the file, also where a name holds a comma or a quote.
+    #[test]
+    fn likely_renames_are_told_as_rows_of_the_file() {
+        let removed = BTreeMap::from([
+            (node("Media"), RemovedNode { lots: vec![lot(1, "4000.235")], ..RemovedNode::default() }),
+            (node("Retail/Stores"), RemovedNode { lots: vec![lot(1, "1"), lot(2, "2")], ..RemovedNode::default() }),
+        ]);
+        let quoted = Node::from_levels([Some("Retail"), Some("Shops, \"A\""), None, None]).unwrap();
+        let likely = [(node("Media"), node("Media Group")), (node("Retail/Stores"), quoted)];
+        let expected = [
+            "Media: lot 1 of id:8, 4,000.24 USD",
+            "Retail/Stores: lot 1 of id:8, 1.00 USD; lot 2 of id:8, 2.00 USD",
+            "if they were renamed, renames.csv has to say (from_period only where earlier months keep the old name):",
+            "from_period,old_business_unit,old_department,old_portfolio,old_product,business_unit,department,portfolio,product",
+            ",Media,,,,Media Group,,,",
+            ",Retail,Stores,,,Retail,\"Shops, \"\"A\"\"\",,",
+        ];
+        assert_eq!(lines(&removed, &likely), expected);
+        let rows = expected[3..].join("\n");
+        let nodes = [node("Media Group"), likely[1].1.clone()];
+        let read = schemas::reference::parse_renames("renames.csv", rows.as_bytes(), &nodes.iter().collect());
+        assert_eq!(read.unwrap().meant(&node("Media")), node("Media Group"));
+    }
+
+    #[test]
+    fn of_many_nodes_and_lots_the_first_twenty_are_listed() {
+        let of = |lots: i32| RemovedNode {
+            lots: (1..=lots).map(|number| lot(number, "1")).collect(),
+            ..RemovedNode::default()
+        };
+        let removed: BTreeMap<Node, RemovedNode> =
+            (10..33).map(|number| (node(&format!("Unit {number}")), of(if number == 10 { 22 } else { 1 }))).collect();
+        let told = lines(&removed, &[]);
+        assert_eq!(told.len(), 21);
+        assert!(told[0].ends_with("lot 20 of id:8, 1.00 USD; 2 more lots"), "{}", told[0]);
+        assert_eq!(told[19..], ["Unit 29: lot 1 of id:8, 1.00 USD", "and 3 more nodes"]);
     }
 
     #[test]

@@ -147,3 +147,75 @@ impl CreditSnapshot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{AS_OF, Shop, date, entered, instant};
+
+    fn standing(snapshot: &CreditSnapshot) -> Vec<String> {
+        let rows = snapshot.joined().credits;
+        rows.iter().map(|row| format!("{} {}", row.credit_key, row.waiting.as_deref().unwrap_or("allocated"))).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn before_the_first_run_it_is_said_that_there_is_nothing_to_answer_from() {
+        let shop = Shop::new();
+        let failure = CreditSnapshot::of(&shop.context(AS_OF).await).await.err().unwrap();
+        let lake = shop.path("lake");
+        let expected = format!("no export has been read into the lake {} yet; `run` first", lake.display());
+        assert_eq!((failure.kind, failure.to_string()), (Kind::NotYet, expected));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_somebody_records_stands_at_once_and_what_did_not_change_is_not_read_again() {
+        let (shop, memory) = (Shop::new(), SnapshotMemory::default());
+        let context = shop.night("night-1", AS_OF).await;
+        let first = memory.snapshot(&context).await.unwrap();
+        let expected = [
+            "code:Activate@111111111111 never_allocated",
+            "code:Activate@222222222222 never_allocated",
+            "id:42 allocated",
+        ];
+        assert_eq!(standing(&first), expected);
+        let again = memory.snapshot(&shop.context(AS_OF).await).await.unwrap();
+        assert!(again.is_same(&first), "nothing has changed");
+        shop.record(&[entered("code:Activate@222222222222", "20", "Media", None)]).await;
+        let recorded = memory.snapshot(&shop.context(AS_OF).await).await.unwrap();
+        assert!(!recorded.is_same(&first));
+        assert_eq!(standing(&recorded)[1], "code:Activate@222222222222 allocated");
+        assert_eq!(standing(&first)[1], "code:Activate@222222222222 never_allocated", "a snapshot stays as it was");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn reference_files_and_the_month_are_part_of_what_is_remembered() {
+        let (shop, memory) = (Shop::new(), SnapshotMemory::default());
+        let first = memory.snapshot(&shop.night("night-1", AS_OF).await).await.unwrap();
+        shop.write("reference/hierarchy.csv", "business_unit,department,portfolio,product\nRetail,,,\nMedia,,,\n");
+        shop.write(
+            "reference/cost_rules.csv",
+            &shop.read("reference/cost_rules.csv").replace("Retail,Online", "Retail,"),
+        );
+        shop.reference_changed().await;
+        let without_online = memory.snapshot(&shop.context(AS_OF).await).await.unwrap();
+        assert!(!without_online.is_same(&first));
+        assert_eq!(standing(&without_online)[2], "id:42 allocation_invalid");
+        let february = memory.snapshot(&shop.context("2026-02-28").await).await.unwrap();
+        assert!(!february.is_same(&without_online), "credits are those up to the month of the as-of date");
+        let december = memory.snapshot(&shop.context("2025-12-31").await).await.unwrap();
+        assert_eq!(standing(&december), [""; 0], "no credit has a line as early");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_records_is_named_as_stated_and_beside_whom_aws_names() {
+        let shop = Shop::new();
+        let context = shop.night("night-1", AS_OF).await;
+        let snapshot = CreditSnapshot::of(&context).await.unwrap();
+        let stated = snapshot.recording(&context, (None, Some("jane")), Some(instant("2026-01-25T08:00:00")));
+        assert_eq!((stated.recorded_at, stated.is_stated), (instant("2026-01-25T08:00:00"), true));
+        let now = snapshot.recording(&context, (None, None), None);
+        assert_eq!((now.recorded_at, now.is_stated, now.recorded_by), (context.now, false, None));
+        assert!(now.now >= context.now && now.now >= context.as_of.and_hms_opt(23, 59, 59).unwrap());
+        assert_eq!(context.as_of, date(AS_OF));
+    }
+}

@@ -139,3 +139,6 @@ pub fn finding_text(finding: &Finding, statement: &CreditStatement) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

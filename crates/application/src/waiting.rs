@@ -102,3 +102,66 @@ async fn likely(context: &Context, queue: &[CreditQueue], memory: &LikelyMemory)
     *before = Some((asked_for, Arc::clone(&likely)));
     Ok(likely)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Kind;
+    use crate::testing::{AS_OF, Shop, entered};
+
+    fn told(waiting: &Waiting) -> Vec<String> {
+        let owner = |likely: &LikelyOwner| {
+            let node = likely.node.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
+            format!("{node} {}", likely.owner_email.as_deref().unwrap_or("?"))
+        };
+        let rows = waiting.rows.iter().zip(&waiting.likely);
+        rows.map(|(row, likely)| format!("{} {} {}", row.credit_key, row.days_waiting, owner(likely))).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn credits_wait_oldest_first_with_whom_to_ask_where_their_account_spends_most() {
+        let shop = Shop::new();
+        let found = waiting(&shop.night("night-1", AS_OF).await).await.unwrap();
+        let expected =
+            ["code:Activate@111111111111 19 Retail/Online rosa@shop.example", "code:Activate@222222222222 18 Media ?"];
+        assert_eq!(told(&found), expected);
+        assert!(found.issues.is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn before_a_run_is_published_nothing_can_be_asked() {
+        let shop = Shop::new();
+        let failure = waiting(&shop.context(AS_OF).await).await.err().unwrap();
+        assert_eq!(failure.kind, Kind::NotYet);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn run_that_somebody_asks_for_answers_as_it_was_then() {
+        let shop = Shop::new();
+        shop.night("night-1", AS_OF).await;
+        shop.record(&[entered("code:Activate@111111111111", "20", "Retail", None)]).await;
+        let now = waiting(&shop.context(AS_OF).await).await.unwrap();
+        assert_eq!(told(&now), ["code:Activate@222222222222 18 Media ?"]);
+        let mut asked = shop.context(AS_OF).await;
+        let runs = asked.lake.runs_in_lake().await.unwrap();
+        asked.lake.answer_from(&runs[0]).await;
+        asked.asked = runs.first().cloned();
+        let then = waiting(&asked).await.unwrap();
+        assert_eq!(then.rows.len(), 2, "{:?}", told(&then));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn server_asks_the_tables_again_only_for_another_run_or_other_accounts() {
+        let (shop, memory) = (Shop::new(), LikelyMemory::default());
+        let context = shop.night("night-1", AS_OF).await;
+        let rows = waiting(&context).await.unwrap().rows;
+        let first = likely(&context, &rows, &memory).await.unwrap();
+        let again = likely(&shop.context(AS_OF).await, &rows, &memory).await.unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        let of_one = likely(&context, &rows[..1], &memory).await.unwrap();
+        assert!(!Arc::ptr_eq(&first, &of_one));
+        let next = shop.night("night-2", AS_OF).await;
+        assert!(!Arc::ptr_eq(&of_one, &likely(&next, &rows[..1], &memory).await.unwrap()));
+        assert!(likely(&next, &[], &memory).await.unwrap().0.is_empty(), "nobody waits");
+    }
+}

@@ -56,3 +56,105 @@ impl<W: Write> CsvFile<W> {
         self.writer.into_inner().map_err(|error| TableFileError::Write(error.into_error()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use arrow::array::{
+        ArrayRef, Date32Array, Decimal128Array, DictionaryArray, Int32Array, StringArray, TimestampMicrosecondArray,
+    };
+    use arrow::datatypes::Int32Type;
+
+    use super::*;
+
+    fn table<const N: usize>(columns: [(&str, ArrayRef); N]) -> RecordBatch {
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, values)| (name, values, true))).unwrap()
+    }
+
+    fn text(batch: &RecordBatch, raw: bool) -> String {
+        let mut file = CsvFile::begin(Vec::new(), &batch.schema(), raw).unwrap();
+        file.write(batch).unwrap();
+        String::from_utf8(file.finish().unwrap()).unwrap()
+    }
+
+    /// Texts that a spreadsheet would take for formulas, beside numbers that begin as these do.
+    fn entered_by_others() -> RecordBatch {
+        let amounts = Decimal128Array::from(vec![Some(-125_000_000_000), Some(0), None]);
+        let services: DictionaryArray<Int32Type> = [Some("@SUM(A1)"), Some("AmazonEC2"), None].into_iter().collect();
+        table([
+            ("=cmd|' /C calc'!A0", Arc::new(StringArray::from(vec![Some("=1+1"), Some("- 5 %"), None]))),
+            ("net_cost", Arc::new(amounts.with_precision_and_scale(38, 10).unwrap())),
+            ("days_left", Arc::new(Int32Array::from(vec![Some(-3), Some(60), None]))),
+            ("service", Arc::new(services)),
+        ])
+    }
+
+    #[test]
+    fn texts_and_names_of_columns_are_never_formulas_and_negative_numbers_stay_numbers() {
+        let expected = "'=cmd|' /C calc'!A0,net_cost,days_left,service\n\
+                        '=1+1,-12.5000000000,-3,'@SUM(A1)\n\
+                        '- 5 %,0.0000000000,60,AmazonEC2\n\
+                        ,,,\n";
+        assert_eq!(text(&entered_by_others(), false), expected);
+        assert_eq!(text(&entered_by_others(), true), &expected.replace("\n'", "\n").replace(",'@", ",@")[1..]);
+    }
+
+    #[test]
+    fn days_and_instants_are_iso_8601() {
+        let instants = vec![Some(1_769_938_200_000_000), Some(1_769_938_200_500_000), None];
+        let batch = table([
+            ("end_date", Arc::new(Date32Array::from(vec![Some(20_543), Some(-1), None]))),
+            ("recorded_at", Arc::new(TimestampMicrosecondArray::from(instants))),
+        ]);
+        let expected = "end_date,recorded_at\n2026-03-31,2026-02-01T09:30:00\n1969-12-31,2026-02-01T09:30:00.500\n,\n";
+        assert_eq!(text(&batch, false), expected);
+    }
+
+    #[test]
+    fn separators_quotes_and_line_breaks_in_a_name_come_back_as_they_were() {
+        let names = ["Retail, \"A/B\" Testing", "two\nlines", " spaces ", "Größe 🎉"];
+        let batch = table([("node", Arc::new(StringArray::from(names.to_vec())))]);
+        let written = text(&batch, false);
+        assert!(written.starts_with("node\n\"Retail, \"\"A/B\"\" Testing\"\n"), "{written}");
+        let mut reader = csv::Reader::from_reader(written.as_bytes());
+        let read: Vec<String> = reader.records().map(|record| record.unwrap()[0].to_owned()).collect();
+        assert_eq!(read, names);
+    }
+
+    #[test]
+    fn table_without_rows_has_its_header() {
+        assert_eq!(text(&entered_by_others().slice(0, 0), true), "=cmd|' /C calc'!A0,net_cost,days_left,service\n");
+    }
+
+    /// A disk on which so many bytes are left.
+    struct NearlyFull(usize);
+
+    impl Write for NearlyFull {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or_else(|| io::Error::from_raw_os_error(28))?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn disk_that_fills_up_is_told_in_the_midst_and_at_the_end() {
+        let batch = table([("text", Arc::new(StringArray::from(vec!["x".repeat(100_000); 2])))]);
+        let on = |left: usize| {
+            let mut file = CsvFile::begin(NearlyFull(left), &batch.schema(), false)?;
+            file.write(&batch)?;
+            file.finish().map(drop)
+        };
+        for left in [0, 100_000, 200_000] {
+            let error = on(left).unwrap_err();
+            assert!(matches!(error, TableFileError::Write(_)), "{error:?}");
+            assert_eq!(error.to_string(), "No space left on device (os error 28)", "{left}");
+        }
+        on(300_000).unwrap();
+    }
+}

@@ -149,7 +149,9 @@ mod tests {
     use std::io::Cursor;
     use std::sync::Arc;
 
-    use arrow::array::{BooleanArray, Date32Array, Decimal128Array, Int64Array, StringArray};
+    use arrow::array::{
+        BooleanArray, Date32Array, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    };
 
     use super::*;
     use crate::sheet::{Sheet, read_sheet};
@@ -188,6 +190,67 @@ mod tests {
                         -0.0000000005,0,,-2, 041000000203,false\n,,1970-01-01,,,\n";
         assert_eq!(String::from_utf8(csv).unwrap(), expected);
         assert_eq!(other_sheets, ["a_name_of_more_characters_than_"]);
+    }
+
+    fn part(book: &[u8], name: &str) -> String {
+        let mut archive = zip::ZipArchive::new(Cursor::new(book)).unwrap();
+        std::io::read_to_string(archive.by_name(name).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn header_stays_in_sight_columns_can_be_filtered_and_amounts_and_days_look_like_such() {
+        let book = bytes();
+        let (sheet, styles) = (part(&book, "xl/worksheets/sheet1.xml"), part(&book, "xl/styles.xml"));
+        for shown in ["<pane ySplit=\"1\" topLeftCell=\"A2\"", "<autoFilter ref=\"A1:F4\"/>"] {
+            assert!(sheet.contains(shown), "{shown}: {sheet}");
+        }
+        for format in ["#,##0.00########", "yyyy-mm-dd"] {
+            assert!(styles.contains(format), "{format}: {styles}");
+        }
+        assert!(!sheet.contains("<f>"), "no cell is a formula: {sheet}");
+    }
+
+    /// A sheet of which only the last row is left.
+    #[test]
+    fn sheet_that_is_full_is_told_with_what_to_do() {
+        let mut file = WorkbookFile::begin().unwrap();
+        file.sheet("net_cost", &table().schema()).unwrap();
+        file.rows = 1_048_575;
+        file.write(&table().slice(0, 1)).unwrap();
+        let full = file.write(&table().slice(1, 1)).unwrap_err();
+        assert!(matches!(full, TableFileError::TooLarge(_)), "{full:?}");
+        assert_eq!(full.to_string(), "a sheet holds 1,048,575 rows; narrow it, or name a file that ends in .csv");
+    }
+
+    #[test]
+    fn text_that_no_cell_holds_is_told_with_what_to_do() {
+        let with = |length: usize| {
+            let texts: ArrayRef = Arc::new(StringArray::from(vec!["é".repeat(length)]));
+            let batch = RecordBatch::try_from_iter([("description", texts)]).unwrap();
+            let mut file = WorkbookFile::begin()?;
+            file.sheet("credits", &batch.schema())?;
+            file.write(&batch)
+        };
+        with(32_767).unwrap();
+        let long = with(32_768).unwrap_err();
+        assert!(matches!(long, TableFileError::TooLarge(_)), "{long:?}");
+        assert_eq!(long.to_string(), "a cell holds 32,767 characters of text; name a file that ends in .csv");
+    }
+
+    #[test]
+    fn table_without_rows_is_its_header_and_an_instant_is_text() {
+        let instants: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1_769_938_200_000_000]));
+        let batch = RecordBatch::try_from_iter([("recorded_at", instants)]).unwrap();
+        let mut file = WorkbookFile::begin().unwrap();
+        file.sheet("allocations", &batch.schema()).unwrap();
+        file.write(&batch).unwrap();
+        file.sheet("empty", &table().schema()).unwrap();
+        let mut to = Cursor::new(Vec::new());
+        file.finish(&mut to).unwrap();
+        let book = to.into_inner();
+        assert_eq!(read_sheet(&book).unwrap().csv, b"recorded_at\n2026-02-01T09:30:00\n");
+        let empty = part(&book, "xl/worksheets/sheet2.xml");
+        assert!(empty.contains("<autoFilter ref=\"A1:F1\"/>") && !empty.contains("<row r=\"2\""), "{empty}");
     }
 
     #[test]

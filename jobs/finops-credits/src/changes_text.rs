@@ -274,3 +274,6 @@ fn lot_text(change: &LotChange, currency: &str) -> String {
         (None, None) => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,6 +130,62 @@ impl<'a> Digest<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{amount, quiet_report};
+
+    #[test]
+    fn digest_is_small_whatever_was_found_and_no_name_makes_a_line_of_an_e_mail() {
+        let mut report = quiet_report();
+        let evil = format!("code:{}\nSubject: pay{}\u{202e}@1", "x".repeat(300), "y".repeat(300));
+        report.credits.new = (0..1_000).map(|_| amount(&evil, "1", None)).collect();
+        report.credits.waiting = vec![amount("id:1", "1234.565", None)];
+        report.credits.oldest_waiting_days = 78;
+        report.allocation_issues = vec!["a-1 lot 2: node A\r\nB is not in hierarchy.csv".to_owned()];
+        let digest = serde_json::to_value(Digest::of(&report, "finops_credits")).unwrap();
+        assert_eq!(
+            (&digest["new_credits"]["count"], digest["new_credits"]["first"].as_array().unwrap().len()),
+            (&1_000.into(), ENTRIES)
+        );
+        let entry = digest["new_credits"]["first"][0].as_str().unwrap();
+        assert!(
+            entry.chars().count() <= ENTRY + 20 && entry.contains('…') && entry.ends_with("@1  1.00 USD"),
+            "{entry}"
+        );
+        assert!(!entry.contains(['\n', '\u{202e}']), "{entry:?}");
+        assert_eq!(
+            digest["waiting"],
+            serde_json::json!({ "count": 1, "first": ["id:1  1,234.57 USD"], "oldest_days": 78 })
+        );
+        assert_eq!(digest["allocation_issues"]["first"][0], "a-1 lot 2: node A\\r\\nB is not in hierarchy.csv");
+    }
+
+    /// `infra/` and the state machine build on the names.
+    #[test]
+    fn digest_of_a_quiet_night_has_every_name_that_mails_are_made_of() {
+        let report = quiet_report();
+        let expected = serde_json::json!({
+            "run_id": "night-42",
+            "as_of": "2026-10-31",
+            "database": "finops_credits",
+            "latest_period": "2026-10",
+            "periods_read": 1,
+            "lines_read": 7012,
+            "new_credits": { "count": 0, "first": [] },
+            "waiting": { "count": 0, "first": [], "oldest_days": 0 },
+            "expiring_soon": { "count": 0, "first": [] },
+            "expired": { "count": 0, "first": [] },
+            "allocation_issues": { "count": 0, "first": [] },
+            "changes": null,
+            "tie_out": [{
+                "currency": "USD",
+                "export_total": "1234567.8950000000",
+                "invoice_net": "1234567.8950000000",
+                "difference": "0.0000000000",
+                "net_cost": "1234000.0000000000",
+                "clearing": "567.8950000000"
+            }]
+        });
+        assert_eq!(serde_json::to_value(Digest::of(&report, "finops_credits")).unwrap(), expected);
+    }
 
     #[test]
     fn of_more_credits_than_are_kept_those_stand_that_end_next() {

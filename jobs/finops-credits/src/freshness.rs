@@ -121,6 +121,23 @@ mod tests {
     }
 
     #[test]
+    fn settings_that_pin_the_date_are_named_unless_the_command_line_says_another() {
+        let of = |name: &str, as_of: &str, is_stated| {
+            let text = format!(
+                "source.location = \"cur\"\nreference.location = \"r\"\nlake.location = \"lake\"\n[run]\n{as_of}"
+            );
+            pinned_in(&Settings::parse(&text, name, ".").unwrap(), is_stated)
+        };
+        let pinned = "as_of = 2026-10-31";
+        assert_eq!(of("settings file /etc/finops/credits.toml", pinned, false).as_deref(), Some("credits.toml"));
+        assert_eq!(of("settings file s3://bucket/night.toml", pinned, false).as_deref(), Some("night.toml"));
+        let named = of("settings (FINOPS_CREDITS_SETTINGS)", pinned, false);
+        assert_eq!(named.as_deref(), Some("settings (FINOPS_CREDITS_SETTINGS)"));
+        assert_eq!(of("settings file credits.toml", pinned, true), None);
+        assert_eq!(of("settings file credits.toml", "", false), None);
+    }
+
+    #[test]
     fn what_is_lost_after_the_export_ends_is_provisional() {
         let newest_usage_date = Some(date("2026-10-20"));
         let stale = Freshness { newest_usage_date, is_stale: true, ..Freshness::default() };

@@ -25,6 +25,8 @@ mod run;
 mod screen;
 mod sign_in;
 mod stderr;
+#[cfg(test)]
+mod testing;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -147,6 +149,28 @@ mod tests {
                 assert!(!filter.contains(silent), "{filter}");
             }
             assert!(filter.contains("datafusion=debug"), "{filter}");
+        }
+    }
+
+    #[test]
+    fn our_crates_say_warnings_then_what_jobs_do_then_more_and_the_engine_errors_only() {
+        for (verbose, level) in [(0, "warn"), (1, "info"), (2, "debug"), (3, "debug")] {
+            let filter = log_filter(verbose).to_string();
+            for own in ["finops_credits", "detect_credits", "lake", "web"] {
+                assert!(filter.contains(&format!("{own}={level}")), "-v {verbose}: {filter}");
+            }
+            assert_eq!(filter.contains("datafusion=error"), verbose < 3, "-v {verbose}: {filter}");
+        }
+    }
+
+    #[test]
+    fn json_is_wanted_however_it_is_written_and_only_as_the_format() {
+        let wants = |line: &str| wants_json(line.split(' ').map(OsString::from));
+        for line in ["p --format json queu", "p queu --format=json", "p --format csv --format json"] {
+            assert!(wants(line), "{line}");
+        }
+        for line in ["p queu", "p --format table json", "p --log-format json", "p --log-format=json", "p --format"] {
+            assert!(!wants(line), "{line}");
         }
     }
 }

@@ -192,3 +192,6 @@ impl ReferenceSource for Locations {
         Ok(Arc::clone(read.await?))
     }
 }
+
+#[cfg(test)]
+mod tests;

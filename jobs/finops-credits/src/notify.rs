@@ -81,3 +81,64 @@ fn start<T: Serialize>(
     }
     child.wait()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::read_to_string;
+
+    use super::*;
+    use crate::Kind;
+    use crate::freshness::Freshness;
+    use crate::testing::{amount, quiet_report};
+
+    #[test]
+    fn nobody_is_told_of_a_night_that_found_nothing_new() {
+        let mut report = quiet_report();
+        assert_eq!(events(&report), [""; 0]);
+        report.credits.waiting = vec![amount("id:1", "5", None)];
+        report.credits.expiring_soon = vec![amount("id:2", "5", Some("2026-11-30"))];
+        report.credits.expired = vec![amount("id:3", "5", Some("2026-09-30"))];
+        assert_eq!(events(&report), [""; 0], "they waited, ended and were about to end the night before");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("told");
+        found(&format!("touch {}", file.display()), &report, "finops_credits");
+        assert!(!file.exists());
+    }
+
+    #[test]
+    fn command_is_told_what_happened_in_its_environment_and_the_details_on_its_input() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("told");
+        let mut report = quiet_report();
+        report.credits.new = vec![amount("id:1", "5", None)];
+        report.credits.newly_expiring = 1;
+        report.credits.newly_expired = 2;
+        report.freshness = Freshness { is_stale: true, ..Freshness::default() };
+        report.not_published = Some("fewer periods".to_owned());
+        let command = format!("{{ echo $FINOPS_CREDITS_EVENT $FINOPS_CREDITS_RUN_ID; cat; }} > {}", file.display());
+        found(&command, &report, "finops_credits");
+        let told = read_to_string(&file).unwrap();
+        let (happened, digest) = told.split_once('\n').unwrap();
+        assert_eq!(happened, "new,expiring,expired,stale,not_published night-42");
+        let digest: serde_json::Value = serde_json::from_str(digest).unwrap();
+        assert_eq!(digest, serde_json::to_value(Digest::of(&report, "finops_credits")).unwrap());
+    }
+
+    #[test]
+    fn run_that_failed_is_told_with_its_exit_code_and_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("told");
+        let failure = Failure::list(Kind::NotYet, "the export is not there yet:", ["2026-11"]);
+        let command = format!("{{ echo $FINOPS_CREDITS_EVENT $FINOPS_CREDITS_EXIT_CODE; cat; }} > {}", file.display());
+        failed(&command, &failure);
+        let expected = "failed 4\n{\n  \"exit_code\": 4,\n  \"error\": \"the export is not there yet:\\n2026-11\"\n}\n";
+        assert_eq!(read_to_string(file).unwrap(), expected);
+    }
+
+    #[test]
+    fn command_that_fails_or_does_not_read_ends_nothing() {
+        let large = "x".repeat(1 << 20);
+        assert!(start("exit 3", &["new"], &[], &large).is_ok_and(|status| status.code() == Some(3)));
+        assert!(start("true", &["new"], &[], &large).is_ok_and(|status| status.success()));
+    }
+}

@@ -233,3 +233,6 @@ pub(crate) fn csv_text(batches: &[RecordBatch], raw: bool) -> Result<String, Fai
     let failed = |error: String| Failure::new(Kind::CheckFailed, error);
     String::from_utf8(written.map_err(|error| failed(error.to_string()))?).map_err(|error| failed(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,3 +59,26 @@ impl ScanBar {
         self.bar.set_position(self.progress.bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{AS_OF, Shop};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn bar_shows_the_month_its_bytes_and_lines_as_they_are_read() {
+        let (shop, bar) = (Shop::new(), ScanBar::new(false));
+        bar.draw();
+        assert_eq!((bar.bar.length(), bar.bar.prefix()), (Some(0), String::new()), "nothing is read yet");
+        let app = shop.app("night-1", AS_OF).await;
+        let (context, source) = (app.job_context().unwrap(), app.export_source().await.unwrap());
+        let reference = app.context.reference_files().await.unwrap();
+        context.run.begin().await.unwrap();
+        let detecting = detect_credits::detect_credits(&context, source, &reference, bar.progress());
+        assert_eq!(bar.watch(detecting).await.unwrap().periods.len(), 1);
+        bar.draw();
+        assert!(bar.bar.length().is_some_and(|bytes| bytes > 0) && bar.bar.position() > 0);
+        assert_eq!((bar.bar.prefix().as_str(), bar.bar.message().as_str()), ("2026-01", "4"));
+        assert!(bar.bar.is_finished(), "it is gone once all is read");
+    }
+}

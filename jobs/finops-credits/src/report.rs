@@ -215,3 +215,6 @@ async fn edited_allocations(context: &JobContext, reference: &ReferenceFiles) ->
     let log: Vec<AllocationLogRow> = context.run.lake().logs().read().await?;
     Ok(not_recorded(&reference.allocations, &register, &reference.hierarchy, &log, &taken_over(context)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -193,3 +193,42 @@ async fn done(app: &App, job: &'static str, result: Result<(), Failure>) -> Resu
     let said = serde_json::json!({ "done": job, "run_id": app.run_id, "as_of": app.context.as_of });
     answer(app.format, &said, [""; 0])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Shop, date, instant};
+
+    #[test]
+    fn as_of_date_is_the_stated_one_else_that_of_the_settings_else_today() {
+        let shop = Shop::new();
+        let (plain, pinned) = (shop.settings_with(""), shop.settings_with("run.as_of = 2026-02-28"));
+        let now = instant("2026-11-02T23:59:59");
+        let of = |stated: Option<&str>, settings| as_of(stated.map(date), settings, now).unwrap().to_string();
+        assert_eq!(of(Some("2026-01-31"), &pinned), "2026-01-31");
+        assert_eq!(of(None, &pinned), "2026-02-28");
+        assert_eq!(of(None, &plain), "2026-11-02");
+    }
+
+    #[test]
+    fn clock_that_was_never_set_is_told_as_such() {
+        let failure = as_of(None, &Shop::new().settings_with(""), instant("1970-01-01T00:00:07")).unwrap_err();
+        let expected = "as-of date: 1970-01-01 is not in the years 2006 to 2100; set the clock";
+        assert_eq!((failure.kind, failure.to_string().as_str()), (Kind::BadInput, expected));
+    }
+
+    /// What started the job elsewhere sees no more of it than its exit code.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn why_a_job_failed_is_written_beside_the_run_unless_it_was_overtaken() {
+        let shop = Shop::new();
+        let app = shop.app("night-1", "2026-01-31").await;
+        let failed = |kind: Kind| Failure::list(kind, "may.csv is wrong:", ["row 7", "row 9"]);
+        let record = shop.path("lake/work/night-1.failure.json");
+        done(&app, DETECT, Err(failed(Kind::LostRace))).await.unwrap_err();
+        assert!(!record.exists(), "a run that was overtaken leaves nothing");
+        done(&app, DETECT, Err(failed(Kind::BadInput))).await.unwrap_err();
+        let told: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(record).unwrap()).unwrap();
+        assert_eq!(told["error"]["exit_code"], 3);
+        assert_eq!(told["error"]["lines"], serde_json::json!(["may.csv is wrong:", "row 7", "row 9"]));
+    }
+}

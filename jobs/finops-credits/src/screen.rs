@@ -59,6 +59,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_the_command_line_says_goes_before_the_terminal_and_the_environment() {
+        let of = |width, color| Screen::of(ScreenArgs { width, color, no_pager: true });
+        let always = of(Some(40), ColorWhen::Always);
+        assert_eq!((always.width, always.color, always.pager), (Some(40), true, None));
+        assert!(!of(Some(40), ColorWhen::Never).color);
+    }
+
+    #[test]
     fn pager_is_for_what_is_taller_than_the_terminal_also_by_long_lines() {
         let screen = Screen { width: Some(10), color: false, pager: Some(("less".to_owned(), 4)) };
         assert_eq!(screen.pager("1\n2\n3\n"), None);

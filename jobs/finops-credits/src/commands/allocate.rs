@@ -196,3 +196,6 @@ pub(super) fn warn(app: &App, new: &Revisions) {
         note(&format!("warning: {warning}"));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -226,3 +226,6 @@ async fn history(app: &App, key: &str) -> Result<(), Failure> {
 fn print_rows(app: &App, rows: &[AllocationLogRow], empty: &str) -> Result<(), Failure> {
     print(app, &[schemas::to_batch(rows)?], Shown::Cents, empty)
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,3 +69,46 @@ pub(crate) async fn relocate(settings: &Settings, now: NaiveDateTime) -> Result<
     let kept = format!("As it was: {}; remove that when all is well.", relocated.kept.join(", "));
     print_lines([head].into_iter().chain(logs).chain([kept]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Shop;
+
+    #[test]
+    fn what_was_restored_of_a_log_is_told_with_what_was_not() {
+        let told = |restored, known, other| line(&RestoredLog { log: "allocations_log", restored, known, other });
+        assert_eq!(told(1_234, 0, 0), "allocations_log: 1,234 rows restored");
+        assert_eq!(told(0, 5, 0), "allocations_log: 0 rows restored, 5 stood there already");
+        let conflict = "allocations_log: 2 rows restored, 3 stood there already, 1 left out: the lake says something else \
+                        under their key";
+        assert_eq!(told(2, 3, 1), conflict);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn file_that_is_no_backup_is_refused_before_a_lake_is_made() {
+        let shop = Shop::new();
+        shop.write("backup.zip", "PK and no more");
+        let settings = shop.settings_with("");
+        let locations = Locations::of(&settings).await.unwrap();
+        let restored = async |name: &str| restore(&locations, &settings, &shop.path(name), false).await.unwrap_err();
+        let file = shop.path("backup.zip").display().to_string();
+        let failure = restored("backup.zip").await;
+        assert_eq!(failure.kind, Kind::BadInput);
+        assert!(failure.to_string().starts_with(&file), "{failure}");
+        assert!(restored("none.zip").await.to_string().ends_with("none.zip does not exist"));
+        assert!(!shop.path("lake").exists());
+    }
+
+    #[tokio::test]
+    async fn lake_on_s3_is_not_relocated() {
+        let s3 = "source.location = \"cur\"\nreference.location = \"reference\"\nlake.location = \"s3://bucket/lake\"\n\
+                  lake.catalog = \"glue\"";
+        let settings = Settings::parse(s3, "settings", ".").unwrap();
+        let refused = relocate(&settings, NaiveDateTime::default()).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::Usage);
+        let said = "lake relocate: on S3 the tables in Glue belong to the original; give the copy a [lake] database of its own \
+                    and a new location, and `lake restore` a backup into it";
+        assert_eq!(refused.to_string(), said);
+    }
+}

@@ -123,3 +123,77 @@ fn batch(findings: &[Finding]) -> Result<RecordBatch, Failure> {
     let columns = columns.into_iter().map(|(name, column)| (name, column, true));
     Ok(RecordBatch::try_from_iter_with_nullable(columns).map_err(DataFusionError::from)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::csv_text;
+    use crate::testing::money;
+
+    fn spend(subject: &str, amount: &str, currency: &str) -> Finding {
+        Finding {
+            billing_period: "2026-09".parse().ok(),
+            amount: Some(money(amount)),
+            currency: Some(currency.into()),
+            ..Finding::new(Severity::Warning, Kind::Unassigned, subject, "")
+        }
+    }
+
+    fn found() -> Vec<Finding> {
+        vec![
+            Finding::new(Severity::Error, Kind::ReferenceFile, "", "budgets.csv, row 2: \"x\" is not a number"),
+            spend("222222222222 AmazonEC2", "1234.565", "USD"),
+            spend("222222222222 AmazonS3", "7", "EUR"),
+            Finding::new(Severity::Warning, Kind::UnmatchedRule, "shadowed", "rule all comes first"),
+            Finding::new(Severity::Note, Kind::UnmatchedRule, "=future", "counts from 2026-10 on"),
+            Finding::new(Severity::Note, Kind::IdleNode, "Media", ""),
+        ]
+    }
+
+    #[test]
+    fn findings_are_told_by_severity_and_kind_with_what_is_unassigned_summed() {
+        let text = lines(&found(), &told(1, 3, 2)).join("\n");
+        insta::assert_snapshot!(text, @r#"
+        error    reference files that cannot be read: 1
+                   budgets.csv, row 2: "x" is not a number
+
+        warning  7.00 EUR, 1,234.57 USD of 2026-09 Unassigned: no rule takes it
+                   222222222222 AmazonEC2  1,234.57 USD
+                   222222222222 AmazonS3  7.00 EUR
+
+        warning  rules that match nothing: 1
+                   shadowed  rule all comes first
+
+        note     rules that match nothing: 1
+                   =future  counts from 2026-10 on
+
+        note     nodes with neither cost nor lots nor a budget: 1
+                   Media
+
+        1 error, 3 warnings, 2 notes.
+        "#);
+        assert_eq!(lines(&[], &told(0, 0, 0)), ["0 errors, 0 warnings, 0 notes."]);
+    }
+
+    #[test]
+    fn of_many_findings_of_a_kind_twenty_are_listed_and_all_are_counted() {
+        let many: Vec<Finding> = (0..1_025).map(|number| spend(&format!("{number:012}"), "1", "USD")).collect();
+        let [section]: [Section; 1] =
+            sections(&many, SHOWN).try_into().unwrap_or_else(|_| panic!("one kind is one section"));
+        assert_eq!(section.heading, "1,025.00 USD of 2026-09 Unassigned: no rule takes it");
+        assert_eq!(section.entries.len(), SHOWN + 1);
+        assert_eq!(section.entries.last().map(String::as_str), Some("and 1,005 more"));
+    }
+
+    #[test]
+    fn csv_has_every_finding_with_exact_amounts_and_no_formulas() {
+        let expected = "severity,kind,subject,message,billing_period,amount,currency\n\
+                        error,reference_file,,\"budgets.csv, row 2: \"\"x\"\" is not a number\",,,\n\
+                        warning,unassigned,222222222222 AmazonEC2,,2026-09,1234.5650000000,USD\n\
+                        warning,unassigned,222222222222 AmazonS3,,2026-09,7.0000000000,EUR\n\
+                        warning,unmatched_rule,shadowed,rule all comes first,,,\n\
+                        note,unmatched_rule,'=future,counts from 2026-10 on,,,\n\
+                        note,idle_node,Media,,,,\n";
+        assert_eq!(csv_text(&[batch(&found()).unwrap()], false).unwrap(), expected);
+    }
+}

@@ -161,3 +161,70 @@ fn history_lines(statement: &CreditStatement) -> Vec<String> {
     }
     statement.history.iter().flat_map(|revision| revision_lines(revision, &statement.credit.currency)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::csv_text;
+    use crate::testing::{AS_OF, Shop};
+
+    fn csv(table: Result<RecordBatch, Failure>) -> String {
+        csv_text(&[table.unwrap()], true).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn statement_of_a_credit_has_its_lots_months_users_and_history() {
+        let shop = Shop::new();
+        shop.night("night-1", "2026-02-28").await;
+        let app = shop.app("asking", "2026-02-28").await;
+        let statement = statement(&app.context, "Spring").await.unwrap();
+        insta::assert_snapshot!(head(&statement).join("\n"), @r"
+        id:42
+        name        Spring Credits (promotion)
+        account     111111111111, payer 999999999999
+        issued      2026-01-09, the day before its first line
+        status      expiring_soon: 130.00 USD allocated, 100.00 used, 0.00 expired, 30.00 left
+        by AWS      30.00 USD applied, 2026-01-10 to 2026-01-10
+        recorded    2026-01-20 09:30 by ann
+        figures     run night-1 as of 2026-02-28
+        ");
+        let lots = "lot,node,amount,used,expired,remaining,end_date,fifo,owner,reference\n\
+                    1,Retail/Online,130.0000000000,100.0000000000,0.0000000000,30.0000000000,2026-02-28,1 of 1,\
+                    rosa@shop.example,INV-1\n";
+        assert_eq!(csv(lots_table(&statement)), lots);
+        let months = "billing_period,opening,issued,used,expired,remaining,aws_applied\n\
+                      2026-01,0.0000000000,130.0000000000,100.0000000000,0.0000000000,30.0000000000,30.0000000000\n\
+                      2026-02,30.0000000000,0.0000000000,0.0000000000,0.0000000000,30.0000000000,0.0000000000\n";
+        assert_eq!(csv(months_table(&statement)), months);
+        let used = "node,account_id,service,used,first_day,last_day\n\
+                    Retail/Online,111111111111,AmazonEC2,100.0000000000,2026-01-05,2026-01-05\n";
+        assert_eq!(csv(used_table(&statement)), used);
+        let unused = csv(unused_table(&statement));
+        assert!(unused.contains("2026-01,1,30.0000000000,100.0000000000,100.0000000000,0.0000000000,100.0000000000,it drew all there was\n"), "{unused}");
+        assert!(
+            unused.contains("2026-02,1,30.0000000000,0.0000000000,") && unused.contains(",no cost at Retail/Online\n"),
+            "{unused}"
+        );
+        let expected =
+            ["2026-01-20 09:30  allocate  by ann", "  lot 1: 130.00 USD to Retail/Online, until 2026-02-28, INV-1"];
+        assert_eq!(history_lines(&statement), expected);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn credit_that_waits_has_neither_amounts_nor_history() {
+        let shop = Shop::new();
+        shop.night("night-1", AS_OF).await;
+        let app = shop.app("asking", AS_OF).await;
+        let statement = statement(&app.context, "Activate").await.unwrap();
+        let head = head(&statement);
+        assert!(head.contains(&"status      unallocated".to_owned()), "{head:?}");
+        assert!(!head.iter().any(|line| line.starts_with("recorded")), "{head:?}");
+        assert_eq!(history_lines(&statement), ["nothing"]);
+        assert_eq!(lots_table(&statement).unwrap().num_rows(), 0);
+        let found: Vec<String> = statement.findings.iter().map(|finding| finding_text(finding, &statement)).collect();
+        let waits = "waits for allocation for 18 days (never_allocated); AWS applied 7.00 USD so far";
+        assert_eq!(found, [waits]);
+        let unknown = application::statement::statement(&app.context, "MAP").await.unwrap_err();
+        assert_eq!(unknown.kind, crate::Kind::BadInput);
+    }
+}

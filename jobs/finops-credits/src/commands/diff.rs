@@ -46,3 +46,33 @@ async fn pair(app: &App, Diff { from, to }: &Diff) -> Result<(KeptRun, KeptRun),
     let is_after = first.staged().started_at > second.staged().started_at;
     Ok(if to.is_none() && is_after { (second, first) } else { (first, second) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kind;
+    use crate::testing::{AS_OF, Shop};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn runs_are_named_by_id_or_place_and_one_alone_is_compared_with_the_published_one() {
+        let shop = Shop::new();
+        shop.night("night-1", AS_OF).await;
+        shop.night("night-2", "2026-02-28").await;
+        assert!(!shop.night("held-back", AS_OF).await.published);
+        let app = shop.app("asking", AS_OF).await;
+        let pair_of = async |from: Option<&str>, to: Option<&str>| {
+            let runs = Diff { from: from.map(str::to_owned), to: to.map(str::to_owned) };
+            pair(&app, &runs).await.map(|(from, to)| format!("{} {}", from.id(), to.id()))
+        };
+        let told = async |from: Option<&str>, to: Option<&str>| pair_of(from, to).await.unwrap();
+        assert_eq!(told(None, None).await, "night-1 night-2");
+        assert_eq!(told(Some("night-1"), None).await, "night-1 night-2");
+        assert_eq!(told(Some("held"), None).await, "night-2 held-back", "the one that started first comes before");
+        assert_eq!(told(Some("held-back"), Some("previous")).await, "held-back night-1", "two are as they are named");
+        for unclear in ["night", "night-3", ""] {
+            let failure = pair_of(Some(unclear), None).await.unwrap_err();
+            assert_eq!(failure.kind, Kind::BadInput, "{failure}");
+            assert!(failure.to_string().contains("night-1"), "it lists those that are kept: {failure}");
+        }
+    }
+}

@@ -189,3 +189,94 @@ async fn each(
 fn refused(path: &Path, error: TableFileError) -> Failure {
     Failure::new((&error).into(), format!("export: {}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{AS_OF, Shop, node};
+
+    #[test]
+    fn kind_of_file_follows_its_name_and_one_file_holds_one_table_unless_it_has_sheets() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |name: &str, tables: usize| {
+            let target = target(&folder.path().join(name), tables);
+            target.map_err(|failure| {
+                (failure.kind, failure.to_string().replace(&folder.path().display().to_string(), "~"))
+            })
+        };
+        for (name, tables, expected) in [
+            ("a.csv", 1, Target::Csv),
+            ("a.CSV", 1, Target::Csv),
+            ("a.parquet", 1, Target::Parquet),
+            ("a.xlsx", 3, Target::Workbook),
+            ("new", 3, Target::Folder),
+            ("2026.09/", 3, Target::Folder),
+            ("", 1, Target::Folder),
+        ] {
+            assert_eq!(of(name, tables), Ok(expected), "{name}");
+        }
+        let one_table = "export: such a file holds one table; name one that ends in .xlsx, for a sheet each, or a folder, for a \
+                         CSV file each";
+        assert_eq!(of("a.csv", 2), Err((Kind::Usage, one_table.to_owned())));
+        assert_eq!(of("a.parquet", 2), Err((Kind::Usage, one_table.to_owned())));
+        let no_kind = "export: .txt is no kind of file; name one that ends in .csv, .xlsx or .parquet";
+        assert_eq!(of("a.txt", 1), Err((Kind::Usage, no_kind.to_owned())));
+        std::fs::create_dir(folder.path().join("taken.csv")).unwrap();
+        std::fs::create_dir(folder.path().join("v1.2")).unwrap();
+        assert_eq!(of("taken.csv", 1), Err((Kind::BadInput, "export: ~/taken.csv is a folder".to_owned())));
+        assert_eq!(of("v1.2", 2), Ok(Target::Folder), "a folder that is there may be named as one likes");
+    }
+
+    #[tokio::test]
+    async fn file_that_was_there_stays_until_the_new_one_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, "before").unwrap();
+        let broken = async |to: &mut BufWriter<NamedTempFile>| {
+            std::io::Write::write_all(to, b"half of").map_err(|error| refused(&path, error.into()))?;
+            Err::<(), _>(Failure::new(Kind::CheckFailed, "a file is damaged"))
+        };
+        assert_eq!(whole(&path, broken).await.unwrap_err().kind, Kind::CheckFailed);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+        let below = folder.path().join("none/a.csv");
+        let failure = whole(&below, async |_| Ok(())).await.unwrap_err();
+        let expected = format!("export: the folder of {} does not exist", below.display());
+        assert_eq!((failure.kind, failure.to_string()), (Kind::BadInput, expected));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn tables_are_written_with_their_selection_in_order_of_their_grain() {
+        let shop = Shop::new();
+        shop.night("night-1", AS_OF).await;
+        let app = shop.app("asking", AS_OF).await;
+        let written = async |selection: Selection, name: &str| {
+            let session = app.context.session().unwrap();
+            let frame = app.context.lake.selected(&session, "net_cost_summary", &selection).await.unwrap();
+            let file = shop.path(name);
+            let target = target(&file, 1).unwrap();
+            whole(&file, async |to| write(&app, frame, to, target, &file).await).await.unwrap()
+        };
+        let retail = Selection { periods: "2026-Q1".parse().ok(), node: Some(node("Retail")) };
+        assert_eq!(written(retail, "retail.csv").await, 2);
+        let text = shop.read("retail.csv");
+        let begins: Vec<&str> = text.lines().map(|line| line.split(",USD").next().unwrap()).collect();
+        assert!(begins[0].starts_with("billing_period,level,business_unit,"), "{text}");
+        assert_eq!(begins[1..], ["2026-01,1,Retail,,,", "2026-01,2,Retail,Online,,"]);
+        assert_eq!(written(Selection::default(), "all.parquet").await, 4);
+        let workbook = shop.path("two.xlsx");
+        let session = app.context.session().unwrap();
+        let mut frames = Vec::new();
+        for table in ["credits", "credit_queue"] {
+            let frame = app.context.lake.selected(&session, table, &Selection::default()).await.unwrap();
+            frames.push((table.to_owned(), frame));
+        }
+        let exported =
+            async |to: &mut BufWriter<NamedTempFile>| super::workbook(&app, frames.into_iter(), to, &workbook).await;
+        let rows: Vec<usize> = whole(&workbook, exported).await.unwrap().iter().map(|table| table.rows).collect();
+        assert_eq!(rows, [2, 1]);
+        let sheet = table_files::read_sheet(&std::fs::read(&workbook).unwrap()).unwrap();
+        assert_eq!(sheet.other_sheets, ["credit_queue"]);
+        assert!(String::from_utf8(sheet.csv).unwrap().contains("\nid:42,Spring Credits,111111111111,"));
+    }
+}

@@ -134,6 +134,27 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_written_where_any_of_the_files_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("reference")).unwrap();
+        for name in ["credits.toml", "reference/budgets.csv"] {
+            std::fs::write(folder.path().join(name), "mine").unwrap();
+        }
+        let arguments = Init { dir: folder.path().to_owned(), sample: true };
+        let failure = init(Format::Json, &arguments).unwrap_err();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let expected = [
+            "init: nothing was written, as these are there already; choose another folder, or move them away:",
+            &path("credits.toml"),
+            &path("reference/budgets.csv"),
+        ];
+        assert_eq!((failure.kind, failure.into_lines().as_slice()), (Kind::BadInput, &expected.map(str::to_owned)[..]));
+        assert!(!folder.path().join("reference/hierarchy.csv").exists() && !folder.path().join("export").exists());
+        let below = Init { dir: folder.path().join("credits.toml"), sample: false };
+        assert_eq!(init(Format::Json, &below).unwrap_err().kind, Kind::BadInput, "a file is no folder");
+    }
+
+    #[test]
     fn templates_of_reference_files_are_read_and_have_one_row_each() {
         let hierarchy = parse_hierarchy("h", text("reference/hierarchy.csv").as_bytes()).unwrap();
         let rules = parse_cost_rules("r", text("reference/cost_rules.csv").as_bytes(), &hierarchy).unwrap();

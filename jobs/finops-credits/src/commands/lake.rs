@@ -79,3 +79,37 @@ fn confirmed(question: &str) -> Result<bool, Failure> {
     }
     prompts::confirm(question)
 }
+
+#[cfg(test)]
+mod tests {
+    use ::lake::CurrencyTotal;
+
+    use super::*;
+    use crate::testing::{AS_OF, Shop};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn period_is_told_with_its_lines_and_totals_and_one_that_is_not_there_with_those_that_are() {
+        let shop = Shop::new();
+        let missing = async || {
+            let app = shop.app("asking", AS_OF).await;
+            let failure = generation(&app, "2019-03".parse().unwrap()).await.unwrap_err();
+            assert_eq!(failure.kind, Kind::BadInput);
+            failure.to_string()
+        };
+        let lake = format!("the lake {}", shop.path("lake").display());
+        assert_eq!(missing().await, format!("{lake} does not have billing period 2019-03; it has none"));
+        shop.night("night-1", AS_OF).await;
+        assert_eq!(missing().await, format!("{lake} does not have billing period 2019-03; it has 2026-01"));
+        let app = shop.app("asking", AS_OF).await;
+        let january = generation(&app, "2026-01".parse().unwrap()).await.unwrap();
+        assert_eq!(in_short(&january), "4 lines, 103.00 USD");
+        let euro = CurrencyTotal {
+            currency: "EUR".to_owned(),
+            export_total: crate::testing::money("-1234.565"),
+            lines: 1,
+            invoice_ids: std::collections::BTreeSet::new(),
+            lines_without_invoice: 1,
+        };
+        assert_eq!(in_short(&Generation { totals: vec![euro], ..january }), "1 line, -1,234.57 EUR");
+    }
+}

@@ -155,3 +155,37 @@ fn answered<T>(answer: Result<T, InquireError>) -> Answer<T> {
         Err(error) => Err(Failure::new(Kind::Usage, format!("no answer: {error}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn esc_goes_back_and_ctrl_c_or_a_lost_terminal_ends_without_recording() {
+        assert_eq!(answered(Ok("Retail")).unwrap(), Some("Retail"));
+        assert_eq!(answered::<()>(Err(InquireError::OperationCanceled)).unwrap(), None);
+        let said = |error| {
+            let failure = answered::<()>(Err(error)).unwrap_err();
+            (failure.kind, failure.to_string())
+        };
+        let stopped = "stopped: nothing was recorded".to_owned();
+        assert_eq!(said(InquireError::OperationInterrupted), (Kind::Usage, stopped));
+        let lost = said(InquireError::NotTTY);
+        assert!(lost.0 == Kind::Usage && lost.1.starts_with("no answer: "), "{}", lost.1);
+    }
+
+    /// Nothing is asked: a terminal is not needed.
+    #[test]
+    fn allocation_that_is_whole_is_not_asked_about_and_without_a_credit_that_waits_none_can_be_chosen() {
+        let choices = Choices { waiting: &[], register: &[], nodes: Vec::new() };
+        let of = |line: &str| match crate::testing::command(line) {
+            crate::cli::Command::Allocate(allocate) => allocate,
+            other => panic!("{other:?}"),
+        };
+        ask(&choices, &mut of("allocate --key id:1 --amount 5 --to Retail")).unwrap();
+        ask(&choices, &mut of("allocate --code A --account 1 --to Retail=5 --to Media=7")).unwrap();
+        let failure = ask(&choices, &mut of("allocate --amount 5 --to Retail")).unwrap_err();
+        let expected = "no credit waits for allocation; name one with --key";
+        assert_eq!((failure.kind, failure.to_string().as_str()), (Kind::BadInput, expected));
+    }
+}

@@ -158,3 +158,6 @@ fn months(months: &[MonthChange], format: Format) -> Result<RecordBatch, Failure
     }
     Ok(RecordBatch::try_from_iter(columns).map_err(DataFusionError::from)?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,3 +88,38 @@ fn to_fill_in(queue: &RecordBatch) -> Result<RecordBatch, Failure> {
     let columns = known.chain(empty.into_iter().map(|name| (name, blank.clone(), true)));
     Ok(RecordBatch::try_from_iter_with_nullable(columns).map_err(DataFusionError::from)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::reference::read_allocations;
+
+    use super::*;
+    use crate::output::csv_text;
+    use crate::testing::{AS_OF, Shop};
+
+    /// Somebody fills in one row of two, and imports the file.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn queue_has_the_columns_of_an_allocation_and_rows_left_empty_are_skipped() {
+        let shop = Shop::new();
+        let lines = shop.read("cur/january.csv");
+        shop.write(
+            "cur/january.csv",
+            &(lines + "2026-01-01,999999999999,111111111111,2026-01-20,Credit,AmazonEC2,USD,-1,MAP\n"),
+        );
+        shop.night("night-1", AS_OF).await;
+        let app = shop.app("asking", AS_OF).await;
+        let Waiting { rows, .. } = waiting(&app.context).await.unwrap();
+        let text = csv_text(&[to_fill_in(&schemas::to_batch(&rows).unwrap()).unwrap()], false).unwrap();
+        let [header, activate, map]: [&str; 3] = text.lines().collect::<Vec<_>>().try_into().unwrap();
+        assert!(
+            header.ends_with("reason,amount,end_date,reference,business_unit,department,portfolio,product"),
+            "{header}"
+        );
+        assert!(map.starts_with("code:MAP@111111111111,") && map.ends_with(",never_allocated,,,,,,,"), "{map}");
+        let filled_in = activate.replace(",never_allocated,,,,,,,", ",never_allocated,20,2026-12-31,,Media,,,");
+        let entered = read_allocations("queue.csv", format!("{header}\n{filled_in}\n{map}\n").as_bytes());
+        assert!(entered.problems.0.is_empty(), "{}", entered.problems);
+        assert_eq!((entered.rows.len(), entered.left_empty.len()), (1, 1));
+        assert_eq!(entered.rows[0].node.as_ref().unwrap().to_string(), "Media");
+    }
+}

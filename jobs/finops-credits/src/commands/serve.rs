@@ -239,3 +239,116 @@ fn end_on_signals(ended: &Arc<Notify>) -> Result<(), Failure> {
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Shop;
+
+    #[test]
+    fn own_page_is_for_this_machine_and_its_address_opens_one_session() {
+        let opening = Opening::own(8765, "jane".to_owned(), true, "lake").unwrap();
+        assert_eq!(opening.url, "http://127.0.0.1:8765/");
+        let login_url = opening.login_url.unwrap();
+        let token = login_url.strip_prefix("http://127.0.0.1:8765/login?token=").unwrap();
+        assert_eq!((token.len(), token.bytes().all(|byte| byte.is_ascii_hexdigit())), (64, true));
+        let said = [
+            "Serving the lake lake at http://127.0.0.1:8765/, to this machine only. Ctrl-C ends it.".to_owned(),
+            format!("Open {login_url} (works once, in one browser)"),
+        ];
+        assert_eq!(opening.said, said);
+        assert_eq!(opening.settings.hosts, ["127.0.0.1:8765", "localhost:8765", "[::1]:8765"]);
+        assert!(opening.settings.read_only && !opening.settings.is_secure);
+        let other = Opening::own(8765, "jane".to_owned(), true, "lake").unwrap();
+        assert_ne!(other.login_url.as_deref(), Some(login_url.as_str()), "every start has a secret of its own");
+    }
+
+    fn shared_settings(shop: &Shop, more: &str) -> Settings {
+        let web = "web.url = \"https://credits.example.com/\"\nweb.issuer = \"https://login.example.com/realm\"\n\
+                   web.client_id = \"finops-credits\"\nweb.roles.viewer = [\"finance\"]\n";
+        shop.settings_with(&format!("{web}{more}"))
+    }
+
+    fn shared(settings: &Settings) -> Result<Opening, Failure> {
+        Opening::shared(settings.web.as_ref().unwrap(), false, "lake")
+    }
+
+    #[cfg(feature = "openid-connect")]
+    #[test]
+    fn shared_page_says_who_lets_people_in_and_what_limits_them() {
+        let shop = Shop::new();
+        let open = shared(&shared_settings(&shop, "")).unwrap();
+        assert_eq!((open.url.as_str(), open.login_url), ("https://credits.example.com/", None));
+        let said = [
+            "Serving the lake lake at https://credits.example.com/, to people whom https://login.example.com/realm lets in. \
+             Ctrl-C ends it.",
+            "It listens on 127.0.0.1:8765. Nobody is limited to nodes: [web] access names no file.",
+        ];
+        assert_eq!(open.said, said);
+        assert_eq!((open.settings.hosts, open.settings.is_secure), (vec!["credits.example.com".to_owned()], true));
+        let limited = shared(&shared_settings(&shop, "web.access = \"access.csv\"\n")).unwrap();
+        let expected = format!("{} says who sees which nodes.", shop.path("access.csv").display());
+        assert!(limited.said[1].ends_with(&expected), "{}", limited.said[1]);
+    }
+
+    #[cfg(feature = "openid-connect")]
+    #[test]
+    fn secret_that_is_not_there_is_named_by_its_setting() {
+        let shop = Shop::new();
+        let missing = shop.path("key").display().to_string();
+        for setting in ["client_secret", "session_key"] {
+            let failure = shared(&shared_settings(&shop, &format!("web.{setting} = \"file:key\"\n"))).err().unwrap();
+            assert_eq!(failure.kind, Kind::BadInput);
+            assert!(failure.to_string().starts_with(&format!("[web] {setting}: {missing}: ")), "{failure}");
+        }
+    }
+
+    #[cfg(not(feature = "openid-connect"))]
+    #[test]
+    fn program_without_sign_in_says_how_to_build_it() {
+        let failure = shared(&shared_settings(&Shop::new(), "")).err().unwrap();
+        let expected =
+            "this program is built without sign-in; build it with `cargo build --release --features openid-connect`";
+        assert_eq!((failure.kind, failure.to_string().as_str()), (Kind::Usage, expected));
+    }
+
+    async fn each_request(settings: Settings, locations: &Settings) -> EachRequest {
+        EachRequest {
+            locations: Arc::new(Locations::of(locations).await.unwrap()),
+            runtime: application::runtime(&settings).unwrap(),
+            background: Background::new(RunArguments::default(), clock),
+            settings,
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn each_request_finds_the_lake_as_it_is_then() {
+        let shop = Shop::new();
+        let settings = shop.settings_with("run.as_of = 2026-01-31");
+        let contexts = each_request(settings.clone(), &settings).await;
+        assert_eq!(contexts.open().await.err().unwrap().kind, Kind::NotYet, "a page makes no lake");
+        shop.night("night-1", "2026-01-31").await;
+        let context = contexts.open().await.unwrap();
+        assert_eq!((context.as_of.to_string().as_str(), context.asked.is_none()), ("2026-01-31", true));
+        assert_eq!(context.lake.published().await.unwrap().as_deref(), Some("night-1"));
+        shop.night("night-2", "2026-02-28").await;
+        assert_eq!(contexts.open().await.unwrap().lake.published().await.unwrap().as_deref(), Some("night-2"));
+        assert_eq!(context.lake.published().await.unwrap().as_deref(), Some("night-1"), "a request keeps to one run");
+        assert!(contexts.can_run() && contexts.started_run().is_none());
+    }
+
+    #[tokio::test]
+    async fn lake_on_s3_is_not_run_from_the_page_and_access_is_read_for_each_request() {
+        let shop = Shop::new();
+        let here = shop.settings_with("");
+        let mut settings = shared_settings(&shop, "web.access = \"access.csv\"\n");
+        settings.lake.location = "s3://bucket/lake".to_owned();
+        let contexts = each_request(settings, &here).await;
+        assert!(!contexts.can_run());
+        let refused = contexts.start_run().await.unwrap_err();
+        assert_eq!(refused.to_string(), "run: the lake is on S3; its nightly schedule runs it");
+        let missing = contexts.access_list().await.unwrap_err();
+        assert!(missing.to_string().starts_with("[web] access "), "{missing}");
+        assert!(each_request(here.clone(), &here).await.access_list().await.unwrap().is_none(), "nobody is limited");
+    }
+}

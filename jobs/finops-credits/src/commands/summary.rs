@@ -177,3 +177,6 @@ fn list(lines: &mut Vec<String>, what: &str, credits: &[CreditAmount], amount: &
         lines.push(format!("              and {} more", credits.len() - SHOWN));
     }
 }
+
+#[cfg(test)]
+mod tests;

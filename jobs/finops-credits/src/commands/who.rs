@@ -59,3 +59,37 @@ fn number() -> Option<String> {
 const fn number() -> Option<String> {
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{AS_OF, Shop, instant};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_is_stated_records_else_the_login_name_which_is_never_nothing() {
+        let shop = Shop::new();
+        shop.night("night-1", AS_OF).await;
+        let app = shop.app("asking", AS_OF).await;
+        let snapshot = CreditSnapshot::of(&app.context).await.unwrap();
+        let by =
+            |by: Option<&str>, at: Option<&str>| RecordArgs { by: by.map(str::to_owned), recorded_at: at.map(instant) };
+        let stated = by(Some("jane@example.com"), Some("2026-01-25T08:00:00"));
+        let stated = recording(&app, &snapshot, &stated).await.unwrap();
+        assert_eq!((stated.caller, stated.recorded_by.as_deref()), (None, Some("jane@example.com")));
+        assert_eq!((stated.recorded_at, stated.is_stated), (instant("2026-01-25T08:00:00"), true));
+        let own = recording(&app, &snapshot, &by(None, None)).await.unwrap();
+        assert_eq!((own.recorded_at, own.is_stated), (app.context.now, false));
+        let own_name = name(&app.locations, &app.context.settings, None).await.unwrap();
+        assert_eq!(own.recorded_by.as_deref(), Some(own_name.as_str()));
+        assert!(!own_name.trim().is_empty());
+        let stated = name(&app.locations, &app.context.settings, Some("jane".to_owned())).await.unwrap();
+        assert_eq!(stated, "jane");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn user_without_a_name_is_known_by_number() {
+        let number = number().unwrap();
+        assert!(number.strip_prefix("uid ").is_some_and(|uid| uid.parse::<u32>().is_ok()), "{number}");
+    }
+}
