@@ -194,4 +194,40 @@ mod tests {
             assert_eq!(got, bytes[start..end], "{range:?}");
         }
     }
+
+    #[test]
+    fn gap_that_is_wider_than_a_request_is_worth_is_never_fetched() {
+        let far = 100 * WIDEST_GAP;
+        let (close, beyond) = (far + WIDEST_GAP, far + WIDEST_GAP + 1);
+        assert_eq!(joined(&[0..far, close..close + 5]), vec![0..close + 5]);
+        assert_eq!(joined(&[0..far, beyond..beyond + 5]), vec![0..far, beyond..beyond + 5]);
+        assert_eq!(joined(&[10..10, 0..3]), vec![0..3], "what is empty is not wanted");
+        assert_eq!(joined(&[0..100, 20..50, 90..120]), vec![0..120], "what overlaps is fetched once");
+    }
+
+    #[tokio::test]
+    async fn listing_that_breaks_off_is_asked_for_once_more_and_no_more_often() {
+        let path = Path::from("cur/a.csv");
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        store.put(&path, "x".into()).await.unwrap();
+        for (breaks_off, is_answered) in [(1, true), (2, false)] {
+            let coalescing = |listings| CoalescingStore(crate::testing::Losing::new(Arc::clone(&store), 0, listings));
+            let listed: Result<Vec<ObjectMeta>> = coalescing(breaks_off).list(None).try_collect().await;
+            assert_eq!(listed.is_ok(), is_answered, "{breaks_off}");
+            assert!(listed.is_err() || listed.is_ok_and(|files| files.len() == 1 && files[0].location == path));
+            let listed = coalescing(breaks_off).list_with_delimiter(Some(&Path::from("cur"))).await;
+            assert_eq!(listed.map(|listed| listed.objects.len()).ok(), is_answered.then_some(1));
+        }
+    }
+
+    #[tokio::test]
+    async fn range_beyond_the_end_of_an_object_is_cut_or_an_error_and_never_other_bytes() {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        store.put(&Path::from("x"), "0123456789".into()).await.unwrap();
+        let store = CoalescingStore(store);
+        let whole = store.get_ranges(&Path::from("x"), &[8..10, 0..2, 5..5]).await.unwrap();
+        assert_eq!(whole, ["89", "01", ""]);
+        assert!(store.get_ranges(&Path::from("x"), &[20..30]).await.is_err());
+        assert!(store.get_ranges(&Path::from("none"), &[0..1]).await.is_err());
+    }
 }

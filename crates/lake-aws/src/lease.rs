@@ -201,4 +201,44 @@ mod tests {
         slow.release().await.unwrap();
         assert_eq!(leases.current().await.unwrap().unwrap().0, new);
     }
+
+    #[tokio::test]
+    async fn lease_whose_answer_was_lost_is_known_again_and_can_be_given_back() {
+        let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let losing = crate::testing::Losing::new(Arc::clone(&objects), 1, 0);
+        let leases = Leases { objects: losing, location: "s3://bucket/lake".to_owned() };
+        let held = leases.take("first").await.unwrap();
+        let other = Leases { objects, location: "s3://bucket/lake".to_owned() };
+        let refused = other.take("second").await.map(drop).unwrap_err().to_string();
+        let expected = "run first is at work on the lake s3://bucket/lake; try again when it has ended (a run that was killed \
+                        holds it for 5 minutes)";
+        assert_eq!(refused, expected);
+        held.release().await.unwrap();
+        assert_eq!(other.current().await.unwrap().unwrap().0, Lease { run_id: "first".to_owned(), until: 0 });
+        other.take("second").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_of_two_runs_that_take_a_free_lake_at_once_gets_it() {
+        let leases = Arc::new(leases());
+        for given_back in [false, true] {
+            if given_back {
+                let free = Lease { run_id: "before".to_owned(), until: 0 };
+                put(leases.objects.as_ref(), &free, PutMode::Overwrite).await.unwrap();
+            }
+            let (one, other) = tokio::join!(leases.take("one"), leases.take("other"));
+            assert!(one.is_ok() != other.is_ok(), "after one before them: {given_back}");
+            let lost = one.and(other).map(drop).unwrap_err();
+            assert!(matches!(lost, LakeError::LostRace(_)), "{lost:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn lease_that_cannot_be_read_is_named_and_not_taken_over() {
+        let leases = leases();
+        leases.objects.put(&Path::from(LOCK), PutPayload::from_static(b"{\"run_id\": ")).await.unwrap();
+        let refused = leases.take("first").await.map(drop).unwrap_err();
+        let is_named = matches!(&refused, LakeError::Record { path, .. } if path == "s3://bucket/lake/lock.json");
+        assert!(is_named, "{refused:?}");
+    }
 }

@@ -17,6 +17,8 @@ mod location;
 mod pointer;
 mod s3;
 mod storage;
+#[cfg(test)]
+mod testing;
 mod traffic;
 
 use std::collections::HashMap;
@@ -178,5 +180,95 @@ impl Aws {
             database: settings.lake.database.clone(),
             lake: location.url(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+
+    use super::*;
+    use crate::testing::{Answer, Request, sdk, stand_in};
+
+    fn aws(answer: impl FnMut(&Request) -> Answer + Send + 'static) -> Aws {
+        Aws { sdk: sdk(&stand_in(answer), 1) }
+    }
+
+    #[tokio::test]
+    async fn caller_is_whom_aws_names_and_refused_credentials_are_told() {
+        let arn = "arn:aws:sts::111122223333:assumed-role/nightly/task";
+        let who = aws(move |request| {
+            assert!(request.body.contains("Action=GetCallerIdentity"), "{}", request.body);
+            let result = format!(
+                "<GetCallerIdentityResult><Arn>{arn}</Arn><Account>111122223333</Account></GetCallerIdentityResult>"
+            );
+            let xmlns = "https://sts.amazonaws.com/doc/2011-06-15/";
+            Answer::new(
+                200,
+                format!("<GetCallerIdentityResponse xmlns=\"{xmlns}\">{result}</GetCallerIdentityResponse>"),
+            )
+        });
+        assert_eq!(who.caller().await.unwrap(), arn);
+        let expired = aws(|_| {
+            let error = "<Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error>";
+            Answer::new(403, format!("<ErrorResponse>{error}<RequestId>r-2</RequestId></ErrorResponse>"))
+        });
+        let refused = expired.caller().await.unwrap_err();
+        let beginning = "asking AWS who you are: AccessDenied: no (request ";
+        assert!(matches!(&refused, LakeError::Denied(text) if text.starts_with(beginning)), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn text_of_an_object_is_read_whole_or_said_to_be_missing_or_no_text() {
+        let aws = aws(|request| match request.path.as_str() {
+            "/bucket/conf/credits.toml" => Answer::new(200, "[source]\n"),
+            "/bucket/conf/latin.toml" => Answer::new(200, b"Gr\xf6\xdfe".to_vec()),
+            "/bucket/conf/secret.toml" => Answer::new(403, "<Error><Code>AccessDenied</Code></Error>"),
+            _ => Answer::new(404, "<Error><Code>NoSuchKey</Code></Error>"),
+        });
+        assert_eq!(aws.read_text("s3://bucket/conf/credits.toml").await.unwrap(), "[source]\n");
+        let told = async |location: &str| aws.read_text(location).await.unwrap_err();
+        assert_eq!(told("s3://bucket/conf/none.toml").await.to_string(), "s3://bucket/conf/none.toml does not exist");
+        assert_eq!(told("s3://bucket/conf/latin.toml").await.to_string(), "s3://bucket/conf/latin.toml is not UTF-8");
+        let denied = told("s3://bucket/conf/secret.toml").await;
+        assert!(matches!(&denied, LakeError::Denied(text) if text.starts_with("storage: ")), "{denied:?}");
+        let nowhere = "\"conf/credits.toml\" is no place on S3 (s3://bucket/prefix)";
+        assert_eq!(told("conf/credits.toml").await.to_string(), nowhere);
+    }
+
+    #[tokio::test]
+    async fn folder_holds_what_lies_below_its_prefix_and_what_is_fetched_is_counted() {
+        let aws = aws(|request| match (request.method.as_str(), request.path.as_str()) {
+            ("HEAD", "/bucket/exports/cur/a.csv") => Answer::new(200, "twelve bytes"),
+            ("GET", "/bucket/exports/cur/a.csv") => Answer::new(200, "twelve bytes"),
+            ("GET", path) if path.starts_with("/bucket?") => {
+                assert!(path.contains("prefix=exports%2Fcur%2F"), "{path}");
+                let file = "<Contents><Key>exports/cur/a.csv</Key><LastModified>2026-11-30T08:00:00.000Z</LastModified>\
+                            <ETag>\"e\"</ETag><Size>12</Size></Contents>";
+                Answer::new(200, format!("<ListBucketResult>{file}<IsTruncated>false</IsTruncated></ListBucketResult>"))
+            }
+            _ => Answer::new(404, ""),
+        });
+        let traffic = Arc::new(Traffic::default());
+        let folder = aws.open_folder("s3://bucket/exports/cur/", Some("us-east-1"), &traffic).unwrap();
+        let listed: Vec<_> = folder.list(None).try_collect().await.unwrap();
+        assert_eq!(listed.iter().map(|file| file.location.as_ref()).collect::<Vec<_>>(), ["a.csv"]);
+        let (requests, bytes) = (traffic.requests(), traffic.bytes());
+        assert_eq!(requests, 1);
+        let place = object_store::path::Path::from("a.csv");
+        assert_eq!(folder.head(&place).await.unwrap().size, 12);
+        assert_eq!((traffic.requests(), traffic.bytes()), (requests + 1, bytes), "a question has no body");
+        assert_eq!(folder.get(&place).await.unwrap().bytes().await.unwrap(), "twelve bytes");
+        assert_eq!((traffic.requests(), traffic.bytes()), (requests + 2, bytes + 12));
+        assert!(matches!(folder.get(&"none".into()).await.map(drop), Err(object_store::Error::NotFound { .. })));
+    }
+
+    #[tokio::test]
+    async fn region_of_a_bucket_is_not_asked_of_a_stand_in_and_a_place_that_is_none_is_refused() {
+        let aws = aws(|_| panic!("somebody asks"));
+        assert_eq!(aws.region_of("s3://bucket/cur").await.unwrap(), None);
+        let refused = aws.region_of("s3:///cur").await.unwrap_err().to_string();
+        assert_eq!(refused, "\"s3:///cur\" is no place on S3 (s3://bucket/prefix)");
+        assert!(aws.open_folder("s3://", None, &Arc::default()).is_err());
     }
 }

@@ -50,4 +50,14 @@ mod tests {
             assert!(S3Location::parse(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn prefix_is_a_plain_path_as_s3_keeps_it() {
+        let location = S3Location::parse("s3://bucket/größe/a b/c=d/").unwrap();
+        assert_eq!((location.bucket.as_str(), location.prefix.as_ref()), ("bucket", "größe/a b/c=d"));
+        for text in ["s3://bucket/a//b", "s3://bucket/a/../b", "s3://bucket/./a", "S3://bucket/a", "s3:/bucket/a", ""] {
+            let refused = S3Location::parse(text).unwrap_err().to_string();
+            assert_eq!(refused, format!("{text:?} is no place on S3 (s3://bucket/prefix)"));
+        }
+    }
 }

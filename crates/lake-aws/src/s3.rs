@@ -129,3 +129,82 @@ impl CredentialProvider for SdkCredentials {
         Ok(credential)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use aws_config::{BehaviorVersion, Region};
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::{error::CredentialsError, future};
+
+    use super::*;
+
+    /// Gives credentials that end after so many seconds, if ever; without a key it has none to give.
+    #[derive(Debug)]
+    struct Issuer {
+        key: Option<&'static str>,
+        lasts: Option<u64>,
+        asked: Arc<AtomicUsize>,
+    }
+
+    impl ProvideCredentials for Issuer {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            #[expect(clippy::disallowed_methods, reason = "credentials end by the clock")]
+            let now = SystemTime::now();
+            let number = self.asked.fetch_add(1, Ordering::Relaxed);
+            let end = self.lasts.map(|seconds| now + Duration::from_secs(seconds));
+            let issued =
+                |key: &str| Credentials::new(format!("{key}-{number}"), "s", Some("t".to_owned()), end, "test");
+            let issued = self.key.map(issued);
+            future::ProvideCredentials::ready(issued.ok_or_else(|| CredentialsError::not_loaded("the role is gone")))
+        }
+    }
+
+    async fn keys(lasts: Option<u64>) -> Vec<String> {
+        let issuer = Issuer { key: Some("k"), lasts, asked: Arc::default() };
+        let credentials = SdkCredentials { provider: SharedCredentialsProvider::new(issuer), known: Mutex::default() };
+        let mut keys = Vec::new();
+        for _request in 0..3 {
+            let credential = credentials.get_credential().await.unwrap();
+            assert_eq!((credential.secret_key.as_str(), credential.token.as_deref()), ("s", Some("t")));
+            keys.push(credential.key_id.clone());
+        }
+        keys
+    }
+
+    #[tokio::test]
+    async fn credentials_are_asked_for_again_shortly_before_they_end_and_not_sooner() {
+        assert_eq!(keys(None).await, ["k-0", "k-0", "k-0"]);
+        assert_eq!(keys(Some(3600)).await, ["k-0", "k-0", "k-0"]);
+        assert_eq!(keys(Some(240)).await, ["k-0", "k-1", "k-2"], "a request could outlive them");
+    }
+
+    #[tokio::test]
+    async fn credentials_that_are_not_given_are_no_damage_and_are_asked_for_again() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let issuer = Issuer { key: None, lasts: None, asked: Arc::clone(&asked) };
+        let credentials = SdkCredentials { provider: SharedCredentialsProvider::new(issuer), known: Mutex::default() };
+        for _request in 0..2 {
+            let refused = LakeError::from(credentials.get_credential().await.unwrap_err());
+            let is_told = matches!(&refused, LakeError::Denied(text) if text.contains("AWS credentials"));
+            assert!(is_told, "{refused:?}");
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn bucket_without_a_region_or_credentials_says_how_to_set_them() {
+        let config = || SdkConfig::builder().behavior_version(BehaviorVersion::latest());
+        let told =
+            |sdk: &SdkConfig, region| bucket(sdk, "b", region, &Arc::default()).map(drop).unwrap_err().to_string();
+        let no_region = "no AWS region is set; set AWS_REGION, or a region in the AWS profile";
+        assert_eq!(told(&config().build(), None), no_region);
+        let no_credentials = "no AWS credentials are set; see `aws configure` or give the task a role";
+        assert_eq!(told(&config().region(Region::new("eu-central-1")).build(), None), no_credentials);
+        assert_eq!(told(&config().build(), Some("us-east-1")), no_credentials, "a stated region is enough");
+    }
+}

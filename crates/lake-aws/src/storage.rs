@@ -154,3 +154,60 @@ impl FileWrite for BucketWrite {
         self.0.shutdown().await.map_err(not_written)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    fn storage() -> BucketStorage {
+        BucketStorage::new("bucket", Arc::new(InMemory::new()))
+    }
+
+    #[tokio::test]
+    async fn files_of_a_log_are_written_read_and_removed_by_their_whole_address() {
+        let storage = storage();
+        let place = "s3://bucket/lake/warehouse/db/log/metadata/v1.json";
+        assert!(!storage.exists(place).await.unwrap());
+        storage.write(place, Bytes::from_static(b"rows")).await.unwrap();
+        let mut writer = storage.writer("s3://bucket/lake/warehouse/db/log/data/x.parquet").await.unwrap();
+        writer.write(Bytes::from_static(b"one ")).await.unwrap();
+        writer.write(Bytes::from_static(b"two")).await.unwrap();
+        writer.close().await.unwrap();
+        assert_eq!(storage.read("s3://bucket/lake/warehouse/db/log/data/x.parquet").await.unwrap(), "one two");
+        assert_eq!((storage.metadata(place).await.unwrap().size, storage.exists(place).await.unwrap()), (4, true));
+        assert_eq!(storage.reader(place).await.unwrap().read(1..3).await.unwrap(), "ow");
+        assert_eq!(storage.new_input(place).unwrap().read().await.unwrap(), "rows");
+        storage.write("s3://bucket/lake/warehouse/db/log-2/x", Bytes::new()).await.unwrap();
+        storage.delete_prefix("s3://bucket/lake/warehouse/db/log").await.unwrap();
+        assert!(!storage.exists(place).await.unwrap());
+        assert!(storage.exists("s3://bucket/lake/warehouse/db/log-2/x").await.unwrap(), "another log");
+        let paths = futures::stream::iter(["s3://bucket/lake/warehouse/db/log-2/x".to_owned()]).boxed();
+        storage.delete_stream(paths).await.unwrap();
+        assert!(!storage.exists("s3://bucket/lake/warehouse/db/log-2/x").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn address_outside_of_the_bucket_is_refused_and_a_missing_file_is_named() {
+        let storage = storage();
+        for outside in ["s3://bucket-2/x", "s3://other/x", "/etc/passwd", "s3a://bucket/x"] {
+            let refused = storage.read(outside).await.unwrap_err();
+            assert_eq!(refused.message(), format!("{outside} is not below s3://bucket/"));
+            storage.write(outside, Bytes::new()).await.unwrap_err();
+        }
+        let missing = storage.read("s3://bucket/none").await.unwrap_err();
+        assert!(missing.message().starts_with("s3://bucket/none: "), "{missing}");
+        storage.metadata("s3://bucket/none").await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn storage_that_was_written_down_has_no_connection_and_says_so() {
+        let text = serde_json::to_string(&storage()).unwrap();
+        let again: BucketStorage = serde_json::from_str(&text).unwrap();
+        assert_eq!(again.read("s3://bucket/x").await.unwrap_err().message(), "storage without a connection");
+        let made = BucketStorageFactory(storage()).build(&StorageConfig::new()).unwrap();
+        made.write("s3://bucket/x", Bytes::from_static(b"x")).await.unwrap();
+        assert_eq!(made.read("s3://bucket/x").await.unwrap(), "x");
+    }
+}

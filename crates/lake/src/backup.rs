@@ -337,41 +337,4 @@ fn said<R: TableRow + Serialize>(row: &R, entry: &[&str]) -> Result<(String, Str
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lot(allocation_id: &str, lot: i32) -> AllocationLogRow {
-        AllocationLogRow {
-            allocation_id: allocation_id.into(),
-            lot,
-            credit_key: "k".into(),
-            action: "allocate".into(),
-            business_unit: Some("A".into()),
-            department: None,
-            portfolio: None,
-            product: None,
-            amount: "5".parse().ok(),
-            currency: None,
-            end_date: None,
-            reference: None,
-            recorded_by: None,
-            recorded_at: "2026-03-01T00:00:00".parse().unwrap(),
-            note: None,
-            from_period: None,
-            continues_lot: None,
-        }
-    }
-
-    #[test]
-    fn revision_of_which_the_log_says_something_else_gets_no_lots_from_a_backup() {
-        let missing = |backed_up: &[AllocationLogRow], log: &[AllocationLogRow]| {
-            let found = Missing::of(backed_up.to_vec(), log, &["allocation_id"]).unwrap();
-            (found.rows.len(), found.known, found.other, found.own)
-        };
-        let backed_up = [lot("a", 1), lot("a", 2), lot("b", 1)];
-        assert_eq!(missing(&backed_up, &[]), (3, 0, 0, 0));
-        assert_eq!(missing(&backed_up, &backed_up), (0, 3, 0, 0));
-        assert_eq!(missing(&backed_up, &[lot("a", 1)]), (1, 1, 1, 0), "lot 2 would become part of another revision");
-        assert_eq!(missing(&backed_up, &[lot("c", 1)]), (3, 0, 0, 1));
-    }
-}
+mod tests;

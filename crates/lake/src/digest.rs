@@ -117,4 +117,41 @@ mod tests {
         let different: std::collections::BTreeSet<&String> = all.iter().collect();
         assert_eq!(different.len(), all.len());
     }
+
+    /// Cells of another version of the program.
+    enum Other<const VERSION: u32, const COLUMNS: usize> {}
+
+    impl<const VERSION: u32, const COLUMNS: usize> TableRow for Other<VERSION, COLUMNS> {
+        const TABLE: schemas::Table =
+            schemas::Table { version: VERSION, columns: Cell::TABLE.columns.split_at(COLUMNS).0, ..Cell::TABLE };
+
+        fn to_columns(_: &[Self]) -> Vec<arrow::array::ArrayRef> {
+            unreachable!()
+        }
+
+        fn from_columns<'a>(
+            _: impl Fn(&str) -> Option<&'a arrow::array::ArrayRef>,
+        ) -> Result<Vec<Self>, (&'static str, String)> {
+            unreachable!()
+        }
+    }
+
+    #[test]
+    fn table_of_another_version_of_the_program_is_not_reused() {
+        const ALL: usize = Cell::TABLE.columns.len();
+        const VERSION: u32 = Cell::TABLE.version;
+        fn of<R: TableRow>() -> String {
+            InputDigest::of_table::<R>().with("rules", "as they are").unwrap().finish()
+        }
+        assert_eq!(of::<Other<VERSION, ALL>>(), of::<Cell>());
+        assert_ne!(of::<Other<{ VERSION + 1 }, ALL>>(), of::<Cell>(), "which makes other rows of the same");
+        assert_ne!(of::<Other<VERSION, { ALL - 1 }>>(), of::<Cell>(), "which had a column less");
+    }
+
+    #[test]
+    fn value_that_json_cannot_hold_is_an_error_that_names_the_input() {
+        let shares = std::collections::BTreeMap::from([(("Retail", 1), "0.5")]);
+        let refused = InputDigest::of_table::<Cell>().with("shares", &shares).unwrap_err().to_string();
+        assert_eq!(refused, "input shares: key must be a string");
+    }
 }

@@ -140,3 +140,73 @@ pub(crate) fn at(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Lak
     let path = path.into();
     move |source| LakeError::Io { path, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use iceberg::{Error, ErrorKind};
+
+    use super::*;
+
+    fn of_service(said: &str) -> Error {
+        let answer = format!(
+            "service error: ServiceError {{ source: Unhandled {{ {said} }}, raw: Response {{ headers: [] }} }}"
+        );
+        Error::new(ErrorKind::Unexpected, "Operation failed for hitting aws sdk error")
+            .with_source(std::io::Error::other(answer))
+    }
+
+    #[test]
+    fn answer_of_a_service_is_told_by_its_code_and_message() {
+        let of = |said: &str| LakeError::from(of_service(said)).to_string();
+        let begins = "iceberg: Operation failed for hitting aws sdk error";
+        assert_eq!(
+            of("code: Some(\"ThrottlingException\"), message: Some(\"Rate exceeded\")"),
+            format!("{begins}: ThrottlingException: Rate exceeded")
+        );
+        assert_eq!(
+            of("code: Some(\"InternalServiceException\"), message: None"),
+            format!("{begins}: InternalServiceException")
+        );
+        let long = of(&"x".repeat(5000));
+        assert!(long.starts_with("iceberg: Unexpected => Operation failed") && long.len() < 600, "{}", long.len());
+    }
+
+    #[test]
+    fn refusal_that_no_retry_helps_is_told_from_one_that_a_retry_may() {
+        let denied =
+            "code: Some(\"AccessDeniedException\"), message: Some(\"not authorized to perform: glue:GetTable\")";
+        let denied = LakeError::from(of_service(denied));
+        assert!(matches!(&denied, LakeError::Denied(text) if text.ends_with("glue:GetTable")), "{denied:?}");
+        let throttled = LakeError::from(of_service("code: Some(\"ThrottlingException\")"));
+        assert!(matches!(throttled, LakeError::Iceberg(_)), "{throttled:?}");
+        let source = || "403".into();
+        let path = || "lake/x".to_owned();
+        for error in [
+            object_store::Error::PermissionDenied { path: path(), source: source() },
+            object_store::Error::Unauthenticated { path: path(), source: source() },
+        ] {
+            assert!(matches!(LakeError::from(error), LakeError::Denied(text) if text.starts_with("storage: ")));
+        }
+        let missing = LakeError::from(object_store::Error::NotFound { path: path(), source: source() });
+        assert!(matches!(missing, LakeError::Store(_)), "{missing:?}");
+    }
+
+    #[test]
+    fn log_that_was_changed_later_than_now_says_that_the_clock_is_behind() {
+        for said in ["Invalid snapshot timestamp 5: before last snapshot", "Invalid update timestamp 5: before last"] {
+            let error = LakeError::from(Error::new(ErrorKind::DataInvalid, said));
+            assert!(matches!(&error, LakeError::BadInput(text) if text == CLOCK_IS_BEHIND), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn failure_of_our_own_comes_out_of_a_plan_as_it_went_in() {
+        let own = LakeError::Damaged("x is damaged".to_owned());
+        let passed = LakeError::from(DataFusionError::External(Box::new(own)));
+        assert!(matches!(&passed, LakeError::Damaged(text) if text == "x is damaged"), "{passed:?}");
+        let foreign = LakeError::from(DataFusionError::External("x".into()));
+        assert!(matches!(foreign, LakeError::Engine(_)), "{foreign:?}");
+        let parquet = LakeError::from(parquet::errors::ParquetError::General("no footer".to_owned()));
+        assert!(parquet.to_string().contains("no footer"), "{parquet}");
+    }
+}

@@ -328,7 +328,7 @@ impl Lake {
         Ok(())
     }
 
-    /// Takes a period out of the lake: first its pointer, then its files.
+    /// Takes a period out of the lake: first its files, then its pointer. Without that an older record would stand in.
     ///
     /// # Errors
     /// [`LakeError`] from the store.
@@ -346,79 +346,4 @@ pub struct DamagedGeneration {
 }
 
 #[cfg(test)]
-mod tests {
-    use datafusion::error::DataFusionError;
-    use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-    use schemas::tables::CreditLine;
-
-    use super::*;
-    use crate::settings::Settings;
-
-    async fn opened(folder: &std::path::Path) -> Lake {
-        let location = folder.display();
-        let text =
-            format!("source.location = \"cur\"\nreference.location = \"reference\"\nlake.location = \"{location}\"");
-        Lake::open_local(&Settings::parse(&text, "settings", ".").unwrap()).await.unwrap()
-    }
-
-    /// No lines, or a failure after them.
-    fn lines(fails: bool) -> SendableRecordBatchStream {
-        let batch = Ok(schemas::to_batch::<CreditLine>(&[]).unwrap());
-        let failure = fails.then(|| Err(DataFusionError::Execution("broken off".to_owned())));
-        let items = futures::stream::iter([batch].into_iter().chain(failure));
-        Box::pin(RecordBatchStreamAdapter::new(CreditLine::TABLE.schema(), items))
-    }
-
-    async fn read_into(lake: &Lake, period: BillingPeriod) -> Generation {
-        let folder = lake.new_generation_folder("f");
-        let sum = lake.write_generation(period, &folder, &CreditLine::TABLE, lines(false)).await.unwrap();
-        Generation {
-            fingerprint: "f".to_owned(),
-            folder,
-            format: "CUR 2.0".to_owned(),
-            files: Vec::new(),
-            totals: Vec::new(),
-            blank_costs: 0,
-            unknown_line_types: BTreeMap::new(),
-            notes: schemas::PeriodNotes::default(),
-            tables: [(CreditLine::TABLE.name.to_owned(), sum)].into(),
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn attempt_at_the_same_period_that_breaks_off_leaves_the_current_generation_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let (one, other) = (opened(folder.path()).await, opened(folder.path()).await);
-        let period: BillingPeriod = "2026-01".parse().unwrap();
-        let current = BTreeMap::from([(period, read_into(&one, period).await)]);
-        one.switch_generations(&current).await.unwrap();
-        let theirs = other.new_generation_folder("f");
-        other.write_generation(period, &theirs, &CreditLine::TABLE, lines(true)).await.unwrap_err();
-        let later = "2100-01-01T00:00:00".parse().unwrap();
-        other.drop_old_generations(later).await.unwrap();
-        let reader = opened(folder.path()).await;
-        assert_eq!(reader.generations().await.unwrap(), current);
-        let stream = reader.generation_stream::<CreditLine>(period, "f").await.unwrap();
-        stream.try_collect::<Vec<_>>().await.unwrap();
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn folder_that_somebody_may_be_writing_or_reading_stays_for_a_day() {
-        let folder = tempfile::tempdir().unwrap();
-        let (one, other) = (opened(folder.path()).await, opened(folder.path()).await);
-        let period: BillingPeriod = "2026-01".parse().unwrap();
-        let (first, second) = (read_into(&one, period).await, read_into(&other, period).await);
-        for generation in [&first, &second] {
-            one.switch_generations(&[(period, generation.clone())].into()).await.unwrap();
-        }
-        let written = std::fs::metadata(folder.path().join("generations/2026-01/current.json")).unwrap();
-        let written: DateTime<Utc> = written.modified().unwrap().into();
-        let is_there = || folder.path().join("generations/2026-01").join(&first.folder).exists();
-        for (hours, stays) in [(-1, true), (23, true), (25, false)] {
-            let now = written + chrono::TimeDelta::hours(hours);
-            one.drop_old_generations(now.naive_utc()).await.unwrap();
-            assert_eq!(is_there(), stays, "after {hours} hours");
-        }
-        assert_eq!(one.generations().await.unwrap(), [(period, second)].into());
-    }
-}
+mod tests;

@@ -195,3 +195,6 @@ impl KeptRun {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

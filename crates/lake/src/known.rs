@@ -133,3 +133,66 @@ impl KnownFiles {
         self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(size: u64) -> FileSum {
+        FileSum { size, xxh64: size, rows: 1 }
+    }
+
+    fn record(size: u64, inputs: &str) -> FileRecord {
+        FileRecord { sum: sum(size), inputs: Some(inputs.to_owned()) }
+    }
+
+    #[test]
+    fn what_this_process_wrote_counts_before_what_a_record_or_a_late_check_says() {
+        let (known, path) = (KnownFiles::default(), Path::from("runs/a/net_cost/part-0.parquet"));
+        assert_eq!(known.condition(&path), Condition::Unknown);
+        known.learn(path.clone(), record(1, "one"));
+        known.learn(path.clone(), record(2, "two"));
+        assert_eq!(known.unchecked([&path]), [(path.clone(), sum(1))], "the first record that says it");
+        known.wrote(path.clone(), sum(3), Some("three".to_owned()));
+        known.checked(path.clone(), sum(1), Some(Problem::Missing));
+        known.learn(path.clone(), record(4, "four"));
+        assert_eq!(known.condition(&path), Condition::Sound(sum(3)));
+        assert_eq!((known.inputs(&path).as_deref(), known.unchecked([&path]).len()), (Some("three"), 0));
+    }
+
+    #[test]
+    fn file_is_checked_once_and_its_damage_stays_known() {
+        let (known, path) = (KnownFiles::default(), Path::from("work/a/lots/part-0.parquet"));
+        known.checked(path.clone(), sum(1), Some(Problem::Missing));
+        assert_eq!(known.condition(&path), Condition::Unknown, "nobody said what it should be");
+        known.learn(path.clone(), record(1, "one"));
+        known.checked(path.clone(), sum(1), Some(Problem::Missing));
+        known.checked(path.clone(), sum(1), None);
+        assert_eq!(known.condition(&path), Condition::Damaged(Problem::Missing));
+        assert_eq!([known.is_first_warning(&path), known.is_first_warning(&path)], [true, false]);
+        known.linked(&path, Path::from("work/b/lots/part-0.parquet"));
+        assert_eq!(known.condition(&Path::from("work/b/lots/part-0.parquet")), Condition::Damaged(Problem::Missing));
+    }
+
+    #[test]
+    fn folder_that_goes_takes_what_is_known_of_it_and_no_other_one() {
+        let known = KnownFiles::default();
+        for file in ["runs/a/x", "runs/a/y/z", "runs/ab/x"] {
+            known.learn(Path::from(file), record(1, file));
+        }
+        let below = |folder: &str| known.records_below(&Path::from(folder)).into_keys().collect::<Vec<_>>();
+        assert_eq!(below("runs/a"), ["x", "y/z"]);
+        assert_eq!(known.unchecked_below(&Path::from("runs/a")).len(), 2);
+        known.forget(&Path::from("runs/a"));
+        assert_eq!((below("runs/a").len(), below("runs")), (0, vec!["ab/x".to_owned()]));
+    }
+
+    #[test]
+    fn record_keeps_to_the_words_that_older_versions_read() {
+        let text = serde_json::to_string(&record(9, "i")).unwrap();
+        assert_eq!(text, r#"{"size":9,"xxh64":"0000000000000009","rows":1,"inputs":"i"}"#);
+        let without: FileRecord = serde_json::from_str(r#"{"size":9,"xxh64":"9","rows":1}"#).unwrap();
+        assert_eq!(without, FileRecord { sum: sum(9), inputs: None });
+        assert!(serde_json::from_str::<FileRecord>(r#"{"size":9,"xxh64":"no sum","rows":1}"#).is_err());
+    }
+}

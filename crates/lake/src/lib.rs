@@ -46,6 +46,8 @@ mod store;
 mod sums;
 mod synced;
 mod tables;
+#[cfg(test)]
+mod testing;
 mod web_settings;
 
 pub use asked::RunInLake;

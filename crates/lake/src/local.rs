@@ -232,3 +232,98 @@ impl Pointer for SymlinkPointer {
         File::open(&self.root).and_then(|root| root.sync_all()).map_err(at(&self.root))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::prelude::SessionContext;
+    use schemas::TableRow;
+    use schemas::tables::CreditImpact;
+
+    use super::*;
+    use crate::testing::{entries, lot, night, opened, period, settings, told};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn command_that_reads_makes_nothing_where_there_is_no_lake() {
+        let folder = tempfile::tempdir().unwrap();
+        for (place, found) in [("none", false), ("empty", true)] {
+            let place = folder.path().join(place);
+            if found {
+                std::fs::create_dir(&place).unwrap();
+            }
+            let refused = told(&place, Lake::open_existing_local(&settings(&place)).await);
+            assert_eq!(refused, "NotYet: there is no lake at <lake> yet; `run` makes it");
+            assert_eq!(place.exists(), found);
+            assert!(!found || entries(&place).is_empty());
+        }
+        std::fs::write(folder.path().join("file"), "x").unwrap();
+        for place in ["file", "file/below/lake"] {
+            let place = folder.path().join(place);
+            let expected = "BadInput: the lake cannot be at <lake>: that is or lies below a file; set [lake] location";
+            assert_eq!(told(&place, Lake::open_local(&settings(&place)).await), expected);
+            assert_eq!(told(&place, Lake::open_existing_local(&settings(&place)).await), expected);
+        }
+        opened(&folder.path().join("deep/down/lake")).await;
+        let there = folder.path().join("deep/down/lake");
+        Lake::open_existing_local(&settings(&there)).await.unwrap();
+        std::fs::remove_file(there.join(CATALOG_FILE)).unwrap();
+        let lost = told(&there, Lake::open_existing_local(&settings(&there)).await);
+        assert!(
+            lost.starts_with("Damaged: <lake>/catalog.db is missing, but this lake is not new: warehouse/ is"),
+            "{lost}"
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn lake_works_in_a_folder_of_any_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a b", "100%25", "what?", "#1", "a*b[c]{d}", "Größe \"so\""] {
+            let place = folder.path().join(name);
+            night(&place, "a", &["2026-01"], "5").await;
+            let lake = opened(&place).await;
+            lake.logs().append(&[lot("a", 1, "5")]).await.unwrap();
+            let context = SessionContext::new();
+            lake.register_with(&context).unwrap();
+            let frame = lake.published_frame(&context, &CreditImpact::TABLE).await.unwrap();
+            assert_eq!(frame.count().await.unwrap(), 1, "{name}");
+            let catalog: Vec<String> = entries(&place).into_iter().filter(|name| name.starts_with("catalog")).collect();
+            assert_eq!(catalog, [CATALOG_FILE], "{name}");
+            assert_eq!(lake.published().await.unwrap().as_deref(), Some("a"));
+        }
+        assert_eq!(entries(folder.path()).len(), 6, "nothing was made beside them");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn lake_is_held_by_one_process_at_a_time_and_free_when_that_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (opened(folder.path()).await, opened(folder.path()).await);
+        let busy = "LostRace: another run is at work on the lake <lake>; try again when it has ended";
+        let held = one.lock("a").await.unwrap();
+        assert_eq!(told(folder.path(), other.lock("b").await), busy);
+        assert_eq!(told(folder.path(), one.lock("a").await), busy, "not twice by one process");
+        other.logs().append(&[lot("a", 1, "5")]).await.unwrap();
+        held.release().await.unwrap();
+        drop(other.lock("b").await.unwrap());
+        one.lock("a").await.unwrap().release().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn pointer_is_a_link_that_is_replaced_in_one_step_whatever_was_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let pointer = SymlinkPointer { root: folder.path().to_owned() };
+        assert_eq!(pointer.published().await.unwrap(), None);
+        for run_id in ["a", "b"] {
+            std::os::unix::fs::symlink("runs/half", folder.path().join(".published.next")).unwrap();
+            pointer.switch(run_id, None, (period("2026-01"), period("2026-01"))).await.unwrap();
+            assert_eq!(pointer.published().await.unwrap().as_deref(), Some(run_id));
+            assert_eq!(std::fs::read_link(folder.path().join(PUBLISHED)).unwrap(), Path::new("runs").join(run_id));
+            assert_eq!(entries(folder.path()), [PUBLISHED]);
+        }
+        std::fs::remove_file(folder.path().join(PUBLISHED)).unwrap();
+        std::fs::write(folder.path().join(PUBLISHED), "b").unwrap();
+        let refused = told(folder.path(), pointer.published().await);
+        assert_eq!(
+            refused, "Io: <lake>/published: Invalid argument (os error 22)",
+            "a link that a copy made a file of"
+        );
+    }
+}

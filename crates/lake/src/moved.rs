@@ -95,3 +95,47 @@ impl Storage for MovedFiles {
         only_read()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn file_of_a_moved_lake_is_found_by_its_old_name_and_nothing_outside_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("warehouse")).unwrap();
+        std::fs::write(folder.path().join("warehouse/x"), "rows").unwrap();
+        let files = MovedFiles::new("/srv/lake", folder.path());
+        for name in ["file:///srv/lake/warehouse/x", "/srv/lake/warehouse/x"] {
+            assert_eq!(files.read(name).await.unwrap(), "rows");
+            assert_eq!(files.metadata(name).await.unwrap().size, 4);
+            assert_eq!(files.reader(name).await.unwrap().read(1..3).await.unwrap(), "ow");
+            assert!(files.exists(name).await.unwrap());
+        }
+        assert!(!files.exists("/srv/lake/warehouse/none").await.unwrap());
+        for outside in ["/etc/passwd", "file:///srv/lake-2/x", "/srv/x"] {
+            let refused = files.read(outside).await.unwrap_err();
+            let name = outside.trim_start_matches("file://");
+            assert_eq!(refused.message(), format!("{name} is not below /srv/lake: it was never in the lake"));
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_moved_lake_is_changed_by_its_old_name() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("x"), "rows").unwrap();
+        let (files, place) = (MovedFiles::new("/srv/lake", folder.path()), "/srv/lake/x");
+        let refusals = [
+            files.write(place, "other".into()).await.unwrap_err(),
+            files.writer(place).await.map(drop).unwrap_err(),
+            files.delete(place).await.unwrap_err(),
+            files.delete_prefix("/srv/lake").await.unwrap_err(),
+            files.new_output(place).map(drop).unwrap_err(),
+        ];
+        assert!(
+            refusals.iter().all(|refused| refused.message() == "a log that was moved is only read"),
+            "{refusals:?}"
+        );
+        assert_eq!(std::fs::read_to_string(folder.path().join("x")).unwrap(), "rows");
+    }
+}

@@ -115,3 +115,88 @@ fn walk(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::local::LocalFileSystem;
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::parts::EngineStore;
+    use crate::testing::{Refusing, entries, told};
+
+    fn local(folder: &std::path::Path) -> Store {
+        let objects = Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap());
+        let engine = EngineStore { url: "lake://folder/".to_owned(), host: None };
+        Store::new(objects, engine, Some(folder.to_path_buf()))
+    }
+
+    fn pointer(month: &str) -> Path {
+        Path::from(format!("generations/{month}/current.json"))
+    }
+
+    #[tokio::test]
+    async fn pointers_are_replaced_and_nothing_that_was_written_beside_them_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = local(folder.path());
+        let pointers = ["2026-01", "2026-02"].map(pointer);
+        for round in ["one", "two"] {
+            let record = [round];
+            store.replace(&pointers.clone().map(|path| (path, &record))).await.unwrap();
+            for path in &pointers {
+                assert_eq!(store.read_record::<[String; 1]>(path).await.unwrap(), Some([round.to_owned()]));
+            }
+            for month in ["2026-01", "2026-02"] {
+                assert_eq!(entries(&folder.path().join("generations").join(month)), ["current.json"]);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn pointer_that_cannot_be_written_leaves_all_of_them_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = local(folder.path());
+        store.replace(&[(pointer("2026-01"), &["before"])]).await.unwrap();
+        std::fs::write(folder.path().join("generations/2026-02"), "a file in the way").unwrap();
+        let after = ["after"];
+        let refused = store.replace(&["2026-01", "2026-02"].map(|month| (pointer(month), &after))).await;
+        let expected = "Io: <lake>/generations/2026-02/current.json: File exists (os error 17)";
+        assert_eq!(told(folder.path(), refused), expected);
+        let standing = store.read_record::<[String; 1]>(&pointer("2026-01")).await.unwrap();
+        assert_eq!(standing, Some(["before".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn pointer_in_an_object_store_changes_by_itself_and_those_after_a_refusal_stay() {
+        let refusing = Refusing::new(Arc::new(InMemory::new()));
+        let engine = EngineStore { url: "s3://bucket/lake/".to_owned(), host: None };
+        let store = Store::new(Arc::clone(&refusing) as _, engine, None);
+        let months = ["2026-01", "2026-02", "2026-03"];
+        let (before, after) = (["before"], ["after"]);
+        store.replace(&months.map(|month| (pointer(month), &before))).await.unwrap();
+        refusing.refuse(Some("2026-02/current.json"));
+        store.replace(&months.map(|month| (pointer(month), &after))).await.unwrap_err();
+        refusing.refuse(None);
+        for (month, expected) in months.into_iter().zip(["after", "before", "before"]) {
+            let standing = store.read_record::<[String; 1]>(&pointer(month)).await.unwrap();
+            assert_eq!(standing, Some([expected.to_owned()]), "{month}");
+        }
+        store.sync().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_found_with_folders_and_half_written_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = local(folder.path());
+        assert_eq!(store.written(&Path::from("generations")).await.unwrap(), BTreeMap::new(), "there is nothing yet");
+        store.replace(&[(pointer("2026-01"), &["x"])]).await.unwrap();
+        std::fs::write(folder.path().join("generations/2026-01/part-0.parquet#1"), "half").unwrap();
+        let written = store.written(&Path::from("generations")).await.unwrap();
+        let found: Vec<String> = written.keys().map(|path| path.display().to_string()).collect();
+        assert_eq!(found, ["2026-01", "2026-01/current.json", "2026-01/part-0.parquet#1"]);
+        let of_file = std::fs::metadata(folder.path().join("generations/2026-01/current.json")).unwrap();
+        assert_eq!(written[&PathBuf::from("2026-01/current.json")], of_file.modified().unwrap().into());
+    }
+}

@@ -204,3 +204,6 @@ impl Lake {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -164,3 +164,6 @@ fn joined(texts: &BTreeSet<String>) -> Option<Text> {
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     (!texts.is_empty()).then(|| texts.join(", ").into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use credit_ledger::BillingPeriod;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, SessionContext};
 use object_store::path::Path;
+use schemas::tables::RunLogRow;
 use schemas::{Place, TableRow};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -77,11 +78,16 @@ impl Run {
         Ok(self.lake.published().await?.as_deref() == Some(&*self.id))
     }
 
-    /// True if the run has published files without the work that led to them: it was published before.
-    async fn was_published(&self) -> bool {
+    /// True if the run was published before: it has published files without the work that led to them, and the log has it.
+    /// The files of one that was never published look the same where a retry has removed its work and broke off.
+    async fn was_published(&self) -> Result<bool, LakeError> {
         let (files, work) = (layout::run(&self.id), layout::work(&self.id));
         let (staged, begun) = futures::join!(self.lake.store.has_files(&files), self.lake.store.has_files(&work));
-        staged.unwrap_or(false) && !begun.unwrap_or(true)
+        if !staged.unwrap_or(false) || begun.unwrap_or(true) {
+            return Ok(false);
+        }
+        let logged = self.lake.logs().read::<RunLogRow>().await?;
+        Ok(logged.iter().any(|row| row.run_id == *self.id))
     }
 
     /// Removes what jobs of an earlier attempt left, so that a retry starts clean. What it left of published tables goes once
@@ -91,7 +97,7 @@ impl Run {
     /// [`LakeError::LostRace`] if the run is or was published, [`LakeError::Io`] where storage refuses.
     pub async fn begin(&self) -> Result<(), LakeError> {
         // Files of a published run must not change.
-        if self.is_published().await? || self.was_published().await {
+        if self.is_published().await? || self.was_published().await? {
             return Err(LakeError::LostRace(format!("run {} is already published; start a new run", self.id)));
         }
         let own_marker = layout::record_name(&self.id);
@@ -283,7 +289,7 @@ impl Run {
             Some(Superseded { by }) => {
                 LakeError::LostRace(format!("run {id} was overtaken: {by} was published meanwhile; start a new run"))
             }
-            None if self.was_published().await => published(),
+            None if self.was_published().await? => published(),
             None => {
                 LakeError::NotYet(format!("run {id}: {job} has not been done; give all jobs of a run one --run-id"))
             }
@@ -326,109 +332,4 @@ impl Run {
 }
 
 #[cfg(test)]
-mod tests {
-    use schemas::tables::{AllocatedCredit, CreditQueue, NetCost, Reconciliation};
-
-    use super::*;
-    use crate::settings::Settings;
-    use crate::tables::stream_of;
-
-    async fn opened(folder: &std::path::Path) -> Arc<Lake> {
-        let location = folder.display();
-        let text =
-            format!("source.location = \"cur\"\nreference.location = \"reference\"\nlake.location = \"{location}\"");
-        Arc::new(Lake::open_local(&Settings::parse(&text, "settings", ".").unwrap()).await.unwrap())
-    }
-
-    fn period() -> Option<BillingPeriod> {
-        "2026-01".parse().ok()
-    }
-
-    fn staged(follows: Option<&str>) -> StagedRun {
-        StagedRun {
-            follows: follows.map(str::to_owned),
-            as_of: "2026-01-31".parse().unwrap(),
-            policy: "fifo_issue_date/v1".to_owned(),
-            started_at: "2026-02-01T00:00:00".parse().unwrap(),
-            months: (period().unwrap(), period().unwrap()),
-            periods: Vec::new(),
-        }
-    }
-
-    /// Makes a run with one table of a month, made from `inputs`, and publishes it. Says how the table came about.
-    async fn night(folder: &std::path::Path, id: &str, inputs: &str) -> Reuse {
-        let run = Run::new(opened(folder).await, id);
-        run.begin().await.unwrap();
-        let make = async { stream_of::<NetCost>(&[]) };
-        let made = run.reuse_or_write::<NetCost, LakeError>(period(), inputs, make).await.unwrap();
-        assert_eq!(run.inputs_of::<NetCost>(period()).unwrap(), inputs, "as the manifest will have it");
-        run.finish_staging(staged(run.lake().published().await.unwrap().as_deref())).await.unwrap();
-        run.lake().publish(id, "2026-02-01T00:00:00".parse().unwrap()).await.unwrap();
-        made
-    }
-
-    const WRITTEN: Reuse = Reuse::Written { rows: 0 };
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn table_is_made_again_only_where_its_inputs_changed_or_its_file_did() {
-        let folder = tempfile::tempdir().unwrap();
-        let night = async |id: &str, inputs: &str| night(folder.path(), id, inputs).await;
-        let file = |id: &str| folder.path().join(format!("runs/{id}/net_cost/billing_period=2026-01/part-0.parquet"));
-        assert_eq!(night("a", "one").await, WRITTEN, "nothing is published yet");
-        assert_eq!(night("b", "one").await, Reuse::Reused);
-        assert_eq!(night("c", "other").await, WRITTEN);
-        let whole = std::fs::read(file("c")).unwrap();
-        std::fs::remove_file(file("c")).unwrap();
-        std::fs::write(file("c"), &whole[1..]).unwrap();
-        assert_eq!(night("d", "other").await, WRITTEN, "what is published is damaged");
-        assert_eq!(std::fs::read(file("d")).unwrap(), whole);
-        std::fs::remove_file(folder.path().join("runs/d/manifest.json")).unwrap();
-        assert_eq!(night("e", "other").await, WRITTEN, "nothing says what it is made from");
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn staged_run_holds_what_its_manifest_names_and_nothing_of_an_earlier_attempt() {
-        let folder = tempfile::tempdir().unwrap();
-        let attempt = Run::new(opened(folder.path()).await, "night");
-        attempt.write::<CreditQueue>(None, &[]).await.unwrap();
-        attempt.write::<Reconciliation>(period(), &[]).await.unwrap();
-        let half = folder.path().join("runs/night/net_cost/part-0.parquet#1");
-        std::fs::create_dir_all(half.parent().unwrap()).unwrap();
-        std::fs::write(half, "half").unwrap();
-        let retry = Run::new(opened(folder.path()).await, "night");
-        retry.write::<CreditQueue>(None, &[]).await.unwrap();
-        retry.finish_staging(staged(None)).await.unwrap();
-        let left = std::fs::read_dir(folder.path().join("runs/night")).unwrap();
-        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, ["credit_queue", "manifest.json"]);
-    }
-
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    struct Found {
-        count: u32,
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn later_job_in_another_process_reads_tables_only_as_they_were_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = Run::new(opened(folder.path()).await, "night");
-        first.write::<AllocatedCredit>(None, &[]).await.unwrap();
-        first.finish_job("first", &Found { count: 3 }).await.unwrap();
-        let read = async || {
-            let later = Run::new(opened(folder.path()).await, "night");
-            let found: Found = later.finished_job("first").await?;
-            later.rows::<AllocatedCredit>(None).await.map(|rows| (found, rows.len()))
-        };
-        assert_eq!(read().await.unwrap(), (Found { count: 3 }, 0));
-        let file = folder.path().join("work/night/allocated_credits/part-0.parquet");
-        let mut bytes = std::fs::read(&file).unwrap();
-        bytes[0] ^= 1;
-        std::fs::write(&file, bytes).unwrap();
-        let told = read().await.unwrap_err().to_string();
-        assert!(told.contains("allocated_credits/part-0.parquet holds other bytes than were written"), "{told}");
-        let missing = Run::new(opened(folder.path()).await, "night").finished_job::<Found>("second").await;
-        let expected = "run night: second has not been done; give all jobs of a run one --run-id";
-        assert_eq!(missing.unwrap_err().to_string(), expected);
-    }
-}
+mod tests;

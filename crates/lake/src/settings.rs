@@ -287,19 +287,4 @@ impl Settings {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(run: &str) -> Settings {
-        let sections = ["source", "reference", "lake"].map(|name| format!("[{name}]\nlocation = \"{name}\"\n"));
-        Settings::parse(&format!("{}[run]\n{run}", sections.concat()), "settings", "").unwrap()
-    }
-
-    #[test]
-    fn half_of_the_memory_is_the_limit_unless_one_is_set() {
-        assert_eq!(settings("memory_limit = \"1 GiB\"").memory_limit(), Some(ByteSize::gib(1)));
-        let half = available_memory().map(|bytes| ByteSize(bytes / 2).max(LEAST_MEMORY));
-        assert_eq!(settings("").memory_limit(), half);
-        assert_eq!(half.is_some(), cfg!(target_os = "linux"));
-    }
-}
+mod tests;

@@ -105,3 +105,88 @@ impl Folder<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HIERARCHY: &str = "business_unit,department,portfolio,product\nRetail,Online,,\n";
+    const RULES: &str = "rule_id,priority,payer_account_id,account_id,service,region,tag_key,tag_value,cost_category_key,\
+                         cost_category_value,business_unit,department,portfolio,product,share\nall,10,,*,,,,,,,Retail,,,,\n";
+
+    /// What comes of a folder with these files, its place called `<folder>`.
+    async fn loaded(files: &[(&str, &str)]) -> Result<ReferenceFiles, String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let location = folder.path().display().to_string();
+        let opened = open_folder(&location, "[reference] location").unwrap();
+        let loaded = ReferenceFiles::load(&format!("{location}/"), opened.as_ref()).await;
+        loaded.map_err(|error| error.to_string().replace(&location, "<folder>"))
+    }
+
+    #[tokio::test]
+    async fn hierarchy_and_rules_must_be_there_and_the_other_files_may_be() {
+        let missing = |name: &str| format!("reference file <folder>/{name} does not exist; see [reference] location");
+        assert_eq!(loaded(&[]).await.unwrap_err(), missing("hierarchy.csv"));
+        assert_eq!(loaded(&[("hierarchy.csv", HIERARCHY)]).await.unwrap_err(), missing("cost_rules.csv"));
+        let least = [("hierarchy.csv", HIERARCHY), ("cost_rules.csv", RULES)];
+        let files = loaded(&least).await.unwrap();
+        assert_eq!((files.hierarchy.nodes().count(), files.budgets.len(), files.allocations.len()), (2, 0, 0));
+        let budgets = "billing_period,business_unit,currency,amount\n2026-01,Retail,USD,100\n2026-02,,USD,200\n";
+        let allocations = "promotion_code,account_id,credit_key,amount,currency,end_date,reference,business_unit,department,\
+                           portfolio,product\n,,id:1,5,USD,,,Retail,,,\n";
+        let all = [&least[..], &[("budgets.csv", budgets), ("allocations.csv", allocations)]].concat();
+        let files = loaded(&all).await.unwrap();
+        assert_eq!((files.budgets.len(), files.allocations.len()), (2, 1));
+        let nowhere = ReferenceFiles::load("/nowhere/", None).await.unwrap_err().to_string();
+        assert_eq!(nowhere, "reference file /nowhere/hierarchy.csv does not exist; see [reference] location");
+    }
+
+    #[tokio::test]
+    async fn bad_rows_of_all_files_are_told_at_once() {
+        let rules = RULES.replace("Retail", "Retial") + "other,ten,,*,,,,,,,Retail,,,,\n";
+        let budgets =
+            "billing_period,business_unit,currency,amount\n2026-1,Retail,USD,100\n2026-02,Wholesale,USD,200\n";
+        let told =
+            loaded(&[("hierarchy.csv", HIERARCHY), ("cost_rules.csv", rules.as_str()), ("budgets.csv", budgets)]).await;
+        let told = told.unwrap_err();
+        for problem in [
+            "cost_rules.csv, row 3, column priority: \"ten\" is not a whole number",
+            "cost_rules.csv, row 2, column business_unit: node Retial is not in hierarchy.csv",
+            "budgets.csv, row 2, column billing_period: \"2026-1\" is not a billing period (YYYY-MM)",
+            "budgets.csv, row 3, column business_unit: node Wholesale is not in hierarchy.csv",
+        ] {
+            assert!(told.lines().any(|line| line == problem), "{problem}:\n{told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn names_of_the_other_files_are_read_as_they_are_after_the_renames() {
+        let renames = "from_period,old_business_unit,business_unit\n,Shops,Retail\n";
+        let rules = RULES.replace("Retail", "Shops");
+        let files = [("hierarchy.csv", HIERARCHY), ("cost_rules.csv", rules.as_str())];
+        let told = loaded(&files).await.unwrap_err();
+        assert_eq!(told, "cost_rules.csv, row 2, column business_unit: node Shops is not in hierarchy.csv");
+        loaded(&[&files[..], &[("renames.csv", renames)]].concat()).await.unwrap();
+        let wrong = renames.replace("Retail", "Retial");
+        let told = loaded(&[&files[..], &[("renames.csv", wrong.as_str())]].concat()).await.unwrap_err();
+        assert_eq!(told, "renames.csv, row 2, column business_unit: node Retial is not in hierarchy.csv");
+    }
+
+    #[tokio::test]
+    async fn file_where_a_folder_should_be_and_the_other_way_round_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = folder.path().display().to_string();
+        std::fs::write(folder.path().join("cur.csv"), "").unwrap();
+        let file = format!("{location}/cur.csv");
+        let told = open_folder(&file, "[source] location").map(drop).unwrap_err().to_string();
+        assert_eq!(told, format!("{file} is a file; set [source] location to the folder that it lies in"));
+        assert!(open_folder(&format!("{location}/none"), "[source] location").unwrap().is_none());
+        std::fs::create_dir(folder.path().join("hierarchy.csv")).unwrap();
+        let opened = open_folder(&location, "[reference] location").unwrap();
+        let told = ReferenceFiles::load(&location, opened.as_ref()).await.unwrap_err().to_string();
+        assert_eq!(told, format!("reference file {location}/hierarchy.csv is a folder"));
+    }
+}

@@ -222,3 +222,6 @@ fn partition_first(frame: DataFrame, table: &Table) -> Result<DataFrame, DataFus
     let columns: Vec<&str> = partition.into_iter().chain(table.column_names()).collect();
     frame.select_columns(&columns)
 }
+
+#[cfg(test)]
+mod tests;

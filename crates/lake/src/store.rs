@@ -310,3 +310,6 @@ fn remove_files(folder: &std::path::Path, path: &str, kept: &impl Fn(&str) -> bo
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,3 +139,41 @@ impl FileWrite for SyncedFile {
         sync_folders(&self.place, self.first_made.as_deref())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::entries;
+
+    #[tokio::test]
+    async fn file_is_written_with_the_folders_that_it_needs_and_read_by_either_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("warehouse/db/log/metadata/v1.json");
+        let address = format!("file://{}", place.display());
+        assert_eq!(first_missing_folder(&place), Some(folder.path().join("warehouse")));
+        SyncedFiles.write(&address, "one".into()).await.unwrap();
+        assert_eq!(first_missing_folder(&place), None);
+        SyncedFiles.write(&place.display().to_string(), "other".into()).await.unwrap();
+        assert_eq!(SyncedFiles.read(&address).await.unwrap(), "other");
+        assert_eq!(SyncedFiles.metadata(&address).await.unwrap().size, 5);
+        assert!(SyncedFiles.exists(&address).await.unwrap());
+        SyncedFiles.delete(&address).await.unwrap();
+        assert!(!SyncedFiles.exists(&address).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn file_that_cannot_be_written_is_named_and_no_half_of_it_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "x").unwrap();
+        let below = folder.path().join("file/below.json").display().to_string();
+        SyncedFiles.write(&below, "text".into()).await.unwrap_err();
+        let full = std::path::Path::new("/dev/full");
+        if full.exists() {
+            std::os::unix::fs::symlink(full, folder.path().join("full.json")).unwrap();
+            let place = folder.path().join("full.json").display().to_string();
+            let refused = SyncedFiles.write(&place, "text".into()).await.unwrap_err();
+            assert!(refused.message().contains(&place), "{refused}");
+        }
+        assert_eq!(entries(folder.path()), ["file"]);
+    }
+}

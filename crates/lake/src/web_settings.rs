@@ -164,7 +164,7 @@ impl WebSettings {
     pub(crate) fn check(&self) -> Result<(), String> {
         let wrong = |key: &'static str| move |why: &str| format!("[web] {key} {why}");
         let of_page = host(&self.url).map_err(wrong("url"))?;
-        if !self.origin().ends_with(of_page) {
+        if self.origin().split_once("://").is_none_or(|(_, rest)| rest != of_page) {
             return Err(wrong("url")("must end with the host: the page is not served below a path"));
         }
         host(&self.issuer).map_err(wrong("issuer"))?;
@@ -266,5 +266,82 @@ mod tests {
         {
             assert_eq!(host(url), Ok(expected));
         }
+    }
+
+    #[test]
+    fn address_is_one_that_a_browser_could_ask_and_nobody_else_could_pass_off() {
+        for (url, expected) in [
+            ("https://credits.example.com:8443", Ok("credits.example.com:8443")),
+            ("https://[2001:db8::1]:8443", Ok("[2001:db8::1]:8443")),
+            ("http://[::1]", Ok("[::1]")),
+            ("http://127.9.9.9", Ok("127.9.9.9")),
+            ("https://ann@example.com", Err("has no host")),
+            ("https://example.com?x=1", Err("has no host")),
+            ("https://example.com#top", Err("has no host")),
+            ("https://exa mple.com", Err("has no host")),
+            ("https://:8443", Err("has no host")),
+            ("http://localhost.example.com", Err("must begin with https://; http:// is for this machine only")),
+            ("http://[2001:db8::1]", Err("must begin with https://; http:// is for this machine only")),
+            ("HTTPS://example.com", Err("must begin with https://")),
+            ("example.com", Err("must begin with https://")),
+            ("", Err("must begin with https://")),
+        ] {
+            assert_eq!(host(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn reference_to_a_secret_names_a_variable_or_a_file_and_nothing_else() {
+        let refused =
+            "client_secret: a secret does not stand in the settings; say where it is: \"env:NAME\" or \"file:/path\"";
+        for secret in ["env:", "file:", "hunter2", "vault:secret/page", "Env:NAME", ""] {
+            assert_eq!(wrong("nothing", &format!("client_secret = \"{secret}\"")), refused, "{secret}");
+        }
+        let text = format!("{WHOLE}\nclient_secret = \"env:PAGE_SECRET\"\nsession_key = \"file:C:/keys/page\"");
+        let mut settings: WebSettings = toml::from_str(&text).unwrap();
+        settings.find_secrets_from(Path::new("/etc/finops"));
+        assert_eq!(settings.client_secret, Some(SecretReference::Variable("PAGE_SECRET".to_owned())));
+        assert_eq!(settings.session_key, Some(SecretReference::File("/etc/finops/C:/keys/page".to_owned())));
+    }
+
+    #[test]
+    fn secret_keeps_what_stands_within_it_and_loses_only_the_line_break_at_its_end() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_string_lossy().into_owned();
+        let read = |text: &str| {
+            std::fs::write(file.path(), text).unwrap();
+            SecretReference::File(path.clone()).read()
+        };
+        assert_eq!(read(" a\nb \r\n").as_deref(), Ok(" a\nb "));
+        assert_eq!(read(""), Err("is empty".to_owned()));
+        std::fs::remove_file(file.path()).unwrap();
+        let missing = SecretReference::File(path.clone()).read().unwrap_err();
+        assert_eq!(missing, format!("{path}: No such file or directory (os error 2)"));
+    }
+
+    #[test]
+    fn page_below_a_path_is_refused_and_a_provider_below_one_is_not() {
+        let below = "[web] url must end with the host: the page is not served below a path";
+        for path in ["/finops", "/finops/", "//finops", "/example.com", "/finops.example.com/"] {
+            assert_eq!(wrong("url", &format!("url = \"https://example.com{path}\"")), below, "{path}");
+        }
+        let text = WHOLE.replace("https://login.example.com/realm", "https://login.example.com/realms/a/v2.0/");
+        let settings: WebSettings = toml::from_str(&text).unwrap();
+        settings.check().unwrap();
+        assert_eq!(settings.issuer, "https://login.example.com/realms/a/v2.0/", "as it names itself");
+    }
+
+    #[test]
+    fn groups_of_any_role_are_enough_and_a_blank_one_among_them_is_not() {
+        for role in ["viewer", "allocator", "closer", "admin"] {
+            let text = WHOLE.replace("roles.viewer", &format!("roles.{role}"));
+            toml::from_str::<WebSettings>(&text).unwrap().check().unwrap();
+            let blank = format!("roles.{role} = [\"finance\", \"\\t\"]");
+            assert_eq!(wrong("roles", &blank), "[web.roles] a group has no name");
+        }
+        assert_eq!(wrong("nothing", "address = \"8765\""), "invalid socket address syntax");
+        assert!(
+            wrong("nothing", "issuers = []").starts_with("unknown field `issuers`, expected one of `address`, `url`")
+        );
     }
 }

@@ -290,3 +290,6 @@ fn creation(table: &Table, location: String) -> Result<TableCreation, LakeError>
         )
         .build())
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,9 +93,11 @@ impl Logs {
                 unreadable.push(found.file);
                 continue;
             }
-            let newer = self.recover(table, &log, &unreadable, accept_loss).await?;
-            let lost = || self.loses(table, &format!("{} cannot be read", unreadable.join(", ")));
-            let newer = newer.ok_or_else(lost)?;
+            let Some(newer) = self.recover(table, &log, &unreadable, accept_loss).await? else {
+                // While nobody accepts the loss, the state before it must not pass for the newest one.
+                self.forget(table).await?;
+                return Err(self.loses(table, &format!("{} cannot be read", unreadable.join(", "))));
+            };
             let repair = Repair::Registered { metadata: found.file, unreadable, newer };
             let log = self.load(table).await?;
             return Ok(repaired(table, repair, &log, &self.scan(&log, table).await?));
@@ -212,3 +214,6 @@ fn repaired(table: &Table, repair: Repair, log: &IcebergTable, batches: &[Record
     let newest = LogSnapshot::from(log).id.and(DateTime::from_timestamp_millis(log.metadata().last_updated_ms()));
     RepairedLog { log: table.name, repair, rows: count(batches), newest: newest.map(|instant| instant.naive_utc()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,3 +74,55 @@ impl AggregateUDFImpl for MaxBy {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::util::display::array_value_to_string;
+
+    use super::*;
+
+    async fn answer(sql: &str) -> Result<Vec<String>> {
+        let context = SessionContext::new();
+        register(&context);
+        let batches = context.sql(sql).await?.collect().await?;
+        let mut rows = Vec::new();
+        for batch in &batches {
+            for row in 0..batch.num_rows() {
+                let values = batch.columns().iter().map(|column| array_value_to_string(column, row).unwrap());
+                rows.push(values.collect::<Vec<_>>().join(" "));
+            }
+        }
+        Ok(rows)
+    }
+
+    #[tokio::test]
+    async fn days_between_dates_count_as_athena_counts_them() {
+        let days = async |from: &str, to: &str| {
+            answer(&format!("SELECT date_diff('day', {from}, {to})")).await.map(|rows| rows.concat())
+        };
+        assert_eq!(days("DATE '2026-01-31'", "DATE '2026-03-01'").await.unwrap(), "29");
+        assert_eq!(days("DATE '2024-01-31'", "DATE '2024-03-01'").await.unwrap(), "30", "a leap year");
+        assert_eq!(days("DATE '2026-03-01'", "DATE '2026-02-28'").await.unwrap(), "-1");
+        assert_eq!(days("DATE '2026-03-01'", "CAST(NULL AS DATE)").await.unwrap(), "");
+        let of_column =
+            "SELECT date_diff('DAY', d, DATE '2026-01-03') FROM (VALUES (DATE '2026-01-01'), (DATE '2026-01-02')) t(d)";
+        assert_eq!(answer(of_column).await.unwrap(), ["2", "1"]);
+        let month = answer("SELECT date_diff('month', DATE '2026-01-01', DATE '2026-03-01')").await.unwrap_err();
+        let expected = "date_diff counts in days ('day') here, not in \"month\"";
+        assert!(month.to_string().contains(expected), "{month}");
+    }
+
+    #[tokio::test]
+    async fn value_of_the_greatest_row_is_taken_per_group_before_that_of_a_row_without_an_order() {
+        let rows = "(VALUES ('g', 'a', 1), ('g', 'b', 3), ('g', 'c', NULL), ('h', NULL, 9), ('h', 'd', 8)) \
+                    t(name, x, y)";
+        let each = answer(&format!("SELECT name, max_by(x, y) FROM {rows} GROUP BY name ORDER BY name")).await.unwrap();
+        assert_eq!(each, ["g b", "h "]);
+        let some = "max_by(x, y) FILTER (WHERE x IS NOT NULL)";
+        let each = answer(&format!("SELECT name, {some} FROM {rows} GROUP BY name ORDER BY name")).await.unwrap();
+        assert_eq!(each, ["g b", "h d"]);
+        let none = answer(&format!("SELECT max_by(x, y) FROM {rows} WHERE name = 'z'")).await.unwrap();
+        assert_eq!(none, [""]);
+        assert!(answer(&format!("SELECT max_by(x) FROM {rows}")).await.is_err(), "of what?");
+    }
+}
