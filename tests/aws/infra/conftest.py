@@ -35,6 +35,13 @@ PARAMETERS = {
         "OwnerArn": "arn:aws:quicksight:eu-west-1:123456789012:group/default/owners",
         "RowLevelSecurity": "ENABLED",
     },
+    "business-unit.yaml": {
+        "BusinessUnit": "Retail",
+        "UnitDatabase": "finops_credits_retail",
+        "AnalystsRoleArn": "arn:aws:iam::123456789012:role/finops/retail-analysts",
+        "DataBucketName": "databucket",
+        "KeyArn": "arn:aws:kms:eu-west-1:123456789012:key/of-the-data",
+    },
 }
 
 

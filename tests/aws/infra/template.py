@@ -19,6 +19,7 @@ NOTHING = object()
 NAMED = {
     "AWS::S3::Bucket": lambda id, _: id.lower(),
     "AWS::Glue::Database": lambda _, it: it["DatabaseInput"]["Name"],
+    "AWS::Glue::Connection": lambda _, it: it["ConnectionInput"]["Name"],
     "AWS::ECS::Cluster": lambda _, it: it["ClusterName"],
     "AWS::Athena::WorkGroup": lambda _, it: it["Name"],
     "AWS::Logs::LogGroup": lambda _, it: it["LogGroupName"],
