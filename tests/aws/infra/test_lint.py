@@ -6,7 +6,7 @@ from template import Template
 
 OURS = [
     "finops-credits.yaml", "endpoints.yaml", "export.yaml", "quicksight.yaml", "image.yaml", "install.yaml",
-    "business-unit.yaml",
+    "business-unit.yaml", "web.yaml",
 ]
 
 

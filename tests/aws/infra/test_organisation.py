@@ -6,20 +6,22 @@ import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from template import ACCOUNT
 
-OURS = ["finops-credits.yaml", "endpoints.yaml", "export.yaml", "quicksight.yaml", "views.yaml", "business-unit.yaml"]
-WITH_ROLES = ["finops-credits.yaml", "quicksight.yaml", "business-unit.yaml"]
+OURS = ["finops-credits.yaml", "endpoints.yaml", "export.yaml", "quicksight.yaml", "views.yaml", "business-unit.yaml", "web.yaml"]
+WITH_ROLES = ["finops-credits.yaml", "quicksight.yaml", "business-unit.yaml", "web.yaml"]
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
 SLACK = {"AlertSlackChannel": "T012ABCDE/C034FGHIJ"}
 TENANT, TEAM = "12345678-1234-1234-1234-123456789012", "87654321-1234-1234-1234-123456789012"
 TEAMS_CHANNEL = "19%3ab6ef35dc342d56ba5654e6fc6d25a071%40thread.tacv2"
 TEAMS = {"AlertTeamsChannel": f"{TENANT}/{TEAM}/{TEAMS_CHANNEL}"}
 CHAT = "AWS::Chatbot::"
+DOMAIN = {"DomainName": "credits.example.com", "CertificateArn": f"arn:aws:acm:eu-west-1:{ACCOUNT}:certificate/1b2c3d4e"}
 
 
 def everything(deploy, name: str, **given):
     """With all that parameters can add."""
     more = {"finops-credits.yaml": {**SLACK, **TEAMS, "LakeFormationEnabled": "true", "RegisterLocation": "true"},
-            "quicksight.yaml": {"LakeFormationEnabled": "true"}}
+            "quicksight.yaml": {"LakeFormationEnabled": "true"},
+            "web.yaml": {"LakeFormationEnabled": "true", **DOMAIN}}
     return deploy(name, **more.get(name, {}), **given)
 
 

@@ -51,7 +51,7 @@ EVERYTHING = {
     "finops-credits.yaml": {"LakeFormationEnabled": "true", "RegisterLocation": "true"},
     "quicksight.yaml": {"LakeFormationEnabled": "true"},
 }
-OPTIONAL = ["business-unit.yaml"]  # Stacks whose rights are reviewed, too.
+OPTIONAL = ["business-unit.yaml", "web.yaml"]  # Stacks whose rights are reviewed, too.
 
 
 def published(root) -> set[str]:
