@@ -35,6 +35,27 @@ PARAMETERS = {
         "OwnerArn": "arn:aws:quicksight:eu-west-1:123456789012:group/default/owners",
         "RowLevelSecurity": "ENABLED",
     },
+    "web.yaml": {
+        "Settings": '[lake]\nlocation = "s3://databucket/lake"\n',
+        "DataBucketName": "databucket",
+        "KeyArn": "arn:aws:kms:eu-west-1:123456789012:key/of-the-data",
+        "AllocatorPolicyArn": "arn:aws:iam::123456789012:policy/allocator",
+        "AlertTopicArn": "arn:aws:sns:eu-west-1:123456789012:finops-credits-alerts",
+        "ImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/finops-credits:1",
+        "Issuer": "https://login.example.com/realm",
+        "ClientId": "finops-credits",
+        "ClientSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:of-the-client-AbCdEf",
+        "ClientSecretVersionId": "6b2d3c4e-0000-1111-2222-333344445555",
+        "AllocatorGroups": "finops",
+        "LimitByNode": "ENABLED",
+    },
+    "business-unit.yaml": {
+        "BusinessUnit": "Retail",
+        "UnitDatabase": "finops_credits_retail",
+        "AnalystsRoleArn": "arn:aws:iam::123456789012:role/finops/retail-analysts",
+        "DataBucketName": "databucket",
+        "KeyArn": "arn:aws:kms:eu-west-1:123456789012:key/of-the-data",
+    },
 }
 
 

@@ -19,10 +19,12 @@ NOTHING = object()
 NAMED = {
     "AWS::S3::Bucket": lambda id, _: id.lower(),
     "AWS::Glue::Database": lambda _, it: it["DatabaseInput"]["Name"],
+    "AWS::Glue::Connection": lambda _, it: it["ConnectionInput"]["Name"],
     "AWS::ECS::Cluster": lambda _, it: it["ClusterName"],
     "AWS::Athena::WorkGroup": lambda _, it: it["Name"],
     "AWS::Logs::LogGroup": lambda _, it: it["LogGroupName"],
     "AWS::SSM::Parameter": lambda _, it: it["Name"],
+    "AWS::Lambda::Function": lambda id, it: it.get("FunctionName", id),
 }
 ARNS = {
     "AWS::S3::Bucket": "arn:aws:s3:::{name}",
@@ -33,6 +35,8 @@ ARNS = {
     "AWS::ECS::TaskDefinition": f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{STACK}:1",
     "AWS::StepFunctions::StateMachine": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-nightly",
     "AWS::SNS::Topic": f"arn:aws:sns:{REGION}:{ACCOUNT}:{{id}}",
+    "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{name}}",
+    "AWS::SecretsManager::Secret": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{{id}}-AbCdEf",
     "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{name}}:*",
 }
 
@@ -96,6 +100,8 @@ class Template:
                 id, attribute = argument if isinstance(argument, list) else argument.split(".")
                 if attribute == "Value":
                     return self.properties(id)["Value"]
+                if attribute == "RegionalDomainName":
+                    return f"{id}.execute-api.amazonaws.com"
                 assert attribute == "Arn", attribute
                 return self.arn(id)
             case "Sub":

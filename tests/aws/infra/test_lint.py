@@ -4,7 +4,10 @@ import json
 
 from template import Template
 
-OURS = ["finops-credits.yaml", "endpoints.yaml", "export.yaml", "quicksight.yaml", "image.yaml", "install.yaml"]
+OURS = [
+    "finops-credits.yaml", "endpoints.yaml", "export.yaml", "quicksight.yaml", "image.yaml", "install.yaml",
+    "business-unit.yaml", "web.yaml",
+]
 
 
 def test_cfn_lint_accepts_every_template_of_the_release(release, tool, tmp_path):

@@ -47,6 +47,11 @@ OWN = [
 ]
 JOBS = ["DetectRole", "JoinRole", "FifoRole", "NetCostRole", "CheckRole", "PublishRole"]
 POLICIES = ["JobPolicy", "ReaderPolicy", "AllocatorPolicy"]
+EVERYTHING = {
+    "finops-credits.yaml": {"LakeFormationEnabled": "true", "RegisterLocation": "true"},
+    "quicksight.yaml": {"LakeFormationEnabled": "true"},
+}
+OPTIONAL = ["business-unit.yaml", "web.yaml"]  # Stacks whose rights are reviewed, too.
 
 
 def published(root) -> set[str]:
@@ -83,9 +88,15 @@ def rights(template) -> str:
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
+def all_rights(deploy) -> str:
+    """Of the main stack, then of the optional ones."""
+    main = rights(deploy(**EVERYTHING["finops-credits.yaml"]))
+    return main + "".join(f"\n\n{name}\n\n{rights(deploy(name))}" for name in OPTIONAL)
+
+
 def test_rights_are_those_that_were_reviewed(deploy):
     """After a change: FINOPS_UPDATE_GENERATED=1, and read what changed in the file."""
-    found = rights(deploy(LakeFormationEnabled="true"))
+    found = all_rights(deploy)
     if os.environ.get("FINOPS_UPDATE_GENERATED"):
         RIGHTS.write_text(found)
     assert found == RIGHTS.read_text()
@@ -155,7 +166,7 @@ def test_allocators_write_to_the_logs_alone_and_remove_nothing(main):
 
 
 def test_policies_fit_into_what_iam_takes(deploy):
-    most = deploy(LakeFormationEnabled="true")
+    most = deploy(**EVERYTHING["finops-credits.yaml"])
     for id in POLICIES:
         assert len(json.dumps(most.properties(id)["PolicyDocument"], separators=(",", ":"))) <= 6144, id
     for id in most.of_type("AWS::IAM::Role"):
@@ -184,10 +195,10 @@ def fits(action: str, resource: str) -> bool:
     return any(re.fullmatch(it, resource) for it in formats(action) - {"*"})
 
 
-@pytest.mark.parametrize("name", ["finops-credits.yaml", "quicksight.yaml"])
+@pytest.mark.parametrize("name", ["finops-credits.yaml", "quicksight.yaml", *OPTIONAL])
 def test_aws_knows_every_action_and_allows_it_on_these_resources(deploy, name):
     """An action on `*` alone can be limited no further; no resource is named in vain."""
-    for holder, it in statements(deploy(name, LakeFormationEnabled="true")):
+    for holder, it in statements(deploy(name, **EVERYTHING.get(name, {}))):
         actions, resources = listed(it["Action"]), listed(it["Resource"])
         assert [action for action in actions if not any(fits(action, on) for on in resources)] == [], holder
         assert [on for on in resources if not any(fits(action, on) for action in actions)] == [], holder

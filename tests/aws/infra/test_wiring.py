@@ -235,6 +235,15 @@ def test_program_accepts_stored_settings_of_many_lines(deploy, refusing, tmp_pat
     assert done.returncode == 6, done.stderr
 
 
+def test_program_accepts_the_settings_of_the_page(deploy, main, refusing, tmp_path):
+    page = deploy("web.yaml", Settings=settings(main), ViewerGroups="finance,Gruppe Köln")
+    text = page.properties("Function")["Environment"]["Variables"]["FINOPS_CREDITS_SETTINGS"]
+    done = run(text, refusing, tmp_path)
+    assert done.returncode == 6, done.stderr
+    done = run(text.replace("groups_claim", "claim_of_groups"), refusing, tmp_path)
+    assert done.returncode == 3 and "claim_of_groups" in done.stderr
+
+
 def test_program_refuses_settings_it_does_not_know(main, refusing, tmp_path):
     done = run(settings(main).replace("keep_runs", "keep_all_runs"), refusing, tmp_path)
     assert done.returncode == 3 and "keep_all_runs" in done.stderr
