@@ -161,7 +161,9 @@ impl LineState {
             let of_type = types.iter().map(|(name, lines)| (Some(name.clone()), *lines));
             notes.extend(of_type.map(|(detail, lines)| Note { detail, lines, ..of_period(kind::LINE_TYPE, period) }));
         }
-        for (period, PeriodNotes { exclusions_not_applied, missing_cost_columns, short_account_ids }) in &self.notes {
+        for (period, noted) in &self.notes {
+            // The others are not of lines: deliveries say the payers, the listing what exports have.
+            let PeriodNotes { exclusions_not_applied, missing_cost_columns, short_account_ids, .. } = noted;
             for (kind, details) in [
                 (kind::EXCLUSION, exclusions_not_applied),
                 (kind::MISSING_COST, missing_cost_columns),
