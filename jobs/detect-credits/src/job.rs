@@ -7,7 +7,7 @@ use arrow::record_batch::RecordBatch;
 use credit_ledger::{BillingPeriod, Text};
 use futures::{StreamExt, TryStreamExt};
 use lake::{Generation, JobContext, Lake, ReferenceFiles, spawn_abort_on_drop};
-use schemas::records::{Detected, DetectedPeriod, LeftOut, PeriodSource};
+use schemas::records::{Detected, DetectedPeriod, InboxFiles, LeftOut, PeriodSource};
 use schemas::tables::{AllocationLogRow, CreditLine, CreditLogRow, ExportTotal};
 
 use crate::error::DetectError;
@@ -146,6 +146,7 @@ fn detected(
         later_periods: present.iter().copied().filter(|period| *period > context.last_period()).collect(),
         left_out,
         fetched: None,
+        inbox: InboxFiles::default(),
     }
 }
 

@@ -100,7 +100,7 @@ mod tests {
     use chrono::NaiveDateTime;
     use credit_ledger::Money;
     use lake::{Lake, ReferenceFiles, Settings, stream_of};
-    use schemas::records::PeriodSource;
+    use schemas::records::{InboxFiles, PeriodSource};
     use schemas::tables::{
         AllocatedCredit, AppliedByAws, Cell, CreditConsumption, ExportTotal, LotRow, NetCostSummary, Reconciliation,
         RegisteredCredit,
@@ -204,6 +204,7 @@ mod tests {
             later_periods: Vec::new(),
             left_out: Vec::new(),
             fetched: None,
+            inbox: InboxFiles::default(),
         };
         let reference = Arc::new(ReferenceFiles::default());
         write_net_cost(&context, &detected, Joined { first_period: month().unwrap() }, &reference).await?;
