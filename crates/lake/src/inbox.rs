@@ -321,3 +321,48 @@ impl Listed {
 fn below_inbox(path: &Path) -> String {
     below(path, &Path::from(INBOX)).unwrap_or_else(|| path.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+    use object_store::{ObjectStore, ObjectStoreExt};
+
+    use super::*;
+    use crate::parts::EngineStore;
+
+    #[tokio::test]
+    async fn objects_are_told_by_folder_and_what_a_console_makes_for_a_folder_is_none_of_them() {
+        let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        for (key, text) in [
+            ("inbox", ""),
+            ("inbox/AROAEXAMPLEID1234:jane", ""),
+            ("inbox/AROAEXAMPLEID1234:jane/2026/b c%20d.csv", "b"),
+            ("inbox/AROAEXAMPLEID1234:jane/a.csv", "a"),
+            ("inbox/AROAEXAMPLEID1234:jane/a.csv.taken.txt", "receipt"),
+            ("inbox/AROAEXAMPLEID1234:jane/.hidden", "h"),
+            ("inbox/lone.csv", "l"),
+            ("inboxes/x/a.csv", "x"),
+        ] {
+            objects.put(&Path::parse(key).unwrap(), PutPayload::from(text)).await.unwrap();
+        }
+        let store = Store::new(objects, EngineStore { url: "memory:///".to_owned(), host: None }, None);
+        let Listing { mut files, others } = Listing::of_objects(&store).await.unwrap();
+        files.sort_by(|left, right| left.place.cmp(&right.place));
+        let told: Vec<(&str, u64, bool)> =
+            files.iter().map(|file| (file.place.as_str(), file.size, file.is_receipt())).collect();
+        let expected = [
+            ("AROAEXAMPLEID1234:jane/2026/b c%20d.csv", 1, false),
+            ("AROAEXAMPLEID1234:jane/a.csv", 1, false),
+            ("AROAEXAMPLEID1234:jane/a.csv.taken.txt", 7, true),
+            ("lone.csv", 1, false),
+        ];
+        assert_eq!((told, others), (expected.to_vec(), Vec::new()));
+        let upload = files[0].upload().unwrap();
+        assert_eq!((upload.by.as_str(), upload.name.as_str()), ("AROAEXAMPLEID1234:jane", "2026/b c%20d.csv"));
+        assert_eq!(upload.path.as_ref(), "inbox/AROAEXAMPLEID1234:jane/2026/b c%20d.csv");
+        let no_folder = "lies in no folder; put it into one that is named after whom it is of";
+        assert_eq!(files[3].upload().unwrap_err(), no_folder);
+    }
+}

@@ -282,8 +282,9 @@ pub struct Run {
     /// a run is staged only
     #[arg(long)]
     pub publish: bool,
-    /// A command for the shell that is told of new, expiring and expired credits, of files of the inbox that are refused, and of a run that failed: what happened
-    /// in FINOPS_CREDITS_EVENT, the details as JSON on stdin [default: `[run] notify` of the settings]
+    /// A command for the shell that is told of new, expiring and expired credits, of files of the inbox that are refused, and
+    /// of a run that failed: what happened in FINOPS_CREDITS_EVENT, the details as JSON on stdin [default: `[run] notify` of
+    /// the settings]
     #[arg(long, value_name = "COMMAND")]
     pub notify: Option<String>,
     /// What hangs on removed nodes.
