@@ -24,6 +24,9 @@ pub struct Detected {
     pub left_out: Vec<LeftOut>,
     /// Requests and bytes, of an export on S3.
     pub fetched: Option<Fetched>,
+    /// Files of the lake's inbox.
+    #[serde(default)]
+    pub inbox: InboxFiles,
 }
 
 /// One billing period of the export in a run.
@@ -65,6 +68,24 @@ pub struct LeftOut {
     pub files: u64,
     /// Why.
     pub reason: String,
+}
+
+/// What became of the files in the lake's inbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxFiles {
+    /// Recorded.
+    pub taken: Vec<InboxFile>,
+    /// Of these nothing is recorded.
+    pub refused: Vec<InboxFile>,
+}
+
+/// A file of the inbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxFile {
+    /// Folder and name.
+    pub file: String,
+    /// What was recorded, or why nothing.
+    pub said: String,
 }
 
 /// What went over the wire.

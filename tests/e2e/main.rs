@@ -22,6 +22,7 @@ mod faults;
 mod formats;
 mod fuzz;
 mod held_back;
+mod inbox;
 mod incremental;
 mod injection;
 mod interop;

@@ -164,7 +164,7 @@ fn by_periods(notes: &BTreeMap<String, Vec<BillingPeriod>>) -> BTreeMap<String, 
 
 #[cfg(test)]
 mod tests {
-    use schemas::records::DetectedPeriod;
+    use schemas::records::{DetectedPeriod, InboxFiles};
 
     use super::*;
 
@@ -189,6 +189,7 @@ mod tests {
             later_periods: Vec::new(),
             left_out: Vec::new(),
             fetched: None,
+            inbox: InboxFiles::default(),
         };
         let read = ExportRead::of(&detected);
         assert_eq!(read.in_brief(), "CUR 2.0: 1 period read (10 lines), 0 unchanged (0 lines)");

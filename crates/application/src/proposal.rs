@@ -107,6 +107,12 @@ impl<'a> Proposal<'a> {
         Ok(())
     }
 
+    /// Its rows for the log.
+    #[must_use]
+    pub fn rows(&self) -> &[AllocationLogRow] {
+        &self.new.rows
+    }
+
     /// The proposal as an object for programs; `is_recorded` says whether its rows count as recorded.
     #[must_use]
     pub fn for_programs(&self, is_recorded: bool) -> impl Serialize + use<'_> {

@@ -8,7 +8,7 @@ use credit_ledger::BillingPeriod;
 use detect_credits::credit_history;
 use detect_credits::register::{Register, register};
 use join_allocations::lots::{Joined, join};
-use join_allocations::record::Recording;
+use join_allocations::record::{Recording, Stamp};
 use join_allocations::renamed::by_present_names;
 use lake::{Generation, LogSnapshot, ReferenceFiles, latest_instant};
 use schemas::tables::{AllocationLogRow, CreditLogRow};
@@ -142,7 +142,7 @@ impl CreditSnapshot {
             caller: caller.map(Into::into),
             recorded_by: by.map(Into::into),
             recorded_at: at.unwrap_or(context.now),
-            is_stated: at.is_some(),
+            stamp: if at.is_some() { Stamp::Stated } else { Stamp::Clock },
             now: self.latest,
         }
     }

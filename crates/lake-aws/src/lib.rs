@@ -114,6 +114,17 @@ impl Aws {
         Ok(caller.arn().unwrap_or("arn:unknown").to_owned())
     }
 
+    /// How AWS tells whose credentials these are from others, as policies do by `aws:userid`: `AIDA…` of a user, `AROA…:session`
+    /// of a role.
+    ///
+    /// # Errors
+    /// [`LakeError`] where AWS refuses them.
+    pub async fn user_id(&self) -> Result<String, LakeError> {
+        let asked = aws_sdk_sts::Client::new(&self.sdk).get_caller_identity().send().await;
+        let caller = asked.map_err(|error| refused("asking AWS who you are", error))?;
+        caller.user_id().map(str::to_owned).ok_or_else(|| LakeError::Service("AWS does not say who you are".to_owned()))
+    }
+
     /// Opens the lake of the settings; the logs of a new one are made, if `makes`.
     ///
     /// # Errors

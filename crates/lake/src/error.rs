@@ -100,7 +100,8 @@ pub(crate) const CLOCK_IS_BEHIND: &str =
 impl From<iceberg::Error> for LakeError {
     fn from(error: iceberg::Error) -> Self {
         let text = in_brief(&error);
-        if text.contains("AccessDenied") {
+        // As services say it, and as the object store does.
+        if ["AccessDenied", "lacked the necessary privileges"].iter().any(|said| text.contains(said)) {
             return Self::Denied(text);
         }
         // Iceberg takes no change that is more than a minute older than the last one.

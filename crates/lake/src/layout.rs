@@ -14,6 +14,8 @@
 //! superseded/<run id>.json                    left for a run that was under way when another one was published
 //! summaries/<run id>.json                     what a run found, in brief
 //! published -> runs/<run id>                  pointer to the published run
+//! inbox/<who>/<file>                          what people put there to be recorded, with a receipt beside each:
+//!             <file>.taken.txt, …refused.txt  what was recorded of it, or why nothing
 //! relocating.zip                              rows of the logs of a lake that was moved, while they are made anew
 //! .lock                                       held by a job while it works
 //! ```
@@ -25,6 +27,7 @@ use object_store::path::Path;
 use schemas::{Place, Table};
 
 pub(crate) const GENERATIONS: &str = "generations";
+pub(crate) const INBOX: &str = "inbox";
 pub(crate) const RUNS: &str = "runs";
 pub(crate) const SUMMARIES: &str = "summaries";
 pub(crate) const SUPERSEDED: &str = "superseded";

@@ -201,7 +201,7 @@ impl Store {
         }
     }
 
-    async fn delete(&self, files: Vec<object_store::Result<Path>>) -> Result<(), LakeError> {
+    pub(crate) async fn delete(&self, files: Vec<object_store::Result<Path>>) -> Result<(), LakeError> {
         let mut deleted = self.objects.delete_stream(futures::stream::iter(files).boxed());
         while let Some(result) = deleted.next().await {
             match result {

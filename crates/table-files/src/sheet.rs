@@ -10,6 +10,8 @@ use zip::ZipArchive;
 const MOST_BYTES: u64 = 256 << 20;
 const MOST_ROWS: u32 = 200_000;
 const MOST_COLUMNS: u32 = 1_000;
+/// Rows times columns: a few cells far apart make a sheet as large as one that is full.
+const MOST_CELLS: usize = 5_000_000;
 
 /// The first sheet of a workbook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +66,7 @@ fn read(bytes: &[u8]) -> Result<Sheet, String> {
     let first = names.next().ok_or("it has no sheet")?;
     let other_sheets = names.collect();
     let mut cells = book.worksheet_cells_reader(&first).map_err(|error| said(&error))?;
-    let mut rows: Vec<Row> = Vec::new();
+    let (mut rows, mut columns): (Vec<Row>, usize) = (Vec::new(), 0);
     while let Some(cell) = cells.next_cell().map_err(|error| said(&error))? {
         let (row, column) = cell.get_position();
         let text = text(cell.get_value());
@@ -79,6 +81,10 @@ fn read(bytes: &[u8]) -> Result<Sheet, String> {
             ));
         }
         let (row, column) = (row as usize, column as usize);
+        columns = columns.max(column + 1);
+        if rows.len().max(row + 1) * columns > MOST_CELLS {
+            return Err(format!("its cells lie in {} rows and {columns} columns, which is too much", row + 1));
+        }
         if rows.len() <= row {
             rows.resize(row + 1, Row::new());
         }
@@ -327,6 +333,11 @@ mod tests {
         assert!(large.contains("(it unpacks to more than 256 MiB)"), "{large}");
         let far = problem(&bytes(|sheet| drop(sheet.write(1_000_000, 16_000, "a"))));
         assert!(far.contains("a cell in row 1000001, column 16001 is too far away"), "{far}");
+        let wide = problem(&bytes(|sheet| {
+            sheet.write(0, 999, "a").unwrap();
+            sheet.write(9_999, 0, "a").unwrap();
+        }));
+        assert!(wide.contains("(its cells lie in 10000 rows and 1000 columns, which is too much)"), "{wide}");
         assert!(is_workbook(&whole) && !is_workbook(b"credit_key,amount\n"));
     }
 }

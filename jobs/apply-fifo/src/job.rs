@@ -157,7 +157,7 @@ mod tests {
     use credit_ledger::Money;
     use datafusion::prelude::SessionContext;
     use lake::{Lake, Run, Settings, StagedRun};
-    use schemas::records::{DetectedPeriod, PeriodSource};
+    use schemas::records::{DetectedPeriod, InboxFiles, PeriodSource};
 
     use super::*;
 
@@ -240,6 +240,7 @@ mod tests {
             later_periods: Vec::new(),
             left_out: Vec::new(),
             fetched: None,
+            inbox: InboxFiles::default(),
         }
     }
 

@@ -8,7 +8,7 @@ use credit_ledger::{BillingPeriod, Text};
 use futures::{StreamExt, TryStreamExt};
 use lake::{Generation, JobContext, Lake, ReferenceFiles, spawn_abort_on_drop};
 use schemas::PeriodNotes;
-use schemas::records::{Detected, DetectedPeriod, PeriodSource};
+use schemas::records::{Detected, DetectedPeriod, InboxFiles, PeriodSource};
 use schemas::tables::{AllocationLogRow, CreditLine, CreditLogRow, ExportTotal};
 
 use crate::error::DetectError;
@@ -155,6 +155,7 @@ fn detected(
         later_periods: present.iter().copied().filter(|period| *period > context.last_period()).collect(),
         left_out: export.listed.left_out.clone(),
         fetched: None,
+        inbox: InboxFiles::default(),
     }
 }
 

@@ -68,6 +68,10 @@ mod without {
             match *self {}
         }
 
+        pub(crate) async fn user_id(&self) -> Result<String, LakeError> {
+            match *self {}
+        }
+
         pub(crate) async fn open_lake(&self, _: &Settings, _: bool) -> Result<Lake, LakeError> {
             match *self {}
         }

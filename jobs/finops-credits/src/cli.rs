@@ -282,8 +282,9 @@ pub struct Run {
     /// a run is staged only
     #[arg(long)]
     pub publish: bool,
-    /// A command for the shell that is told of new, expiring and expired credits, and of a run that failed: what happened
-    /// in FINOPS_CREDITS_EVENT, the details as JSON on stdin [default: `[run] notify` of the settings]
+    /// A command for the shell that is told of new, expiring and expired credits, of files of the inbox that are refused, and
+    /// of a run that failed: what happened in FINOPS_CREDITS_EVENT, the details as JSON on stdin [default: `[run] notify` of
+    /// the settings]
     #[arg(long, value_name = "COMMAND")]
     pub notify: Option<String>,
     /// What hangs on removed nodes.
@@ -348,12 +349,25 @@ and optionally allocation_id,lot,recorded_at,recorded_by,action,note. Rows of on
 names it, promotion_code and account_id may be missing. What `allocations export` and `allocations list --format csv` write
 can be imported, and a queue that was filled in (`queue --out`): its rows left empty are skipped. What says again what counts already is not recorded again.
 
+Who may not write to the lake's log leaves the file in the lake's inbox (--to-inbox). The next run, or --inbox, records every file
+there as a whole or not at all, by whom its folder is named after and at the instant it came, and leaves a receipt beside it:
+FILE.taken.txt, or FILE.refused.txt that says what to mend.
+
 Examples:
   finops-credits allocations import allocations.csv --by jane@example.com
-  finops-credits allocations import queue.xlsx             the first sheet of a workbook")]
+  finops-credits allocations import queue.xlsx             the first sheet of a workbook
+  finops-credits allocations import queue.xlsx --to-inbox  checked now, recorded by the next run
+  finops-credits allocations import --inbox                all that lies in the inbox")]
     Import {
         /// The file: CSV or XLSX
-        file: PathBuf,
+        #[arg(required_unless_present = "inbox")]
+        file: Option<PathBuf>,
+        /// Record the files that lie in the lake's inbox. Exit code 3 where one is refused; the others are recorded
+        #[arg(long, conflicts_with_all = ["file", "to_inbox", "by", "recorded_at"])]
+        inbox: bool,
+        /// Only check the file, and put it into the lake's inbox
+        #[arg(long, conflicts_with_all = ["by", "recorded_at"])]
+        to_inbox: bool,
         /// Who and when, for rows that do not say.
         #[command(flatten)]
         record: RecordArgs,

@@ -4,6 +4,7 @@
 
 use std::borrow::Borrow;
 
+use schemas::records::InboxFile;
 use serde::Serialize;
 use write_net_cost::changes::{Changes, MonthChange};
 
@@ -33,6 +34,7 @@ pub(crate) struct Digest<'a> {
     expiring_soon: TruncatedList,
     expired: TruncatedList,
     allocation_issues: TruncatedList,
+    inbox: InboxInBrief,
     changes: Option<ChangesInBrief<'a>>,
     /// That the export ends long before the as-of date.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,6 +47,13 @@ pub(crate) struct Digest<'a> {
 struct TruncatedList {
     count: usize,
     first: Vec<String>,
+}
+
+/// Files of the inbox that the run took, and those of which nothing is recorded.
+#[derive(Debug, Serialize)]
+struct InboxInBrief {
+    taken: TruncatedList,
+    refused: TruncatedList,
 }
 
 /// What changed since the published run.
@@ -67,6 +76,12 @@ struct Waiting {
 impl TruncatedList {
     fn of<T>(all: &[T], text: impl Fn(&T) -> String) -> Self {
         Self { count: all.len(), first: all.iter().take(ENTRIES).map(|entry| visible(&text(entry), ENTRY)).collect() }
+    }
+
+    /// Without double blanks: in an e-mail they stand between a credit and its amount.
+    fn files(all: &[InboxFile]) -> Self {
+        let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        Self::of(all, |InboxFile { file, said }| words(format!("{file}: {said}")))
     }
 
     fn credits<C: Borrow<CreditAmount>>(all: &[C]) -> Self {
@@ -120,6 +135,10 @@ impl<'a> Digest<'a> {
             expiring_soon: TruncatedList::credits(&soonest_first(&credits.expiring_soon)),
             expired: TruncatedList::credits(&credits.expired),
             allocation_issues: TruncatedList::of(&report.allocation_issues, String::clone),
+            inbox: InboxInBrief {
+                taken: TruncatedList::files(&report.inbox.taken),
+                refused: TruncatedList::files(&report.inbox.refused),
+            },
             changes: report.changes.as_ref().map(ChangesInBrief::of),
             stale: report.freshness.stale(report.as_of),
             tie_out: &report.tie_out,

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use arrow::record_batch::RecordBatch;
-use table_files::{TableFileError, WorkbookFile, read_sheet};
+use table_files::{TableFileError, WorkbookFile};
 use tempfile::NamedTempFile;
 
 use crate::app::App;
@@ -58,23 +58,6 @@ fn workbook(name: &str, batch: &RecordBatch) -> Result<Vec<u8>, TableFileError> 
     book.write(batch)?;
     book.finish(&mut to)?;
     Ok(to.into_inner())
-}
-
-/// The content of a file of rows that a person filled in, as CSV, and what to tell of it: of a workbook that is the first
-/// sheet.
-///
-/// # Errors
-/// As [`read`]; [`Kind::BadInput`] where a workbook cannot be read.
-pub(crate) fn read_table(file: &Path) -> Result<(Vec<u8>, Option<String>), Failure> {
-    let bytes = read(file)?;
-    if !table_files::is_workbook(&bytes) {
-        return Ok((bytes, None));
-    }
-    let name = name(file);
-    let sheet = read_sheet(&bytes).map_err(|problem| Failure::new(Kind::BadInput, format!("{name} {problem}")))?;
-    let others = sheet.other_sheets.join(", ");
-    let told = format!("note: of {name} only the first sheet is read, not {others}");
-    Ok((sheet.csv, (!others.is_empty()).then_some(told)))
 }
 
 /// Writes a file: a regular one whole or not at all, and it is on disk then.

@@ -44,6 +44,7 @@ fn events(report: &Report) -> Vec<&'static str> {
         ("new", !credits.new.is_empty()),
         ("expiring", credits.newly_expiring > 0),
         ("expired", credits.newly_expired > 0),
+        ("refused", !report.inbox.refused.is_empty()),
         ("stale", report.freshness.is_stale),
         ("not_published", report.not_published.is_some()),
     ];

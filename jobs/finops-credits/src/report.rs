@@ -7,7 +7,7 @@ use join_allocations::finding::Finding;
 use join_allocations::{not_recorded, taken_over};
 use lake::{JobContext, LakeError, ReferenceFiles};
 use schemas::TableRow;
-use schemas::records::Detected;
+use schemas::records::{Detected, InboxFiles};
 use schemas::tables::{
     AllocationIssue, AllocationLogRow, Credit, CreditBalance, CreditQueue, NetCostSummary, Reconciliation,
     RegisteredCredit,
@@ -28,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) export: ExportRead,
     pub(crate) credits: CreditsPart,
     pub(crate) allocation_issues: Vec<String>,
+    /// Files of the inbox that this run took or refused.
+    pub(crate) inbox: InboxFiles,
     /// Since the published run; none where there is none.
     pub(crate) changes: Option<Changes>,
     /// Why they cannot be told.
@@ -108,6 +110,7 @@ impl Report {
                 .iter()
                 .map(|issue| format!("{} lot {}: {}", issue.allocation_id, issue.lot, issue.problem))
                 .collect(),
+            inbox: detected.inbox.clone(),
             changes,
             changes_unknown,
             checks,

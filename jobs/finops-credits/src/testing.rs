@@ -102,6 +102,7 @@ pub(crate) fn quiet_report() -> Report {
         later_periods: Vec::new(),
         left_out: Vec::new(),
         fetched: None,
+        inbox: schemas::records::InboxFiles::default(),
     };
     let tie_out = TieOut {
         currency: "USD".to_owned(),

@@ -15,7 +15,7 @@ use crate::cells::{RuleTargets, cells};
 use crate::check_rules::read_with;
 use crate::error::JoinError;
 use crate::lots::{self, join};
-use crate::record::{Recording, revisions};
+use crate::record::{Recording, Stamp, revisions};
 use crate::removed_nodes;
 use crate::rule_spend::rule_spend;
 
@@ -71,7 +71,7 @@ pub fn taken_over(context: &JobContext) -> Recording {
         caller: None,
         recorded_by: Some(Text::new_static("allocations.csv")),
         recorded_at,
-        is_stated: true,
+        stamp: Stamp::Stated,
         now: recorded_at,
     }
 }
@@ -320,6 +320,7 @@ mod tests {
             later_periods: Vec::new(),
             left_out: Vec::new(),
             fetched: None,
+            inbox: schemas::records::InboxFiles::default(),
         }
     }
 

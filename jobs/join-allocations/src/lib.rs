@@ -22,6 +22,7 @@ mod job;
 pub mod lots;
 pub mod plan;
 pub mod record;
+mod recording;
 mod removed_nodes;
 pub mod renamed;
 mod rule_spend;

@@ -9,42 +9,11 @@ use schemas::reference::{Action, AllocationRow, CreditName, Hierarchy, Problem, 
 use schemas::tables::{AllocationLogRow, RegisteredCredit};
 use sha2::{Digest, Sha256};
 
+pub use crate::recording::{Recording, Stamp};
+
 use crate::lots::{move_problem, row_problems};
+use crate::recording::said;
 use crate::renamed::by_present_names;
-
-/// Stamps for rows that do not carry their own.
-#[derive(Debug, Clone)]
-pub struct Recording {
-    /// Whom AWS names as the one who records, where the lake is there: nobody can say otherwise.
-    pub caller: Option<Text>,
-    /// Who, as somebody says.
-    pub recorded_by: Option<Text>,
-    /// When, UTC.
-    pub recorded_at: NaiveDateTime,
-    /// True where somebody stated it; false where it is what the clock says.
-    pub is_stated: bool,
-    /// The latest instant at which anything can have been recorded.
-    pub now: NaiveDateTime,
-}
-
-impl Recording {
-    /// Who records what somebody says is of this person.
-    fn signed(&self, said: Option<&Text>) -> Option<Text> {
-        match (&self.caller, said.or(self.recorded_by.as_ref())) {
-            (Some(caller), Some(said)) => Some(format!("{caller} ({said})").into()),
-            (caller, said) => caller.as_ref().or(said).cloned(),
-        }
-    }
-}
-
-/// Who somebody said it was, without whom AWS named: `jane` of `arn:aws:sts::1:assumed-role/finops/j (jane)`.
-fn said(mut by: &str) -> Option<&str> {
-    while by.starts_with("arn:") {
-        let (_, rest) = by.split_once(" (")?;
-        by = rest.strip_suffix(')')?;
-    }
-    Some(by)
-}
 
 /// Rows for the log, and what a person should know about them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
@@ -82,13 +51,14 @@ pub fn revisions(
             if *recorded_at > recording.now {
                 wrong.push(format!("recorded_at {recorded_at} is in the future"));
             }
-            if entered.recorded_at.is_none() && !recording.is_stated {
+            if entered.recorded_at.is_none() && recording.stamp == Stamp::Clock {
                 wrong.extend(clock_is_behind(row, log));
             }
             problems.0.extend(wrong.into_iter().map(|message| Problem { message, ..entered.at.clone() }));
         }
         let is_id_stated = group.iter().any(|(entered, _)| entered.allocation_id.is_some());
-        let (known, new): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| is_recorded(row, is_id_stated, log));
+        let (known, new): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|row| is_recorded(row, is_id_stated, log, recording));
         found.already_recorded += known.len();
         found.warnings.extend(warnings(&new, group, log));
         found.rows.extend(new);
@@ -305,11 +275,17 @@ fn content_id(rows: &[AllocationLogRow]) -> Text {
 }
 
 /// True if the log has the row, whoever carried it over. An id that nobody stated may be of an older version of the program.
-fn is_recorded(row: &AllocationLogRow, is_id_stated: bool, log: &[AllocationLogRow]) -> bool {
+fn is_recorded(
+    row: &AllocationLogRow,
+    is_id_stated: bool,
+    log: &[AllocationLogRow],
+    Recording { caller, .. }: &Recording,
+) -> bool {
+    let caller = caller.as_deref();
     let mut known = log.iter().filter(|known| known.credit_key == row.credit_key && known.lot == row.lot);
     known.any(|known| {
         let id = if is_id_stated { &row.allocation_id } else { &known.allocation_id };
-        let by = |row: &AllocationLogRow| row.recorded_by.as_deref().and_then(said).map(str::to_owned);
+        let by = |row: &AllocationLogRow| row.recorded_by.as_deref().and_then(|by| said(by, caller)).map(str::to_owned);
         let recorded_by = if by(known) == by(row) { &known.recorded_by } else { &row.recorded_by };
         *known == AllocationLogRow { allocation_id: id.clone(), recorded_by: recorded_by.clone(), ..row.clone() }
     })
@@ -382,8 +358,13 @@ mod tests {
         let nodes = b"business_unit,department,portfolio,product\nRetail,,,\nMedia,,,\n";
         let hierarchy = parse_hierarchy("hierarchy.csv", nodes).unwrap();
         let at: NaiveDateTime = at.parse().unwrap();
-        let by =
-            Recording { caller: None, recorded_by: Some("jane".into()), recorded_at: at, is_stated: true, now: at };
+        let by = Recording {
+            caller: None,
+            recorded_by: Some("jane".into()),
+            recorded_at: at,
+            stamp: Stamp::Stated,
+            now: at,
+        };
         revisions(&entered(rows), &[applied("id:1"), applied("id:2")], &hierarchy, log, &by)
     }
 
@@ -405,8 +386,13 @@ mod tests {
         let renames = b"old_business_unit,business_unit\nRetail,Shops\n";
         let renames = parse_renames("renames.csv", renames, &raw.nodes().map(|(node, _)| node).collect()).unwrap();
         let (hierarchy, at) = (raw.renamed(renames), AT.parse().unwrap());
-        let by =
-            Recording { caller: None, recorded_by: Some("jane".into()), recorded_at: at, is_stated: true, now: at };
+        let by = Recording {
+            caller: None,
+            recorded_by: Some("jane".into()),
+            recorded_at: at,
+            stamp: Stamp::Stated,
+            now: at,
+        };
         let found = |log| revisions(&entered(&TWO_LOTS), &[applied("id:1")], &hierarchy, log, &by).unwrap();
         let again = found(&old[..]);
         assert_eq!((again.rows.len(), again.already_recorded), (0, 2));
@@ -432,29 +418,6 @@ mod tests {
         let warning = "credit id:1: 30.0000000000 USD is less than the 40.0000000000 that AWS has applied already";
         assert_eq!(found.warnings, [warning]);
         assert_eq!(recorded(&["id:1,40,USD,,,Retail,,,"], &[], AT).unwrap().warnings, Vec::<String>::new());
-    }
-
-    #[test]
-    fn whom_aws_names_stands_first_and_what_was_said_beside_it() {
-        let at = AT.parse().unwrap();
-        let by = |caller: Option<&str>, said: &str| {
-            let recorded_by = Some(said.into()).filter(|said: &Text| !said.is_empty());
-            Recording { caller: caller.map(Into::into), recorded_by, recorded_at: at, is_stated: true, now: at }
-        };
-        let signed = |caller, said, row: Option<&str>| by(caller, said).signed(row.map(Text::from).as_ref());
-        let arn = "arn:aws:sts::1:assumed-role/finops/jane";
-        assert_eq!(signed(None, "jane", None).as_deref(), Some("jane"));
-        assert_eq!(signed(None, "jane", Some("bob")).as_deref(), Some("bob"));
-        assert_eq!(signed(Some(arn), "", None).as_deref(), Some(arn));
-        assert_eq!(
-            signed(Some(arn), "jane", Some("arn:aws:iam::1:user/boss")),
-            Some(format!("{arn} (arn:aws:iam::1:user/boss)").into())
-        );
-        for (by, expected) in
-            [("jane", Some("jane")), (arn, None), (&format!("{arn} (arn:x (jane (ops)))"), Some("jane (ops)"))]
-        {
-            assert_eq!(said(by), expected, "{by}");
-        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use schemas::reference::{AllocationRow, Hierarchy};
 use schemas::tables::{AllocationLogRow, RegisteredCredit};
 
 use crate::lots::{current_revisions, once_each};
-use crate::record::{Recording, Revisions, grouped, revision};
+use crate::record::{Recording, Revisions, Stamp, grouped, revision};
 use crate::renamed::by_present_names;
 
 impl Revisions {
@@ -14,7 +14,7 @@ impl Revisions {
     /// count as already recorded.
     #[must_use]
     pub fn without_standing(mut self, log: &[AllocationLogRow], recording: &Recording) -> Self {
-        if recording.is_stated {
+        if recording.stamp == Stamp::Stated {
             return self;
         }
         let current = current_revisions(log);
@@ -89,7 +89,7 @@ fn says_the_same(
 ) -> bool {
     new.len() == known.len()
         && new.iter().zip(known).all(|(new, known)| {
-            let is_by_stated = new.recorded_by != recording.recorded_by;
+            let is_by_stated = new.recorded_by != recording.signed(None);
             **known
                 == AllocationLogRow {
                     allocation_id: known.allocation_id.clone(),
@@ -110,7 +110,7 @@ mod tests {
 
     fn by(who: &str, at: &str) -> Recording {
         let at = at.parse().unwrap();
-        Recording { caller: None, recorded_by: Some(who.into()), recorded_at: at, is_stated: false, now: at }
+        Recording { caller: None, recorded_by: Some(who.into()), recorded_at: at, stamp: Stamp::Clock, now: at }
     }
 
     /// What an import of these rows by somebody would record.
@@ -132,6 +132,31 @@ mod tests {
         let changed = [ROWS[0], ROWS[1], "id:2,8,USD,,,Media,,,"];
         let changed = imported(&changed, &log, &by("bob", "2026-03-06T10:00:00"));
         assert_eq!((changed.rows.len(), changed.already_recorded, changed.replaced(&log)), (1, 2, 1));
+    }
+
+    #[test]
+    fn what_stands_is_not_recorded_again_by_somebody_whom_aws_or_a_folder_names() {
+        let named = |who: &str, at: &str| Recording { caller: Some(who.into()), recorded_by: None, ..by("", at) };
+        let log = imported(&ROWS, &[], &named("arn:aws:iam::1:user/ann", "2026-03-05T09:00:00")).rows;
+        let bob = Recording { stamp: Stamp::Arrival, ..named("AIDABOB", "2026-03-06T10:00:00") };
+        let again = imported(&ROWS, &log, &bob);
+        assert_eq!((again.rows.len(), again.already_recorded), (0, 3));
+    }
+
+    #[test]
+    fn file_that_came_before_a_later_revision_is_recorded_with_a_warning_and_does_not_count() {
+        let log = imported(&ROWS[2..], &[], &by("ann", "2026-03-06T15:00:00")).rows;
+        let arrival = Recording {
+            caller: Some("bob".into()),
+            recorded_by: None,
+            stamp: Stamp::Arrival,
+            now: "2026-03-07T05:30:00".parse().unwrap(),
+            ..by("", "2026-03-06T10:00:00")
+        };
+        let found = imported(&["id:2,8,USD,,,Retail,,,"], &log, &arrival);
+        assert_eq!(found.rows.len(), 1);
+        let warning = "credit id:2: a revision recorded at 2026-03-06 15:00:00 is newer and stays the one that counts";
+        assert_eq!(found.warnings[0], warning);
     }
 
     #[test]

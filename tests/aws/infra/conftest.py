@@ -39,7 +39,7 @@ PARAMETERS = {
         "Settings": '[lake]\nlocation = "s3://databucket/lake"\n',
         "DataBucketName": "databucket",
         "KeyArn": "arn:aws:kms:eu-west-1:123456789012:key/of-the-data",
-        "AllocatorPolicyArn": "arn:aws:iam::123456789012:policy/allocator",
+        "RecorderPolicyArn": "arn:aws:iam::123456789012:policy/recorder",
         "AlertTopicArn": "arn:aws:sns:eu-west-1:123456789012:finops-credits-alerts",
         "ImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/finops-credits:1",
         "Issuer": "https://login.example.com/realm",

@@ -107,7 +107,8 @@ class Template:
             case "Sub":
                 text, own = argument if isinstance(argument, list) else (argument, {})
                 own = self.resolve(own)
-                return re.sub(r"\$\{([^!}]+)\}", lambda found: str(self.named(found[1], own)), text)
+                text = re.sub(r"\$\{([^!}]+)\}", lambda found: str(self.named(found[1], own)), text)
+                return text.replace("${!", "${")
             case "Join":
                 return argument[0].join(map(str, self.resolve(argument[1])))
             case "Select":

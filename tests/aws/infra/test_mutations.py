@@ -116,6 +116,7 @@ BUCKET = "DataBucket/Properties"
 KEY = "Key/Properties/KeyPolicy/Statement"
 TLS = {"Bool": {"aws:SecureTransport": "true"}}
 EVERYTHING = {"Fn::Sub": "${DataBucket.Arn}/lake/*"}
+UPLOAD = statement("AllocatorPolicy", "UploadToTheirFolderOfTheInbox/Resource")
 EGRESS = "TaskSecurityGroup/Properties/SecurityGroupEgress/0"
 QUERY = "Export/Properties/Export/DataQuery/QueryStatement"
 DESTINATION = "Export/Properties/Export/DestinationConfigurations/S3Destination"
@@ -130,7 +131,7 @@ CHANGES = {
     "readers that cannot encrypt": (MAIN, drop(statement("ReaderPolicy", "UseTheKey/Action"), "kms:GenerateDataKey")),
     "allocators without the key": (MAIN, drop(statement("AllocatorPolicy", "UseTheKey"))),
     "the state machine without the key": (MAIN, drop(inline("NightlyRole", "UseTheKey"))),
-    "the export's key is not used": (MAIN, put("DetectRole/Properties/Policies/0/PolicyDocument/Statement/6",
+    "the export's key is not used": (MAIN, put("DetectRole/Properties/Policies/0/PolicyDocument/Statement/7",
                                                {"Ref": "AWS::NoValue"})),
     "key that logs may not use": (MAIN, drop(f"{KEY}/LogsAreWritten")),
     "key that alarms may not use": (MAIN, drop(f"{KEY}/AlarmsPublish")),
@@ -153,10 +154,23 @@ CHANGES = {
     "overwritten logs gone after 30 days": (
         MAIN, drop(f"{BUCKET}/LifecycleConfiguration/Rules/undo-for-30-days-reference/Prefix")),
     "overwritten logs that can be deleted": (MAIN, drop("DataBucketPolicy/Properties/PolicyDocument/Statement/OldLogsStay")),
-    "allocators that write all of the lake": (
-        MAIN, put(statement("AllocatorPolicy", "AppendToTheLog/Resource"), EVERYTHING)),
-    "allocators that repoint every table": (MAIN, edit(statement("AllocatorPolicy", "Record/Resource/2/Fn::Sub"),
-                                                       "allocations_log", "*")),
+    "allocators that write all of the lake": (MAIN, put(UPLOAD, EVERYTHING)),
+    "allocators that write to the log": (MAIN, put(UPLOAD, {"Fn::Sub": "${DataBucket.Arn}/lake/warehouse/*"})),
+    "allocators that upload as anybody": (MAIN, edit(f"{UPLOAD}/Fn::Sub", "${!aws:userid}/", "")),
+    "allocators that upload as whoever they say": (MAIN, edit(f"{UPLOAD}/Fn::Sub", "aws:userid", "aws:PrincipalTag/name")),
+    "allocators that read what others uploaded": (MAIN, put(statement("AllocatorPolicy", "Read/Resource/0"), EVERYTHING)),
+    "allocators that cannot preview": (MAIN, drop(statement("AllocatorPolicy", "Read/Resource/3"))),
+    "allocators that repoint a table": (
+        MAIN, put(statement("AllocatorPolicy", "ReadTheCatalogue/Action"), ["glue:GetTable", "glue:UpdateTable"])),
+    "recorders that write all of the lake": (MAIN, put(statement("RecorderPolicy", "AppendToTheLog/Resource"), EVERYTHING)),
+    "recorders that repoint every table": (MAIN, edit(statement("RecorderPolicy", "Record/Resource/2/Fn::Sub"),
+                                                      "allocations_log", "*")),
+    "another job that writes to the log": (
+        MAIN, put(inline("JoinRole", "Write/Resource/0"), {"Fn::Sub": "${DataBucket.Arn}/lake/warehouse/*"})),
+    "uploads that the night can change": (
+        MAIN, edit(inline("DetectRole", "AnswerTheInbox/Resource/0/Fn::Sub"), ".taken.txt", "")),
+    "uploads that the night cannot read": (MAIN, drop(inline("DetectRole", "Read/Resource/2"))),
+    "overwritten uploads gone at once": (MAIN, drop(f"{BUCKET}/LifecycleConfiguration/Rules/inbox")),
     "allocators that cannot read the settings": (MAIN, drop(statement("AllocatorPolicy", "ReadTheSettings"))),
     "readers that read any parameter": (MAIN, edit(statement("ReaderPolicy", "ReadTheSettings/Resource/Fn::Sub"),
                                                    "${Settings}", "/*")),

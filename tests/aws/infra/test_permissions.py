@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
@@ -46,12 +47,14 @@ OWN = [
     rf"arn:aws:quicksight:{REGION}:{ACCOUNT}:dataset/finops-credits-\*/ingestion/\*",
 ]
 JOBS = ["DetectRole", "JoinRole", "FifoRole", "NetCostRole", "CheckRole", "PublishRole"]
-POLICIES = ["JobPolicy", "ReaderPolicy", "AllocatorPolicy"]
+POLICIES = ["JobPolicy", "ReaderPolicy", "AllocatorPolicy", "RecorderPolicy"]
 EVERYTHING = {
     "finops-credits.yaml": {"LakeFormationEnabled": "true", "RegisterLocation": "true"},
     "quicksight.yaml": {"LakeFormationEnabled": "true"},
 }
 OPTIONAL = ["business-unit.yaml", "web.yaml"]  # Stacks whose rights are reviewed, too.
+JANE = "AROAEXAMPLEID1234:jane@example.com"
+LOG_FILE = "lake/warehouse/finops_credits/allocations_log/data/x.parquet"
 
 
 def published(root) -> set[str]:
@@ -102,7 +105,7 @@ def test_rights_are_those_that_were_reviewed(deploy):
     assert found == RIGHTS.read_text()
 
 
-@pytest.mark.parametrize("holder", [*JOBS, "ReaderPolicy", "AllocatorPolicy"])
+@pytest.mark.parametrize("holder", [*JOBS, "ReaderPolicy", "AllocatorPolicy", "RecorderPolicy"])
 def test_who_reads_or_writes_the_bucket_may_use_its_key(main, holder):
     may = allowed(main, holder, "JobPolicy") if holder in JOBS else allowed(main, holder)
     key = {action for action, resource in may if resource == main.arn("Key")}
@@ -111,11 +114,12 @@ def test_who_reads_or_writes_the_bucket_may_use_its_key(main, holder):
 
 
 def test_parts_of_a_broken_off_upload_can_be_removed_by_who_made_them(main):
-    for holder in [*JOBS, "ReaderPolicy", "AllocatorPolicy"]:
+    small = ("lock.json", "summaries/*", ".taken.txt", ".refused.txt")
+    for holder in [*JOBS, "ReaderPolicy", "AllocatorPolicy", "RecorderPolicy"]:
         may = allowed(main, holder)
         written = {resource for action, resource in may if action == "s3:PutObject"}
         aborted = {resource for action, resource in may if action == "s3:AbortMultipartUpload"}
-        assert {it for it in written - aborted if not it.endswith(("lock.json", "summaries/*"))} == set(), holder
+        assert {it for it in written - aborted if not it.endswith(small)} == set(), holder
 
 
 @pytest.mark.parametrize("holder", ["CheckRole", "ReaderPolicy"])
@@ -152,17 +156,66 @@ def test_analysts_write_nothing_but_their_results(main):
     assert places == {f"{main.arn('DataBucket')}/athena-results/*"}
 
 
-@pytest.mark.parametrize("policy", ["ReaderPolicy", "AllocatorPolicy"])
+@pytest.mark.parametrize("policy", ["ReaderPolicy", "AllocatorPolicy", "RecorderPolicy"])
 def test_people_may_read_the_settings_and_no_other_parameter(main, policy):
     read = {resource for action, resource in allowed(main, policy) if action == "ssm:GetParameter"}
     assert read == {f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/finops-credits/finops-credits/settings"}
 
 
-def test_allocators_write_to_the_logs_alone_and_remove_nothing(main):
-    may = allowed(main, "AllocatorPolicy")
-    assert {resource for action, resource in may if action == "s3:PutObject"} == {
-        f"{main.arn('DataBucket')}/lake/warehouse/*"}
-    assert not any("Delete" in action for action, _ in may)
+def may(main, holder: str, action: str, key: str, userid: str = JANE) -> bool:
+    """Whether somebody whom AWS calls so may do this to a file of the bucket, or to a table."""
+    resource = key if key.startswith("arn:") else f"{main.arn('DataBucket')}/{key}"
+    return any(done == action and fnmatchcase(resource, on.replace("${aws:userid}", userid))
+               for done, on in allowed(main, holder))
+
+
+def test_allocators_upload_to_their_own_folder_and_change_nothing_else(main):
+    changes = {(action, resource) for action, resource in allowed(main, "AllocatorPolicy")
+               if re.search("Put|Delete|Create|Update|Start", action)}
+    assert changes == {("s3:PutObject", f"{main.arn('DataBucket')}/lake/inbox/${{aws:userid}}/*")}
+    assert may(main, "AllocatorPolicy", "s3:PutObject", f"lake/inbox/{JANE}/july.csv")
+    for key in (
+        "lake/inbox/july.csv", "lake/inbox/AROAEXAMPLEID1234:bob@example.com/july.csv", f"lake/inbox/{JANE}t/july.csv",
+        f"lake/inbox/x/{JANE}/july.csv", "reference/hierarchy.csv", "lake/runs/x/net_cost/part-0.parquet", LOG_FILE,
+    ):
+        assert not may(main, "AllocatorPolicy", "s3:PutObject", key), key
+
+
+def test_allocators_read_what_they_preview_from_and_nobody_else_s_uploads(main):
+    for key in (
+        f"lake/inbox/{JANE}/july.csv.refused.txt", "reference/hierarchy.csv", LOG_FILE, "lake/runs/x/manifest.json",
+        "lake/work/x/cells/part-0.parquet", "lake/generations/2026-10/current.json",
+    ):
+        assert may(main, "AllocatorPolicy", "s3:GetObject", key), key
+    for key in ("lake/inbox/AROAEXAMPLEID1234:bob@example.com/july.csv", "access/access.csv", "athena-results/x.csv"):
+        assert not may(main, "AllocatorPolicy", "s3:GetObject", key), key
+
+
+def test_the_log_of_allocations_is_written_by_the_service_alone(main):
+    """By the job that takes the inbox, and by the role of a page that people share; publish notes the run in another log."""
+    table = f"arn:aws:glue:{REGION}:{ACCOUNT}:table/finops_credits/allocations_log"
+    holders = {holder for holder, _ in statements(main)}
+    assert {it for it in holders if may(main, it, "glue:UpdateTable", table)} == {"DetectRole", "RecorderPolicy"}
+    assert {it for it in holders if may(main, it, "s3:PutObject", LOG_FILE)} == {
+        "DetectRole", "PublishRole", "RecorderPolicy"}
+    assert not {it for it in holders if may(main, it, "s3:DeleteObject", LOG_FILE)}
+
+
+def test_uploads_are_read_by_the_job_that_takes_them_which_can_change_none(main):
+    upload = f"lake/inbox/{JANE}/2026/july.csv"
+    others = {holder for holder, _ in statements(main)} - {"AllocatorPolicy"}
+    assert {it for it in others if may(main, it, "s3:GetObject", upload)} == {"DetectRole", "RecorderPolicy"}
+    for action in ("s3:PutObject", "s3:DeleteObject"):
+        assert not {it for it in others if may(main, it, action, upload)}, action
+        for receipt in (f"{upload}.taken.txt", f"{upload}.refused.txt"):
+            assert {it for it in others if may(main, it, action, receipt)} == {"DetectRole"}, (action, receipt)
+
+
+def test_recorders_append_to_one_log_and_remove_nothing(main):
+    changes = {(action, resource.removeprefix(f"{main.arn('DataBucket')}/"))
+               for action, resource in allowed(main, "RecorderPolicy")
+               if re.search("Put|Delete|Create|Update|Start", action)}
+    assert {it for it in changes if it[0] != "glue:UpdateTable"} == {("s3:PutObject", "lake/warehouse/*")}
 
 
 def test_policies_fit_into_what_iam_takes(deploy):
@@ -192,6 +245,7 @@ def fits(action: str, resource: str) -> bool:
     if resource == "*":
         return formats(action) == {"*"}
     resource = re.sub(r"^(arn:aws:logs:.*):\*$", r"\1:log-stream:*", resource)
+    resource = resource.replace("${aws:userid}", "AIDAEXAMPLE")
     return any(re.fullmatch(it, resource) for it in formats(action) - {"*"})
 
 
@@ -223,7 +277,8 @@ def test_the_export_is_only_read_and_only_by_the_job_that_detects(main):
 
 
 @pytest.mark.parametrize(("role", "writes", "removes"), [
-    ("DetectRole", "generations work warehouse", "generations work superseded"),
+    ("DetectRole", "generations work warehouse inbox/*.taken.txt inbox/*.refused.txt",
+     "generations work superseded inbox/*.taken.txt inbox/*.refused.txt"),
     ("JoinRole", "work runs/*/allocation_issues runs/*/hierarchy", "work"),
     ("FifoRole", "work runs/*/credit_balances runs/*/credit_consumption", ""),
     ("NetCostRole", "runs work summaries", "runs work"),
@@ -232,7 +287,7 @@ def test_the_export_is_only_read_and_only_by_the_job_that_detects(main):
 ])
 def test_jobs_write_and_remove_only_their_own(main, role, writes, removes):
     def places(action):
-        found = (re.fullmatch(r"arn:aws:s3:::databucket/(?:lake/)?([a-z_/*-]+)/\*", resource)[1]
+        found = (re.fullmatch(r"arn:aws:s3:::databucket/(?:lake/)?([a-z_/*.-]+?)(?:/\*)?", resource)[1]
                  for done, resource in allowed(main, role) if done == action)
         return set(found)
 
@@ -249,8 +304,8 @@ def test_jobs_in_common_change_nothing_but_the_lock_and_what_the_alert_says_of_t
 
 
 @pytest.mark.parametrize(("role", "tables"), [
-    ("DetectRole", {"*_log"}), ("CheckRole", {"staged_*"}), ("AllocatorPolicy", {"allocations_log"}),
-    ("JoinRole", set()), ("FifoRole", set()), ("NetCostRole", set()), ("ReaderPolicy", set()),
+    ("DetectRole", {"*_log"}), ("CheckRole", {"staged_*"}), ("RecorderPolicy", {"allocations_log"}),
+    ("AllocatorPolicy", set()), ("JoinRole", set()), ("FifoRole", set()), ("NetCostRole", set()), ("ReaderPolicy", set()),
 ])
 def test_tables_are_changed_only_by_those_whose_they_are(main, role, tables):
     assert changed(main, role, "glue:UpdateTable") == tables

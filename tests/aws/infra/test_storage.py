@@ -31,6 +31,11 @@ def test_an_overwritten_file_of_the_logs_can_be_brought_back_for_more_than_a_yea
     }
 
 
+def test_what_people_uploaded_stays_and_so_does_what_they_overwrote_for_more_than_a_year(main):
+    upload = "lake/inbox/AROAEXAMPLEID1234:jane/july.csv"
+    assert days(main, upload, "NoncurrentVersionExpiration") == 400 and days(main, upload, "ExpirationInDays") is None
+
+
 def test_old_versions_go_and_not_before_a_mistake_is_noticed(main):
     """Of all that somebody writes; what nights make anew goes soon."""
     soon = ("lake/runs/", "lake/work/", "athena-results/", "lake/lock.json")

@@ -120,9 +120,9 @@ def allowed(template) -> set[tuple[str, str]]:
 
 
 def test_the_page_may_do_what_people_may_who_allocate_and_write_its_log(web, main):
-    """What it reads and records is what AllocatorPolicy is for; the emulator's nights allocate with that alone."""
+    """What it reads and records is what RecorderPolicy is for."""
     role = web.properties("FunctionRole")
-    assert role["ManagedPolicyArns"] == [web.parameters["AllocatorPolicyArn"]] and "AllocatorPolicyArn" in main.outputs()
+    assert role["ManagedPolicyArns"] == [web.parameters["RecorderPolicyArn"]] and "RecorderPolicyArn" in main.outputs()
     log = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/finops-credits:*"
     assert allowed(web) == {("logs:CreateLogStream", log), ("logs:PutLogEvents", log), ACCESS}
     assert role["AssumeRolePolicyDocument"]["Statement"] == [

@@ -20,6 +20,7 @@ SUMMARY = {
     "expiring_soon": {"count": 1, "first": ["id:10063540211  1,958.57 USD, ends 2026-12-15"]},
     "expired": {"count": 0, "first": []},
     "allocation_issues": {"count": 0, "first": []},
+    "inbox": {"taken": {"count": 0, "first": []}, "refused": {"count": 0, "first": []}},
     "tie_out": [{
         "currency": "USD", "export_total": "242265.2797696034", "invoice_net": "242265.2797696034",
         "difference": "0.0000000000", "net_cost": "226198.7860085720", "clearing": "16066.4937610314",

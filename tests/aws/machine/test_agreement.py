@@ -116,6 +116,7 @@ def test_the_summary_has_what_the_state_machine_reads(summary):
     assert SUMMARY.keys() <= summary.keys()
     for name in ("new_credits", "waiting", "expiring_soon"):
         assert summary[name].keys() == SUMMARY[name].keys() and summary[name]["count"] > 0
+    assert summary["inbox"] == SUMMARY["inbox"]
 
 
 def test_the_state_machine_finds_credit_and_end_in_each_line_of_the_summary(summary):
@@ -195,11 +196,12 @@ def test_the_readme_tells_how_long_a_task_waits_for_room():
 
 EVENT_STATES = {
     "Run published": "Read the summary", "Credits found": "Write the notice", "Credits expiring": "Write the notice",
-    "Run failed": "Send the event of the failure",
+    "Uploads refused": "Write the notice", "Run failed": "Send the event of the failure",
 }
 DETAILS = {
     "Run published": SUMMARY, "Credits found": {"count": 1, "first": ["id:1  1.00 USD"]},
     "Credits expiring": {"count": 1, "first": ["id:1  1.00 USD, ends 2026-12-15"]},
+    "Uploads refused": {"count": 1, "first": ["AROAEXAMPLEID1234:jane/july.csv: july.csv, row 3, column amount: is empty"]},
     "Run failed": {"job": "athena-check", "exit_code": "5"},
 }
 

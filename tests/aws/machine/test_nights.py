@@ -238,6 +238,46 @@ def test_a_notice_with_links_looks_like_its_example():
     equals_example(f"Subject: {subject}\n\n{text}\n", "notice-with-links.txt")
 
 
+REFUSED = [
+    "AROAEXAMPLEID1234:bob@example.com/july.csv: july.csv, row 3, column amount: is empty; and 2 more",
+    "AROAEXAMPLEID1234:jane@example.com/queue.xlsx: queue.xlsx, row 2: node Retial is not in hierarchy.csv; did you mean Retail?",
+]
+
+
+@pytest.mark.parametrize("web", ["", "https://credits.example.com"])
+def test_uploads_that_are_refused_fail_no_night_and_are_told_with_what_is_wrong(web):
+    nothing, refused = {"count": 0, "first": []}, {"count": 2, "first": REFUSED}
+    inbox = {"taken": {"count": 1, "first": ["x/a.csv: Recorded 1 row of a.csv."]}, "refused": refused}
+    jobs = Jobs(summary=SUMMARY | {
+        "new_credits": nothing, "expiring_soon": nothing, "waiting": nothing | {"oldest_days": 0}, "inbox": inbox})
+    result = night(jobs, WebUrl=web)
+    assert (result.status, result.states) == ("SUCCEEDED", GOOD_NIGHT)
+    [(topic, subject, text)] = jobs.aws.mails
+    assert (topic, subject) == ("finops-credits-notices", "AWS credits: 0 new, 0 expiring soon, uploads refused: 2 (2026-11-26)")
+    listed = "\n  ".join(["Refused uploads, of which nothing is recorded: 2", *REFUSED])
+    assert f"\n\n{listed}\n\nWhat to mend stands beside each of these files of the inbox, in FILE.refused.txt.\n\n" in text
+    assert [(it["DetailType"], it["Detail"]) for it in jobs.aws.events[1:]] == [
+        ("Uploads refused", {"run_id": RUN_ID, "as_of": "2026-11-26", **refused}),
+    ]
+
+
+def test_uploads_that_were_taken_are_in_the_event_of_the_run_and_in_no_mail():
+    taken = {"count": 1, "first": ["x/a.csv: Recorded 1 row of a.csv."]}
+    nothing = {"count": 0, "first": []}
+    jobs = Jobs(summary=SUMMARY | {
+        "new_credits": nothing, "expiring_soon": nothing, "inbox": {"taken": taken, "refused": nothing}})
+    night(jobs)
+    assert jobs.aws.mails == []
+    assert [it["Detail"]["inbox"]["taken"] for it in jobs.aws.events] == [taken]
+
+
+def test_a_night_whose_image_knows_no_inbox_ends_well():
+    jobs = Jobs(summary={key: value for key, value in SUMMARY.items() if key != "inbox"})
+    assert night(jobs).states == GOOD_NIGHT
+    [(_, subject, text)] = jobs.aws.mails
+    assert subject == "AWS credits: 2 new, 1 expiring soon (2026-11-26)" and "refused" not in text
+
+
 def test_without_quicksight_nothing_is_refreshed():
     jobs = Jobs()
     result = night(jobs, DataSetIds="")
@@ -251,6 +291,7 @@ def test_long_lists_stay_below_the_payload_limit():
     lists = {
         "new_credits": credits, "waiting": {**credits, "oldest_days": 9},
         "expiring_soon": {"count": 5000, "first": [f"{line}, ends 2026-12-15" for line in lines]},
+        "inbox": {"taken": credits, "refused": credits},
     }
     jobs = Jobs(periods=[f"{year}-{month:02}" for year in range(2017, 2027) for month in range(1, 13)],
                 summary=SUMMARY | lists)

@@ -324,33 +324,73 @@ def test_athena_check_stops_a_night_whose_staged_tables_are_off(account, first_n
 # --- the night after
 
 
-def laptop(account, folder):
-    """The program of somebody who may record allocations, and no more."""
+def person(account, name: str):
+    """Somebody who may allocate credits, and no more: the id that AWS gives them, their environment, and their S3."""
     iam = account.client("iam")
-    iam.create_user(UserName="jane")
-    iam.attach_user_policy(UserName="jane", PolicyArn=account.outputs["AllocatorPolicyArn"])
-    keys = iam.create_access_key(UserName="jane")["AccessKey"]
+    user = iam.create_user(UserName=name)["User"]
+    iam.attach_user_policy(UserName=name, PolicyArn=account.outputs["AllocatorPolicyArn"])
+    keys = iam.create_access_key(UserName=name)["AccessKey"]
     environment = {
         **account.emulator.environment(),
         "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
     }
     session = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], region_name=REGION)
-    parameters = session.client("ssm", endpoint_url=account.emulator.endpoint)
-    text = parameters.get_parameter(Name=account.outputs["SettingsParameterName"])["Parameter"]["Value"]
-    return Program(folder, text, environment), session
+    return user["UserId"], environment, lambda service: session.client(service, endpoint_url=account.emulator.endpoint)
 
 
-def test_allocation_from_a_laptop_counts_in_the_next_night(account, first_night, local, tmp_path):
-    program, session = laptop(account, tmp_path)
-    program.run(*ALLOCATION)
+@pytest.fixture(scope="module")
+def jane(account):
+    return person(account, "jane")
+
+
+def refused(call, **arguments) -> bool:
     with pytest.raises(Exception, match="AccessDenied"):
-        session.client("s3", endpoint_url=account.emulator.endpoint).put_object(
-            Bucket=account.bucket, Key="lake/runs/x", Body=b""
-        )
+        call(**arguments)
+    return True
+
+
+def objects(account, prefix: str) -> dict[str, str]:
+    """Texts of the files below the inbox that end so, by what follows the prefix."""
+    s3 = account.client("s3")
+    listed = s3.list_objects_v2(Bucket=account.bucket, Prefix=prefix).get("Contents", [])
+    read = {it["Key"]: s3.get_object(Bucket=account.bucket, Key=it["Key"])["Body"].read().decode() for it in listed}
+    return {key.removeprefix(prefix): text for key, text in read.items()}
+
+
+def test_who_allocates_uploads_to_their_own_folder_and_writes_nowhere_else(account, first_night, jane):
+    user, _, client = jane
+    s3, place = client("s3"), {"Bucket": account.bucket, "Body": b""}
+    for key in (
+        "lake/runs/x", "lake/warehouse/finops_credits/allocations_log/data/x.parquet", "lake/inbox/july.csv",
+        "lake/inbox/AIDAOTHER/july.csv", f"lake/inbox/{user}x/july.csv", "reference/hierarchy.csv", "lake/lock.json",
+    ):
+        assert refused(s3.put_object, Key=key, **place), key
+    account.client("s3").put_object(Key="lake/inbox/AIDAOTHER/july.csv", Bucket=account.bucket, Body=b"theirs")
+    assert refused(s3.get_object, Key="lake/inbox/AIDAOTHER/july.csv", Bucket=account.bucket)
+    account.client("s3").delete_object(Key="lake/inbox/AIDAOTHER/july.csv", Bucket=account.bucket)
     account.client("ssm").put_parameter(Name="/another", Value="secret", Type="String")
-    with pytest.raises(Exception, match="AccessDenied"):
-        session.client("ssm", endpoint_url=account.emulator.endpoint).get_parameter(Name="/another")
+    assert refused(client("ssm").get_parameter, Name="/another")
+    glue = account.client("glue").get_table(DatabaseName=DATABASE, Name="allocations_log")["Table"]
+    kept = {key: glue[key] for key in ("Name", "StorageDescriptor", "Parameters", "TableType") if key in glue}
+    assert refused(client("glue").update_table, DatabaseName=DATABASE, TableInput=kept)
+
+
+def test_allocation_from_a_laptop_lies_in_the_inbox_and_counts_in_the_next_night(account, first_night, local, jane, tmp_path):
+    user, environment, client = jane
+    text = client("ssm").get_parameter(Name=account.outputs["SettingsParameterName"])["Parameter"]["Value"]
+    program = Program(tmp_path, text, environment)
+    before = len(log_rows(account.emulator, "allocations_log"))
+    direct = program.run(*ALLOCATION, expect=3)
+    assert direct.stderr.rstrip().endswith("; with --to-inbox the next run records it"), direct.stderr
+    put = program.run(*ALLOCATION, "--to-inbox")
+    (name,) = objects(account, f"lake/inbox/{user}/")
+    assert f"Put into the inbox: s3://{account.bucket}/lake/inbox/{user}/{name}. The next run records it" in put.stdout
+    # As somebody does without the program, and gets wrong.
+    header = "credit_key,amount,currency,end_date,reference,business_unit,department,portfolio,product"
+    client("s3").put_object(
+        Bucket=account.bucket, Key=f"lake/inbox/{user}/wrong.csv", Body=f"{header}\nid:1,5,USD,,,Logistics,,,\n".encode())
+    assert len(log_rows(account.emulator, "allocations_log")) == before
     assert_same_tables(published_tables(account.emulator), local_lake(local))
     account.night(as_of=NEXT)
 
@@ -358,12 +398,29 @@ def test_allocation_from_a_laptop_counts_in_the_next_night(account, first_night,
     local.run("run", "--as-of", NEXT)
     assert_same_tables(published_tables(account.emulator), local_lake(local))
     (row,) = [row for row in log_rows(account.emulator, "allocations_log") if row["reference"] == "MAP-2026-114"]
-    assert row["recorded_by"].startswith("arn:aws:") and row["recorded_by"].endswith(" (jane@example.com)")
-    assert row["business_unit"] == "Logistics"
+    assert (row["recorded_by"], row["business_unit"]) == (f"{user} (jane@example.com)", "Logistics")
+    receipts = {key: it for key, it in objects(account, f"lake/inbox/{user}/").items() if key.endswith(".txt")}
+    assert receipts.keys() == {f"{name}.taken.txt", "wrong.csv.refused.txt"}
+    assert row["allocation_id"] in receipts[f"{name}.taken.txt"]
+    assert "wrong.csv, row 2: credit id:1 is not registered" in receipts["wrong.csv.refused.txt"]
     (notice,) = account.mails("notices")
     # 60 days before its end one credit is listed first; the other was told the night before.
-    for words in ("Waiting for an owner: 3", "Expiring soon: 1\n  code:Sales PoC - Robotics", "told before: 1\n"):
+    for words in (
+        "Waiting for an owner: 3", "Expiring soon: 1\n  code:Sales PoC - Robotics", "told before: 1\n",
+        f"Refused uploads, of which nothing is recorded: 1\n  {user}/wrong.csv: wrong.csv, row 2: credit id:1 is not registered",
+    ):
         assert words in notice["Message"], notice["Message"]
+
+
+def test_night_after_takes_nothing_of_the_inbox_twice(account, first_night, local):
+    before = len(log_rows(account.emulator, "allocations_log"))
+    account.messages(account.events)
+    account.night(as_of=NEXT)
+    assert len(log_rows(account.emulator, "allocations_log")) == before
+    assert_same_tables(published_tables(account.emulator), local_lake(local))
+    (published,) = [it["detail"] for it in account.messages(account.events) if it["detail-type"] == "Run published"]
+    nothing = {"count": 0, "first": []}
+    assert published["inbox"] == {"taken": nothing, "refused": nothing}
 
 
 def test_no_file_of_the_logs_was_ever_overwritten_or_deleted(account, first_night):

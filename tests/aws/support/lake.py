@@ -129,7 +129,7 @@ def published_tables(emulator: Emulator, database: str = DATABASE) -> Tables:
 
 def said(recorded_by: str | None) -> str | None:
     """Who somebody said it was, without whom AWS named before it: `arn:… (jane)`."""
-    return re.sub(r"^arn:\S+ \((.*)\)$", r"\1", recorded_by) if recorded_by else recorded_by
+    return re.sub(r"^(?:arn:|AROA|AIDA)\S+ \((.*)\)$", r"\1", recorded_by) if recorded_by else recorded_by
 
 
 def rows(table: str, files: Files) -> list[dict]:

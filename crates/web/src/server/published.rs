@@ -329,5 +329,6 @@ fn detected(generations: &BTreeMap<BillingPeriod, Generation>) -> Detected {
         later_periods: Vec::new(),
         left_out: Vec::new(),
         fetched: None,
+        inbox: schemas::records::InboxFiles::default(),
     }
 }

@@ -73,6 +73,9 @@ pub struct Consent {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
+    /// Put it into the lake's inbox: the next run records it
+    #[arg(long, conflicts_with = "dry_run")]
+    pub to_inbox: bool,
 }
 
 /// `move`

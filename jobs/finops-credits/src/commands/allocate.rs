@@ -14,7 +14,7 @@ use write_net_cost::standing::queue as queue_rows;
 
 use super::note;
 use super::prompts::{self, Choices};
-use super::proposal::carry_out;
+use super::proposal::{Words, carry_out};
 use super::who::recording;
 use crate::app::App;
 use crate::cli::{Allocate, CreditArgs, Format, Move, Placed, Revoke};
@@ -55,7 +55,8 @@ pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), F
     }
     let recording = recording(app, &snapshot, &arguments.record).await?;
     let proposal = Proposal::of(&app.context, &snapshot, credit, &rows, &recording).await?;
-    carry_out(&proposal, app, arguments.consent, ("Replaces", &allocated(credit, &rows)?)).await
+    let words = Words { command: "allocate", now: "Replaces", done: &allocated(credit, &rows)? };
+    carry_out(&proposal, app, (&arguments.record, arguments.consent), words).await
 }
 
 /// # Errors
@@ -132,7 +133,8 @@ pub(crate) async fn move_lot(app: &App, arguments: Move) -> Result<(), Failure> 
     let proposal = Proposal::of(&app.context, &snapshot, credit, &rows, &recording).await?;
     let Move { key, from, to, .. } = &arguments;
     let done = format!("From {from} on, what is left of {key} is on {to}. It counts from the next run.");
-    carry_out(&proposal, app, arguments.consent, ("Now", &done)).await
+    let words = Words { command: "move", now: "Now", done: &done };
+    carry_out(&proposal, app, (&arguments.record, arguments.consent), words).await
 }
 
 /// The credit of `KEY` or `KEY:LOT`.
@@ -177,7 +179,8 @@ pub(crate) async fn revoke(app: &App, arguments: Revoke) -> Result<(), Failure> 
     let recording = recording(app, &snapshot, &arguments.record).await?;
     let proposal = Proposal::of(&app.context, &snapshot, credit, &[row], &recording).await?;
     let done = format!("Revoked the allocation of {}. It waits in the queue from the next run.", credit.credit_key);
-    carry_out(&proposal, app, arguments.consent, ("Now", &done)).await
+    let words = Words { command: "revoke", now: "Now", done: &done };
+    carry_out(&proposal, app, (&arguments.record, arguments.consent), words).await
 }
 
 fn credit_name(credit: &CreditArgs) -> Result<CreditName, Failure> {

@@ -4,21 +4,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use application::{CreditSnapshot, money_text, published};
-use arrow::array::{ArrayRef, StringArray};
-use arrow::record_batch::RecordBatch;
+use application::{CreditSnapshot, EnteredFile, money_text, published};
 use chrono::NaiveDateTime;
 use credit_ledger::Node;
-use datafusion::error::DataFusionError;
-use join_allocations::record::{Revisions, revisions};
 use join_allocations::renamed::by_present_names;
-use schemas::reference::{Action, EnteredAllocations, read_allocations};
-use schemas::tables::{AllocationLogRow, Credit, RegisteredCredit};
-use schemas::{NodeColumns, Owners, TableRow};
+use schemas::reference::Action;
+use schemas::tables::{AllocationLogRow, Credit};
+use schemas::{NodeColumns, Owners};
 
 use super::allocate::warn;
-use super::note;
+use super::importable::importable;
 use super::who::recording;
+use super::{inbox, note};
 use crate::app::App;
 use crate::cli::{Allocations, Format, ListArgs, RecordArgs};
 use crate::output::{List, Shown, answer, print, print_csv, print_list, with_texts};
@@ -26,55 +23,35 @@ use crate::{Failure, Kind, files};
 
 pub(crate) async fn allocations(app: &App, command: Allocations) -> Result<(), Failure> {
     match command {
-        Allocations::Import { file, record } => import(app, &file, &record).await,
+        Allocations::Import { file: None, .. } => inbox::take(app).await,
+        Allocations::Import { file: Some(file), to_inbox, record, .. } => import(app, &file, to_inbox, &record).await,
         Allocations::Export { file, history } => export(app, file.as_deref(), history).await,
         Allocations::List(arguments) => list(app, &arguments).await,
         Allocations::History { key } => history(app, &key).await,
     }
 }
 
-async fn import(app: &App, file: &Path, record: &RecordArgs) -> Result<(), Failure> {
+async fn import(app: &App, file: &Path, to_inbox: bool, record: &RecordArgs) -> Result<(), Failure> {
     let name = files::name(file);
-    let (bytes, told) = files::read_table(file)?;
-    let EnteredAllocations { rows, left_empty, mut problems } = read_allocations(&name, &bytes);
+    let bytes = files::read(file)?;
+    let entered = EnteredFile::read(&name, &bytes)?;
     let standing = CreditSnapshot::of(&app.context).await?;
-    let (register, hierarchy) = (&standing.register.credits, &standing.reference.hierarchy);
-    let recording = recording(app, &standing, record).await?;
-    let checked = revisions(&rows, register, hierarchy, &standing.log, &recording);
-    let new = checked.unwrap_or_else(|found| {
-        problems.0.extend(found.0);
-        Revisions::default()
-    });
-    problems.0.sort_by_key(|problem| problem.row);
-    let log = by_present_names(&standing.log, hierarchy);
-    let new = problems.or(new)?.without_standing(&log, &recording);
-    app.context.lake.logs().append(&new.rows).await?;
-    if let Some(told) = &told {
-        note(told);
+    let import = entered.check(&standing, &recording(app, &standing, record).await?)?;
+    let put = match to_inbox {
+        true => Some(inbox::put(app, &name, bytes).await?),
+        false => {
+            app.context.lake.logs().append(&import.new.rows).await.map_err(|error| inbox::or_put(app, error.into()))?;
+            None
+        }
+    };
+    if let Some(left_out) = &import.left_out {
+        note(left_out);
     }
-    warn(app, &new);
-    answer(app.format, &new, [imported(&name, &new, new.replaced(&standing.log), left_empty.len())])
-}
-
-/// What an import did, as a person is told.
-fn imported(name: &str, new: &Revisions, replaced: usize, left_empty: usize) -> String {
-    let rows = |count: usize| format!("{} row{}", money_text::count(count as u64), if count == 1 { "" } else { "s" });
-    let mut said = vec![format!("Recorded {} of {name}.", rows(new.rows.len()))];
-    match replaced {
-        0 => {}
-        1 => said.push("The allocation of 1 credit is replaced.".to_owned()),
-        more => said.push(format!("The allocations of {more} credits are replaced.")),
+    warn(app, &import.new);
+    if let Some(put) = put {
+        return answer(app.format, &put, [put.said()]);
     }
-    if !new.rows.is_empty() {
-        said.push("They count from the next run.".to_owned());
-    }
-    if new.already_recorded > 0 {
-        said.push(format!("{} stood in the log already.", rows(new.already_recorded)));
-    }
-    if left_empty > 0 {
-        said.push(format!("{} left empty, skipped.", rows(left_empty)));
-    }
-    said.join(" ")
+    answer(app.format, &import.new, [import.said(Some("They count from the next run."))])
 }
 
 const ALL: [&str; 18] = [
@@ -183,27 +160,6 @@ fn in_order(mut log: Vec<AllocationLogRow>) -> Vec<AllocationLogRow> {
     });
     log.dedup();
     log
-}
-
-/// The columns of the log as `import` takes them, with name and account of each credit.
-fn importable(rows: &[AllocationLogRow], register: &[RegisteredCredit]) -> Result<RecordBatch, Failure> {
-    let log = schemas::to_batch(rows)?;
-    let of_credit = |value: fn(&RegisteredCredit) -> &str| -> ArrayRef {
-        let found = rows.iter().map(|row| {
-            let place = register.binary_search_by(|credit| credit.credit_key.cmp(&row.credit_key));
-            place.ok().and_then(|place| register.get(place)).map(value)
-        });
-        Arc::new(found.collect::<StringArray>())
-    };
-    let first = [&["credit_key", "amount", "currency", "end_date", "reference"], &Node::LEVELS[..]].concat();
-    let others = AllocationLogRow::TABLE.column_names().filter(|name| !first.contains(name));
-    let mut columns = vec![
-        ("promotion_code", of_credit(|credit| &credit.promotion_code), true),
-        ("account_id", of_credit(|credit| &credit.account_id), true),
-    ];
-    let of_log = first.iter().copied().chain(others);
-    columns.extend(of_log.filter_map(|name| Some((name, Arc::clone(log.column_by_name(name)?), true))));
-    Ok(RecordBatch::try_from_iter_with_nullable(columns).map_err(DataFusionError::from)?)
 }
 
 async fn history(app: &App, key: &str) -> Result<(), Failure> {

@@ -8,6 +8,8 @@ pub(crate) mod credit_show;
 pub(crate) mod credits;
 pub(crate) mod diff;
 pub(crate) mod export;
+mod importable;
+mod inbox;
 pub(crate) mod init;
 pub(crate) mod lake;
 mod prompts;

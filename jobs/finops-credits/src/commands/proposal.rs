@@ -11,38 +11,57 @@ use datafusion::error::DataFusionError;
 use schemas::tables::{LotRow, RegisteredCredit};
 use schemas::{ColumnValue, NodeColumns};
 
-use super::{note, prompts};
+use super::{inbox, note, prompts};
 use crate::app::App;
-use crate::cli::{Consent, Format};
+use crate::cli::{Consent, Format, RecordArgs};
 use crate::output::{Shown, print, print_json, print_lines};
 use crate::{Failure, Kind};
 
-/// Says what would change, asks on a terminal, and records it, unless it is a dry run. `now` is what becomes of the lots
-/// that count, `done` what was recorded.
+/// What is said of a revision.
+#[derive(Clone, Copy)]
+pub(crate) struct Words<'a> {
+    /// The command.
+    pub(crate) command: &'a str,
+    /// What becomes of the lots that count.
+    pub(crate) now: &'a str,
+    /// What was recorded.
+    pub(crate) done: &'a str,
+}
+
+/// Says what would change, asks on a terminal, and records it, or leaves it to the next run, unless it is a dry run.
 pub(crate) async fn carry_out(
     proposal: &Proposal<'_>,
     app: &App,
-    consent: Consent,
-    (now, done): (&str, &str),
+    (record, consent): (&RecordArgs, Consent),
+    Words { command, now, done }: Words<'_>,
 ) -> Result<(), Failure> {
     let is_for_people = app.format != Format::Json;
     let is_watched = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let asks = is_watched && is_for_people && !consent.dry_run && !consent.yes;
     if asks {
         tell(proposal, app, now)?;
-        if !prompts::confirm("Record this?")? {
+        if !prompts::confirm(if consent.to_inbox { "Put this into the inbox?" } else { "Record this?" })? {
             return Err(Failure::new(Kind::Usage, "nothing was recorded"));
         }
     }
     // Where nobody is asked, nothing is said of what was not recorded.
-    if !consent.dry_run {
-        proposal.record(&app.context).await?;
+    let mut done = done.to_owned();
+    if consent.to_inbox {
+        done = inbox::put_rows(app, command, proposal.rows(), record).await?.said();
+    } else if !consent.dry_run {
+        proposal.record(&app.context).await.map_err(|failure| inbox::or_put(app, failure))?;
     }
     if is_for_people && !asks {
         tell(proposal, app, now)?;
     }
     match (is_for_people, consent.dry_run) {
-        (false, dry_run) => print_json(serde_json::to_string_pretty(&proposal.for_programs(!dry_run))),
+        (false, dry_run) => {
+            if consent.to_inbox {
+                note(&format!("note: {done}"));
+            }
+            let is_recorded = !dry_run && !consent.to_inbox;
+            print_json(serde_json::to_string_pretty(&proposal.for_programs(is_recorded)))
+        }
         (true, true) => print_lines(["Nothing was recorded: this is a dry run."]),
         (true, false) => print_lines([done]),
     }

@@ -7,7 +7,7 @@ use credit_ledger::Money;
 use datafusion::error::DataFusionError;
 use join_allocations::finding::Kind::UnusableAllocation;
 use join_allocations::finding::{Finding, Severity};
-use schemas::records::LeftOut;
+use schemas::records::{InboxFile, InboxFiles, LeftOut};
 
 use super::check::{Section, sections};
 use super::diff::print_changes;
@@ -92,7 +92,28 @@ impl Report {
             lines.push(format!("Allocations {} cannot be used:", self.allocation_issues.len()));
             lines.extend(self.allocation_issues.iter().map(|issue| format!("            {issue}")));
         }
+        lines.extend(self.inbox_lines());
         lines.extend(self.check_lines());
+        lines
+    }
+
+    /// What was taken of the inbox, and what not.
+    fn inbox_lines(&self) -> Vec<String> {
+        let files = |number: usize| format!("{} file{}", count(number as u64), if number == 1 { "" } else { "s" });
+        let InboxFiles { taken, refused } = &self.inbox;
+        let of_them = if refused.len() == 1 { "it" } else { "them" };
+        let parts = [(taken, "taken:".to_owned()), (refused, format!("refused, nothing of {of_them} is recorded:"))];
+        let mut lines = Vec::new();
+        for (found, what) in parts.into_iter().filter(|(found, _)| !found.is_empty()) {
+            let label = if lines.is_empty() { "Inbox" } else { "" };
+            lines.push(format!("{label:<12}{} {what}", files(found.len())));
+            lines.extend(
+                found.iter().take(SHOWN).map(|InboxFile { file, said }| format!("              {file}: {said}")),
+            );
+            if found.len() > SHOWN {
+                lines.push(format!("              and {} more", found.len() - SHOWN));
+            }
+        }
         lines
     }
 

@@ -31,6 +31,17 @@ pub(crate) async fn name(locations: &Locations, settings: &Settings, by: Option<
     })
 }
 
+/// What the person's folder of the inbox is called: as AWS tells people apart, else the login name.
+///
+/// # Errors
+/// [`Failure`] where AWS names nobody.
+pub(crate) async fn folder(app: &App) -> Result<String, Failure> {
+    match is_s3(&app.context.settings.lake.location) {
+        true => Ok(app.locations.aws()?.user_id().await?),
+        false => Ok(login()),
+    }
+}
+
 /// Whom AWS names, where the lake is there.
 async fn caller(locations: &Locations, settings: &Settings) -> Result<Option<String>, Failure> {
     match is_s3(&settings.lake.location) {

@@ -1,5 +1,6 @@
 //! The shell of detect-credits.
 
+use application::take_inbox;
 use lake::LakeLock;
 
 use super::DETECT;
@@ -7,7 +8,8 @@ use crate::Failure;
 use crate::app::App;
 use crate::progress::ScanBar;
 
-/// Reads what changed in the export, registers credits, and takes in the allocations that a new lake begins with.
+/// Reads what changed in the export, registers credits, and takes in allocations: those that a new lake begins with, and what
+/// people put into the inbox.
 pub(crate) async fn detect_credits(app: &App, _lock: &LakeLock) -> Result<(), Failure> {
     let (context, reference, source) =
         (app.job_context()?, app.context.reference_files().await?, app.export_source().await?);
@@ -17,5 +19,6 @@ pub(crate) async fn detect_credits(app: &App, _lock: &LakeLock) -> Result<(), Fa
     let mut detected = bar.watch(detecting).await?;
     detected.fetched = app.locations.fetched();
     join_allocations::import_initial_allocations(&context, &reference).await?;
+    detected.inbox = take_inbox(&app.context, Some(&app.run_id)).await?;
     Ok(context.run.finish_job(DETECT, &detected).await?)
 }

@@ -225,6 +225,7 @@ impl Night {
             later_periods: Vec::new(),
             left_out: Vec::new(),
             fetched: None,
+            inbox: schemas::records::InboxFiles::default(),
         }
     }
 
