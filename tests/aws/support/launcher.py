@@ -408,6 +408,7 @@ def main() -> None:
         "access_key_id, iam_action, service, region, resource_arn, service_context",
         policies.enforce,
     )
+    replace(iam_evaluator, "_first_match", "ctx, stmts, effect", policies.first_match)
     replace(
         iam_actions,
         "extract_resource_arn",

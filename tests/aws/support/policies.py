@@ -5,9 +5,11 @@
   every role that it gives away. `cloudwatch:PutMetricData` knows its namespace.
 * A query of Athena belongs to its workgroup, a build of CodeBuild to its project.
 * Requests count as secured by TLS: it ends before the emulator.
+* `${aws:userid}` in a resource stands for the caller.
 """
 
 import contextvars
+import dataclasses
 import json
 
 from ministack.core import iam_actions, iam_evaluator
@@ -19,6 +21,7 @@ BODY = contextvars.ContextVar("body of the request", default=b"")
 _pin_request_origin = iam_evaluator.pin_request_origin
 _extract_resource_arn = iam_actions.extract_resource_arn
 _enforce = iam_evaluator.enforce
+_first_match = iam_evaluator._first_match
 
 
 def pin_request_origin(source_ip, secure_transport):
@@ -57,6 +60,12 @@ def enforce(access_key_id, iam_action, service, region, resource_arn="*", servic
         if denied:
             return denied
     return None
+
+
+def first_match(ctx, stmts, effect):
+    caller = str(ctx.principal_keys.get("aws:userid", ""))
+    filled = [[on.replace("${aws:userid}", caller) for on in it.resources] for it in stmts]
+    return _first_match(ctx, [dataclasses.replace(it, resources=on) for it, on in zip(stmts, filled)], effect)
 
 
 def glue_resources(action: str, arguments: dict) -> list[str]:
