@@ -222,7 +222,8 @@ mod tests {
         ];
         let (as_of, format) = ("2026-09-30".parse().unwrap(), "CUR 1.0".to_owned());
         let (later_periods, left_out, fetched) = (Vec::new(), Vec::new(), None);
-        let read = ExportRead::of(&Detected { as_of, format, periods, later_periods, left_out, fetched });
+        let inbox = InboxFiles::default();
+        let read = ExportRead::of(&Detected { as_of, format, periods, later_periods, left_out, fetched, inbox });
         assert_eq!(read.in_brief(), "CUR 1.0: 1 period read (10 lines), 2 unchanged (20 lines)");
         let expected = [
             "columns that count as null, as 2026-07, 2026-08 has none: savings_plan_savings_plan_effective_cost",

@@ -101,3 +101,56 @@ impl Import {
         said.join(" ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::tables::AllocationLogRow;
+
+    use super::*;
+
+    fn row() -> AllocationLogRow {
+        AllocationLogRow {
+            allocation_id: "a".into(),
+            lot: 1,
+            credit_key: "id:1".into(),
+            action: "allocate".into(),
+            business_unit: Some("Retail".into()),
+            department: None,
+            portfolio: None,
+            product: None,
+            amount: None,
+            currency: None,
+            end_date: None,
+            reference: None,
+            recorded_by: None,
+            recorded_at: "2026-01-20T09:30:00".parse().unwrap(),
+            note: None,
+            from_period: None,
+            continues_lot: None,
+        }
+    }
+
+    #[test]
+    fn import_says_what_it_did_and_what_it_left_alone() {
+        let said = |rows: usize, already_recorded: usize, replaced: usize, left_empty: usize| {
+            let new = Revisions { rows: vec![row(); rows], already_recorded, ..Revisions::default() };
+            let import = Import { new, left_out: None, name: "a.csv".to_owned(), replaced, left_empty };
+            import.said(Some("They count from the next run."))
+        };
+        assert_eq!(said(1, 0, 0, 0), "Recorded 1 row of a.csv. They count from the next run.");
+        assert_eq!(said(0, 1_234, 0, 0), "Recorded 0 rows of a.csv. 1,234 rows stood in the log already.");
+        let all = "Recorded 3 rows of a.csv. The allocations of 2 credits are replaced. They count from the next run. 1 row \
+                   stood in the log already. 5 rows left empty, skipped.";
+        assert_eq!(said(3, 1, 2, 5), all);
+        assert!(said(1, 0, 1, 0).contains("The allocation of 1 credit is replaced."));
+    }
+
+    #[test]
+    fn file_is_a_workbook_or_csv_by_what_it_holds_and_an_old_workbook_is_refused() {
+        let csv = EnteredFile::read("a.xlsx", b"credit_key,amount,business_unit\nid:1,5,Retail\n").unwrap();
+        assert_eq!((csv.rows(), csv.left_out), (1, None));
+        let refused = EnteredFile::read("old.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1").map(drop).unwrap_err();
+        let expected = "old.xls is a workbook of an old format; save it as .xlsx or CSV";
+        assert_eq!((refused.kind, refused.to_string().as_str()), (Kind::BadInput, expected));
+    }
+}

@@ -212,9 +212,9 @@ mod tests {
         let context = shop.night("night-1", AS_OF).await;
         let snapshot = CreditSnapshot::of(&context).await.unwrap();
         let stated = snapshot.recording(&context, (None, Some("jane")), Some(instant("2026-01-25T08:00:00")));
-        assert_eq!((stated.recorded_at, stated.is_stated), (instant("2026-01-25T08:00:00"), true));
+        assert_eq!((stated.recorded_at, stated.stamp), (instant("2026-01-25T08:00:00"), Stamp::Stated));
         let now = snapshot.recording(&context, (None, None), None);
-        assert_eq!((now.recorded_at, now.is_stated, now.recorded_by), (context.now, false, None));
+        assert_eq!((now.recorded_at, now.stamp, now.recorded_by), (context.now, Stamp::Clock, None));
         assert!(now.now >= context.now && now.now >= context.as_of.and_hms_opt(23, 59, 59).unwrap());
         assert_eq!(context.as_of, date(AS_OF));
     }

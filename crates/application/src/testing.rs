@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use chrono::{NaiveDate, NaiveDateTime};
 use credit_ledger::{ExportPeriods, Money, Node};
+use cur_reader::listing::ExportLocation;
 use detect_credits::{ExportSource, Progress};
 use lake::{JobContext, Lake, ReferenceFiles, Run, Settings, open_folder};
 use schemas::reference::{Action, AllocationRow, CreditName};
@@ -144,10 +145,10 @@ impl Shop {
             as_of: context.as_of,
             now: context.now,
         };
-        let location = self.settings.source.location.clone();
+        let location = self.settings.source.locations();
         let source = ExportSource {
             store: open_folder(&location, "[source] location").unwrap().unwrap(),
-            location,
+            locations: vec![ExportLocation { folder: String::new(), location }],
             periods: ExportPeriods::read_on(context.now.date(), context.as_of),
             fetched_at_once: 1,
             readers: 1,

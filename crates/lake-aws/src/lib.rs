@@ -261,7 +261,7 @@ mod tests {
             _ => Answer::new(404, ""),
         });
         let traffic = Arc::new(Traffic::default());
-        let folder = aws.open_folder("s3://bucket/exports/cur/", Some("us-east-1"), &traffic).unwrap();
+        let folder = aws.open_export(&source("s3://bucket/exports/cur/"), &traffic).await.unwrap();
         let listed: Vec<_> = folder.list(None).try_collect().await.unwrap();
         assert_eq!(listed.iter().map(|file| file.location.as_ref()).collect::<Vec<_>>(), ["a.csv"]);
         let (requests, bytes) = (traffic.requests(), traffic.bytes());
@@ -274,12 +274,19 @@ mod tests {
         assert!(matches!(folder.get(&"none".into()).await.map(drop), Err(object_store::Error::NotFound { .. })));
     }
 
+    fn source(location: &str) -> SourceSettings {
+        let text = "source.location = \"cur\"\nreference.location = \"reference\"\nlake.location = \"lake\"";
+        let settings = Settings::parse(text, "settings", "/").unwrap();
+        let source = settings.source.iter().next().unwrap().clone();
+        SourceSettings { location: location.to_owned(), ..source }
+    }
+
     #[tokio::test]
     async fn region_of_a_bucket_is_not_asked_of_a_stand_in_and_a_place_that_is_none_is_refused() {
         let aws = aws(|_| panic!("somebody asks"));
-        assert_eq!(aws.region_of("s3://bucket/cur").await.unwrap(), None);
-        let refused = aws.region_of("s3:///cur").await.unwrap_err().to_string();
+        assert!(aws.open_export(&source("s3://bucket/cur"), &Arc::default()).await.is_ok());
+        let refused = aws.open_export(&source("s3:///cur"), &Arc::default()).await.map(drop).unwrap_err().to_string();
         assert_eq!(refused, "\"s3:///cur\" is no place on S3 (s3://bucket/prefix)");
-        assert!(aws.open_folder("s3://", None, &Arc::default()).is_err());
+        assert!(aws.open_folder("s3://").is_err());
     }
 }

@@ -164,9 +164,14 @@ mod tests {
         }
     }
 
+    fn credentials_of(issuer: Issuer) -> SdkCredentials {
+        let whose = "the AWS credentials of a role".to_owned();
+        SdkCredentials { provider: SharedCredentialsProvider::new(issuer), whose, known: Mutex::default() }
+    }
+
     async fn keys(lasts: Option<u64>) -> Vec<String> {
         let issuer = Issuer { key: Some("k"), lasts, asked: Arc::default() };
-        let credentials = SdkCredentials { provider: SharedCredentialsProvider::new(issuer), known: Mutex::default() };
+        let credentials = credentials_of(issuer);
         let mut keys = Vec::new();
         for _request in 0..3 {
             let credential = credentials.get_credential().await.unwrap();
@@ -187,10 +192,10 @@ mod tests {
     async fn credentials_that_are_not_given_are_no_damage_and_are_asked_for_again() {
         let asked = Arc::new(AtomicUsize::new(0));
         let issuer = Issuer { key: None, lasts: None, asked: Arc::clone(&asked) };
-        let credentials = SdkCredentials { provider: SharedCredentialsProvider::new(issuer), known: Mutex::default() };
+        let credentials = credentials_of(issuer);
         for _request in 0..2 {
             let refused = LakeError::from(credentials.get_credential().await.unwrap_err());
-            let is_told = matches!(&refused, LakeError::Denied(text) if text.contains("AWS credentials"));
+            let is_told = matches!(&refused, LakeError::Denied(text) if text.contains("the AWS credentials of a role") && text.contains("the role is gone"));
             assert!(is_told, "{refused:?}");
         }
         assert_eq!(asked.load(Ordering::Relaxed), 2);
@@ -200,7 +205,7 @@ mod tests {
     fn bucket_without_a_region_or_credentials_says_how_to_set_them() {
         let config = || SdkConfig::builder().behavior_version(BehaviorVersion::latest());
         let told =
-            |sdk: &SdkConfig, region| bucket(sdk, "b", region, &Arc::default()).map(drop).unwrap_err().to_string();
+            |sdk: &SdkConfig, region| store(sdk, "b", region, None, &Arc::default()).map(drop).unwrap_err().to_string();
         let no_region = "no AWS region is set; set AWS_REGION, or a region in the AWS profile";
         assert_eq!(told(&config().build(), None), no_region);
         let no_credentials = "no AWS credentials are set; see `aws configure` or give the task a role";

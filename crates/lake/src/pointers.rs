@@ -197,6 +197,6 @@ mod tests {
         let found: Vec<String> = written.keys().map(|path| path.display().to_string()).collect();
         assert_eq!(found, ["2026-01", "2026-01/current.json", "2026-01/part-0.parquet#1"]);
         let of_file = std::fs::metadata(folder.path().join("generations/2026-01/current.json")).unwrap();
-        assert_eq!(written[&PathBuf::from("2026-01/current.json")], of_file.modified().unwrap().into());
+        assert_eq!(written[&PathBuf::from("2026-01/current.json")], DateTime::<Utc>::from(of_file.modified().unwrap()));
     }
 }

@@ -122,6 +122,7 @@ pub(crate) fn staged(follows: Option<&str>, months: &[&str]) -> StagedRun {
         billing_period: period(month),
         fingerprint: "f".to_owned(),
         lines: 3,
+        payers: [].into(),
         exclusions_not_applied: [].into(),
     };
     StagedRun {

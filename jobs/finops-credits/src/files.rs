@@ -115,39 +115,10 @@ fn failed(file: &Path, error: &std::io::Error) -> Failure {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::array::{ArrayRef, StringArray};
 
     use super::*;
     use crate::testing::{AS_OF, Shop};
-
-    #[test]
-    fn rows_that_a_person_filled_in_are_read_from_csv_as_they_are_and_from_the_first_sheet() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        std::fs::write(path("a.xlsx"), "credit_key,amount\nid:1,5\n").unwrap();
-        let (csv, told) = read_table(&path("a.xlsx")).unwrap();
-        assert_eq!(
-            (csv.as_slice(), told),
-            (&b"credit_key,amount\nid:1,5\n"[..], None),
-            "it is what it holds, not its name"
-        );
-        let mut book = WorkbookFile::begin().unwrap();
-        let amounts: ArrayRef = Arc::new(Int64Array::from(vec![5]));
-        let batch = RecordBatch::try_from_iter([("amount", amounts)]).unwrap();
-        for name in ["queue", "notes", "old"] {
-            book.sheet(name, &batch.schema()).unwrap();
-            book.write(&batch).unwrap();
-        }
-        book.finish(File::create(path("filled")).unwrap()).unwrap();
-        let (csv, told) = read_table(&path("filled")).unwrap();
-        let note = "note: of filled only the first sheet is read, not notes, old";
-        assert_eq!((csv.as_slice(), told.as_deref()), (&b"amount\n5\n"[..], Some(note)));
-        assert_eq!(read_table(&path("none.csv")).unwrap_err().kind, Kind::BadInput);
-        std::fs::write(path("old.xls"), b"\xd0\xcf\x11\xe0").unwrap();
-        let failure = read_table(&path("old.xls")).unwrap_err();
-        let expected = "old.xls is a workbook of an old format; save it as .xlsx or CSV";
-        assert_eq!((failure.kind, failure.to_string().as_str()), (Kind::BadInput, expected));
-    }
 
     #[test]
     fn file_of_a_statement_must_be_utf_8() {
@@ -170,7 +141,8 @@ mod tests {
         let names: ArrayRef = Arc::new(StringArray::from(vec!["=1+1"]));
         let batch = RecordBatch::try_from_iter([("name", names)]).unwrap();
         write_table(&app, &shop.path("queue.XLSX"), "queue", &batch).unwrap();
-        assert_eq!(read_table(&shop.path("queue.XLSX")).unwrap().0, b"name\n=1+1\n");
+        let sheet = table_files::read_sheet(&read(&shop.path("queue.XLSX")).unwrap()).unwrap();
+        assert_eq!(sheet.csv, b"name\n=1+1\n");
         write_table(&app, &shop.path("queue.txt"), "queue", &batch).unwrap();
         assert_eq!(shop.read("queue.txt"), "name\n'=1+1\n");
         app.raw = true;

@@ -116,6 +116,7 @@ pub(crate) fn quiet_report() -> Report {
         run_id: "night-42".to_owned(),
         as_of: date("2026-10-31"),
         export: ExportRead::of(&detected),
+        inbox: detected.inbox.clone(),
         credits: CreditsPart {
             registered: 3,
             new: Vec::new(),

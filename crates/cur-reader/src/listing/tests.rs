@@ -274,14 +274,14 @@ async fn an_entry_that_could_be_any_of_several_files_is_named() {
 async fn of_several_manifests_without_an_instant_none_can_be_chosen() {
     let entry = |name: &str| format!(r#"{{"reportKeys": ["pre/r/20260501-20260601/{name}/r-1.csv"]}}"#);
     let (one, other) = (entry("aa1d"), entry("bb2e"));
-    let refused = current(&[
+    let files = [
         ("r/20260501-20260601/aa1d/r-1.csv", "."),
         ("r/20260501-20260601/aa1d/r-Manifest.json", &one),
         ("r/20260501-20260601/bb2e/r-1.csv", "."),
         ("r/20260501-20260601/bb2e/r-Manifest.json", &other),
-    ]);
+    ];
     assert_eq!(
-        refused.await.unwrap_err(),
+        current(&files).await.unwrap_err(),
         "r/20260501-20260601/bb2e/r-Manifest.json: billing period 2026-05 has several manifests, and it cannot be said \
          which one counts: r/20260501-20260601/aa1d/r-Manifest.json, r/20260501-20260601/bb2e/r-Manifest.json; keep one \
          of them"

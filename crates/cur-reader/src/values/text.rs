@@ -157,6 +157,8 @@ impl<T: Copy> DictionaryMemo<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow::array::{
         BinaryArray, BinaryViewArray, DictionaryArray, FixedSizeBinaryArray, Int8Array, Int64Array, LargeBinaryArray,
         LargeStringArray, ListArray, NullArray, StringViewArray,

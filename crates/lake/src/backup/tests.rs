@@ -72,9 +72,9 @@ async fn backup_holds_every_row_once_in_order_whatever_order_they_were_recorded_
     assert_eq!(backup.manifest.program, "finops-credits 1.2.3");
     let rows: Vec<(&str, usize)> = backup.manifest.logs.iter().map(|(name, log)| (name.as_str(), log.rows)).collect();
     assert_eq!(rows, [("allocations_log", 3), ("credits_log", 2), ("runs_log", 2)]);
-    assert_eq!(packed_of(&opened(folder.path()).await).await.bytes, bytes, "the same rows, the same bytes");
+    assert_eq!(packed_of(&*opened(folder.path()).await).await.bytes, bytes, "the same rows, the same bytes");
     let mut archive = ZipArchive::new(Cursor::new(bytes)).unwrap();
-    let mut names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+    let mut names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
     names.sort();
     let expected =
         ["README.txt", "allocations_log.parquet", "credits_log.parquet", "manifest.json", "runs_log.parquet"];
@@ -146,7 +146,7 @@ async fn published_run_that_a_backup_brings_back_is_not_logged_once_more() {
 /// A backup whose files are changed: each is given, and left out where `None` comes back.
 fn repacked(bytes: &[u8], change: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>>) -> Vec<u8> {
     let mut archive = ZipArchive::new(Cursor::new(bytes.to_vec())).unwrap();
-    let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+    let names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
     let mut files = Vec::new();
     for name in names {
         let mut bytes = Vec::new();

@@ -85,8 +85,8 @@ async fn read(lake: &Lake, months: &[&str]) -> BTreeMap<BillingPeriod, Generatio
 #[tokio::test(flavor = "multi_thread")]
 async fn pointer_that_is_cut_flipped_or_gone_is_made_again_from_the_newest_whole_record() {
     let folder = tempfile::tempdir().unwrap();
-    read(&opened(folder.path()).await, &["2026-01", "2026-02"]).await;
-    let current = read(&opened(folder.path()).await, &["2026-01", "2026-02"]).await;
+    read(&*opened(folder.path()).await, &["2026-01", "2026-02"]).await;
+    let current = read(&*opened(folder.path()).await, &["2026-01", "2026-02"]).await;
     let pointer = folder.path().join(JANUARY).join("current.json");
     let whole = std::fs::read(&pointer).unwrap();
     let remove = |file: &std::path::Path| std::fs::remove_file(file).unwrap();
@@ -106,8 +106,8 @@ async fn pointer_that_is_cut_flipped_or_gone_is_made_again_from_the_newest_whole
 #[tokio::test(flavor = "multi_thread")]
 async fn older_generation_stands_in_where_the_newest_is_damaged_too_and_without_one_the_period_is_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let older = read(&opened(folder.path()).await, &["2026-01"]).await;
-    let newer = read(&opened(folder.path()).await, &["2026-01"]).await;
+    let older = read(&*opened(folder.path()).await, &["2026-01"]).await;
+    let newer = read(&*opened(folder.path()).await, &["2026-01"]).await;
     let month = period("2026-01");
     let table = |of: &BTreeMap<BillingPeriod, Generation>| {
         folder.path().join(JANUARY).join(of[&month].folder()).join("credit_lines/part-0.parquet")
@@ -130,7 +130,7 @@ async fn older_generation_stands_in_where_the_newest_is_damaged_too_and_without_
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_table_is_named_with_what_mends_it() {
     let folder = tempfile::tempdir().unwrap();
-    let current = read(&opened(folder.path()).await, &["2026-01", "2026-02", "2026-03"]).await;
+    let current = read(&*opened(folder.path()).await, &["2026-01", "2026-02", "2026-03"]).await;
     let table = |month: &str| {
         let generation = format!("generations/{month}/{}", current[&period(month)].folder());
         folder.path().join(generation).join("credit_lines/part-0.parquet")
@@ -170,7 +170,7 @@ async fn table_that_went_while_it_was_read_is_no_empty_month() {
 #[tokio::test(flavor = "multi_thread")]
 async fn job_whose_period_was_read_again_meanwhile_is_told_so() {
     let folder = tempfile::tempdir().unwrap();
-    read(&opened(folder.path()).await, &["2026-01"]).await;
+    read(&*opened(folder.path()).await, &["2026-01"]).await;
     let job = opened(folder.path()).await;
     let stream = job.generation_stream::<CreditLine>(period("2026-01"), "other").await;
     assert_eq!(told(folder.path(), stream), "LostRace: period 2026-01 was read again meanwhile; start a new run");
@@ -204,7 +204,7 @@ async fn nothing_of_a_period_is_removed_while_its_pointer_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let lake = opened(folder.path()).await;
     for _attempt in 0..2 {
-        read(&opened(folder.path()).await, &["2026-01"]).await;
+        read(&*opened(folder.path()).await, &["2026-01"]).await;
     }
     lake.write_generation(period("2026-02"), "f-half", &CreditLine::TABLE, lines(false)).await.unwrap();
     cut(&folder.path().join(JANUARY).join("current.json"));
@@ -240,7 +240,7 @@ async fn period_that_is_dropped_goes_whole_and_by_itself_wherever_the_lake_lies(
 async fn switch_that_an_object_store_refuses_leaves_the_generation_before_and_can_be_done_again() {
     let folder = tempfile::tempdir().unwrap();
     let refusing = Refusing::new(std::sync::Arc::new(object_store::memory::InMemory::new()));
-    let before = read(&on_store(folder.path(), refusing.clone()).await, &["2026-01"]).await;
+    let before = read(&*on_store(folder.path(), refusing.clone()).await, &["2026-01"]).await;
     let writer = on_store(folder.path(), refusing.clone()).await;
     let after = BTreeMap::from([(period("2026-01"), read_into(&writer, period("2026-01")).await)]);
     for ending in ["generation.json", "current.json"] {
@@ -261,7 +261,7 @@ async fn drop_of_a_period_that_breaks_off_does_not_bring_back_what_was_read_befo
     let folder = tempfile::tempdir().unwrap();
     let refusing = Refusing::new(std::sync::Arc::new(object_store::memory::InMemory::new()));
     for _attempt in 0..2 {
-        read(&on_store(folder.path(), refusing.clone()).await, &["2026-01"]).await;
+        read(&*on_store(folder.path(), refusing.clone()).await, &["2026-01"]).await;
     }
     refusing.refuse(Some("current.json"));
     on_store(folder.path(), refusing.clone()).await.drop_generation(period("2026-01")).await.unwrap_err();

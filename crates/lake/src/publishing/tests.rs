@@ -112,7 +112,7 @@ async fn staged_run_with_a_file_that_is_not_as_it_was_written_is_not_published()
     let other = "manifest.json holds other bytes than were written (its checksum differs)";
     assert_eq!(refused().await, format!("Damaged: <lake>/runs/b/{other}{advice}"));
     assert_eq!(published(folder.path()).await.as_deref(), Some("a"));
-    assert_eq!(runs_logged(&opened(folder.path()).await).await, ["a 2026-01"]);
+    assert_eq!(runs_logged(&*opened(folder.path()).await).await, ["a 2026-01"]);
     std::fs::write(&manifest, &text).unwrap();
     opened(folder.path()).await.publish("b", instant(LATER)).await.unwrap();
 }

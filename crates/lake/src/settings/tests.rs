@@ -1,3 +1,5 @@
+use schemas::settings::CostColumn;
+
 use super::*;
 
 /// The least that a file must say: a line per section, so that a section's line is known.
@@ -40,13 +42,12 @@ fn half_of_the_memory_is_the_limit_unless_one_is_set() {
 fn what_is_not_said_is_as_most_have_it() {
     let settings = parsed(LEAST).unwrap();
     assert_eq!(settings.name, "settings file credits.toml");
-    let locations = [&settings.source.location, &settings.reference.location, &settings.lake.location];
+    let locations = [&settings.source.locations(), &settings.reference.location, &settings.lake.location];
     assert_eq!(locations, ["/etc/finops/cur", "/etc/finops/reference", "/etc/finops/lake"]);
     assert_eq!((settings.lake.catalog, settings.lake.database.as_str()), (CatalogKind::Sqlite, "finops_credits"));
-    assert_eq!((settings.source.cost, settings.run.keep_runs, settings.run.as_of), (CostColumn::Unblended, 30, None));
-    assert!(
-        [&settings.source.currency, &settings.source.region, &settings.run.notify].iter().all(|said| said.is_none())
-    );
+    assert_eq!((settings.source.cost(), settings.run.keep_runs, settings.run.as_of), (CostColumn::Unblended, 30, None));
+    let source = settings.source.iter().next().unwrap();
+    assert!([&source.currency, &source.region, &source.payer, &settings.run.notify].iter().all(|said| said.is_none()));
     assert_eq!(settings.athena.workgroup, "finops-credits");
     assert_eq!((settings.credits.policy.as_str(), settings.credits.expiring_soon_days), ("fifo_issue_date/v1", 60));
     assert!(settings.web.is_none());
@@ -67,7 +68,7 @@ fn relative_location_is_seen_from_the_folder_of_the_file_and_no_other_is_changed
     let text = "source.location = \"../cur\"\nreference.location = \"/srv/reference\"\nlake.location = \"s3://b/lake\"\n\
                 lake.catalog = \"glue\"\n";
     let settings = parsed(text).unwrap();
-    let locations = [&settings.source.location, &settings.reference.location, &settings.lake.location];
+    let locations = [&settings.source.locations(), &settings.reference.location, &settings.lake.location];
     assert_eq!(locations, ["/etc/finops/../cur", "/srv/reference", "s3://b/lake"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("deep/credits.toml");

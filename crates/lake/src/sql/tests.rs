@@ -153,7 +153,7 @@ async fn what_a_lake_has_not_yet_is_told_from_what_no_lake_has() {
     }
     assert_eq!(asked(&lake, "SELECT count(*) FROM allocations_log").await.unwrap(), ["0"]);
     read(&lake).await;
-    let known = selected(&opened(folder.path()).await, "cells").await;
+    let known = selected(&*opened(folder.path()).await, "cells").await;
     assert!(known.ends_with("there are credits_log, allocations_log, runs_log, cost_lines, credit_lines"), "{known}");
     let unknown = told(folder.path(), asked(&lake, "SELECT * FROM nothing").await);
     assert!(unknown.starts_with("Engine: ") && unknown.contains("nothing"), "{unknown}");

@@ -73,6 +73,8 @@ const fn number() -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use join_allocations::record::Stamp;
+
     use super::*;
     use crate::testing::{AS_OF, Shop, instant};
 
@@ -87,9 +89,9 @@ mod tests {
         let stated = by(Some("jane@example.com"), Some("2026-01-25T08:00:00"));
         let stated = recording(&app, &snapshot, &stated).await.unwrap();
         assert_eq!((stated.caller, stated.recorded_by.as_deref()), (None, Some("jane@example.com")));
-        assert_eq!((stated.recorded_at, stated.is_stated), (instant("2026-01-25T08:00:00"), true));
+        assert_eq!((stated.recorded_at, stated.stamp), (instant("2026-01-25T08:00:00"), Stamp::Stated));
         let own = recording(&app, &snapshot, &by(None, None)).await.unwrap();
-        assert_eq!((own.recorded_at, own.is_stated), (app.context.now, false));
+        assert_eq!((own.recorded_at, own.stamp), (app.context.now, Stamp::Clock));
         let own_name = name(&app.locations, &app.context.settings, None).await.unwrap();
         assert_eq!(own.recorded_by.as_deref(), Some(own_name.as_str()));
         assert!(!own_name.trim().is_empty());

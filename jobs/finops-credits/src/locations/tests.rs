@@ -44,15 +44,15 @@ async fn export_and_lake_that_are_not_there_yet_are_told_apart_from_wrong_places
     let shop = Shop::new();
     let settings = shop.settings_with("");
     let locations = Locations::of(&settings).await.unwrap();
-    locations.open_export(&settings).await.unwrap();
+    locations.open_exports(&settings).await.unwrap();
     assert!(locations.fetched().is_none(), "nothing of a folder goes over a wire");
     std::fs::rename(shop.path("cur"), shop.path("elsewhere")).unwrap();
     let location = shop.path("cur").display().to_string();
     let expected = format!("no billing export at {location}: the folder does not exist; set [source] location");
-    assert_eq!(said(locations.open_export(&settings).await), (Kind::NotYet, expected));
+    assert_eq!(said(locations.open_exports(&settings).await), (Kind::NotYet, expected));
     shop.write("cur", "a file");
     let expected = format!("{location} is a file; set [source] location to the folder that it lies in");
-    assert_eq!(said(locations.open_export(&settings).await), (Kind::BadInput, expected));
+    assert_eq!(said(locations.open_exports(&settings).await), (Kind::BadInput, expected));
     let lake = shop.path("lake").display().to_string();
     let expected = format!("there is no lake at {lake} yet; `run` makes it");
     assert_eq!(said(locations.open_lake(&settings, false).await), (Kind::NotYet, expected));

@@ -31,7 +31,7 @@ fn recording() -> Recording {
         caller: None,
         recorded_by: Some("jane".into()),
         recorded_at: instant(NOW),
-        is_stated: false,
+        stamp: Stamp::Clock,
         now: instant("2026-03-05T23:59:59"),
     }
 }

@@ -1,5 +1,7 @@
 //! Allocations in bulk: which count, what an import says, what an export can be imported from.
 
+use schemas::reference::EnteredAllocations;
+
 use super::*;
 use crate::output::csv_text;
 use crate::testing::{AS_OF, Shop, instant, money};
@@ -56,22 +58,6 @@ fn newest_revision_of_each_credit_counts_with_all_its_lots_and_a_revocation_ends
     assert_eq!(told(&in_order(log.to_vec())), history);
 }
 
-#[test]
-fn import_says_what_it_did_and_what_it_left_alone() {
-    let new = |rows: usize, already_recorded: usize| Revisions {
-        rows: vec![row("id:1", "a", 1, JANUARY); rows],
-        already_recorded,
-        ..Revisions::default()
-    };
-    let said = |rows, already, replaced, empty| imported("a.csv", &new(rows, already), replaced, empty);
-    assert_eq!(said(1, 0, 0, 0), "Recorded 1 row of a.csv. They count from the next run.");
-    assert_eq!(said(0, 1_234, 0, 0), "Recorded 0 rows of a.csv. 1,234 rows stood in the log already.");
-    let all = "Recorded 3 rows of a.csv. The allocations of 2 credits are replaced. They count from the next run. 1 row stood \
-               in the log already. 5 rows left empty, skipped.";
-    assert_eq!(said(3, 1, 2, 5), all);
-    assert!(said(1, 0, 1, 0).contains("The allocation of 1 credit is replaced."));
-}
-
 /// The run that somebody asks for counts what counted then, and what is exported can be imported again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_exported_says_name_and_account_and_reads_back_as_it_was_recorded() {
@@ -91,7 +77,8 @@ async fn what_is_exported_says_name_and_account_and_reads_back_as_it_was_recorde
     Spring Credits,111111111111,id:42,130.0000000000,USD,2026-02-28,INV-1,Retail,Online,,,a-1,1,allocate,ann,2026-01-20T09:30:00,,,
     Spring Credits,111111111111,id:42,100.0000000000,USD,,,Retail,,,,later,1,allocate,'=ann,2026-03-05T09:00:00,,,
     ");
-    let EnteredAllocations { rows, problems, left_empty } = read_allocations("exported.csv", text.as_bytes());
+    let EnteredAllocations { rows, problems, left_empty } =
+        schemas::reference::read_allocations("exported.csv", text.as_bytes());
     assert!(problems.0.is_empty() && left_empty.is_empty(), "{problems}");
     assert_eq!(rows.len(), 3);
     let by: Vec<&str> = rows.iter().filter_map(|row| row.recorded_by.as_deref()).collect();
