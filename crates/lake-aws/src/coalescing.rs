@@ -227,7 +227,7 @@ mod tests {
         let store = CoalescingStore(store);
         let whole = store.get_ranges(&Path::from("x"), &[8..10, 0..2, 5..5]).await.unwrap();
         assert_eq!(whole, ["89", "01", ""]);
-        assert!(store.get_ranges(&Path::from("x"), &[20..30]).await.is_err());
-        assert!(store.get_ranges(&Path::from("none"), &[0..1]).await.is_err());
+        assert!(store.get_ranges(&Path::from("x"), &[20..30, 40..50]).await.is_err());
+        assert!(store.get_ranges(&Path::from("none"), &[0..1, 2..3]).await.is_err());
     }
 }

@@ -6,7 +6,6 @@ use credit_ledger::BillingPeriod;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, SessionContext};
 use object_store::path::Path;
-use schemas::tables::RunLogRow;
 use schemas::{Place, TableRow};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -78,16 +77,11 @@ impl Run {
         Ok(self.lake.published().await?.as_deref() == Some(&*self.id))
     }
 
-    /// True if the run was published before: it has published files without the work that led to them, and the log has it.
-    /// The files of one that was never published look the same where a retry has removed its work and broke off.
-    async fn was_published(&self) -> Result<bool, LakeError> {
+    /// True if the run has published files without the work that led to them: it was published before.
+    async fn was_published(&self) -> bool {
         let (files, work) = (layout::run(&self.id), layout::work(&self.id));
         let (staged, begun) = futures::join!(self.lake.store.has_files(&files), self.lake.store.has_files(&work));
-        if !staged.unwrap_or(false) || begun.unwrap_or(true) {
-            return Ok(false);
-        }
-        let logged = self.lake.logs().read::<RunLogRow>().await?;
-        Ok(logged.iter().any(|row| row.run_id == *self.id))
+        staged.unwrap_or(false) && !begun.unwrap_or(true)
     }
 
     /// Removes what jobs of an earlier attempt left, so that a retry starts clean. What it left of published tables goes once
@@ -97,7 +91,7 @@ impl Run {
     /// [`LakeError::LostRace`] if the run is or was published, [`LakeError::Io`] where storage refuses.
     pub async fn begin(&self) -> Result<(), LakeError> {
         // Files of a published run must not change.
-        if self.is_published().await? || self.was_published().await? {
+        if self.is_published().await? || self.was_published().await {
             return Err(LakeError::LostRace(format!("run {} is already published; start a new run", self.id)));
         }
         let own_marker = layout::record_name(&self.id);
@@ -289,7 +283,7 @@ impl Run {
             Some(Superseded { by }) => {
                 LakeError::LostRace(format!("run {id} was overtaken: {by} was published meanwhile; start a new run"))
             }
-            None if self.was_published().await? => published(),
+            None if self.was_published().await => published(),
             None => {
                 LakeError::NotYet(format!("run {id}: {job} has not been done; give all jobs of a run one --run-id"))
             }

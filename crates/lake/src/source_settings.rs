@@ -233,7 +233,7 @@ mod tests {
         let two = |second: &str| refusal(&format!("[[source]]\nname = \"a\"\nlocation = \"x\"\n[[source]]\n{second}"));
         let cases = [
             ("name = \"a\"\nlocation = \"y\"", "s: [[source]] a: another [[source]] has this name; give each its own"),
-            ("name = \"b\"\nlocation = \"x/\"", "s: [[source]] b location \"/base/x/\" is that of [[source]] a too"),
+            ("name = \"b\"\nlocation = \"x/\"", "s: [[source]] b location \"x/\" is that of [[source]] a too"),
             (
                 "name = \"b\"\nlocation = \"y\"\ncost = \"amortized\"",
                 "s: [[source]] b cost differs from that of [[source]] a; net cost is of one kind, give all the same",

@@ -31,8 +31,7 @@ impl Delivery {
     fn named(&self) -> &str {
         match &self.file {
             Some(file) => file,
-            None if self.export.is_empty() => "the location itself",
-            None => &self.export,
+            None => export_name(&self.export),
         }
     }
 
@@ -44,6 +43,11 @@ impl Delivery {
     fn repeats(&self, other: &Self) -> bool {
         self.export != other.export || (self.stem().is_some() && self.stem() == other.stem())
     }
+}
+
+/// What people call an export: plain files have no folder of their own.
+pub(crate) fn export_name(export: &str) -> &str {
+    if export.is_empty() { "the location itself" } else { export }
 }
 
 /// Refuses a billing period of a payer that is delivered twice.

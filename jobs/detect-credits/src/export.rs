@@ -15,6 +15,7 @@ use schemas::reference::{CostRules, Problems};
 use schemas::settings::CreditSettings;
 use schemas::tables::{CostLine, CreditLine};
 
+use crate::deliveries::export_name;
 use crate::error::DetectError;
 use crate::line_counts::{CountedFile, PeriodLineCounts, count};
 use crate::lines::{LineReader, LineSettings};
@@ -111,16 +112,20 @@ impl Export {
             return BTreeSet::new();
         }
         let listed: BTreeSet<&str> = self.files.iter().map(|(file, _)| file.export.as_str()).collect();
-        before.difference(&now).filter(|export| listed.contains(*export)).map(|export| (*export).to_owned()).collect()
+        before
+            .difference(&now)
+            .filter(|export| listed.contains(*export))
+            .map(|export| export_name(export).to_owned())
+            .collect()
     }
 
     /// Of the newest period up to `last`: exports that have earlier periods only.
     pub(crate) fn awaited_exports(&self, last: BillingPeriod) -> Option<(BillingPeriod, BTreeSet<String>)> {
-        let newest = self.periods().into_iter().filter(|period| *period <= last).next_back()?;
+        let newest = self.periods().into_iter().rfind(|period| *period <= last)?;
         let there: BTreeSet<&str> = self.exports_of(newest).collect();
         let earlier = self.files.iter().filter(|(_, line_counts)| line_counts.keys().any(|period| *period < newest));
         let earlier = earlier.map(|(file, _)| file.export.as_str()).filter(|export| !there.contains(export));
-        Some((newest, earlier.map(str::to_owned).collect()))
+        Some((newest, earlier.map(|export| export_name(export).to_owned()).collect()))
     }
 
     fn exports_of(&self, period: BillingPeriod) -> impl Iterator<Item = &str> {

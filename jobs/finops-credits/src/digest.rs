@@ -193,6 +193,7 @@ mod tests {
             "expiring_soon": { "count": 0, "first": [] },
             "expired": { "count": 0, "first": [] },
             "allocation_issues": { "count": 0, "first": [] },
+            "inbox": { "taken": { "count": 0, "first": [] }, "refused": { "count": 0, "first": [] } },
             "changes": null,
             "tie_out": [{
                 "currency": "USD",

@@ -37,6 +37,7 @@ fn files_that_are_left_out_are_named_with_the_reason() {
     insta::assert_snapshot!(said(&workspace), @r"
     Export      CUR 2.0: 2 periods read (5 lines), 0 unchanged (0 lines)
                 the export ends on 2026-02-10, 49 days before the as-of date: it may not be delivered any more; what is lost after that day is provisional
+                no lines of 2026-02 yet in the location itself
                 exclusions not applied in 2026-01, 2026-02, their charges count as eligible: ineligible_billing_entities (no column bill_billing_entity)
                 left out: .ipynb_checkpoints/: hidden names are no part of an export
                 left out: __MACOSX/: hidden names are no part of an export

@@ -68,7 +68,7 @@ fn command_that_a_night_tells_is_told_of_files_that_are_refused() {
     let mut run = workspace.command(AS_OF, &["run", "--notify", keep]);
     let done = run.env("PATH", "/usr/bin:/bin").output().expect("a run");
     assert!(done.status.success(), "{done:?}");
-    assert_eq!(fs::read_to_string(workspace.path("elsewhere/cwd/told.txt")).expect("events"), "refused");
+    assert_eq!(fs::read_to_string(workspace.path("elsewhere/cwd/told.txt")).expect("events"), "refused,stale");
 }
 
 #[test]
@@ -79,6 +79,7 @@ fn run_as_of_the_past_checks_what_came_by_the_credits_of_today() {
     let january = fs::read_to_string(workspace.path("cur/good.csv")).expect("the export");
     let header = january.lines().next().expect("a header");
     workspace.write("cur/february.csv", format!("{header}\n{february}\n"));
+    says(&workspace, &["run"]);
     came(&workspace, "jane/a.csv", AT, "id:3,40,USD,,,Retail,,,");
     let run = workspace.try_run("2026-01-31", &["run"]).unwrap_or_else(|problem| panic!("{problem}"));
     assert!(run.contains("jane/a.csv: Recorded 1 row of a.csv."), "{run}");

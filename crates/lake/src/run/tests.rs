@@ -208,22 +208,6 @@ async fn run_that_was_published_is_not_begun_again_now_or_when_another_one_follo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn run_that_was_staged_and_not_published_is_begun_again_however_often_that_breaks_off() {
-    let folder = tempfile::tempdir().unwrap();
-    let attempt = stage(opened(folder.path()).await, "night", &["2026-01"], "5").await;
-    attempt.finish_job("first", &Found { count: 1 }).await.unwrap();
-    for _killed_before_its_first_table in 0..2 {
-        let retry = Run::new(opened(folder.path()).await, "night");
-        retry.begin().await.unwrap();
-        let not_done = "NotYet: run night: first has not been done; give all jobs of a run one --run-id";
-        assert_eq!(told(folder.path(), retry.finished_job::<Found>("first").await), not_done);
-    }
-    let retry = stage(opened(folder.path()).await, "night", &["2026-01"], "6").await;
-    retry.lake().publish("night", instant(LATER)).await.unwrap();
-    assert_eq!(retry.rows::<CreditImpact>(period()).await.unwrap(), [impact("id:1", "6")]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn record_of_a_job_that_is_cut_or_of_another_shape_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let run = Run::new(opened(folder.path()).await, "night");

@@ -171,7 +171,7 @@ fn what_toml_or_a_key_refuses_is_named_with_line_and_column() {
         (
             "source",
             "regoin = \"eu-central-1\"",
-            "2, column 1: unknown field `regoin`, expected one of `location`, `cost`, `currency`, `region`",
+            "2, column 1: unknown field `regoin`, expected one of `name`, `location`, `payer`, `cost`, `currency`, `region`, `role_arn`",
         ),
         (
             "source",

@@ -61,7 +61,9 @@ fn name_of(key: &str) -> Text {
 }
 
 /// Credit, currency, amount, node, end, reference.
-const ALLOCATIONS: [(&str, &str, &str, [&str; 2], &str, &str); 4] = [
+type Allocation = (&'static str, &'static str, &'static str, [&'static str; 2], &'static str, &'static str);
+
+const ALLOCATIONS: [Allocation; 4] = [
     ("id:1", "USD", "7500.5", ["Retail", "Online"], "2026-12-15", "=PO-1"),
     ("id:2", "USD", "120", ["Media", ""], "2026-09-15", ""),
     ("id:4", "USD", "10", ["Gone", ""], "", ""),

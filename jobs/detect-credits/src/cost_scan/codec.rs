@@ -257,10 +257,10 @@ mod tests {
     async fn plan_of_another_format_is_refused() {
         let session = money_sql::session(2, Arc::default());
         let codec = CostScanCodec::new(export().await);
-        let newer = codec.try_decode(br#"{"format":2,"files":"elsewhere"}"#, &[], &session.task_ctx()).unwrap_err();
+        let newer = codec.try_decode(br#"{"format":3,"files":"elsewhere"}"#, &[], &session.task_ctx()).unwrap_err();
         assert_eq!(
             newer.strip_backtrace(),
-            "Execution error: the plan of the scan has format 2, this version reads format 1: run the same version of \
+            "Execution error: the plan of the scan has format 3, this version reads format 2: run the same version of \
              finops-credits everywhere"
         );
         assert!(codec.try_decode(b"{}", &[], &session.task_ctx()).is_err());

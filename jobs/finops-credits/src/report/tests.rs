@@ -143,7 +143,10 @@ async fn credit_is_newly_expiring_and_newly_expired_in_one_night_each() {
 async fn first_night_and_the_one_after_a_revision_are_told_as_they_were() {
     let shop = Shop::new();
     let first = shop.night("night-1", AS_OF).await;
-    assert_eq!(told(&first.credits.new), ["code:Activate@222222222222 7.0000000000 -", "id:42 30.0000000000 -"]);
+    assert_eq!(
+        told(&first.credits.new),
+        ["code:Activate@222222222222 7.0000000000 -", "id:42 30.0000000000 2026-02-28"]
+    );
     assert_eq!(told(&first.credits.waiting), ["code:Activate@222222222222 7.0000000000 -"]);
     assert_eq!((first.credits.oldest_waiting_days, first.published, first.changes.is_none()), (18, true, true));
     let [tie_out] = first.tie_out.as_slice() else { panic!("{:?}", first.tie_out) };

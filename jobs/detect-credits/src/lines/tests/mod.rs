@@ -79,8 +79,8 @@ fn export_without(absent: &[&str], plain: Plain, lines: &[Line<'_>]) -> String {
     csv.write_record(plain.iter().map(|(_, column, _)| *column).chain(others.iter().copied())).unwrap();
     for line in lines {
         let value = |name: &str, plain| line.iter().find(|(of, _)| *of == name).map_or(plain, |(_, value)| *value);
-        let fields = plain.iter().map(|(name, _, usual)| value(*name, *usual));
-        csv.write_record(fields.chain(others.iter().map(|name| value(*name, "")))).unwrap();
+        let fields = plain.iter().map(|(name, _, usual)| value(name, usual));
+        csv.write_record(fields.chain(others.iter().map(|name| value(name, "")))).unwrap();
     }
     String::from_utf8(csv.into_inner().unwrap()).unwrap()
 }

@@ -42,7 +42,7 @@ async fn tags_are_found_in_maps_and_in_columns_of_every_spelling() {
             &[("cost", "16"), ("resource_tags", "")],
         ],
     );
-    let expected = ["1 retail", "2 retail", "4 any", "24 -"];
+    let expected = ["3 retail", "4 any", "24 -"];
     assert_eq!(rules_of(settings(), &cur_2).await.unwrap(), expected);
     let column = "resource_tags_user_cost_center";
     let cur_1 = export(
