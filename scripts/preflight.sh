@@ -157,13 +157,10 @@ if [ -n "${value[ImageRepositoryArn]}" ]; then
         todo "ImageUri: $image is not in ECR, or you may not see it: $why"
     fi
 fi
-if [ -n "${value[MoreCreditSettingsParameter]}" ]; then
-    if ask ssm get-parameter --name "${value[MoreCreditSettingsParameter]}"; then
-        ok "MoreCreditSettingsParameter is there"
-    else
-        todo "MoreCreditSettingsParameter: ${value[MoreCreditSettingsParameter]}: $why"
-    fi
-fi
+for name in MoreCreditSettingsParameter SourcesParameter; do
+    [ -n "${value[$name]:-}" ] || continue
+    if ask ssm get-parameter --name "${value[$name]}"; then ok "$name is there"; else todo "$name: ${value[$name]}: $why"; fi
+done
 if [ -z "$stack" ]; then
     if ! ask glue get-databases; then
         cannot "whether the database ${value[Database]} is there"

@@ -91,6 +91,7 @@ def test_parameters_of_a_stack_are_looked_up_and_others_go_before(preflight):
     ({"databases": ["finops_credits"]}, {}, [
         "Database: finops_credits is there already; give another name, or import it into the stack"]),
     ({}, {"MoreCreditSettingsParameter": "/a:1"}, ["MoreCreditSettingsParameter: /a:1: ParameterNotFound "]),
+    ({}, {"SourcesParameter": "/a:1"}, ["SourcesParameter: /a:1: ParameterNotFound "]),
     ({"vcpus": 6.0}, {"TaskSize": "large"}, [
         "the account may run 6 vCPUs on Fargate, a night takes 8: raise quota L-3032A538 or lower MaxTasks"]),
     ({"vcpus": 4.0}, {"TaskSize": "large", "MaxTasks": "1"}, []),
