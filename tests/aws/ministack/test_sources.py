@@ -77,7 +77,7 @@ def test_export_that_only_a_role_may_read_is_read_by_it(night):
 def test_without_the_role_nothing_is_published_and_the_export_is_named(night):
     made = program(night, "")
     refused = made.run("run", "--as-of", "2026-03-31", expect=None)
-    assert refused.returncode == 6, refused.stderr
+    assert refused.returncode == 3, refused.stderr
     assert "apac-bills" in refused.stderr and "403" in refused.stderr, refused.stderr
     assert made.run("queue", expect=None).returncode == 4
 
@@ -85,4 +85,4 @@ def test_without_the_role_nothing_is_published_and_the_export_is_named(night):
 def test_role_that_may_not_be_taken_is_named(night):
     made = program(night, 'role_arn = "arn:aws:iam::000000000000:role/of-somebody-else"\n')
     refused = made.run("run", "--as-of", "2026-03-31", expect=None)
-    assert refused.returncode == 6 and "role/of-somebody-else" in refused.stderr, refused.stderr
+    assert refused.returncode == 3 and "role/of-somebody-else" in refused.stderr, refused.stderr
