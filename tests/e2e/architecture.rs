@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// What each crate may use of the others, besides tests.
-const DIRECTION: [(&str, &[&str]); 15] = [
+const DIRECTION: [(&str, &[&str]); 16] = [
     ("credit-ledger", &[]),
     ("schemas", &["credit-ledger"]),
     ("money-sql", &["credit-ledger"]),
@@ -15,6 +15,7 @@ const DIRECTION: [(&str, &[&str]); 15] = [
     ("lake", &["credit-ledger", "schemas"]),
     ("table-files", &["schemas"]),
     ("lake-aws", &["credit-ledger", "lake", "schemas"]),
+    ("cluster", &["detect-credits", "lake"]),
     ("detect-credits", JOB),
     ("join-allocations", JOB),
     ("apply-fifo", JOB),
@@ -39,6 +40,7 @@ const DIRECTION: [(&str, &[&str]); 15] = [
         &[
             "application",
             "apply-fifo",
+            "cluster",
             "credit-ledger",
             "cur-reader",
             "detect-credits",
@@ -140,6 +142,8 @@ fn heavy_and_foreign_crates_stay_where_they_belong() {
     assert_eq!(users(&packages, |name| name == "anyhow").difference(&only("finops-credits")).count(), 0, "anyhow");
     let aws = users(&packages, |name| name.starts_with("aws-"));
     assert_eq!(aws.difference(&only("lake-aws")).count(), 0, "only the cloud adapter may use aws-*: {aws:?}");
+    let ballista = users(&packages, |name| name.starts_with("ballista"));
+    assert_eq!(ballista, only("cluster"), "only one crate knows Ballista");
     let ledger = packages.iter().find(|package| package.name == "credit-ledger").expect("the ledger");
     let heavy: Vec<String> = dependencies(ledger)
         .into_iter()

@@ -14,6 +14,7 @@ mod changes;
 mod check;
 mod cli;
 mod clock;
+mod cluster;
 mod determinism;
 mod drop_period;
 mod export_tables;

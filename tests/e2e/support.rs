@@ -1,6 +1,7 @@
 //! The built binary in a workspace of its own: a settings file, an export, reference data, and nothing of this machine.
 
 pub(crate) mod compare;
+pub(crate) mod members;
 pub(crate) mod python;
 pub(crate) mod random;
 pub(crate) mod saved;
@@ -9,11 +10,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use tempfile::TempDir;
 
 use compare::{Row, TABLES, Tables, csv_rows};
+use members::{Members, SMALL_TASKS};
 
 /// Settings that are enough for every scenario: local export, reference data and lake.
 pub(crate) const SETTINGS: &str = "[source]
@@ -87,13 +89,15 @@ pub(crate) const SAMPLE_AS_OF: &str = "2026-10-31";
 
 /// A folder with `credits.toml`, `cur/` and `reference/`; removed when dropped.
 pub(crate) struct Workspace {
+    members: OnceLock<Members>,
     root: TempDir,
 }
 
 impl Workspace {
     /// An empty workspace with [`SETTINGS`].
     pub(crate) fn new() -> Self {
-        let workspace = Self { root: tempfile::tempdir().expect("a temporary folder") };
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let workspace = Self { members: OnceLock::new(), root };
         for folder in ["cur", "reference", "elsewhere/home", "elsewhere/tmp", "elsewhere/cwd"] {
             fs::create_dir_all(workspace.path(folder)).expect("a new folder");
         }
@@ -154,12 +158,27 @@ impl Workspace {
         let settings = self.path("credits.toml");
         let is_run = arguments.iter().any(|argument| RUN_COMMANDS.contains(argument));
         let dated = (!is_run).then(|| self.dated(&settings, as_of)).flatten();
-        let mut command = self.command_with(dated.as_ref().unwrap_or(&settings));
+        let clustered = is_run.then(|| self.clustered(&settings)).flatten();
+        let mut command = self.command_with(dated.as_ref().or(clustered.as_ref()).unwrap_or(&settings));
+        if let Some(members) = clustered.and_then(|_| self.members.get()) {
+            command.env("FINOPS_CREDITS_SCHEDULER", members.scheduler_url());
+        }
         if dated.is_none() {
             command.args(["--as-of", as_of]);
         }
         command.args(arguments);
         command
+    }
+
+    /// Where `FINOPS_ON_CLUSTER` says how many executors: the settings as they are, for small tasks on a cluster of this
+    /// workspace. None where they cannot be read.
+    fn clustered(&self, settings: &Path) -> Option<PathBuf> {
+        let executors = usize::try_from(number("FINOPS_ON_CLUSTER", 0)).ok().filter(|executors| *executors > 0)?;
+        let text = fs::read_to_string(settings).ok()?;
+        let file = self.path("credits.on-cluster.toml");
+        fs::write(&file, text + SMALL_TASKS).ok()?;
+        self.members.get_or_init(|| Members::start(&self.path("members"), settings, executors));
+        Some(file)
     }
 
     /// The settings as they are, with this date; none where they cannot be read.

@@ -7,7 +7,7 @@ use apply_fifo::FifoError;
 use credit_ledger::MoneyError;
 use cur_reader::ReadError;
 use datafusion::error::DataFusionError;
-use detect_credits::DetectError;
+use detect_credits::{DetectError, EngineLost, EngineRefused};
 use join_allocations::JoinError;
 use lake::LakeError;
 use schemas::RowsError;
@@ -176,7 +176,11 @@ impl From<DetectError> for Failure {
             DetectError::CountMismatch(_) | DetectError::Rows(_) | DetectError::Money { .. } => Kind::CheckFailed,
             DetectError::Engine(ref error) => match in_plan::<ReadError>(error) {
                 Some(read) => return read.into(),
-                None => engine_kind(error),
+                None => match (in_plan::<EngineLost>(error), in_plan::<EngineRefused>(error)) {
+                    (Some(lost), _) => return Self::new(Kind::Storage, lost.to_string()),
+                    (_, Some(refused)) => return Self::new(Kind::BadInput, refused.to_string()),
+                    _ => engine_kind(error),
+                },
             },
         };
         Self::new(kind, error.to_string())
@@ -309,7 +313,7 @@ pub(crate) fn engine_kind(error: &DataFusionError) -> Kind {
         if error.downcast_ref::<object_store::Error>().is_some_and(is_lasting) {
             return Kind::BadInput;
         }
-        if error.is::<std::io::Error>() || error.is::<object_store::Error>() {
+        if error.is::<std::io::Error>() || error.is::<object_store::Error>() || error.is::<EngineLost>() {
             return Kind::Storage;
         }
         cause = error.source();

@@ -152,6 +152,7 @@ impl Shop {
             periods: ExportPeriods::read_on(context.now.date(), context.as_of),
             fetched_at_once: 1,
             readers: 1,
+            engine: None,
         };
         let reference = context.reference_files().await.unwrap();
         let lock = context.lake.lock(id).await.unwrap();

@@ -9,6 +9,7 @@ use regex::Regex;
 use schemas::settings::CreditSettings;
 use serde::Deserialize;
 
+use crate::engine_settings::EngineSettings;
 use crate::error::LakeError;
 use crate::error::at;
 use crate::location::{below, check_location, is_s3};
@@ -34,6 +35,9 @@ pub struct Settings {
     /// How a run runs.
     #[serde(default)]
     pub run: RunSettings,
+    /// What reads the export.
+    #[serde(default)]
+    pub engine: EngineSettings,
     /// Where a lake on AWS is checked.
     #[serde(default)]
     pub athena: AthenaSettings,
@@ -248,6 +252,7 @@ impl Settings {
         if self.run.keep_runs == 0 {
             return Err("[run] keep_runs must be at least 1".to_owned());
         }
+        self.engine.check()?;
         self.web.as_ref().map_or(Ok(()), WebSettings::check)?;
         self.check_patterns()
     }

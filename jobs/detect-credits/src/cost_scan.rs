@@ -60,6 +60,13 @@ pub(crate) struct Part {
     bytes: u64,
 }
 
+impl Part {
+    /// What its row says.
+    pub(crate) fn name(self) -> String {
+        format!("{}/{}", self.file, self.part)
+    }
+}
+
 /// A file of a scan: it is opened where it is read, unless it is open already.
 pub(crate) struct ScanFile {
     pub(crate) file: ExportFile,
@@ -206,7 +213,12 @@ impl ExecutionPlan for CostScanExec {
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.is_empty() { Ok(self) } else { internal_err!("CostScanExec is a leaf") }
+        if !children.is_empty() {
+            return internal_err!("CostScanExec is a leaf");
+        }
+        // An executor that runs several partitions makes a plan for each in this way: each has metrics of its own.
+        let (input, properties) = (Arc::clone(&self.input), Arc::clone(&self.properties));
+        Ok(Arc::new(Self { input, properties, metrics: ExecutionPlanMetricsSet::new() }))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -249,7 +261,11 @@ fn scanned(
             let mut lines =
                 PartReader::new(&input.reader, &names, of, (&input.periods, (part.file, &file.delivery)));
             let mut batches = open.read(&input.store, part.part, &layout.projection);
-            while let Some(batch) = state.noting(batches.try_next().await).map_err(failed)?.flatten() {
+            while let Some(batch) = state.noting(batches.try_next().await).map_err(failed)? {
+                let Some(batch) = batch else {
+                    state.has_read(part.name());
+                    break;
+                };
                 let read = decoding(&open.file.path, || lines.read(&batch, &mut state));
                 if state.noting(read).map_err(failed)?.is_none() {
                     break;

@@ -10,6 +10,7 @@ use lake::{Generation, JobContext, Lake, ReferenceFiles, spawn_abort_on_drop};
 use schemas::PeriodNotes;
 use schemas::records::{Detected, DetectedPeriod, InboxFiles, PeriodSource};
 use schemas::tables::{AllocationLogRow, CreditLine, CreditLogRow, ExportTotal};
+use serde::Serialize;
 
 use crate::error::DetectError;
 use crate::export::Export;
@@ -18,6 +19,7 @@ use crate::listed::ExportSource;
 use crate::progress::Progress;
 use crate::reading::read;
 use crate::register::{Register, journal, register};
+use crate::scan_units::units;
 
 /// Reads what changed in the export and registers the credits.
 ///
@@ -45,7 +47,16 @@ pub async fn detect_credits(
     Ok(detected(context, &export, &in_run, &changed))
 }
 
-/// Says which billing periods must be read, so that several processes can share them.
+/// What must be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// Billing periods.
+    pub periods: Vec<BillingPeriod>,
+    /// Bytes of the files that hold them.
+    pub bytes: u64,
+}
+
+/// Says what must be read, so that several processes can share it.
 ///
 /// # Errors
 /// As [`detect_credits`].
@@ -53,8 +64,12 @@ pub async fn plan_reading(
     context: &JobContext,
     source: ExportSource,
     reference: &ReferenceFiles,
-) -> Result<Vec<BillingPeriod>, DetectError> {
-    Ok(Export::open(context, source, reference).await?.changed(context)?.into_keys().collect())
+) -> Result<Planned, DetectError> {
+    let export = Export::open(context, source, reference).await?;
+    let changed = export.changed(context)?;
+    let files = units(&changed, &export.files).into_iter().flat_map(|(_, files)| files);
+    let bytes = files.map(|(file, _)| file.size).sum();
+    Ok(Planned { periods: changed.into_keys().collect(), bytes })
 }
 
 /// Reads one billing period, if it changed. Needs no lock: a generation is written once, and its pointer switched in one

@@ -10,8 +10,8 @@
 //!
 //! `cur-reader` says which files count, `line_counts.rs` which billing periods they hold. `plan.rs` is the plan of the scan:
 //! its leaf, `cost_scan.rs`, reads parts of files into `lines/` and hands on what they sum up to, what was counted and what
-//! is wrong as rows (`scan_rows.rs`). `scan.rs` runs the plan and takes each period's rows from it: the tally, credit lines,
-//! cost lines. [`history`] gathers what the credit lines of all periods say, [`register`] derives the credits. `job.rs` is
+//! is wrong as rows (`scan_rows.rs`). `scan.rs` runs the plan, here or on another [`engine`], and takes each period's rows from
+//! it: the tally, credit lines, cost lines. [`history`] gathers what the credit lines of all periods say, [`register`] derives the credits. `job.rs` is
 //! the job.
 
 mod columns;
@@ -19,6 +19,7 @@ mod cost_scan;
 mod credit_lines;
 mod deliveries;
 pub mod description;
+mod engine;
 mod error;
 mod export;
 #[cfg(any(fuzzing, test))]
@@ -43,7 +44,8 @@ mod tally;
 
 #[cfg(any(feature = "codec", test))]
 pub use cost_scan::CostScanCodec;
+pub use engine::{Cut, EngineLost, EngineRefused, ScanEngine, ScanProgress};
 pub use error::DetectError;
-pub use job::{credit_history, detect_credits, plan_reading, read_period};
+pub use job::{Planned, credit_history, detect_credits, plan_reading, read_period};
 pub use listed::{ExportSource, still_there};
 pub use progress::Progress;

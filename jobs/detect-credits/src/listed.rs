@@ -11,6 +11,7 @@ use lake::{Generation, SourceFile};
 use object_store::ObjectStore;
 use schemas::records::LeftOut;
 
+use crate::engine::ScanEngine;
 use crate::error::DetectError;
 
 /// Where the export lies, or several, and how it is read.
@@ -26,6 +27,8 @@ pub struct ExportSource {
     pub fetched_at_once: usize,
     /// Parts that are read at once: of an export on S3 some wait for bytes while others are decoded.
     pub readers: usize,
+    /// The engine that reads it; none: this process.
+    pub engine: Option<Arc<dyn ScanEngine>>,
 }
 
 /// The files that count, as they lie there.
@@ -66,6 +69,11 @@ impl ExportSource {
 impl Listed {
     pub(crate) const fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.source.store
+    }
+
+    /// The engine that reads it, where that is another one.
+    pub(crate) const fn engine(&self) -> Option<&Arc<dyn ScanEngine>> {
+        self.source.engine.as_ref()
     }
 
     /// Parts that are read at once.
@@ -136,6 +144,7 @@ mod tests {
             periods: ExportPeriods::up_to("2027-06".parse().unwrap()),
             fetched_at_once: 2,
             readers: 1,
+            engine: None,
         };
         put(&source, DATA, "some lines").await;
         put(&source, MANIFEST, r#"{"dataFiles": ["s3://bucket/x/data/BILLING_PERIOD=2026-05/x-1.csv"]}"#).await;

@@ -1,12 +1,13 @@
 //! Progress of the reading of an export.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use cur_reader::lock;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 
 use crate::cost_scan::{CostScanExec, metric};
+use crate::engine::ScanProgress;
 
 /// How far the reading of an export is, for whoever watches: the metrics of its scans.
 #[derive(Debug, Default)]
@@ -14,6 +15,7 @@ pub struct Progress {
     total_bytes: AtomicU64,
     reading: Mutex<String>,
     scans: Mutex<Vec<ExecutionPlanMetricsSet>>,
+    elsewhere: Mutex<Vec<Arc<ScanProgress>>>,
 }
 
 impl Progress {
@@ -27,6 +29,13 @@ impl Progress {
 
     pub(crate) fn watch(&self, scan: &CostScanExec) {
         lock(&self.scans).push(scan.live_metrics().clone());
+    }
+
+    /// What another engine says of a scan.
+    pub(crate) fn watch_elsewhere(&self) -> Arc<ScanProgress> {
+        let scan = Arc::new(ScanProgress::default());
+        lock(&self.elsewhere).push(Arc::clone(&scan));
+        scan
     }
 
     /// Bytes to read; 0 before reading begins.
@@ -44,13 +53,13 @@ impl Progress {
     /// Bytes of the parts that have been read.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.sum(metric::BYTES)
+        self.sum(metric::BYTES) + lock(&self.elsewhere).iter().map(|scan| scan.bytes()).sum::<u64>()
     }
 
     /// Lines read.
     #[must_use]
     pub fn lines(&self) -> u64 {
-        self.sum(metric::LINES)
+        self.sum(metric::LINES) + lock(&self.elsewhere).iter().map(|scan| scan.lines()).sum::<u64>()
     }
 
     fn sum(&self, metric: &str) -> u64 {
@@ -62,8 +71,6 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::cost_scan::tests::{export, input_of};
     use crate::scan::scan;
@@ -78,7 +85,7 @@ mod tests {
             progress.reads(period.to_owned());
             let (input, files) = input_of(&store, 2).await;
             let size: u64 = files.iter().map(|file| file.file().size).sum();
-            scan(&session, input, &progress).await.unwrap();
+            scan(&session, input, &progress, None).await.unwrap();
             assert_eq!((progress.bytes(), progress.lines()), (times * size, times * 5));
             assert_eq!((progress.total_bytes(), progress.reading().as_str()), (5_000, period));
         }

@@ -14,6 +14,7 @@ use schemas::tables::{CostLine, CreditLine};
 use schemas::{PeriodNotes, TableRow};
 
 use crate::cost_scan::ScanInput;
+use crate::engine::{EngineLost, ScanEngine};
 use crate::error::DetectError;
 use crate::export::Export;
 use crate::line_counts::CountedFile;
@@ -24,6 +25,8 @@ use crate::tally::Tally;
 
 /// Units read at once: while the sums of one are written, the lines of the next are read. One where memory is short.
 const UNITS_AT_ONCE: usize = 2;
+/// Of a cluster, which has more to do between them.
+const UNITS_ELSEWHERE: usize = 4;
 const SHORT_MEMORY: ByteSize = ByteSize::gib(4);
 
 /// What all units share.
@@ -48,7 +51,8 @@ pub(crate) async fn read(
     let units = units(&changed, &export.files);
     progress.begin(units.iter().flat_map(|(_, files)| files).map(|(file, _)| file.size).sum());
     let is_short = context.settings.memory_limit().is_some_and(|limit| limit < SHORT_MEMORY);
-    let at_once = if is_short { 1 } else { UNITS_AT_ONCE.min(units.len()).max(1) };
+    let most = if export.listed.engine().is_some() { UNITS_ELSEWHERE } else { UNITS_AT_ONCE };
+    let at_once = if is_short { 1 } else { most.min(units.len()).max(1) };
     let reading = Arc::new(Reading {
         export: Arc::clone(export),
         lake: Arc::clone(context.run.lake()),
@@ -93,16 +97,35 @@ fn all_good(units: Vec<UnitRead>) -> Result<BTreeMap<BillingPeriod, Generation>,
 }
 
 impl Reading {
-    /// Reads the billing periods of one unit and writes what was found.
-    async fn unit(&self, (periods, files): Unit) -> Result<Vec<(BillingPeriod, Generation)>, DetectError> {
+    /// Reads the billing periods of one unit and writes what was found; here, where another engine is lost and that is
+    /// wanted.
+    async fn unit(&self, unit: Unit) -> Result<Vec<(BillingPeriod, Generation)>, DetectError> {
+        let Some(engine) = self.export.listed.engine() else { return self.unit_on(None, unit).await };
+        match self.unit_on(Some(&**engine), unit.clone()).await {
+            Err(failure) if engine.falls_back() && EngineLost::is_cause_of(&failure) => {
+                tracing::warn!("{failure}; the export is read here instead");
+                self.unit_on(None, unit).await
+            }
+            read => read,
+        }
+    }
+
+    async fn unit_on(
+        &self,
+        engine: Option<&dyn ScanEngine>,
+        (periods, files): Unit,
+    ) -> Result<Vec<(BillingPeriod, Generation)>, DetectError> {
         let name = periods.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         tracing::info!(periods = %name, files = files.len(), "reading");
         self.progress.reads(name);
         let Export { listed, reader, .. } = &*self.export;
         let files = self.export.counted(&files).await?;
+        let bytes: u64 = files.iter().map(|file| file.file().size).sum();
+        let elsewhere = engine.map(|engine| (engine, engine.cut(bytes)));
+        let partitions = elsewhere.map_or(self.partitions, |(_, cut)| cut.scan);
         let input = (Arc::clone(listed.store()), Arc::clone(reader));
-        let input = ScanInput::new(input, periods.clone(), &files, self.partitions);
-        let scanned = scan(&self.session, input, &self.progress).await?;
+        let input = ScanInput::new(input, periods.clone(), &files, partitions);
+        let scanned = scan(&self.session, input, &self.progress, elsewhere).await?;
         let mut written = Vec::new();
         for period in periods {
             written.push((period, self.write(&scanned, &files, period).await?));

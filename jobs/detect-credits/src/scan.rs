@@ -1,5 +1,6 @@
 //! One streaming pass over the files of some billing periods.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::AsArray;
@@ -23,6 +24,7 @@ use crate::cost_scan::{CostScan, CostScanExec, ScanInput};
 use crate::credit_lines::credit_lines;
 use crate::deliveries;
 use crate::description::DescriptionParser;
+use crate::engine::{Cut, ScanEngine};
 use crate::error::DetectError;
 use crate::line_counts::CountedFile;
 use crate::plan;
@@ -47,7 +49,7 @@ pub(crate) struct ScannedPeriod {
     pub(crate) cost_lines: SendableRecordBatchStream,
 }
 
-/// Runs a scan. Every bad file is reported, each at its first bad row, however it is cut into parts.
+/// Runs a scan, here or `elsewhere`. Every bad file is reported, each at its first bad row, however it is cut into parts.
 ///
 /// # Errors
 /// [`ReadError::BadExport`](cur_reader::ReadError::BadExport) for bad files.
@@ -55,24 +57,46 @@ pub(crate) async fn scan(
     context: &SessionContext,
     input: ScanInput,
     progress: &Progress,
+    elsewhere: Option<(&dyn ScanEngine, Cut)>,
 ) -> Result<Scanned, DetectError> {
     let descriptions = input.reader.descriptions.clone();
     let leaf = Arc::new(CostScanExec::new(input));
-    progress.watch(&leaf);
+    let input = Arc::clone(&leaf.input);
     // Where parts wait for bytes there are more of them at work than threads to sum on.
-    let partitions = leaf.input.parts.len().min(context.state().config().target_partitions());
-    let context = money_sql::with_partitions(context, partitions);
-    let sums = plan::final_sums(context.read_table(Arc::new(CostScan(leaf)))?)?;
+    let most = elsewhere.map_or_else(|| context.state().config().target_partitions(), |(_, cut)| cut.sums);
+    let context = money_sql::with_partitions(context, input.parts.len().min(most));
+    let sums = plan::final_sums(context.read_table(Arc::new(CostScan(Arc::clone(&leaf))))?)?;
     let plan = sums.create_physical_plan().await?;
+    let stream = match elsewhere {
+        Some((engine, _)) => engine.run(Arc::clone(&plan), &context, &progress.watch_elsewhere()).await?,
+        None => {
+            progress.watch(&leaf);
+            execute_stream(Arc::clone(&plan), context.task_ctx())?
+        }
+    };
     // Rows are put in order on one thread while those before are written on another.
-    let stream = spawn_buffered(execute_stream(Arc::clone(&plan), context.task_ctx())?, 1);
-    let mut rows = OrderedRows { stream, next: None };
+    let mut rows = OrderedRows { stream: spawn_buffered(stream, 1), next: None };
     // They come only when every line has been read.
-    let problems = rows.tally(None).await?.problems;
+    let Tally { problems, parts, .. } = rows.tally(None).await?;
     if !problems.is_empty() {
         return Err(Problems(problems.into_values().collect()).into());
     }
+    check_parts(&input, parts)?;
     Ok(Scanned { rows: Arc::new(Mutex::new(rows)), descriptions, plan })
+}
+
+/// Refuses rows of a scan that did not read each part exactly once.
+fn check_parts(input: &ScanInput, mut read: BTreeMap<String, u64>) -> Result<(), DetectError> {
+    let mut wrong = Vec::new();
+    for part in input.parts.iter().flatten() {
+        let times = read.remove(&part.name()).unwrap_or_default();
+        let file = input.files.get(part.file).map_or("?", |file| file.file.path.as_str());
+        if times != 1 {
+            wrong.push(format!("part {} of {file} was read {times} times", part.part));
+        }
+    }
+    wrong.extend(read.into_keys().map(|part| format!("part {part} was read and is none of the scan")));
+    if wrong.is_empty() { Ok(()) } else { Err(DetectError::CountMismatch(wrong.join("; "))) }
 }
 
 impl Scanned {
@@ -193,7 +217,7 @@ mod tests {
     async fn scanned(partitions: usize) -> (Scanned, Vec<CountedFile>) {
         let (input, files) = input_of(&export().await, partitions).await;
         let session = money_sql::session(partitions, Arc::default());
-        (scan(&session, input, &Progress::default()).await.unwrap(), files)
+        (scan(&session, input, &Progress::default(), None).await.unwrap(), files)
     }
 
     #[tokio::test]
@@ -214,6 +238,19 @@ mod tests {
             assert_eq!(charges, [115_000_000_000, 0]);
             assert!(scanned.explain_analyze().contains("parts_read=2"));
         }
+    }
+
+    #[tokio::test]
+    async fn part_that_was_not_read_exactly_once_stops_the_job() {
+        let (input, _) = input_of(&export().await, 2).await;
+        let read = |parts: &[(&str, u64)]| parts.iter().map(|(part, times)| ((*part).to_owned(), *times)).collect();
+        assert!(check_parts(&input, read(&[("0/0", 1), ("1/0", 1)])).is_ok());
+        let wrong = check_parts(&input, read(&[("0/0", 2), ("7/7", 1)])).unwrap_err();
+        assert_eq!(
+            wrong.to_string(),
+            "part 0 of may-1.csv was read 2 times; part 0 of may-2.csv was read 0 times; part 7/7 was read and is none \
+             of the scan"
+        );
     }
 
     #[tokio::test]
@@ -278,7 +315,7 @@ mod tests {
             let store = stored(&[("a.csv", &mixed), ("b.csv", &others)]).await;
             let (input, files) = input_of_periods(&store, &["2026-04", "2026-05"], partitions).await;
             let session = money_sql::session(partitions, Arc::default());
-            let scanned = scan(&session, input, &Progress::default()).await.unwrap();
+            let scanned = scan(&session, input, &Progress::default(), None).await.unwrap();
             assert_eq!(
                 shown(&scanned, &files, "2026-04").await,
                 "1 of 7.0000000000 EUR, 3 of 0.0000000000 USD; Pilot -0.3000000000; 2 cells"
@@ -296,11 +333,11 @@ mod tests {
         let store = stored(&[(&old, &may), (&another, &other)]).await;
         let session = money_sql::session(2, Arc::default());
         let (input, files) = input_of(&store, 2).await;
-        let scanned = scan(&session, input, &Progress::default()).await.unwrap();
+        let scanned = scan(&session, input, &Progress::default(), None).await.unwrap();
         assert!(scanned.period("2026-05".parse().unwrap(), &files).await.is_ok(), "of two payers");
         let store = stored(&[(&old, &may), (&another, &other), (&new, &may)]).await;
         let (input, files) = input_of(&store, 2).await;
-        let scanned = scan(&session, input, &Progress::default()).await.unwrap();
+        let scanned = scan(&session, input, &Progress::default(), None).await.unwrap();
         let Err(failure) = scanned.period("2026-05".parse().unwrap(), &files).await else { panic!("it counts twice") };
         assert_eq!(
             failure.to_string(),
@@ -317,7 +354,7 @@ mod tests {
         for partitions in [1, 2, 3] {
             let (input, _) = input_of(&store, partitions).await;
             let session = money_sql::session(partitions, Arc::default());
-            let Err(failure) = scan(&session, input, &Progress::default()).await else { panic!("two are bad") };
+            let Err(failure) = scan(&session, input, &Progress::default(), None).await else { panic!("two are bad") };
             let column = "column line_item_unblended_cost";
             assert_eq!(
                 failure.to_string(),

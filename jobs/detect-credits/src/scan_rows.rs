@@ -4,6 +4,7 @@
 //! | kind | keys beside the billing period | `detail` | sums |
 //! |---|---|---|---|
 //! | `problem`, of no period | | file, row, column and message, as JSON | |
+//! | `part`, of no period | | numbers of a file and of its part, which was read to its end | how often, as lines |
 //! | `total` | currency | | lines, and their unblended cost in `unblended_charges`, straight from the files |
 //! | `no_cost` | | | lines without a cost |
 //! | `line_type` | | a type that is not known | its lines |
@@ -31,6 +32,7 @@ use datafusion::common::{Result, exec_err};
 /// What a row says. In descending order notes come before `credit`, and that before `cost`.
 pub(crate) mod kind {
     pub(crate) const PROBLEM: &str = "problem";
+    pub(crate) const PART: &str = "part";
     pub(crate) const TOTAL: &str = "total";
     pub(crate) const NO_COST: &str = "no_cost";
     pub(crate) const LINE_TYPE: &str = "line_type";
@@ -220,6 +222,7 @@ mod tests {
     fn notes_come_before_credits_and_those_before_costs() {
         let notes = [
             kind::PROBLEM,
+            kind::PART,
             kind::TOTAL,
             kind::NO_COST,
             kind::LINE_TYPE,

@@ -16,6 +16,8 @@ use crate::scan_rows::{RowColumns, kind, text_of};
 pub(crate) struct Tally {
     /// By file: the first place that is wrong. Of no period.
     pub(crate) problems: BTreeMap<String, Problem>,
+    /// How often each part was read to its end. Of no period.
+    pub(crate) parts: BTreeMap<String, u64>,
     /// By currency: lines, and the sum of the unblended cost.
     pub(crate) totals: BTreeMap<String, (u64, Money)>,
     /// Lines without a cost.
@@ -51,6 +53,9 @@ impl Tally {
         let lines = columns.lines(row);
         match columns.kind(row) {
             kind::PROBLEM => self.add_problem(from_json(&detail)?),
+            kind::PART => {
+                self.parts.insert(detail, lines);
+            }
             kind::TOTAL => {
                 let amount = Money::from_units(columns.unblended_charges.value(row));
                 let amount = amount.map_err(|error| DataFusionError::External(error.into()))?;

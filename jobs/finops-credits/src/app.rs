@@ -9,6 +9,7 @@ use lake::{JobContext, LakeLock, Run};
 use schemas::records::Detected;
 
 use crate::cli::Format;
+use crate::clusters;
 use crate::locations::Locations;
 use crate::screen::Screen;
 use crate::{Failure, Kind};
@@ -66,7 +67,17 @@ impl App {
             // In a file system each takes a thread.
             fetched_at_once: if is_remote { 16 } else { 1 },
             readers: self.context.settings.threads() * if is_remote { 2 } else { 1 },
+            engine: None,
         })
+    }
+
+    /// The same, read by the engine of the settings.
+    ///
+    /// # Errors
+    /// As [`export_source`](Self::export_source); [`Kind::Usage`] where the program is built without that engine.
+    pub(crate) async fn export_on_engine(&self) -> Result<ExportSource, Failure> {
+        let engine = clusters::engine(&self.context.settings)?;
+        Ok(ExportSource { engine, ..self.export_source().await? })
     }
 
     /// What `detect-credits` found in this run, as of the same date.

@@ -2,6 +2,7 @@
 
 mod files;
 mod questions;
+mod reading;
 mod revisions;
 mod serving;
 mod tables;
@@ -12,11 +13,14 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use credit_ledger::BillingPeriod;
+use lake::SchedulerAddress;
 
 use questions::DIFF_HELP;
+use reading::DETECT_HELP;
 
 pub use files::{Completions, Export, Init, Man};
 pub use questions::{CreditsCommand, Diff};
+pub use reading::{Detect, Executor, Limits, OnCluster, Scheduler};
 pub use revisions::{Allocate, Consent, CreditArgs, Move, RecordArgs, Revoke};
 pub use serving::{Report, Serve};
 pub use tables::{ColorWhen, ListArgs, ScreenArgs};
@@ -227,6 +231,12 @@ Examples:
     /// The page as one file for a mail: HTML, or a workbook
     #[command(after_help = serving::REPORT_HELP)]
     Report(Report),
+    /// A cluster that reads large exports: the one process that gives tasks to executors
+    #[command(after_help = reading::SCHEDULER_HELP)]
+    Scheduler(Scheduler),
+    /// A cluster that reads large exports: a process that does tasks, as many as there are machines
+    #[command(after_help = reading::EXECUTOR_HELP)]
+    Executor(Executor),
     /// Write tables and views to files: CSV, Parquet
     #[command(after_help = files::EXPORT_HELP)]
     Export(Export),
@@ -290,6 +300,9 @@ pub struct Run {
     /// What hangs on removed nodes.
     #[command(flatten)]
     pub join: Join,
+    /// What reads the export.
+    #[command(flatten)]
+    pub cluster: OnCluster,
 }
 
 /// `join-allocations`
@@ -306,27 +319,6 @@ The jobs of one run are given one --run-id and one --as-of, in any process on an
 
 Example:
   finops-credits detect-credits --run-id night-42 --as-of 2026-10-31";
-
-const DETECT_HELP: &str = "\
-The jobs of one run are given one --run-id and one --as-of, in any process on any machine that reaches the lake.
-A large export can be read by several processes at once: each is given a period of the plan, and afterwards the job is
-run as ever.
-
-Examples:
-  finops-credits detect-credits --run-id night-42 --as-of 2026-10-31
-  finops-credits detect-credits --run-id night-42 --as-of 2026-10-31 --plan
-  finops-credits detect-credits --run-id night-42 --as-of 2026-10-31 --period 2026-09";
-
-/// `detect-credits`
-#[derive(Debug, Clone, Args)]
-pub struct Detect {
-    /// Only say which periods must be read, as JSON, also in the lake: `work/<run id>/scan-plan.json`
-    #[arg(long, conflicts_with = "period")]
-    pub plan: bool,
-    /// Only read this period, YYYY-MM, if it changed; register nothing
-    #[arg(long, value_name = "PERIOD", value_parser = period)]
-    pub period: Option<BillingPeriod>,
-}
 
 /// `query`
 #[derive(Debug, Clone, Args)]
@@ -468,6 +460,15 @@ Example:
 }
 
 impl Command {
+    /// The cluster that it names, to read the export.
+    #[must_use]
+    pub const fn scheduler(&self) -> Option<&SchedulerAddress> {
+        match self {
+            Self::Run(Run { cluster, .. }) | Self::DetectCredits(Detect { cluster, .. }) => cluster.scheduler.as_ref(),
+            _ => None,
+        }
+    }
+
     /// True for a command that makes the lake where there is none.
     #[must_use]
     pub const fn makes_lake(&self) -> bool {

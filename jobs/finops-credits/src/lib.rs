@@ -10,6 +10,7 @@ mod background;
 mod changes_csv;
 mod changes_text;
 pub mod cli;
+mod clusters;
 mod commands;
 mod digest;
 mod files;
@@ -129,12 +130,18 @@ fn log_filter(verbose: u8) -> EnvFilter {
         "write_net_cost",
         "lake",
         "application",
+        "cluster",
         "web",
     ];
+    // What tasks did, of executors and schedulers.
+    let ballista = if verbose == 0 { "error" } else { "info" };
     let engines = ["datafusion", "parquet", "object_store", "iceberg", "sqlx"];
     let own = crates.iter().map(|name| format!("{name}={own}"));
     let engine = engines.iter().map(|name| format!("{name}={engine}"));
-    EnvFilter::new(std::iter::once("error".to_owned()).chain(own).chain(engine).collect::<Vec<_>>().join(","))
+    let members = ["ballista_core", "ballista_executor", "ballista_scheduler"].iter();
+    let members = members.map(|name| format!("{name}={ballista}"));
+    let filter = std::iter::once("error".to_owned()).chain(own).chain(engine).chain(members);
+    EnvFilter::new(filter.collect::<Vec<_>>().join(","))
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Init(arguments) => return commands::init::init(cli.format, arguments),
         Command::Completions(Completions { shell }) => return commands::shell::completions(*shell),
         Command::Man(Man { out }) => return commands::shell::man(cli.format, out.as_deref()),
+        Command::Scheduler(arguments) => return commands::cluster::schedule(arguments.clone()),
         _ => {}
     }
     let settings = locations::settings(cli.config.as_deref(), cli.settings.as_deref());
@@ -60,14 +61,18 @@ fn start(cli: Cli, settings: Settings, told: Option<&str>) -> Result<(), Failure
     runtime.block_on(dispatch(cli, settings, told))
 }
 
-async fn dispatch(cli: Cli, settings: Settings, told: Option<&str>) -> Result<(), Failure> {
+async fn dispatch(cli: Cli, mut settings: Settings, told: Option<&str>) -> Result<(), Failure> {
     let now = clock();
+    if let Some(scheduler) = cli.command.scheduler() {
+        settings.engine = settings.engine.on(scheduler.clone());
+    }
     asked::check(&cli.command, cli.as_of, cli.run_id.as_deref())?;
     let locations = Arc::new(Locations::of(&settings).await?);
     match cli.command {
         Command::Lake(LakeCommand::Repair { accept_loss }) => {
             return commands::repair::repair(&locations, &settings, accept_loss, cli.format).await;
         }
+        Command::Executor(arguments) => return commands::cluster::execute(&locations, &settings, arguments).await,
         Command::Lake(LakeCommand::Relocate) => return commands::backup::relocate(&settings, now).await,
         Command::Serve(arguments) => {
             let run = RunArguments { config: cli.config, settings: cli.settings };
@@ -161,6 +166,8 @@ async fn carry_out(app: App, command: Command, told: Option<&str>) -> Result<(),
         // Done above: without a lake, or with one that does not open.
         Command::Lake(LakeCommand::Repair { .. } | LakeCommand::Relocate | LakeCommand::Restore { .. })
         | Command::Serve(_)
+        | Command::Scheduler(_)
+        | Command::Executor(_)
         | Command::Init(_)
         | Command::Completions(_)
         | Command::Man(_) => Ok(()),

@@ -19,7 +19,7 @@ use crate::report::{CreditAmount, CreditsPart, Report};
 use crate::screen::Screen;
 
 /// Every command with what it cannot do without.
-pub(crate) const COMMANDS: [&str; 31] = [
+pub(crate) const COMMANDS: [&str; 33] = [
     "run",
     "detect-credits",
     "join-allocations",
@@ -46,6 +46,8 @@ pub(crate) const COMMANDS: [&str; 31] = [
     "lake drop-period 2019-03",
     "query SELECT",
     "serve",
+    "scheduler",
+    "executor --scheduler df://localhost:50050 --work-dir work",
     "report --out report.html",
     "export net_cost --out net_cost.csv",
     "init",

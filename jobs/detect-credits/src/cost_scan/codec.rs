@@ -24,7 +24,7 @@ use crate::lines::{LineReader, LineSettings};
 use crate::stated::StatedOfExport;
 
 /// The format of the bytes. Whoever changes what they say counts it up.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// How plans name the checked sum.
 const CHECKED_SUM: &[u8] = b"checked_sum/1";
 
@@ -35,6 +35,9 @@ pub struct CostScanCodec {
 }
 
 impl CostScanCodec {
+    /// The format of the plans that it reads and writes.
+    pub const FORMAT: u32 = FORMAT;
+
     /// A codec whose decoded plans read from `export`.
     #[must_use]
     pub fn new(export: Arc<dyn ObjectStore>) -> Self {
@@ -257,10 +260,10 @@ mod tests {
     async fn plan_of_another_format_is_refused() {
         let session = money_sql::session(2, Arc::default());
         let codec = CostScanCodec::new(export().await);
-        let newer = codec.try_decode(br#"{"format":3,"files":"elsewhere"}"#, &[], &session.task_ctx()).unwrap_err();
+        let newer = codec.try_decode(br#"{"format":4,"files":"elsewhere"}"#, &[], &session.task_ctx()).unwrap_err();
         assert_eq!(
             newer.strip_backtrace(),
-            "Execution error: the plan of the scan has format 3, this version reads format 2: run the same version of \
+            "Execution error: the plan of the scan has format 4, this version reads format 3: run the same version of \
              finops-credits everywhere"
         );
         assert!(codec.try_decode(b"{}", &[], &session.task_ctx()).is_err());

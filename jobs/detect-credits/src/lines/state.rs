@@ -32,6 +32,7 @@ pub(crate) struct LineState {
     met: HashSet<(BillingPeriod, u32, usize)>,
     deliveries: BTreeSet<(BillingPeriod, String, Delivery)>,
     problems: Vec<Problem>,
+    parts: Vec<String>,
     pub(super) finder: RuleFinder,
     /// Period and candidates of the line before, and its rule.
     pub(super) line_before: Option<(BillingPeriod, [u32; DIMENSIONS])>,
@@ -56,6 +57,7 @@ impl LineState {
             met: HashSet::new(),
             deliveries: BTreeSet::new(),
             problems: Vec::new(),
+            parts: Vec::new(),
             finder: RuleFinder::new(rules),
             line_before: None,
             rule_before: NO_TEXT,
@@ -95,6 +97,11 @@ impl LineState {
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Notes that a part was read to its end.
+    pub(crate) fn has_read(&mut self, part: String) {
+        self.parts.push(part);
     }
 
     pub(super) fn count(
@@ -182,6 +189,8 @@ impl LineState {
             let detail = Some(serde_json::to_string(problem)?);
             notes.push(Note { kind: kind::PROBLEM, detail, ..Note::default() });
         }
+        let parts = self.parts.drain(..).map(Some);
+        notes.extend(parts.map(|detail| Note { kind: kind::PART, detail, lines: 1, ..Note::default() }));
         notes.sort();
         Ok(notes)
     }

@@ -4,6 +4,7 @@ pub(crate) mod allocate;
 pub(crate) mod allocations;
 pub(crate) mod backup;
 pub(crate) mod check;
+pub(crate) mod cluster;
 pub(crate) mod credit_show;
 pub(crate) mod credits;
 pub(crate) mod diff;
