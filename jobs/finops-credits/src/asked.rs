@@ -46,6 +46,8 @@ fn use_of(command: &Command) -> Use {
         | Command::Diff(_)
         | Command::Init(_)
         | Command::Completions(_)
+        | Command::Scheduler(_)
+        | Command::Executor(_)
         | Command::Man(_) => Use::None,
     }
 }
