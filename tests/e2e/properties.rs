@@ -1,6 +1,6 @@
 //! Properties of whole runs of the built binary, on generated organisations.
 //!
-//! `FINOPS_PROPERTY_CASES` (default 256, or 24 where a case starts the binary often) sets how many organisations a property sees. Runs are the same every time,
+//! `FINOPS_PROPERTY_CASES` (default 128, or 24 where a case starts the binary often) sets how many organisations a property sees. Runs are the same every time,
 //! unless `FINOPS_PROPERTY_SEED` says otherwise.
 
 mod cases;

@@ -173,8 +173,11 @@ impl<'a, N: Fn(usize) -> String> PostingCheck<'a, N> {
             add(Some(moved.entry(lot.credit_key.as_str()).or_default()), balance.moved)?;
             let after = Money::total([balance.used, balance.expired, balance.remaining])?;
             let parts = [balance.opening, balance.issued, balance.used, balance.expired, balance.remaining];
-            if before != after || parts.into_iter().any(Money::is_negative) {
+            if before != after {
                 breaches.push(format!("{}: balance does not add up: {before} is not {after}", name(lot)));
+            }
+            if let Some(part) = parts.into_iter().find(|part| part.is_negative()) {
+                breaches.push(format!("{}: {part} of its balance is below zero", name(lot)));
             }
             if self.drawn_by_lot.get(balance.lot) != Some(&balance.used) {
                 breaches.push(format!("{}: used is not the sum of its draws", name(lot)));

@@ -1,6 +1,5 @@
 //! What people filled in: the first sheet of an XLSX workbook as CSV.
 
-use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read};
 
 use calamine::{Data, DataRef, Reader, SheetType, Xlsx, open_workbook_from_rs};
@@ -10,7 +9,7 @@ use zip::ZipArchive;
 const MOST_BYTES: u64 = 256 << 20;
 const MOST_ROWS: u32 = 200_000;
 const MOST_COLUMNS: u32 = 1_000;
-/// Rows times columns: a few cells far apart make a sheet as large as one that is full.
+/// Rows times columns: a few cells far apart take as much as a sheet that is full.
 const MOST_CELLS: usize = 5_000_000;
 
 /// The first sheet of a workbook.
@@ -44,9 +43,6 @@ pub fn read_sheet(bytes: &[u8]) -> Result<Sheet, String> {
     read.map_err(|problem| format!("is no workbook that can be read ({problem}); save it as .xlsx again, or as CSV"))
 }
 
-/// The cells of a row that hold something: one that is far away takes no memory for those before it.
-type Row = BTreeMap<usize, String>;
-
 fn read(bytes: &[u8]) -> Result<Sheet, String> {
     let said = |error: &dyn std::fmt::Display| error.to_string();
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| said(&error))?;
@@ -66,7 +62,7 @@ fn read(bytes: &[u8]) -> Result<Sheet, String> {
     let first = names.next().ok_or("it has no sheet")?;
     let other_sheets = names.collect();
     let mut cells = book.worksheet_cells_reader(&first).map_err(|error| said(&error))?;
-    let (mut rows, mut columns): (Vec<Row>, usize) = (Vec::new(), 0);
+    let (mut rows, mut columns): (Vec<Vec<String>>, usize) = (Vec::new(), 0);
     while let Some(cell) = cells.next_cell().map_err(|error| said(&error))? {
         let (row, column) = cell.get_position();
         let text = text(cell.get_value());
@@ -86,20 +82,24 @@ fn read(bytes: &[u8]) -> Result<Sheet, String> {
             return Err(format!("its cells lie in {} rows and {columns} columns, which is too much", row + 1));
         }
         if rows.len() <= row {
-            rows.resize(row + 1, Row::new());
+            rows.resize(row + 1, Vec::new());
         }
         if let Some(cells) = rows.get_mut(row) {
-            cells.insert(column, text);
+            if cells.len() <= column {
+                cells.resize(column + 1, String::new());
+            }
+            if let Some(cell) = cells.get_mut(column) {
+                *cell = text;
+            }
         }
     }
-    Ok(Sheet { csv: csv(&rows).map_err(|error| said(&error))?, other_sheets })
+    Ok(Sheet { csv: csv(&rows, columns).map_err(|error| said(&error))?, other_sheets })
 }
 
-fn csv(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
-    let columns = rows.iter().filter_map(|row| row.keys().next_back()).max().map_or(0, |last| last + 1);
+fn csv(rows: &[Vec<String>], columns: usize) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
-        writer.write_record((0..columns).map(|column| row.get(&column).map_or("", String::as_str)))?;
+        writer.write_record((0..columns).map(|column| row.get(column).map_or("", String::as_str)))?;
     }
     writer.into_inner().map_err(|error| error.into_error().into())
 }

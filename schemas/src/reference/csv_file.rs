@@ -314,14 +314,14 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The node of the four level columns; `None` where all are empty.
+    /// The node of the four level columns, whatever white space is around its names; `None` where all are empty.
     pub(crate) fn node(&self) -> Result<Option<Node>, Problem> {
         self.node_at(Node::LEVELS)
     }
 
     /// The node of four columns of its levels; `None` where all are empty.
     pub(crate) fn node_at(&self, columns: [&'static str; 4]) -> Result<Option<Node>, Problem> {
-        let levels = columns.map(|level| self.get(level));
+        let levels = columns.map(|level| self.get(level).map(str::trim));
         if levels.iter().all(Option::is_none) {
             return Ok(None);
         }

@@ -220,6 +220,14 @@ mod tests {
     }
 
     #[test]
+    fn white_space_around_names_is_no_part_of_them() {
+        let text = "business_unit,department\n Retail,Web shop \n\tRetail,\n";
+        let hierarchy = parse_hierarchy("hierarchy.csv", text.as_bytes()).unwrap();
+        let found: Vec<_> = hierarchy.nodes().map(|(node, _)| node.to_string()).collect();
+        assert_eq!(found, ["Retail", "Retail/Web shop"]);
+    }
+
+    #[test]
     fn only_the_node_unassigned_and_what_is_below_it_is_kept() {
         let text = "business_unit,department\nUnassigned,Web\nUnassigned2,\nunassigned,\nRetail,Unassigned\n";
         let problems = parse_hierarchy("hierarchy.csv", text.as_bytes()).unwrap_err().to_string();

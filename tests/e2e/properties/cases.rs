@@ -31,7 +31,7 @@ pub(super) fn holds<T: Debug>(
     strategy: impl Fn() -> BoxedStrategy<T> + Sync,
     property: impl Fn(T) -> Result<(), String> + Sync,
 ) {
-    holds_in(256, name, strategy, property);
+    holds_in(128, name, strategy, property);
 }
 
 /// As [`holds`], in another number of cases where nobody asks for more.

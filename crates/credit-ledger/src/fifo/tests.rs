@@ -337,7 +337,7 @@ fn balances_that_do_not_add_up_are_named_with_their_lot() {
     let negative = |balance: &mut Balance| {
         (balance.expired, balance.remaining) = (money("7"), money("-1"));
     };
-    assert_eq!(found(negative).len(), 1, "it adds up, and is below zero");
+    assert_eq!(found(negative), [of_lot("-1.0000000000 of its balance is below zero")], "though it adds up");
     let unpaid = |balance: &mut Balance| {
         (balance.used, balance.remaining) = (money("5"), money("5"));
     };
