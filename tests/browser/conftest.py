@@ -145,8 +145,7 @@ def sign_in(visit):
         page = visit(**options)
         page.goto(server.url + address)
         page.get_by_label("Name").fill(login)
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url(f"{server.url}/**")
+        pages.follow(page.get_by_role("button", name="Sign in"))
         return page
 
     return open_page

@@ -8,7 +8,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
-from pages import axe, shot
+from form import fill, preview, save
+from pages import axe, follow, shot
 from shared import ACCESS, is_signed_in, ours
 
 # Credits of the sample that are allocated, to nodes of two people, and that wait.
@@ -41,19 +42,6 @@ def history(lake, key: str) -> list[dict]:
     return json.loads(lake.call("allocations", "history", key, "--format", "json"))
 
 
-def allocate(page, node: str, amount: str = "100") -> None:
-    """Fills in the form and asks for the preview."""
-    page.locator("#amount-1").fill(amount)
-    page.locator("#node-1").fill(node)
-    page.keyboard.press("Tab")
-    page.get_by_role("button", name="Preview", exact=True).click()
-
-
-def save(page) -> None:
-    page.get_by_role("button", name="Save the allocation").click()
-    expect(page.locator(".done")).to_be_visible()
-
-
 def forbidden(page, address: str) -> str:
     """What the page says that is there instead."""
     answer = page.goto(address)
@@ -67,15 +55,16 @@ def test_what_one_allocates_and_another_runs_a_third_does_not_see(own_lake, shar
     server = share(own_lake)
     alma = sign_in(server, "alma", "/queue")
     assert alma.locator("#queue tbody tr").count() == 1
-    alma.get_by_role("link", name="Allocate").click()
-    allocate(alma, "Logistics/Warehousing/Inventory", "2500")
+    follow(alma.get_by_role("link", name="Allocate"))
+    fill(alma, "2500", "Logistics/Warehousing/Inventory")
+    preview(alma)
     axe(alma)
     save(alma)
     [row] = history(own_lake, WAITS_FOR_LOGISTICS)
     assert (row["recorded_by"], row["department"]) == ("alma@example.com", "Warehousing")
     carl = sign_in(server, "carl", "/runs")
-    carl.get_by_role("button", name="Run now").click()
-    expect(carl.locator("#runs tbody tr")).to_have_count(2, timeout=60_000)
+    follow(carl.get_by_role("button", name="Run now"))
+    expect(carl.locator("#runs tbody tr")).to_have_count(2)
     alma.goto(server.url + credit(WAITS_FOR_LOGISTICS))
     assert "by alma@example.com" in alma.locator(".history").inner_text()
     forbidden(sign_in(server, "vera"), server.url + credit(WAITS_FOR_LOGISTICS))
@@ -150,7 +139,7 @@ def test_line_of_a_group_counts_for_who_is_in_it(shared_server, sign_in):
 def test_who_has_several_nodes_looks_at_one_at_a_time(shared_server, sign_in):
     page = sign_in(shared_server, "alma", "/credits")
     assert "Media" not in page.locator("#credits").inner_text()
-    page.get_by_label("Your nodes").get_by_role("link", name="Media").click()
+    follow(page.get_by_label("Your nodes").get_by_role("link", name="Media"))
     assert "Media/Studio" in page.locator("#credits").inner_text()
     assert "Warehousing" not in page.locator("#credits").inner_text()
     axe(page)
@@ -209,7 +198,8 @@ def test_allocation_outside_of_their_nodes_is_told_at_its_field_and_not_recorded
     server = share(own_lake)
     page = sign_in(server, "alma", credit(WAITS_FOR_LOGISTICS, "/allocate"))
     before = recorded(own_lake)
-    allocate(page, "Retail")
+    fill(page, "100", "Retail")
+    preview(page)
     assert "not among those that you see: Logistics/Warehousing, Media" in page.locator("#node-1-wrong").inner_text()
     assert page.get_by_role("button", name="Save the allocation").count() == 0
     axe(page)
@@ -241,6 +231,7 @@ def test_name_in_the_log_is_the_verified_address_else_the_subject_and_never_of_t
             const field = Object.assign(document.createElement("input"), { name, type: "hidden", value: "eve@example.com" });
             document.querySelector("#entry").append(field);
         }""")
-        allocate(page, "Platform")
+        fill(page, "100", "Platform")
+        preview(page)
         save(page)
         assert history(own_lake, WAITS_FOR_NOBODY)[-1]["recorded_by"] == name

@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from pages import axe
+from form import open_form
+from pages import axe, follow
 from program import ROOT, Lake
 
 SCRIPT = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
@@ -49,7 +50,7 @@ def test_script_in_a_description_is_text(hostile_page):
         assert hostile_page.locator("main img").count() == 0
     hostile_page.goto(base + "/queue")
     assert "<script>document.title" in hostile_page.locator("#queue").inner_text()
-    hostile_page.locator("#queue tbody tr", has_text="<script>").locator("a").first.click()
+    follow(hostile_page.locator("#queue tbody tr", has_text="<script>").locator("a").first)
     assert "<script>" in hostile_page.locator("h1").inner_text()
     assert "owned" not in hostile_page.title().replace("document.title = 'owned'", "")
     axe(hostile_page)
@@ -72,8 +73,7 @@ def test_formula_in_a_description_is_text_in_files(hostile_page):
 def test_page_of_another_site_cannot_record(own_server, visit):
     """The session's cookie goes along, the origin and the token do not fit."""
     page = visit(own_server)
-    page.goto(own_server.url + "/queue")
-    page.locator("#queue tbody tr").first.get_by_role("link", name="Allocate").click()
+    open_form(page)
     address = page.url
     token = page.locator("[name=form_token]").first.get_attribute("value")
     form = {"amount": "5", "node": "Retail", "action": "save", "form_token": token}

@@ -9,7 +9,8 @@ import openpyxl
 import pytest
 from playwright.sync_api import expect
 
-from pages import axe, shot, until
+from form import fill, open_form, preview
+from pages import axe, follow, shot, until
 
 PAGES = {
     "overview": "/",
@@ -97,9 +98,9 @@ def total_of(rows, column) -> Decimal:
 
 def test_figure_of_the_overview_leads_down_to_cost_lines_and_draws(page, server):
     """From net cost to a node, an account and service, its days, and the credits that were drawn there."""
-    page.get_by_role("link", name="Net cost", exact=False).filter(has=page.locator(".sum")).click()
-    page.locator("#net_cost_by_node tbody a", has_text="Retail").first.click()
-    page.locator("#by_account_and_service tbody a").first.click()
+    follow(page.get_by_role("link", name="Net cost", exact=False).filter(has=page.locator(".sum")))
+    follow(page.locator("#net_cost_by_node tbody a", has_text="Retail").first)
+    follow(page.locator("#by_account_and_service tbody a").first)
     days = page.locator("#by_day tbody tr")
     assert days.count() > 0
     assert page.locator("#draws").count() == 1
@@ -163,8 +164,9 @@ def test_credit_that_waits_is_found_from_every_page(page, server):
     page.goto(server.url + "/")
     page.keyboard.press("/")
     page.keyboard.type("Explore AWS")
-    page.keyboard.press("Enter")
-    page.get_by_role("link", name="1 that waits fits the search").click()
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    follow(page.get_by_role("link", name="1 that waits fits the search"))
     assert page.locator("#queue tbody tr").count() == 1
 
 
@@ -176,33 +178,31 @@ def test_statement_that_would_go_on_for_hours_is_given_up_and_stops_nobody(visit
     page.goto(server.url + "/help")
     page.evaluate(f"fetch('/query?sql={sql}').then(() => 0)")
     for _ in range(5):
-        assert other.goto(server.url + "/help", timeout=5_000).status == 200
+        assert other.goto(server.url + "/help", timeout=20_000).status == 200
     page.context.close()
     server.stop()
 
 
 def test_pages_work_without_script(visit, server):
     page = visit(server, java_script_enabled=False)
-    page.goto(server.url + "/queue")
-    page.locator("#queue tbody tr").first.get_by_role("link", name="Allocate").click()
-    page.locator("[name=amount]").fill("100")
-    page.locator("[name=node]").fill("Retail")
-    page.get_by_role("button", name="Preview", exact=True).click()
+    open_form(page)
+    fill(page, "100", "Retail")
+    preview(page)
     assert "What would change" in page.locator("#preview").inner_text()
 
 
 def test_keys_go_to_pages_and_along_tables(page, server):
     page.goto(server.url + "/")
-    page.keyboard.type("gq")
-    page.wait_for_url("**/queue*")
+    with page.expect_navigation(url="**/queue"):
+        page.keyboard.type("gq")
     page.keyboard.press("j")
-    page.keyboard.press("a")
-    page.wait_for_url("**/allocate")
+    with page.expect_navigation(url="**/allocate"):
+        page.keyboard.press("a")
     expect(page.locator("#amount-1")).to_be_focused()
     page.keyboard.press("Escape")
-    page.keyboard.press("?")
-    page.wait_for_url("**/help")
+    with page.expect_navigation(url="**/help"):
+        page.keyboard.press("?")
     page.keyboard.press("/")
     page.keyboard.type("MAP")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/credits?q=MAP")
+    with page.expect_navigation(url="**/credits?q=MAP"):
+        page.keyboard.press("Enter")
