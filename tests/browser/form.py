@@ -1,7 +1,5 @@
 """The form of an allocation, as people come to it and use it."""
 
-from urllib.parse import urljoin
-
 from playwright.sync_api import Page, expect
 
 from pages import follow
@@ -9,7 +7,7 @@ from pages import follow
 
 def open_form(page: Page, credit: str = "") -> None:
     """Of the first credit in the queue, or of the first with this in its row."""
-    page.goto(urljoin(page.url, "/queue"))
+    page.goto("/queue")
     follow(page.locator("#queue tbody tr", has_text=credit).first.get_by_role("link", name="Allocate"))
 
 

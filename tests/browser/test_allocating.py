@@ -2,7 +2,6 @@
 
 import json
 from decimal import Decimal
-from urllib.parse import urljoin
 
 import pytest
 from playwright.sync_api import expect
@@ -60,6 +59,7 @@ def table_of(page, name: str) -> list[dict[str, str]]:
 
 
 def test_four_waiting_credits_are_allocated_with_the_keyboard_alone(own_page, own_lake):
+    own_page.goto("/")
     keys = Keys(own_page)
     for left, (amount, typed, node, end) in zip((4, 3, 2, 1), FOUR, strict=True):
         if left == 4:
@@ -125,7 +125,7 @@ def test_credit_is_split_into_lots(own_page, own_lake):
     preview(own_page)
     save(own_page)
     own_lake.call("run")
-    own_page.goto(urljoin(own_page.url, "/credits?q=MAP credit - 2"))
+    own_page.goto("/credits?q=MAP credit - 2")
     follow(own_page.locator("#credits tbody a").first)
     lots = table_of(own_page, "lots")
     assert [(lot["Node"], lot["Amount"], lot["Ends"]) for lot in lots] == [
@@ -139,19 +139,19 @@ def test_credit_is_split_into_lots(own_page, own_lake):
     ({"amount": "5", "node": "Retail", "end": "31.12.2026"}, "end_date-1", "not a date (YYYY-MM-DD)"),
     ({"amount": "5", "node": "Retail", "end": "2020-01-01"}, "end_date-1", "before the issue date"),
 ])
-def test_wrong_input_is_told_at_its_field_and_nothing_is_lost(own_page, own_lake, lot, field, said):
-    open_form(own_page)
-    before = waiting(own_lake)
-    fill(own_page, reference="T-1", **lot)
-    preview(own_page)
-    wrong = own_page.locator(f"#{field}")
+def test_wrong_input_is_told_at_its_field_and_nothing_is_lost(page, lake, lot, field, said):
+    open_form(page)
+    before = waiting(lake)
+    fill(page, reference="T-1", **lot)
+    preview(page)
+    wrong = page.locator(f"#{field}")
     assert wrong.get_attribute("aria-invalid") == "true"
-    assert said in own_page.locator(f"#{field}-wrong").inner_text()
+    assert said in page.locator(f"#{field}-wrong").inner_text()
     for name, value in [("amount", lot["amount"]), ("node", lot["node"]), ("reference", "T-1")]:
-        assert own_page.locator(f"#{name}-1").input_value() == value
-    assert own_page.get_by_role("button", name="Save the allocation").count() == 0
-    axe(own_page)
-    assert waiting(own_lake) == before
+        assert page.locator(f"#{name}-1").input_value() == value
+    assert page.get_by_role("button", name="Save the allocation").count() == 0
+    axe(page)
+    assert waiting(lake) == before
 
 
 def test_only_what_was_previewed_is_saved(own_page, own_lake):
@@ -193,8 +193,7 @@ def test_what_was_recorded_before_the_preview_is_said_too(own_page, own_lake):
 
 
 def test_allocation_is_revised_moved_and_revoked_and_its_history_says_so(own_page, own_lake):
-    base = own_page.url.rstrip("/")
-    own_page.goto(base + "/credits?status=active")
+    own_page.goto("/credits?status=active")
     follow(own_page.locator("#credits tbody tr").first.get_by_role("link", name="Revise"))
     address = own_page.url
     amount = own_page.locator("#amount-1").input_value()
@@ -226,6 +225,6 @@ def test_read_only_page_has_no_form(lake, serve, visit):
     server = serve(lake, "--read-only")
     page = visit(server)
     for address in ["/", "/queue", "/credits", "/runs"]:
-        page.goto(server.url + address)
+        page.goto(address)
         assert page.locator("form[method=post]").count() == 0
         assert page.get_by_role("link", name="Allocate").count() == 0
