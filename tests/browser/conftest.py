@@ -8,7 +8,7 @@ from playwright.sync_api import sync_playwright
 
 import pages
 from program import Lake, Served, Server
-from shared import Provider, SharedServer
+from shared import Provider, SharedServer, signed_in
 
 
 @pytest.fixture(scope="session")
@@ -68,23 +68,21 @@ def own_server(own_lake, serve) -> Server:
 
 @pytest.fixture
 def visit(browser, serve):
-    """Opens a page of a new context: `visit()`, or logged in `visit(server, color_scheme="dark")`, with the options of
+    """An empty page of a new context: `visit()`, or logged in `visit(server, color_scheme="dark")`, with the options of
     Playwright's `new_context`. Nothing may go wrong on it until the test ends but what the test takes from its `watch`:
     `page.watch.expect(page, "status of 404")`."""
     opened = []
 
     def open_page(server: Server | None = None, **options):
-        if server is not None and server.session is not None:
-            options = {"storage_state": server.session, **options}
+        if server is not None:
+            options = {"base_url": server.url, "storage_state": server.session, **options}
         context, watch = pages.new_context(browser, **options)
         opened.append((context, watch))
         page = context.new_page()
         page.watch = watch
         if server is not None and server.session is None:
-            page.goto(server.login_url)
+            context.request.get(server.login_url)
             server.session = context.storage_state()
-        elif server is not None:
-            page.goto(server.url)
         return page
 
     yield open_page
@@ -99,13 +97,13 @@ def visit(browser, serve):
 
 @pytest.fixture
 def page(visit, server):
-    """Logged in on the sample, for a test that only reads."""
+    """Empty, and logged in on the sample: for a test that only reads."""
     return visit(server)
 
 
 @pytest.fixture
 def own_page(visit, own_server):
-    """Logged in on a lake of the test's own."""
+    """Empty, and logged in on a lake of the test's own."""
     return visit(own_server)
 
 
@@ -138,15 +136,28 @@ def share(started, provider, tmp_path_factory):
 
 
 @pytest.fixture
-def sign_in(visit):
-    """Opens an address of a shared server in a new browser context, and signs somebody in on the way there."""
+def visit_as(visit):
+    """A page of a new context, in which somebody has signed in to a shared server: `visit_as(shared_server, "vera")`, empty, or
+    at an address."""
 
-    def open_page(server: SharedServer, login: str, address: str = "/", **options):
-        page = visit(**options)
-        page.goto(server.url + address)
+    def open_page(server: SharedServer, login: str, address: str = "about:blank"):
+        page = visit(base_url=server.url)
+        signed_in(page.request, server, login)
+        page.goto(address)
+        return page
+
+    return open_page
+
+
+@pytest.fixture
+def sign_in(visit):
+    """Opens an address of a shared server in a new context, and signs somebody in on the provider's page on the way there."""
+
+    def open_page(server: SharedServer, login: str, address: str = "/"):
+        page = visit(base_url=server.url)
+        page.goto(address)
         page.get_by_label("Name").fill(login)
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url(f"{server.url}/**")
+        pages.follow(page.get_by_role("button", name="Sign in"))
         return page
 
     return open_page

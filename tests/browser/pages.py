@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
 
 # Names of other machines do not resolve, so that nothing leaves this one. Addresses are seen by `Watch`.
 CHROMIUM = {
@@ -16,6 +16,10 @@ CHROMIUM = {
 }
 # The same on every machine.
 CONTEXT = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", "timezone_id": "UTC"}
+
+# Seconds: enough for a slow machine, and only what fails takes as long.
+PATIENCE = 60
+expect.set_options(timeout=PATIENCE * 1000)
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -53,9 +57,9 @@ class Watch:
         if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
             self._add("request", url)
 
-    def expect(self, page: Page, pattern: str, within: float = 5) -> list[str]:
+    def expect(self, page: Page, pattern: str) -> list[str]:
         """Takes away the problems that a test wants, and returns them; there must be one, now or soon."""
-        end = time.monotonic() + within
+        end = time.monotonic() + PATIENCE
         while not (found := [problem for problem in self.problems if re.search(pattern, problem)]):
             assert time.monotonic() < end, f"nothing went wrong like {pattern!r}; what did: {self.problems}"
             page.wait_for_timeout(20)
@@ -68,16 +72,23 @@ class Watch:
 
 def new_context(browser: Browser, **options) -> tuple[BrowserContext, Watch]:
     context = browser.new_context(**{**CONTEXT, **options})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE * 1000)
     return context, Watch(context)
 
 
-def until(page: Page, script: str, within: float = 5) -> None:
+def follow(element: Locator) -> None:
+    """Clicks what leads to another page, or loads this one anew, and waits until it is there: else what is read next may
+    still be the page before. Of keys that do so: `with page.expect_navigation(): page.keyboard.press("Enter")`."""
+    with element.page.expect_navigation():
+        element.click()
+
+
+def until(page: Page, script: str) -> None:
     """Waits until a script gives something true. The pages' policy refuses what `wait_for_function` does: it evaluates a
     text from within the page."""
-    end = time.monotonic() + within
+    end = time.monotonic() + PATIENCE
     while not page.evaluate(script):
-        assert time.monotonic() < end, f"not so within {within} seconds: {script}"
+        assert time.monotonic() < end, f"not so within {PATIENCE} seconds: {script}"
         page.wait_for_timeout(20)
 
 
@@ -105,9 +116,7 @@ def axe(page: Page, within: str | None = None) -> None:
     assert not lines, "\n".join([f"accessibility of {page.url}:", *lines])
 
 
-def shot(page: Page, name: str, full_page: bool = True) -> Path:
-    """A picture of the page, for people to look at."""
-    file = Path(os.environ["FINOPS_CREDITS_SHOTS"]) / f"{name}.png"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=file, full_page=full_page, animations="disabled")
-    return file
+def shot(page: Page, name: str, full_page: bool = True) -> None:
+    """A picture of the page, where people want some to look at."""
+    if folder := os.environ.get("FINOPS_CREDITS_SHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=full_page, animations="disabled")

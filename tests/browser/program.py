@@ -14,7 +14,7 @@ AS_OF = "2026-10-31"
 PERSON = "jane@example.com"
 
 LOGIN = re.compile(r"http://127\.0\.0\.1:\d+/login\?token=\S+")
-STARTS_WITHIN = 30
+STARTS_WITHIN = 60
 STOPS_WITHIN = 20
 
 

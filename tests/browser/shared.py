@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 from playwright.sync_api import APIRequestContext
 
-from program import Lake, Served, binary
+from program import STARTS_WITHIN, Lake, Served, binary
 
 ROLES = {"viewer": ["finance"], "allocator": ["finops"], "closer": ["controlling"], "admin": ["platform"]}
 
@@ -128,13 +128,13 @@ class SharedServer(Served):
         """Starts it in vain; what it says why."""
         command = [binary(), "--config", self.settings, "serve", "--shared", *self.options]
         environment = {**os.environ, **self.environment()}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=STARTS_WITHIN, check=False, env=environment)
         assert (done.returncode, done.stdout) == (code, ""), f"ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stderr
 
     def raw(self, path: str, cookies: str = "") -> HTTPResponse:
         """The answer to a request that a proxy before it would make."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request("GET", path, headers={"Host": urlsplit(self.url).netloc, "Cookie": cookies})
         return connection.getresponse()
 
@@ -162,8 +162,8 @@ def up_to_the_callback(request: APIRequestContext, server: SharedServer, login: 
 
 
 def signed_in(request: APIRequestContext, server: SharedServer, login: str) -> APIRequestContext:
-    """Signs somebody in without a page that would go on loading while its server ends."""
-    request.get(up_to_the_callback(request, server, login))
+    """Signs somebody in without a page."""
+    request.get(up_to_the_callback(request, server, login), max_redirects=0)
     return request
 
 

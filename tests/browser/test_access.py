@@ -8,7 +8,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
-from pages import axe, shot
+from form import fill, preview, save
+from pages import axe, follow, shot
 from shared import ACCESS, is_signed_in, ours
 
 # Credits of the sample that are allocated, to nodes of two people, and that wait.
@@ -41,19 +42,6 @@ def history(lake, key: str) -> list[dict]:
     return json.loads(lake.call("allocations", "history", key, "--format", "json"))
 
 
-def allocate(page, node: str, amount: str = "100") -> None:
-    """Fills in the form and asks for the preview."""
-    page.locator("#amount-1").fill(amount)
-    page.locator("#node-1").fill(node)
-    page.keyboard.press("Tab")
-    page.get_by_role("button", name="Preview", exact=True).click()
-
-
-def save(page) -> None:
-    page.get_by_role("button", name="Save the allocation").click()
-    expect(page.locator(".done")).to_be_visible()
-
-
 def forbidden(page, address: str) -> str:
     """What the page says that is there instead."""
     answer = page.goto(address)
@@ -63,36 +51,37 @@ def forbidden(page, address: str) -> str:
     return page.locator("main").inner_text()
 
 
-def test_what_one_allocates_and_another_runs_a_third_does_not_see(own_lake, share, sign_in):
+def test_what_one_allocates_and_another_runs_a_third_does_not_see(own_lake, share, visit_as):
     server = share(own_lake)
-    alma = sign_in(server, "alma", "/queue")
+    alma = visit_as(server, "alma", "/queue")
     assert alma.locator("#queue tbody tr").count() == 1
-    alma.get_by_role("link", name="Allocate").click()
-    allocate(alma, "Logistics/Warehousing/Inventory", "2500")
+    follow(alma.get_by_role("link", name="Allocate"))
+    fill(alma, "2500", "Logistics/Warehousing/Inventory")
+    preview(alma)
     axe(alma)
     save(alma)
     [row] = history(own_lake, WAITS_FOR_LOGISTICS)
     assert (row["recorded_by"], row["department"]) == ("alma@example.com", "Warehousing")
-    carl = sign_in(server, "carl", "/runs")
-    carl.get_by_role("button", name="Run now").click()
-    expect(carl.locator("#runs tbody tr")).to_have_count(2, timeout=60_000)
-    alma.goto(server.url + credit(WAITS_FOR_LOGISTICS))
+    carl = visit_as(server, "carl", "/runs")
+    follow(carl.get_by_role("button", name="Run now"))
+    expect(carl.locator("#runs tbody tr")).to_have_count(2)
+    alma.goto(credit(WAITS_FOR_LOGISTICS))
     assert "by alma@example.com" in alma.locator(".history").inner_text()
-    forbidden(sign_in(server, "vera"), server.url + credit(WAITS_FOR_LOGISTICS))
+    forbidden(visit_as(server, "vera"), credit(WAITS_FOR_LOGISTICS))
 
 
-def test_person_sees_their_node_and_what_is_below_it_only(shared_server, sign_in):
-    page = sign_in(shared_server, "vera")
+def test_person_sees_their_node_and_what_is_below_it_only(shared_server, visit_as):
+    page = visit_as(shared_server, "vera")
     for address in ["/", "/queue", "/credits", "/net-cost", "/expiry"]:
-        assert page.goto(shared_server.url + address).status == 200
+        assert page.goto(address).status == 200
         assert not any(node in page.content() for node in ELSEWHERE), address
-    page.goto(shared_server.url + "/")
+    page.goto("/")
     shot(page, "shared-one-node")
     axe(page)
     assert "Retail" in page.locator("main").inner_text()
-    assert page.goto(shared_server.url + credit(RETAIL)).status == 200
-    assert page.goto(f"{shared_server.url}/net-cost?node=Retail/Online").status == 200
-    text = page.request.get(shared_server.url + "/credits?table=credits&download=csv").text()
+    assert page.goto(credit(RETAIL)).status == 200
+    assert page.goto("/net-cost?node=Retail/Online").status == 200
+    text = page.request.get("/credits?table=credits&download=csv").text()
     rows = list(csv.DictReader(io.StringIO(text)))
     assert rows and all(row["nodes"].startswith("Retail") for row in rows)
 
@@ -107,61 +96,61 @@ def test_person_sees_their_node_and_what_is_below_it_only(shared_server, sign_in
     credit(MEDIA), credit(MEDIA, "?table=lots&download=csv"), credit(MEDIA, "?node=Retail"), credit(MEDIA, "/allocate"),
     credit(SPLIT), credit(WAITS_FOR_LOGISTICS), credit(WAITS_FOR_NOBODY), credit("id:none"),
 ])
-def test_no_address_shows_a_node_of_others(shared_server, sign_in, address):
-    page = sign_in(shared_server, "vera")
-    answer = page.request.get(shared_server.url + address, max_redirects=0)
+def test_no_address_shows_a_node_of_others(shared_server, visit_as, address):
+    page = visit_as(shared_server, "vera")
+    answer = page.request.get(address, max_redirects=0)
     assert answer.status == 403
     assert answer.headers["content-type"].startswith("text/html")
-    said = forbidden(page, shared_server.url + address)
+    said = forbidden(page, address)
     assert "Media/Studio" not in said and "12,000" not in said
 
 
-def test_two_nodes_in_an_address_are_not_a_way_around(shared_server, sign_in):
-    request = sign_in(shared_server, "vera").request
+def test_two_nodes_in_an_address_are_not_a_way_around(shared_server, visit_as):
+    request = visit_as(shared_server, "vera").request
     for address in ["/net-cost?node=Retail&node=Media", "/net-cost?node=Media&node=Retail"]:
-        assert request.get(shared_server.url + address).status in (400, 403)
+        assert request.get(address).status in (400, 403)
 
 
-def test_page_of_others_says_so(shared_server, sign_in):
-    page = sign_in(shared_server, "vera")
-    assert "nodes that you do not see" in forbidden(page, shared_server.url + "/net-cost?node=Media")
+def test_page_of_others_says_so(shared_server, visit_as):
+    page = visit_as(shared_server, "vera")
+    assert "nodes that you do not see" in forbidden(page, "/net-cost?node=Media")
     axe(page)
     shot(page, "shared-forbidden")
 
 
-def test_search_and_suggestions_have_nothing_of_others(shared_server, sign_in):
-    page = sign_in(shared_server, "vera")
+def test_search_and_suggestions_have_nothing_of_others(shared_server, visit_as):
+    page = visit_as(shared_server, "vera")
     for search in ["", "med", "o"]:
-        offered = page.request.get(f"{shared_server.url}/nodes?q={search}").json()
+        offered = page.request.get(f"/nodes?q={search}").json()
         assert all(one["node"].startswith("Retail") for one in offered), offered
-    assert page.request.get(shared_server.url + "/nodes?q=online").json()
-    page.goto(f"{shared_server.url}/credits?q={MEDIA}")
+    assert page.request.get("/nodes?q=online").json()
+    page.goto(f"/credits?q={MEDIA}")
     assert page.locator("#credits tbody tr").count() == 0
-    page.goto(f"{shared_server.url}/credits?q=Free Tier")
+    page.goto("/credits?q=Free Tier")
     assert "waits" not in page.locator("main").inner_text()
 
 
-def test_line_of_a_group_counts_for_who_is_in_it(shared_server, sign_in):
-    page = sign_in(shared_server, "greg", "/net-cost?node=Media")
+def test_line_of_a_group_counts_for_who_is_in_it(shared_server, visit_as):
+    page = visit_as(shared_server, "greg", "/net-cost?node=Media")
     assert "Media/Studio" in page.content()
-    forbidden(page, shared_server.url + "/net-cost?node=Retail")
+    forbidden(page, "/net-cost?node=Retail")
 
 
-def test_who_has_several_nodes_looks_at_one_at_a_time(shared_server, sign_in):
-    page = sign_in(shared_server, "alma", "/credits")
+def test_who_has_several_nodes_looks_at_one_at_a_time(shared_server, visit_as):
+    page = visit_as(shared_server, "alma", "/credits")
     assert "Media" not in page.locator("#credits").inner_text()
-    page.get_by_label("Your nodes").get_by_role("link", name="Media").click()
+    follow(page.get_by_label("Your nodes").get_by_role("link", name="Media"))
     assert "Media/Studio" in page.locator("#credits").inner_text()
     assert "Warehousing" not in page.locator("#credits").inner_text()
     axe(page)
-    forbidden(page, shared_server.url + "/net-cost?node=Logistics")
+    forbidden(page, "/net-cost?node=Logistics")
 
 
 @pytest.mark.parametrize("login", ["carl", "ada"])
-def test_who_is_not_limited_sees_everything(shared_server, sign_in, login):
-    page = sign_in(shared_server, login)
+def test_who_is_not_limited_sees_everything(shared_server, visit_as, login):
+    page = visit_as(shared_server, login)
     for address in ["/", "/net-cost?node=Media", "/months", "/runs", "/query", credit(MEDIA), credit(WAITS_FOR_NOBODY)]:
-        assert page.goto(shared_server.url + address).status == 200, address
+        assert page.goto(address).status == 200, address
 
 
 @pytest.mark.parametrize(("login", "said"), [
@@ -178,38 +167,39 @@ def test_who_has_no_role_or_no_line_does_not_get_in_and_is_told(shared_server, s
     assert not is_signed_in(page.request, shared_server)
 
 
-def test_who_is_taken_off_the_list_sees_nothing_more_at_once(lake, share, sign_in):
+def test_who_is_taken_off_the_list_sees_nothing_more_at_once(lake, share, visit_as):
     server = share(lake)
-    page = sign_in(server, "vera")
+    page = visit_as(server, "vera")
+    assert page.goto("/credits").status == 200
     server.access.write_text(ACCESS.replace("vera@example.com,,Retail,,,\n", ""), "utf-8")
-    assert "access.csv has no line for you" in forbidden(page, server.url + "/credits")
+    assert "access.csv has no line for you" in forbidden(page, "/credits")
 
 
-def test_viewer_has_no_form_and_can_send_none(shared_server, sign_in):
-    page = sign_in(shared_server, "vera")
+def test_viewer_has_no_form_and_can_send_none(shared_server, visit_as):
+    page = visit_as(shared_server, "vera")
     for address in ["/", "/queue", "/credits", credit(RETAIL)]:
-        page.goto(shared_server.url + address)
+        page.goto(address)
         assert forms(page).count() == 0
         assert page.get_by_role("link", name="Allocate").or_(page.get_by_role("link", name="Revise")).count() == 0
     for address in [credit(RETAIL, "/allocate"), "/runs"]:
-        answer = page.request.post(shared_server.url + address, form={"action": "save"}, headers=ours(shared_server))
+        answer = page.request.post(address, form={"action": "save"}, headers=ours(shared_server))
         assert answer.status == 403 and "You may look here" in answer.text()
 
 
-def test_runs_are_started_by_closers_and_admins(shared_server, sign_in):
+def test_runs_are_started_by_closers_and_admins(shared_server, visit_as):
     for login, may in [("finn", False), ("carl", True), ("ada", True)]:
-        page = sign_in(shared_server, login, "/runs")
+        page = visit_as(shared_server, login, "/runs")
         assert page.get_by_role("button", name="Run now").count() == may, login
-    page = sign_in(shared_server, "finn", credit(WAITS_FOR_NOBODY, "/allocate"))
-    answer = page.request.post(shared_server.url + "/runs", form={"form_token": token_of(page)}, headers=ours(shared_server))
+    page = visit_as(shared_server, "finn", credit(WAITS_FOR_NOBODY, "/allocate"))
+    answer = page.request.post("/runs", form={"form_token": token_of(page)}, headers=ours(shared_server))
     assert answer.status == 403 and "You may start no run" in answer.text()
 
 
-def test_allocation_outside_of_their_nodes_is_told_at_its_field_and_not_recorded(own_lake, share, sign_in):
-    server = share(own_lake)
-    page = sign_in(server, "alma", credit(WAITS_FOR_LOGISTICS, "/allocate"))
-    before = recorded(own_lake)
-    allocate(page, "Retail")
+def test_allocation_outside_of_their_nodes_is_told_at_its_field_and_not_recorded(lake, shared_server, visit_as):
+    page = visit_as(shared_server, "alma", credit(WAITS_FOR_LOGISTICS, "/allocate"))
+    before = recorded(lake)
+    fill(page, "100", "Retail")
+    preview(page)
     assert "not among those that you see: Logistics/Warehousing, Media" in page.locator("#node-1-wrong").inner_text()
     assert page.get_by_role("button", name="Save the allocation").count() == 0
     axe(page)
@@ -227,20 +217,21 @@ def test_allocation_outside_of_their_nodes_is_told_at_its_field_and_not_recorded
         (SPLIT, {**move, "move_to": "Media"}, 403),
         (SPLIT, {**lot, "action": "save-revoke"}, 403),
     ]:
-        answer = page.request.post(server.url + credit(key, "/allocate"), form=form, headers=ours(server), max_redirects=0)
+        answer = page.request.post(credit(key, "/allocate"), form=form, headers=ours(shared_server), max_redirects=0)
         assert answer.status == status, (key, form)
         assert status == 403 or "not among those that you see" in answer.text(), (key, form)
-    assert recorded(own_lake) == before
+    assert recorded(lake) == before
 
 
-def test_name_in_the_log_is_the_verified_address_else_the_subject_and_never_of_the_form(own_lake, share, sign_in):
+def test_name_in_the_log_is_the_verified_address_else_the_subject_and_never_of_the_form(own_lake, share, visit_as):
     server = share(own_lake)
     for login, name in [("finn", "finn@example.com"), ("una", "sub-una"), ("uwe", "sub-uwe")]:
-        page = sign_in(server, login, credit(WAITS_FOR_NOBODY, "/allocate"))
+        page = visit_as(server, login, credit(WAITS_FOR_NOBODY, "/allocate"))
         page.evaluate("""for (const name of ["by", "recorded_by", "person"]) {
             const field = Object.assign(document.createElement("input"), { name, type: "hidden", value: "eve@example.com" });
             document.querySelector("#entry").append(field);
         }""")
-        allocate(page, "Platform")
+        fill(page, "100", "Platform")
+        preview(page)
         save(page)
         assert history(own_lake, WAITS_FOR_NOBODY)[-1]["recorded_by"] == name

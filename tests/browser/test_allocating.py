@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 from playwright.sync_api import expect
 
-from pages import axe, shot
+from form import fill, open_form, preview, save, try_to_save
+from pages import axe, follow, shot
 
 # Amount, node as it is typed, its whole name, end.
 FOUR = [
@@ -57,46 +58,34 @@ def table_of(page, name: str) -> list[dict[str, str]]:
     return rows
 
 
-def fill(page, amount="", node="", end="", reference="", lot=1):
-    """Fills in a lot of the form."""
-    for name, value in [("amount", amount), ("node", node), ("end_date", end), ("reference", reference)]:
-        page.locator(f"#{name}-{lot}").fill(value)
-    page.keyboard.press("Tab")
-
-
-def preview(page):
-    page.get_by_role("button", name="Preview", exact=True).click()
-
-
-def save(page):
-    page.get_by_role("button", name="Save the allocation").click()
-    expect(page.locator(".done")).to_contain_text("Recorded")
-
-
 def test_four_waiting_credits_are_allocated_with_the_keyboard_alone(own_page, own_lake):
+    own_page.goto("/")
     keys = Keys(own_page)
-    for left, (amount, typed, _, end) in zip((4, 3, 2, 1), FOUR, strict=True):
+    for left, (amount, typed, node, end) in zip((4, 3, 2, 1), FOUR, strict=True):
         if left == 4:
-            keys.type("gq")
-            own_page.wait_for_url("**/queue")
+            with own_page.expect_navigation(url="**/queue"):
+                keys.type("gq")
         assert own_page.locator("#queue tbody tr").count() == left
         keys.press("j")
-        keys.press("a")
-        own_page.wait_for_url("**/allocate")
+        with own_page.expect_navigation(url="**/allocate"):
+            keys.press("a")
         # A browser gives the first field the focus a moment after the page is there.
         expect(own_page.locator("#amount-1")).to_be_focused()
         keys.type(amount)
         keys.press("Tab")
         keys.type(typed)
-        expect(own_page.locator("[role=option]").first).to_be_visible()
+        # Not what was offered for the first letters.
+        expect(own_page.locator("[role=option]:visible").first).to_contain_text(node)
         keys.press("ArrowDown")
         keys.press("Enter")
         keys.press("Tab")
         keys.type(end)
-        keys.press("Enter")
+        with own_page.expect_navigation():
+            keys.press("Enter")
         expect(own_page.locator("#preview h2")).to_be_visible()
         expect(own_page.get_by_role("button", name="Save the allocation")).to_be_focused()
-        keys.press("Enter")
+        with own_page.expect_navigation():
+            keys.press("Enter")
         expect(own_page.locator(".done")).to_be_visible()
     assert own_page.locator("#queue tbody tr").count() == 0
     assert waiting(own_lake) == []
@@ -109,8 +98,7 @@ def test_four_waiting_credits_are_allocated_with_the_keyboard_alone(own_page, ow
 
 
 def test_preview_is_what_the_next_run_publishes(own_page, own_lake):
-    own_page.goto(own_page.url + "queue")
-    own_page.locator("#queue tbody tr", has_text="MAP credit").get_by_role("link", name="Allocate").click()
+    open_form(own_page, "MAP credit")
     before = summary(own_lake)
     fill(own_page, "2500", "Logistics", "2027-03-31", "MAP-2026-114")
     preview(own_page)
@@ -129,17 +117,16 @@ def test_preview_is_what_the_next_run_publishes(own_page, own_lake):
 
 
 def test_credit_is_split_into_lots(own_page, own_lake):
-    own_page.goto(own_page.url + "queue")
-    own_page.locator("#queue tbody tr", has_text="MAP credit").get_by_role("link", name="Allocate").click()
+    open_form(own_page, "MAP credit")
     fill(own_page, "1500", "Logistics", "2026-12-31")
-    own_page.get_by_role("button", name="Another lot").click()
+    follow(own_page.get_by_role("button", name="Another lot"))
     fill(own_page, "1,000.25", "Retail", lot=2)
     expect(own_page.locator("#sum")).to_have_text("2,500.25")
     preview(own_page)
     save(own_page)
     own_lake.call("run")
-    own_page.goto(own_page.url.split("/queue")[0] + "/credits?q=MAP credit - 2")
-    own_page.locator("#credits tbody a").first.click()
+    own_page.goto("/credits?q=MAP credit - 2")
+    follow(own_page.locator("#credits tbody a").first)
     lots = table_of(own_page, "lots")
     assert [(lot["Node"], lot["Amount"], lot["Ends"]) for lot in lots] == [
         ("Logistics", "1500.0000000000", "2026-12-31"), ("Retail", "1000.2500000000", "")]
@@ -152,70 +139,62 @@ def test_credit_is_split_into_lots(own_page, own_lake):
     ({"amount": "5", "node": "Retail", "end": "31.12.2026"}, "end_date-1", "not a date (YYYY-MM-DD)"),
     ({"amount": "5", "node": "Retail", "end": "2020-01-01"}, "end_date-1", "before the issue date"),
 ])
-def test_wrong_input_is_told_at_its_field_and_nothing_is_lost(own_page, own_lake, lot, field, said):
-    own_page.goto(own_page.url + "queue")
-    own_page.locator("#queue tbody tr").first.get_by_role("link", name="Allocate").click()
-    before = waiting(own_lake)
-    fill(own_page, reference="T-1", **lot)
-    preview(own_page)
-    wrong = own_page.locator(f"#{field}")
+def test_wrong_input_is_told_at_its_field_and_nothing_is_lost(page, lake, lot, field, said):
+    open_form(page)
+    before = waiting(lake)
+    fill(page, reference="T-1", **lot)
+    preview(page)
+    wrong = page.locator(f"#{field}")
     assert wrong.get_attribute("aria-invalid") == "true"
-    assert said in own_page.locator(f"#{field}-wrong").inner_text()
+    assert said in page.locator(f"#{field}-wrong").inner_text()
     for name, value in [("amount", lot["amount"]), ("node", lot["node"]), ("reference", "T-1")]:
-        assert own_page.locator(f"#{name}-1").input_value() == value
-    assert own_page.get_by_role("button", name="Save the allocation").count() == 0
-    axe(own_page)
-    assert waiting(own_lake) == before
+        assert page.locator(f"#{name}-1").input_value() == value
+    assert page.get_by_role("button", name="Save the allocation").count() == 0
+    axe(page)
+    assert waiting(lake) == before
 
 
 def test_only_what_was_previewed_is_saved(own_page, own_lake):
-    own_page.goto(own_page.url + "queue")
-    own_page.locator("#queue tbody tr").first.get_by_role("link", name="Allocate").click()
+    open_form(own_page)
     fill(own_page, "100", "Retail")
     preview(own_page)
     own_page.locator("#amount-1").fill("900")
-    own_page.get_by_role("button", name="Save the allocation").click()
+    try_to_save(own_page)
     expect(own_page.locator(".note.warning").first).to_contain_text("not what the preview showed")
     assert len(waiting(own_lake)) == 4
-    own_page.get_by_role("button", name="Save the allocation").click()
-    expect(own_page.locator(".done")).to_be_visible()
+    save(own_page)
     assert len(waiting(own_lake)) == 3
 
 
 def test_second_of_two_people_sees_what_the_first_recorded(own_page, own_lake):
-    own_page.goto(own_page.url + "queue")
     key = waiting(own_lake)[0]["credit_key"]
-    own_page.locator("#queue tbody tr").first.get_by_role("link", name="Allocate").click()
+    open_form(own_page)
     fill(own_page, "100", "Retail")
     preview(own_page)
     own_lake.call("allocate", "--key", key, "--amount", "77", "--to", "Media", "--by", "bob@example.com", "--yes")
-    own_page.get_by_role("button", name="Save the allocation").click()
+    try_to_save(own_page)
     expect(own_page.locator(".note.warning").first).to_contain_text("Somebody else recorded")
     assert "bob@example.com" in own_page.locator("#preview").inner_text()
     history = json.loads(own_lake.call("allocations", "history", key, "--format", "json"))
     assert [row["recorded_by"] for row in history] == ["bob@example.com"]
-    own_page.get_by_role("button", name="Save the allocation").click()
-    expect(own_page.locator(".done")).to_be_visible()
+    save(own_page)
     history = json.loads(own_lake.call("allocations", "history", key, "--format", "json"))
     assert [row["recorded_by"] for row in history] == ["bob@example.com", "jane@example.com"]
 
 
 def test_what_was_recorded_before_the_preview_is_said_too(own_page, own_lake):
-    own_page.goto(own_page.url + "queue")
     key = waiting(own_lake)[0]["credit_key"]
-    own_page.locator("#queue tbody tr").first.get_by_role("link", name="Allocate").click()
+    open_form(own_page)
     own_lake.call("allocate", "--key", key, "--amount", "77", "--to", "Media", "--by", "bob@example.com", "--yes")
     fill(own_page, "100", "Retail")
     preview(own_page)
     expect(own_page.locator(".note.warning").first).to_contain_text("Somebody else recorded")
-    own_page.get_by_role("button", name="Save the allocation").click()
-    expect(own_page.locator(".done")).to_be_visible()
+    save(own_page)
 
 
 def test_allocation_is_revised_moved_and_revoked_and_its_history_says_so(own_page, own_lake):
-    base = own_page.url.rstrip("/")
-    own_page.goto(base + "/credits?status=active")
-    own_page.locator("#credits tbody tr").first.get_by_role("link", name="Revise").click()
+    own_page.goto("/credits?status=active")
+    follow(own_page.locator("#credits tbody tr").first.get_by_role("link", name="Revise"))
     address = own_page.url
     amount = own_page.locator("#amount-1").input_value()
     own_page.locator("#reference-1").fill("REV-2")
@@ -227,14 +206,14 @@ def test_allocation_is_revised_moved_and_revoked_and_its_history_says_so(own_pag
     own_page.locator("summary").click()
     own_page.locator("[name=move_from]").fill("2026-10")
     own_page.locator("[name=move_to]").fill("Media")
-    own_page.get_by_role("button", name="Preview the move").click()
-    own_page.get_by_role("button", name="Save the move").click()
+    follow(own_page.get_by_role("button", name="Preview the move"))
+    follow(own_page.get_by_role("button", name="Save the move"))
     expect(own_page.locator(".done")).to_contain_text("Recorded")
     own_page.goto(address)
     own_page.locator("summary").click()
-    own_page.get_by_role("button", name="Preview the revocation").click()
+    follow(own_page.get_by_role("button", name="Preview the revocation"))
     shot(own_page, "revocation")
-    own_page.get_by_role("button", name="Revoke the allocation").click()
+    follow(own_page.get_by_role("button", name="Revoke the allocation"))
     expect(own_page.locator(".done")).to_contain_text("Recorded")
     own_page.goto(address.removesuffix("/allocate"))
     history = own_page.locator(".history").inner_text()
@@ -246,6 +225,6 @@ def test_read_only_page_has_no_form(lake, serve, visit):
     server = serve(lake, "--read-only")
     page = visit(server)
     for address in ["/", "/queue", "/credits", "/runs"]:
-        page.goto(server.url + address)
+        page.goto(address)
         assert page.locator("form[method=post]").count() == 0
         assert page.get_by_role("link", name="Allocate").count() == 0

@@ -39,7 +39,7 @@ class Runtime(ThreadingHTTPServer):
         headers = {"host": HOST, "x-forwarded-proto": "https"} | (headers or {})
         self.requests.put({"version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "headers": headers,
                            "requestContext": context, "isBase64Encoded": False})
-        return self.answers.get(timeout=30)
+        return self.answers.get(timeout=60)
 
 
 class Handler(BaseHTTPRequestHandler):

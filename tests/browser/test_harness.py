@@ -1,17 +1,19 @@
 """The harness itself: what goes wrong on a page is seen, and what is right is let through."""
 
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pages import axe, axe_violations, shot
+from pages import axe, axe_violations, follow, shot
 
 POLICY = ("default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
           "object-src 'none'")
 STYLE = "body { color: black; background: white; font-size: 16px } .faint { color: #ddd }"
 PAGE = """<!doctype html><html lang="en"><head><title>Page</title><link rel="stylesheet" href="/style.css">
 <link rel="icon" href="data:,">{head}</head><body><main><h1>Page</h1>{body}</main></body></html>"""
+MOMENT = "<!-- The rest comes later. -->"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,9 @@ def site():
             self.send_header("Content-Type", f"{kind}; charset=utf-8")
             self.send_header("Content-Security-Policy", POLICY)
             self.end_headers()
-            self.wfile.write((text or "").encode())
+            for place, part in enumerate((text or "").split(MOMENT)):
+                time.sleep(0.3 * place)
+                self.wfile.write(part.encode())
 
         def log_message(self, *_):
             pass
@@ -67,7 +71,8 @@ def test_good_page_passes_and_has_a_picture(site, visit, tmp_path, monkeypatch):
     page.goto(site.url)
     axe(page)
     page.watch.check()
-    assert shot(page, "good").read_bytes().startswith(b"\x89PNG")
+    shot(page, "good")
+    assert (tmp_path / "shots/good.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("script", "problem"), [
@@ -104,10 +109,17 @@ def test_what_markup_does_wrong_is_seen(shown, markup, problem):
 
 def test_page_with_a_problem_fails_its_test(shown):
     page = shown(script="console.error('out of paper')")
-    page.wait_for_timeout(50)
+    page.watch.problems += page.watch.expect(page, "out of paper")
     with pytest.raises(AssertionError, match="out of paper"):
         page.watch.check()
     forget(page)
+
+
+def test_page_that_is_followed_to_is_there_as_a_whole(site, shown):
+    site.answers["/slow"] = ("text/html", PAGE.format(head="", body=f"{MOMENT}<p>Late</p>"))
+    page = shown('<a href="/slow">Slow</a>')
+    follow(page.get_by_role("link"))
+    assert page.get_by_text("Late").count() == 1
 
 
 def test_inaccessible_parts_are_found_under_the_policy(shown):

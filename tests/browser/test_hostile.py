@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from pages import axe
+from form import open_form
+from pages import axe, follow
 from program import ROOT, Lake
 
 SCRIPT = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
@@ -42,52 +43,48 @@ def hostile_page(hostile_lake, serve, visit):
 
 
 def test_script_in_a_description_is_text(hostile_page):
-    base = hostile_page.url.rstrip("/")
     for address in ["/", "/queue", "/credits?q=script", "/query?sql=SELECT+*+FROM+credit_queue"]:
-        hostile_page.goto(base + address)
+        hostile_page.goto(address)
         assert "owned" not in hostile_page.title()
         assert hostile_page.locator("main img").count() == 0
-    hostile_page.goto(base + "/queue")
+    hostile_page.goto("/queue")
     assert "<script>document.title" in hostile_page.locator("#queue").inner_text()
-    hostile_page.locator("#queue tbody tr", has_text="<script>").locator("a").first.click()
+    follow(hostile_page.locator("#queue tbody tr", has_text="<script>").locator("a").first)
     assert "<script>" in hostile_page.locator("h1").inner_text()
     assert "owned" not in hostile_page.title().replace("document.title = 'owned'", "")
     axe(hostile_page)
 
 
 def test_what_hides_or_turns_text_is_shown_escaped(hostile_page):
-    hostile_page.goto(hostile_page.url + "queue")
+    hostile_page.goto("/queue")
     shown = hostile_page.locator("#queue").inner_text()
     assert "\\u{202e}" in shown and "\u202e" not in shown
 
 
 def test_formula_in_a_description_is_text_in_files(hostile_page):
-    base = hostile_page.url.rstrip("/")
-    text = hostile_page.request.get(base + "/queue?table=queue&download=csv").text()
+    text = hostile_page.request.get("/queue?table=queue&download=csv").text()
     names = [row["promotion_code"] for row in csv.DictReader(io.StringIO(text))]
     assert "'" + FORMULA in names
     assert not any(name.startswith("=") for name in names)
 
 
-def test_page_of_another_site_cannot_record(own_server, visit):
+def test_page_of_another_site_cannot_record(page, server):
     """The session's cookie goes along, the origin and the token do not fit."""
-    page = visit(own_server)
-    page.goto(own_server.url + "/queue")
-    page.locator("#queue tbody tr").first.get_by_role("link", name="Allocate").click()
+    open_form(page)
     address = page.url
     token = page.locator("[name=form_token]").first.get_attribute("value")
     form = {"amount": "5", "node": "Retail", "action": "save", "form_token": token}
     elsewhere = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}
     assert page.request.post(address, form=form, headers=elsewhere).status == 403
-    ours = {"Origin": own_server.url, "Sec-Fetch-Site": "same-origin"}
+    ours = {"Origin": server.url, "Sec-Fetch-Site": "same-origin"}
     assert page.request.post(address, form={**form, "form_token": "0" * 64}, headers=ours).status == 403
     assert page.request.post(address, form=form, headers=ours).status == 200
-    assert own_server.lake.call("allocations", "history", "code:AWS Free Tier@410000000902").count("\n") <= 1
+    assert server.lake.call("allocations", "history", "code:AWS Free Tier@410000000902").count("\n") <= 1
 
 
 def test_name_that_was_bound_to_this_address_is_refused(page, server):
     for host in ["evil.example", "evil.example:" + server.url.rsplit(":", 1)[1], "127.0.0.1:1"]:
-        assert page.request.get(server.url + "/queue", headers={"Host": host}).status == 421
+        assert page.request.get("/queue", headers={"Host": host}).status == 421
 
 
 def test_address_of_the_login_works_once(server, visit, page):
@@ -107,9 +104,11 @@ def test_without_a_session_nothing_is_shown(server, visit, page):
     other.watch.expect(other, "status of 401")
 
 
-def test_token_of_the_login_is_in_no_log_and_no_later_address(page, server):
+def test_token_of_the_login_is_in_no_log_and_no_later_address(visit, serve, lake):
+    server = serve(lake)
     token = server.login_url.rsplit("=", 1)[1]
-    assert token not in page.url
-    page.goto(server.url + "/queue")
+    page = visit()
+    page.goto(server.login_url)
+    assert page.url == server.url + "/"
     assert token not in page.content()
     assert token not in server.err.read_text("utf-8")
