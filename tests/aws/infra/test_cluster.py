@@ -22,6 +22,7 @@ def test_nothing_of_it_is_there_unless_asked_for(main, deploy):
     added = deploy(**ON).resources.keys() - main.resources.keys()
     assert added == {"ClusterSecurityGroup", "ClusterIngress", "ClusterEgress", "ClusterTaskDefinition"}
     assert (given(main)["ClusterSecurityGroupId"], given(main)["ClusterTaskDefinitionArn"]) == ("", "")
+    assert main.raw["Parameters"]["DistributeFromBytes"]["Default"] == 0
 
 
 def test_state_machine_is_given_what_it_starts(deploy):
