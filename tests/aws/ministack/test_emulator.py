@@ -269,10 +269,14 @@ def test_task_has_an_address_of_its_own_that_it_is_described_with(emulator):
 
 def test_right_to_stop_a_task_is_none_on_other_tasks(emulator):
     ecs, iam = emulator.client("ecs"), emulator.client("iam")
-    emulator.control(faults=["none: hang once"])
-    family = run_task(emulator)["Arguments"]["TaskDefinition"]
-    task = ecs.run_task(cluster="cluster", taskDefinition=family, launchType="FARGATE")["tasks"][0]["taskArn"]
-    stop = {"Cluster": "cluster", "Task": task}
+    emulator.control(faults=["publish: hang once"])
+    started = ecs.run_task(
+        cluster="cluster",
+        taskDefinition=run_task(emulator)["Arguments"]["TaskDefinition"],
+        launchType="FARGATE",
+        overrides={"containerOverrides": [{"name": "c", "command": ["publish"]}]},
+    )
+    stop = {"Cluster": "cluster", "Task": started["tasks"][0]["taskArn"]}
     for cluster in ("another", "cluster"):
         on = f"arn:aws:ecs:{REGION}:000000000000:task/{cluster}/*"
         policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ecs:StopTask", "Resource": on}]}
@@ -280,6 +284,7 @@ def test_right_to_stop_a_task_is_none_on_other_tasks(emulator):
         ended = execute(emulator, sdk("ecs", "stopTask", stop))
         if cluster == "another":
             assert ended[0] == "ECS.AccessDeniedException"
+            assert ecs.list_tasks(cluster="cluster", desiredStatus="RUNNING")["taskArns"] == [stop["Task"]]
     assert ended["Task"]["LastStatus"] == "STOPPED"
 
 
