@@ -15,7 +15,8 @@ set -euo pipefail
 
 stack="" region_option=() region_of_export=()
 declare -A given=() value=([TaskSize]=medium [MaxTasks]=2 [AssignPublicIp]=DISABLED [LakeFormationEnabled]=false
-    [Database]=finops_credits [ImageRepositoryArn]="" [ExportKmsKeyArn]="" [MoreCreditSettingsParameter]="")
+    [Database]=finops_credits [ImageRepositoryArn]="" [ExportKmsKeyArn]="" [MoreCreditSettingsParameter]=""
+    [DistributeFromBytes]=0 [ClusterExecutors]=4 [ExecutorSize]=large [ExecutorCapacity]=FARGATE)
 declare -A vcpus=([small]=1 [medium]=2 [large]=4 [xlarge]=16)
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -186,16 +187,30 @@ else
         *) todo "deploy as an administrator of Lake Formation: it must grant what the roles need" ;;
     esac
 fi
-need=$((value[MaxTasks] * vcpus[${value[TaskSize]}]))
-if ! ask service-quotas get-service-quota --service-code fargate --quota-code L-3032A538; then
-    cannot "the quota of Fargate's vCPUs; a night takes $need at a time"
-else
-    may=$(jq '.Quota.Value | floor' <<<"$answer")
-    if [ "$may" -ge "$need" ]; then
-        ok "the account may run $may vCPUs on Fargate; a night takes $need at a time"
-    else
-        todo "the account may run $may vCPUs on Fargate, a night takes $need: raise quota L-3032A538 or lower MaxTasks"
+quota() { # name, code and what is to be lowered; a night needs so many vCPUs
+    if ! ask service-quotas get-service-quota --service-code fargate --quota-code "$2"; then
+        cannot "the quota of $1's vCPUs; a night takes $4 at a time"
+        return
     fi
+    may=$(jq '.Quota.Value | floor' <<<"$answer")
+    if [ "$may" -ge "$4" ]; then
+        ok "the account may run $may vCPUs on $1; a night takes $4 at a time"
+    else
+        todo "the account may run $may vCPUs on $1, a night takes $4: raise quota $2 or lower $3"
+    fi
+}
+task=${vcpus[${value[TaskSize]}]} need=$((value[MaxTasks] * vcpus[${value[TaskSize]}])) lower=MaxTasks spot=0
+if [ "${value[DistributeFromBytes]}" != 0 ]; then # a scheduler, the scan, and executors
+    executors=$((value[MaxTasks] - 2 < value[ClusterExecutors] ? value[MaxTasks] - 2 : value[ClusterExecutors]))
+    if [ "$executors" -lt 1 ]; then
+        todo "DistributeFromBytes needs a MaxTasks of 3 or more, for a scheduler, an executor and the scan"
+        executors=0
+    fi
+    cluster=$((1 + task)) of_executors=$((executors * vcpus[${value[ExecutorSize]}]))
+    if [ "${value[ExecutorCapacity]}" = FARGATE_SPOT ]; then spot=$of_executors; else cluster=$((cluster + of_executors)); fi
+    if [ "$cluster" -gt "$need" ]; then need=$cluster lower="ClusterExecutors or ExecutorSize"; fi
 fi
+quota Fargate L-3032A538 "$lower" "$need"
+if [ "$spot" -gt 0 ]; then quota "Fargate Spot" L-36FBB829 "ClusterExecutors or ExecutorSize" "$spot"; fi
 
 [ "$todo" = 0 ]

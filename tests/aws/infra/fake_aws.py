@@ -88,7 +88,8 @@ def answer(account: dict, service: str, call: str, rest: list[str]) -> dict | st
             return {"DataLakeSettings": account["lake_formation"]}
         case "service-quotas", "get-service-quota":
             asked = (given["service-code"], given["quota-code"])
-            return {"Quota": {"Value": account["vcpus"]}} if asked == ("fargate", "L-3032A538") else None
+            of = {("fargate", "L-3032A538"): "vcpus", ("fargate", "L-36FBB829"): "spot_vcpus"}
+            return {"Quota": {"Value": account[of[asked]]}} if asked in of else None
         case "cloudformation", "describe-stacks":
             if given["stack-name"] != "finops-credits":
                 sys.exit("Stack does not exist")

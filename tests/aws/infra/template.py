@@ -32,7 +32,7 @@ ARNS = {
     "AWS::IAM::ManagedPolicy": f"arn:aws:iam::{ACCOUNT}:policy/{{id}}",
     "AWS::KMS::Key": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{{id}}",
     "AWS::ECS::Cluster": f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{{name}}",
-    "AWS::ECS::TaskDefinition": f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{STACK}:1",
+    "AWS::ECS::TaskDefinition": f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{{family}}:1",
     "AWS::StepFunctions::StateMachine": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-nightly",
     "AWS::SNS::Topic": f"arn:aws:sns:{REGION}:{ACCOUNT}:{{id}}",
     "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{name}}",
@@ -137,7 +137,7 @@ class Template:
             case "Fn::Or":
                 return any(map(self.condition, argument))
             case "Fn::Equals":
-                return self.resolve(argument[0]) == self.resolve(argument[1])
+                return str(self.resolve(argument[0])) == str(self.resolve(argument[1]))  # numbers are text there
         raise NotImplementedError(function)
 
     def named(self, name: str, own: dict):
@@ -163,7 +163,8 @@ class Template:
     def arn(self, id: str) -> str:
         type = self.raw["Resources"][id]["Type"]
         name = NAMED[type](id, self.properties(id)) if type in NAMED else ""
-        return ARNS[type].format(id=id, name=name)
+        family = self.resolve(self.raw["Resources"][id]["Properties"].get("Family", ""))
+        return ARNS[type].format(id=id, name=name, family=family)
 
 
 def listed(value) -> list:

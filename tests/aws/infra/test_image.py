@@ -90,7 +90,7 @@ def test_image_holds_the_program_as_it_runs_on_aws(dockerfile):
     steps = [(step["instruction"], step["value"]) for step in dockerfile.structure]
     last = max(at for at, (name, _) in enumerate(steps) if name == "FROM")
     (build,) = [value for name, value in steps[:last] if name == "RUN" and "cargo build" in value]
-    for words in ("--release", "--locked", "--package finops-credits", "--features aws,openid-connect"):
+    for words in ("--release", "--locked", "--package finops-credits", "--features aws,ballista,openid-connect"):
         assert words in build
     assert not [name for name, _ in steps[last:] if name == "RUN"], "nothing runs in the final stage"
 

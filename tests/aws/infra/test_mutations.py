@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import test_business_unit
+import test_cluster
 import test_export
 import test_network
 import test_organisation
@@ -16,7 +17,8 @@ from conftest import MAIN, deploying
 from template import listed
 
 SUITE = [
-    test_storage, test_permissions, test_wiring, test_network, test_export, test_organisation, test_business_unit, test_web,
+    test_storage, test_permissions, test_wiring, test_network, test_cluster, test_export, test_organisation,
+    test_business_unit, test_web,
 ]
 EXPORT, ENDPOINTS, QUICKSIGHT = "export.yaml", "endpoints.yaml", "quicksight.yaml"
 UNIT, WEB = "business-unit.yaml", "web.yaml"
@@ -120,6 +122,7 @@ UPLOAD = statement("AllocatorPolicy", "UploadToTheirFolderOfTheInbox/Resource")
 EGRESS = "TaskSecurityGroup/Properties/SecurityGroupEgress/0"
 QUERY = "Export/Properties/Export/DataQuery/QueryStatement"
 DESTINATION = "Export/Properties/Export/DestinationConfigurations/S3Destination"
+CLUSTER = "ClusterTaskDefinition/Properties"
 CONTAINER = "TaskDefinition/Properties/ContainerDefinitions/0"
 VIEW = "CreditBalances/Properties/TableInput/ViewDefinition"
 SQL = f"{VIEW}/Representations/0/ViewOriginalText/Fn::Sub"
@@ -253,7 +256,35 @@ CHANGES = {
     "Lake Formation with a role that anybody takes": (
         MAIN, put("LocationRole/Properties/AssumeRolePolicyDocument/Statement/0/Principal", {"AWS": "*"})),
     "location that publish cannot point at": (MAIN, drop("PublishGrantOnLocation")),
-    "location where IAM governs": (MAIN, lambda raw: raw["Rules"].popitem()),
+    "location where IAM governs": (MAIN, lambda raw: raw["Rules"].pop("LocationIsRegisteredWhereLakeFormationGoverns")),
+    "cluster in too few tasks": (MAIN, lambda raw: raw["Rules"].pop("ClusterFitsIntoMaxTasks")),
+    "cluster that nobody asked for": (MAIN, lambda raw: raw["Parameters"]["DistributeFromBytes"].update(Default=1)),
+    "cluster that anybody reaches": (MAIN, lambda raw: at(raw, "ClusterIngress/Properties").update(
+        CidrIp="10.0.0.0/8", SourceSecurityGroupId=None)),
+    "cluster that every job reaches": (
+        MAIN, put("ClusterIngress/Properties/SourceSecurityGroupId", {"Ref": "TaskSecurityGroup"})),
+    "cluster that is reached on any port": (MAIN, put("ClusterIngress/Properties/FromPort", 0)),
+    "cluster whose executors get no orders": (MAIN, put("ClusterIngress/Properties/ToPort", 50051)),
+    "cluster that calls by anything": (MAIN, drop("ClusterSecurityGroup/Properties/SecurityGroupEgress")),
+    "cluster whose tasks cannot call": (MAIN, drop("ClusterEgress")),
+    "cluster's rules in every job's group": (MAIN, put("ClusterIngress/Properties/GroupId", {"Ref": "TaskSecurityGroup"})),
+    "cluster with another image": (MAIN, put(f"{CLUSTER}/ContainerDefinitions/0/Image", "public.ecr.aws/other:1")),
+    "cluster that is root": (MAIN, put(f"{CLUSTER}/ContainerDefinitions/0/User", "0:0")),
+    "cluster that writes its root": (MAIN, put(f"{CLUSTER}/ContainerDefinitions/0/ReadonlyRootFilesystem", False)),
+    "cluster with settings of its own": (MAIN, put(f"{CLUSTER}/ContainerDefinitions/0/Environment/3/Value", "[lake]")),
+    "cluster whose scheduler has rights": (MAIN, put(f"{CLUSTER}/TaskRoleArn", {"Fn::GetAtt": ["DetectRole", "Arn"]})),
+    "executors of the size of jobs": (MAIN, put(f"{CLUSTER}/Memory/Fn::FindInMap/1", {"Ref": "TaskSize"})),
+    "executors that hold what jobs do": (
+        MAIN, put("Nightly/Properties/DefinitionSubstitutions/ExecutorMemoryLimit/Fn::FindInMap/1", {"Ref": "TaskSize"})),
+    "executors that cannot run on Spot": (MAIN, drop("Cluster/Properties/CapacityProviders", "FARGATE_SPOT")),
+    "executors that AWS takes back unasked": (
+        MAIN, lambda raw: raw["Parameters"]["ExecutorCapacity"].update(Default="FARGATE_SPOT")),
+    "more executors than one call starts": (MAIN, lambda raw: raw["Parameters"]["ClusterExecutors"].update(MaxValue=40)),
+    "state machine that may not start the cluster": (
+        MAIN, put(inline("NightlyRole", "RunJobs/Resource/1"), {"Ref": "AWS::NoValue"})),
+    "state machine that starts any task": (
+        MAIN, edit(inline("NightlyRole", "RunJobs/Resource/1/Fn::If/1/Fn::Sub/1/Family/Fn::Sub"), "-cluster:", "")),
+    "redrive without the cluster of before": (MAIN, drop("ClusterTaskDefinition/UpdateReplacePolicy")),
     "view of a unit without its WHERE": (UNIT, edit(SQL, " WHERE business_unit = '${BusinessUnit}'", "")),
     "view of all units but one": (UNIT, edit(SQL, "business_unit =", "business_unit <>")),
     "view of units whose names begin alike": (UNIT, edit(SQL, "= '${BusinessUnit}'", "LIKE '${BusinessUnit}%'")),

@@ -37,7 +37,7 @@ OWN = [
     rf"arn:aws:glue:{REGION}:{ACCOUNT}:database/default",  # Athena asks for it before any other.
     rf"arn:aws:athena:{REGION}:{ACCOUNT}:(workgroup/finops-credits|datacatalog/AwsDataCatalog)",
     rf"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/finops-credits/finops-credits/settings",
-    rf"arn:aws:ecs:{REGION}:{ACCOUNT}:(task-definition/finops-credits:\*|task/finops-credits/\*)",
+    rf"arn:aws:ecs:{REGION}:{ACCOUNT}:(task-definition/finops-credits(-cluster)?:\*|task/finops-credits/\*)",
     rf"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/finops-credits",
     rf"arn:aws:events:{REGION}:{ACCOUNT}:(rule/StepFunctionsGetEventsForECSTaskRule|event-bus/default)",
     rf"arn:aws:iam::{ACCOUNT}:role/\w+Role",
@@ -49,7 +49,8 @@ OWN = [
 JOBS = ["DetectRole", "JoinRole", "FifoRole", "NetCostRole", "CheckRole", "PublishRole"]
 POLICIES = ["JobPolicy", "ReaderPolicy", "AllocatorPolicy", "RecorderPolicy"]
 EVERYTHING = {
-    "finops-credits.yaml": {"LakeFormationEnabled": "true", "RegisterLocation": "true"},
+    "finops-credits.yaml": {
+        "LakeFormationEnabled": "true", "RegisterLocation": "true", "DistributeFromBytes": "1000000000000", "MaxTasks": "6"},
     "quicksight.yaml": {"LakeFormationEnabled": "true"},
 }
 OPTIONAL = ["business-unit.yaml", "web.yaml"]  # Stacks whose rights are reviewed, too.
@@ -227,8 +228,9 @@ def test_policies_fit_into_what_iam_takes(deploy):
         assert len(json.dumps(inline, separators=(",", ":"))) <= 10240, id
 
 
-def test_every_resource_is_the_stack_s_own(main):
-    for holder, it in statements(main):
+@pytest.mark.parametrize("given", [{}, {"DistributeFromBytes": "1", "MaxTasks": "6"}])
+def test_every_resource_is_the_stack_s_own(deploy, given):
+    for holder, it in statements(deploy(**given)):
         for resource in listed(it["Resource"]):
             known = resource == "*" and set(listed(it["Action"])) <= WITHOUT_RESOURCE.keys()
             assert known or any(re.fullmatch(own, resource) for own in OWN), (holder, it["Action"], resource)

@@ -24,6 +24,7 @@ ACCOUNT = {
     "route_tables": [], "endpoints": [], "export_owner": "123456789012", "export_region": "eu-west-1",
     "objects": {"export/billing/daily/data/x.parquet": ""}, "head": {"ServerSideEncryption": "AES256"},
     "images": ["imageTag=1"], "parameters": {}, "databases": ["default"], "lake_formation": BY_IAM, "vcpus": 6.0,
+    "spot_vcpus": 6.0,
 }
 
 
@@ -103,6 +104,28 @@ def test_parameters_of_a_stack_are_looked_up_and_others_go_before(preflight):
 ], ids=lambda it: str(it)[:40])
 def test_what_is_missing_is_said_with_what_to_do(preflight, changes, words, said):
     assert to_do(preflight(words={**STACK, **words}, **changes)) == said
+
+
+CLUSTER = {"DistributeFromBytes": "1000000000000", "MaxTasks": "6"}
+
+
+@pytest.mark.parametrize(("vcpus", "words", "said"), [
+    (19.0, {}, []),  # the scheduler, the scan on 2, and 4 executors of 4
+    (18.0, {}, ["the account may run 18 vCPUs on Fargate, a night takes 19: raise quota L-3032A538 or lower ClusterExecutors "
+                "or ExecutorSize"]),
+    (12.0, {"ExecutorSize": "small"}, []),  # then a fan-out takes more
+    (11.0, {"ExecutorSize": "small"}, [
+        "the account may run 11 vCPUs on Fargate, a night takes 12: raise quota L-3032A538 or lower MaxTasks"]),
+    (7.0, {"MaxTasks": "3"}, []),
+    (7.0, {"MaxTasks": "2"}, ["DistributeFromBytes needs a MaxTasks of 3 or more, for a scheduler, an executor and the scan"]),
+    (12.0, {"ExecutorCapacity": "FARGATE_SPOT"}, [
+        "the account may run 6 vCPUs on Fargate Spot, a night takes 16: raise quota L-36FBB829 or lower ClusterExecutors or "
+        "ExecutorSize"]),
+    (12.0, {"ExecutorCapacity": "FARGATE_SPOT", "ClusterExecutors": "1"}, []),
+    (12.0, {"DistributeFromBytes": "0"}, []),
+])
+def test_a_cluster_must_fit_into_the_quotas(preflight, vcpus, words, said):
+    assert to_do(preflight(words={**STACK, **CLUSTER, **words}, vcpus=vcpus)) == said
 
 
 # ---------------------------------------------------------------------------------------------------------- network

@@ -24,7 +24,7 @@ def test_values_arrive_as_the_state_machine_needs_them(main):
     given = main.properties("Nightly")["DefinitionSubstitutions"]
     assert given["SubnetIds"] == "subnet-1,subnet-2"
     assert given["DataSetIds"] == "" and given["LakePrefix"] == "lake" and given["FanOutFrom"] == 4
-    assert given["MaxTasks"] == 2 and given["WebUrl"] == ""
+    assert given["MaxTasks"] == 2 and given["WebUrl"] == "" and given["DistributeFromBytes"] == 0
     assert given["ContainerName"] == main.properties("TaskDefinition")["ContainerDefinitions"][0]["Name"]
     assert given["LogGroupName"] == main.properties("JobLog")["LogGroupName"]
     assert given["TaskDefinitionArn"] == f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/finops-credits:1"

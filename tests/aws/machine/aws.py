@@ -34,6 +34,18 @@ Ending = int | NotStarted | AwsError
 
 
 @dataclass
+class Member:
+    """A task of a cluster: it runs until it is stopped, or dies."""
+
+    command: list[str]
+    arguments: dict
+    arn: str
+    address: str
+    status: str = "PROVISIONING"
+    looks: int = 0
+
+
+@dataclass
 class Aws:
     job: Callable[[list[str]], Ending]
     """Plays the container: gets the command, puts objects, says how the job ended. May run the real program."""
@@ -41,11 +53,18 @@ class Aws:
     """When the execution starts."""
     objects: dict[str, str] = field(default_factory=dict)
     refuses: dict[str, AwsError] = field(default_factory=dict)
-    """Calls that fail, by the end of their resource; `quicksight:createIngestion credits` names a data set, too."""
+    """
+    Calls that fail, by the end of their resource; `quicksight:createIngestion credits` names a data set, too, and
+    `ecs:runTask executor` what is started.
+    """
     redrives: list[Callable[[], None]] = field(default_factory=list)
     """One redrive each: what somebody mends before."""
     slots: int | None = None
     """How many tasks the quota allows at a time; what is beyond is refused."""
+    room_for_executors: int = 10
+    """How many of them there is capacity for."""
+    scheduler_dies: bool = False
+    """Before it runs."""
     job_seconds: float = 0
     """How long each job runs."""
     pace: float = 0
@@ -63,6 +82,8 @@ class Aws:
     most_running: int = 0
     refused: int = 0
     """Tasks that had no slot."""
+    members: list[Member] = field(default_factory=list)
+    """Tasks of clusters, in the order of their start."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def wait(self, seconds: float) -> None:
@@ -73,9 +94,13 @@ class Aws:
         action = resource.rsplit(":::", 1)[1].removeprefix("aws-sdk:").removesuffix(".sync")
         if problems := call_problems(resource, arguments):
             raise AwsError("States.Runtime", "; ".join(problems))
-        refused = self.refuses.get(action) or self.refuses.get(f"{action} {arguments.get('DataSetId')}")
+        overrides = arguments.get("Overrides", {}).get("ContainerOverrides", [{"Command": [None]}])
+        named = arguments.get("DataSetId") or overrides[0]["Command"][0]
+        refused = self.refuses.get(action) or self.refuses.get(f"{action} {named}")
         if refused:
             raise refused
+        if action == "ecs:runTask" and not resource.endswith(".sync"):
+            return self.start_members(arguments)
         return getattr(self, action.split(":")[1])(arguments)
 
     def runTask(self, arguments: dict) -> dict:
@@ -100,6 +125,50 @@ class Aws:
         if ending != 0:
             raise AwsError("States.TaskFailed", json.dumps(task))
         return task
+
+    # --- tasks that are not waited for
+
+    def start_members(self, arguments: dict) -> dict:
+        """As many as there is room for, and why the others are not started: that is no error."""
+        override, wanted = arguments["Overrides"]["ContainerOverrides"][0], arguments.get("Count", 1)
+        if "LaunchType" in arguments and "CapacityProviderStrategy" in arguments:
+            raise AwsError("Ecs.InvalidParameterException", "Specifying both a launch type and a capacity provider strategy")
+        with self.lock:
+            room = wanted if self.slots is None else min(wanted, self.slots - self.running)
+            room = min(room, self.room_for_executors) if override["Command"][0] == "executor" else room
+            first = len(self.members)
+            for number in range(first, first + room):
+                arn = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/finops-credits/{number:032x}"
+                self.members.append(Member(override["Command"], arguments, arn, f"10.0.1.{number}"))
+            self.running += room
+            self.most_running = max(self.most_running, self.running)
+        failures = [{"Reason": "Capacity is unavailable at this time. Please try again later"}] * (wanted - room)
+        return {"Tasks": [described(member) for member in self.members[first:]], "Failures": failures}
+
+    def describeTasks(self, arguments: dict) -> dict:
+        """A task is not known at first, then is given its address, then runs."""
+        found = [member for member in self.members if member.arn in arguments["Tasks"]]
+        for member in found:
+            member.looks += 1
+            if member.looks == 3 and member.status == "PROVISIONING":
+                dies = self.scheduler_dies and member.command[0] == "scheduler"
+                member.status = "STOPPED" if dies else "RUNNING"
+                self.running -= dies
+        known = [described(member) for member in found if member.looks > 1]
+        return {"Tasks": known, "Failures": [{"Reason": "MISSING"}] * (len(arguments["Tasks"]) - len(known))}
+
+    def stopTask(self, arguments: dict) -> dict:
+        [member] = [member for member in self.members if member.arn == arguments["Task"]]
+        with self.lock:
+            self.running -= member.status != "STOPPED"
+            member.status = "STOPPED"
+        return {"Task": described(member)}
+
+    def left_running(self) -> list[str]:
+        """What each task of a cluster is, that nobody stopped."""
+        return [member.command[0] for member in self.members if member.status != "STOPPED"]
+
+    # --- what lies in S3, who is told
 
     def getObject(self, arguments: dict) -> dict:
         key = arguments["Key"]
@@ -147,6 +216,18 @@ NO_SLOT = json.dumps({"Failures": [{
     "Arn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:container-instance/1",
     "Reason": "You’ve reached the limit on the number of vCPUs you can run concurrently",
 }], "Tasks": []})
+
+
+def described(member: Member) -> dict:
+    """Of a task that may still run, what `DescribeTasks` says."""
+    details = [{"Name": "subnetId", "Value": "subnet-0a"}]
+    details += [{"Name": "privateIPv4Address", "Value": member.address}] if member.status != "PROVISIONING" else []
+    stopped = {"StoppedReason": "Essential container in task exited"} if member.status == "STOPPED" else {}
+    containers = [{"Name": "aws-guardduty-agent-x1"}, {"Name": "finops-credits"} | ({"ExitCode": 101} if stopped else {})]
+    return {
+        "Attachments": [{"Id": "1", "Type": "ElasticNetworkInterface", "Details": details}], "Containers": containers,
+        "LastStatus": member.status, "TaskArn": member.arn, **stopped,
+    }
 
 
 def ecs_task(task_id: str, override: dict, ending: int | NotStarted) -> dict:

@@ -18,9 +18,11 @@ SUBSTITUTIONS = {
     "Region": REGION,
     "ClusterArn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/finops-credits",
     "TaskDefinitionArn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/finops-credits:1",
+    "ClusterTaskDefinitionArn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/finops-credits-cluster:1",
     "ContainerName": "finops-credits",
     "SubnetIds": "subnet-0a,subnet-0b",
     "SecurityGroupId": "sg-0a",
+    "ClusterSecurityGroupId": "sg-0b",
     "AssignPublicIp": "DISABLED",
     "DataBucket": "finops-credits-data",
     "LakePrefix": "lake",
@@ -32,6 +34,10 @@ SUBSTITUTIONS = {
     "DataSetIds": "net-cost,credits",
     "FanOutFrom": "4",
     "MaxTasks": "2",
+    "DistributeFromBytes": "0",
+    "ClusterExecutors": "4",
+    "ExecutorCapacity": "FARGATE",
+    "ExecutorMemoryLimit": "8 GiB",
     "WebUrl": "",
     **{
         f"{job}RoleArn": f"arn:aws:iam::{ACCOUNT}:role/finops-credits-{job.lower()}"

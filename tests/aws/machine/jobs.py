@@ -33,21 +33,24 @@ def always(ending: Ending):
 
 
 class Jobs:
-    """Endings by job (`publish`, `detect-credits --period 2026-05`), one after the other, then 0."""
+    """
+    Endings by job (`publish`, `detect-credits --period 2026-05`), one after the other, then 0. What reads on a cluster is
+    `detect-credits --scheduler`, whatever its address.
+    """
 
     def __init__(self, endings: dict | None = None, periods=("2026-10", "2026-11"), summary: dict | None = None,
-                 errors: dict[int, list[str]] | None = None):
-        """`errors`: what the program says where it ends with this code, a line each."""
+                 errors: dict[int, list[str]] | None = None, plan: dict | None = None):
+        """`errors`: what the program says where it ends with this code, a line each. `plan`: more of the scan plan."""
         self.endings = {job: chain(script, repeat(0)) for job, script in (endings or {}).items()}
-        self.periods, self.summary, self.errors = list(periods), summary or SUMMARY, errors or {}
+        self.plan, self.summary, self.errors = {"periods": list(periods), **(plan or {})}, summary or SUMMARY, errors or {}
         self.aws = Aws(self.run)
 
     def run(self, command: list[str]) -> Ending:
-        job = " ".join(command[: command.index("--run-id")])
+        job = " ".join(word for word in command[: command.index("--run-id")] if not word.startswith("df://"))
         run_id = command[command.index("--run-id") + 1]
         ending = next(self.endings.get(job, repeat(0)))
         if ending == 0 and job == "detect-credits --plan":
-            self.aws.objects[f"lake/work/{run_id}/scan-plan.json"] = json.dumps({"periods": self.periods})
+            self.aws.objects[f"lake/work/{run_id}/scan-plan.json"] = json.dumps(self.plan)
         if isinstance(ending, int) and (lines := self.errors.get(ending)):
             error = {"kind": "check_failed", "exit_code": ending, "message": lines[0], "lines": lines}
             self.aws.objects[f"lake/work/{run_id}.failure.json"] = json.dumps({"error": error})

@@ -27,16 +27,20 @@ README = (ROOT / "step-functions" / "README.md").read_text()
 
 VARIABLES = {
     "options": ["--run-id", "2026-11-26T033000.123Z", "--as-of", "2026-11-26", "--log-format", "json"],
-    "states": {"input": "2026-05"},
+    "states": {"input": "2026-05"}, "scheduler": "df://10.0.1.7:50050",
 }
 
 
 def commands() -> list[list[str]]:
     found = []
     for state in states(MACHINE).values():
-        if state.get("Resource", "").endswith(":ecs:runTask.sync"):
+        if ":ecs:runTask" in state.get("Resource", ""):
             [container] = state["Arguments"]["Overrides"]["ContainerOverrides"]
-            found.append(evaluate(container["Command"].removeprefix("{%").removesuffix("%}"), VARIABLES))
+            command = container["Command"]
+            if isinstance(command, str):
+                found.append(evaluate(command.removeprefix("{%").removesuffix("%}"), VARIABLES))
+            else:
+                found.append([VARIABLES["scheduler"] if word == "{% $scheduler %}" else word for word in command])
     return found
 
 

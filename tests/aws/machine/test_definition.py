@@ -30,12 +30,17 @@ ALL = states(MACHINE)
 TOP = MACHINE["States"]
 TASKS = {name: state for name, state in ALL.items() if state["Type"] == "Task"}
 JOBS = {name: state for name, state in TASKS.items() if state["Resource"].endswith(":ecs:runTask.sync")}
+STARTED = {name: state for name, state in TASKS.items() if state["Resource"].endswith(":ecs:runTask")}
 
 # What cannot end in the shared part for failures: it is that part, or part of a Map that notes its failures, or may fail.
 OWN_CATCH = {
     "Read one period", "Refresh one data set", "Read the cause", "Read the error", "Alert",
-    "Send the event of the failure", "Put the tie-out metric", "Read what was told",
+    "Send the event of the failure", "Put the tie-out metric", "Read what was told", "Stop the cluster", "Stop one task",
 }
+# What runs a cluster, and fails by way of the state that stops it.
+OF_CLUSTER = [
+    "Start the scheduler", "Look for the scheduler", "Start the executors", "detect-credits on the cluster",
+]
 CAN_FAIL = {name for name, state in ALL.items() if state["Type"] in ("Task", "Map", "Parallel")} - OWN_CATCH
 
 
@@ -167,7 +172,7 @@ def test_maps_assign_nothing_inside():
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_call_and_its_arguments_are_in_awss_model(name):
-    shared = {f"{{% ${key} %}}": TOP["Prepare"]["Assign"][key] for key in ("network", "dimensions")}
+    shared = {f"{{% ${key} %}}": TOP["Prepare"]["Assign"][key] for key in ("network", "cluster_network", "dimensions")}
 
     def insert(value):
         """What is shared is held against the model too."""
@@ -185,13 +190,14 @@ def test_every_job_is_a_fargate_task_with_a_role_of_its_own_and_a_time_limit(nam
     job = JOBS[name]
     assert job["Arguments"]["LaunchType"] == "FARGATE"
     assert job["Arguments"]["Overrides"]["TaskRoleArn"].startswith("arn:aws:iam::")
-    assert job["Arguments"]["NetworkConfiguration"] == "{% $network %}"
+    network = "cluster_network" if name in OF_CLUSTER else "network"
+    assert job["Arguments"]["NetworkConfiguration"] == f"{{% ${network} %}}"
     assert 0 < job["TimeoutSeconds"] < MACHINE["TimeoutSeconds"]
 
 
-@pytest.mark.parametrize("name", JOBS)
+@pytest.mark.parametrize("name", [*JOBS, *STARTED])
 def test_every_task_has_the_tags_by_which_its_cost_is_found(name):
-    arguments = JOBS[name]["Arguments"]
+    arguments = ALL[name]["Arguments"]
     assert (arguments["PropagateTags"], arguments["EnableECSManagedTags"]) == ("TASK_DEFINITION", True)
 
 
@@ -204,7 +210,7 @@ def test_what_runs_tasks_side_by_side_runs_as_many_as_the_parameter_says():
 
 def test_only_what_competes_for_room_or_has_a_catch_of_its_own_is_retried_elsewhere():
     told = {"Alert", "Put the tie-out metric", "Send the event of the failure"}
-    assert {name for name, state in ALL.items() if "Retry" in state} == {"Read one period", *told}
+    assert {name for name, state in ALL.items() if "Retry" in state} == {"Read one period", "Stop one task", *told}
 
 
 def test_a_task_that_waits_for_room_waits_longer_than_an_hour_and_not_in_step_with_the_others():
@@ -215,6 +221,71 @@ def test_a_task_that_waits_for_room_waits_longer_than_an_hour_and_not_in_step_wi
     assert rule["JitterStrategy"] == "FULL"
 
 
+# --- the cluster
+
+
+def words_of(name: str) -> dict[str, str]:
+    """Options of what a state starts."""
+    [container] = ALL[name]["Arguments"]["Overrides"]["ContainerOverrides"]
+    words = container["Command"]
+    return {word: words[at + 1] for at, word in enumerate(words) if word.startswith("--")}
+
+
+def test_what_a_cluster_is_made_of_is_not_waited_for():
+    assert list(STARTED) == ["Start the scheduler", "Start the executors"]
+    assert all(state["Resource"] == "arn:aws:states:::aws-sdk:ecs:runTask" for state in STARTED.values())
+
+
+def test_every_way_out_of_the_cluster_leads_through_the_state_that_stops_it():
+    """From the first task of it on, and whatever happens."""
+    inside = {*OF_CLUSTER, "Scheduler runs?", "Wait for the scheduler"}
+    outside = {way for name in inside for way, _ in next_states(TOP[name])} - inside
+    assert outside == {"Stop the cluster"}
+    assert {way for way, _ in next_states(TOP["Stop the cluster"])} == {"Scanned?"}
+    entered = {name for name in TOP if name not in inside for way, _ in next_states(TOP[name]) if way in inside}
+    assert entered == {"Large enough for a cluster?", "Resume"}
+
+
+def test_each_task_that_is_started_is_noted_for_being_stopped():
+    assert all("Tasks.TaskArn" in state["Assign"]["cluster"] for state in STARTED.values())
+    assert TOP["Stop the cluster"]["Items"] == "{% $cluster %}"
+
+
+@pytest.mark.parametrize("name", STARTED)
+def test_what_an_aborted_execution_leaves_ends_by_itself_and_not_before_the_scan(name):
+    idle, whole = int(words_of(name)["--idle-timeout"]), int(words_of(name)["--lifetime"])
+    started = 60 * TOP["Wait for the scheduler"]["Seconds"]  # "Scheduler runs?" looks so often
+    assert f"$looks >= {started // TOP['Wait for the scheduler']['Seconds']}" in str(TOP["Scheduler runs?"])
+    assert started < idle <= 1800
+    assert TOP["detect-credits on the cluster"]["TimeoutSeconds"] + started < whole <= 6 * 3600
+
+
+def test_scheduler_has_no_rights_and_what_reads_the_export_those_of_detect_credits():
+    roles = {name: TOP[name]["Arguments"]["Overrides"].get("TaskRoleArn") for name in [*STARTED, OF_CLUSTER[-1]]}
+    detect = TOP["detect-credits"]["Arguments"]["Overrides"]["TaskRoleArn"]
+    assert roles == {
+        "Start the scheduler": None, "Start the executors": detect, "detect-credits on the cluster": detect,
+    }
+
+
+def test_only_what_belongs_to_a_cluster_is_in_its_security_group():
+    users = {name for name, state in ALL.items() if "cluster_network" in str(state.get("Arguments"))}
+    assert users == {*STARTED, "detect-credits on the cluster"}
+    groups = {name: TOP["Prepare"]["Assign"][name]["AwsvpcConfiguration"]["SecurityGroups"]
+              for name in ("network", "cluster_network")}
+    assert groups == {"network": ["sg-0a"], "cluster_network": ["sg-0a", "sg-0b"]}
+
+
+@pytest.mark.parametrize("capacity", ["FARGATE", "FARGATE_SPOT"])
+def test_only_executors_may_be_taken_back(capacity):
+    top = read(ExecutorCapacity=capacity)["States"]
+    executors = top["Start the executors"]["Arguments"]
+    assert executors["CapacityProviderStrategy"] == [{"CapacityProvider": capacity, "Weight": 1}]
+    assert "LaunchType" not in executors, "AWS takes one of both"
+    for name in ("Start the scheduler", "detect-credits on the cluster"):
+        assert top[name]["Arguments"]["LaunchType"] == "FARGATE"
+
+
 # --- failures
 
 
@@ -223,13 +294,13 @@ def test_every_failure_is_named_and_judged_in_one_place(name):
     assert ALL[name]["Catch"] == [{
         "ErrorEquals": ["States.ALL"],
         "Assign": {"job": name, "failure": "{% $states.errorOutput %}"},
-        "Next": "Read the cause",
+        "Next": "Stop the cluster" if name in OF_CLUSTER else "Read the cause",
     }]
 
 
 def test_a_retry_resumes_at_the_state_that_failed():
     assert [(choice["Condition"], choice["Next"]) for choice in TOP["Resume"]["Choices"]] == [
-        (f"{{% $job = '{name}' %}}", name) for name in TOP if name in CAN_FAIL
+        (f"{{% $job = '{name}' %}}", OF_CLUSTER[0] if name in OF_CLUSTER else name) for name in TOP if name in CAN_FAIL
     ]
 
 

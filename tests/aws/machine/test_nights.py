@@ -13,7 +13,9 @@ from jobs import SUMMARY, Jobs, always
 RUN_ID = "2026-11-26T033000.123Z"
 OPTIONS = ["--run-id", RUN_ID, "--as-of", "2026-11-26", "--log-format", "json"]
 
-PLAN = ["Name the run", "Prepare", "detect-credits --plan", "Read the plan", "Many periods?"]
+PLAN = [
+    "Name the run", "Prepare", "detect-credits --plan", "Read the plan", "Large enough for a cluster?", "Many periods?",
+]
 COMPUTE = ["detect-credits", "join-allocations", "apply-fifo", "write-net-cost", "athena-check", "publish"]
 REFRESH = [
     "Read the summary", "Any data set?", "Refresh QuickSight", *["Refresh one data set"] * 2, "Any data set stale?",
@@ -36,7 +38,10 @@ ROLES = {
 
 
 def night(jobs: Jobs, execution_input: dict | None = None, **substitutions: str) -> interpreter.Night:
-    return interpreter.run(read(**substitutions), jobs.aws, execution_input)
+    """Whatever happens in it: no task of a cluster is left, unless AWS refuses to stop it."""
+    ended = interpreter.run(read(**substitutions), jobs.aws, execution_input)
+    assert jobs.aws.left_running() == [] or "ecs:stopTask" in jobs.aws.refuses
+    return ended
 
 
 def commands(jobs: Jobs) -> list[str]:
@@ -509,7 +514,7 @@ def test_many_periods_are_read_side_by_side_then_detect_credits_runs_once():
     jobs = Jobs(periods=MANY)
     result = night(jobs)
     fan_out = ["detect-credits --period", *["Read one period"] * 4, "Any period failed?"]
-    assert result.states == [*PLAN, *fan_out, *GOOD_NIGHT[5:]]
+    assert result.states == [*PLAN, *fan_out, *GOOD_NIGHT[6:]]
     assert periods_read(jobs) == list(MANY)
     assert commands(jobs)[5:] == COMPUTE
     assert jobs.aws.roles[1].endswith("-detect")
@@ -589,6 +594,175 @@ def test_a_cause_that_only_looks_like_a_task_is_told():
     jobs = Jobs({"detect-credits --period 2026-05": always(AwsError("States.TaskFailed", "{cut off}"))}, MANY)
     assert night(jobs).status == "FAILED"
     assert "stopped at detect-credits --period." in the_alert(jobs)
+
+
+# --- a cluster
+
+LARGE = {"plan": {"bytes": 2_000_000_000_000}}
+CLUSTER = {"DistributeFromBytes": "1000000000000", "MaxTasks": "5"}
+START = ["Start the scheduler", *["Look for the scheduler", "Scheduler runs?", "Wait for the scheduler"] * 2,
+         "Look for the scheduler", "Scheduler runs?", "Start the executors", "detect-credits on the cluster"]
+SCAN = "detect-credits --scheduler"
+AFTER_SCAN = GOOD_NIGHT[GOOD_NIGHT.index("join-allocations"):]
+
+
+def stop(tasks: int) -> list[str]:
+    return ["Stop the cluster", *["Stop one task"] * tasks, "Scanned?"]
+
+
+def kinds(jobs: Jobs) -> list[str]:
+    return [member.command[0] for member in jobs.aws.members]
+
+
+def scans(jobs: Jobs) -> list[str]:
+    """The scheduler of each scan that was started."""
+    return [command[2] for command in jobs.aws.commands if "--scheduler" in command]
+
+
+def test_what_is_too_large_for_one_task_is_read_by_a_cluster_that_is_stopped_then():
+    jobs = Jobs(**LARGE)
+    result = night(jobs, **CLUSTER)
+    assert result.states == [*PLAN[:-1], *START, *stop(4), *AFTER_SCAN]
+    assert kinds(jobs) == ["scheduler", *["executor"] * 3]
+    assert commands(jobs)[1:] == [f"{SCAN} df://10.0.1.0:50050", *COMPUTE[1:]], "it registers, too: nothing is read twice"
+    scheduler, executor, *_ = jobs.aws.members
+    assert executor.command[executor.command.index("--scheduler") + 1] == "df://10.0.1.0:50050" == scans(jobs)[0]
+    assert scheduler.arguments["Overrides"].keys() == {"Cpu", "Memory", "ContainerOverrides"}
+    assert executor.arguments["Overrides"]["TaskRoleArn"].endswith("-detect")
+    assert "AwsvpcConfiguration" in executor.arguments["NetworkConfiguration"]
+
+
+@pytest.mark.parametrize(("size", "limit", "distributes"), [
+    (10**12, 10**12, False), (10**12 + 1, 10**12, True), (10**15, 0, False), (0, 0, False), (1, 1, False), (2, 1, True),
+])
+def test_a_cluster_is_started_only_where_more_changed_than_the_parameter_says(size, limit, distributes):
+    jobs = Jobs(plan={"bytes": size})
+    night(jobs, **CLUSTER | {"DistributeFromBytes": str(limit)})
+    assert bool(jobs.aws.members) == distributes == bool(scans(jobs))
+
+
+@pytest.mark.parametrize("plan", [{}, {"bytes": 0}])
+def test_a_plan_that_knows_no_bytes_is_read_without_a_cluster(plan):
+    jobs = Jobs(plan=plan)
+    assert night(jobs, **CLUSTER).states == GOOD_NIGHT
+
+
+def test_what_is_large_is_not_fanned_out_by_months():
+    jobs = Jobs(periods=MANY, **LARGE)
+    assert night(jobs, **CLUSTER).status == "SUCCEEDED"
+    assert periods_read(jobs) == [] and len(scans(jobs)) == 1
+
+
+@pytest.mark.parametrize(("most", "wanted", "executors"), [
+    ("2", "4", 0), ("3", "4", 1), ("5", "4", 3), ("6", "4", 4), ("40", "10", 10), ("40", "1", 1),
+])
+def test_a_cluster_and_the_scan_are_never_more_tasks_than_there_may_be(most, wanted, executors):
+    jobs = Jobs(**LARGE)
+    result = night(jobs, **CLUSTER | {"MaxTasks": most, "ClusterExecutors": wanted})
+    assert result.status == "SUCCEEDED"
+    assert kinds(jobs).count("executor") == executors and jobs.aws.most_running <= int(most)
+    assert bool(scans(jobs)) == (executors > 0)
+
+
+def test_a_scan_goes_on_with_the_executors_that_there_is_room_for():
+    jobs = Jobs(**LARGE)
+    jobs.aws.room_for_executors = 1
+    assert night(jobs, **CLUSTER).status == "SUCCEEDED"
+    assert kinds(jobs) == ["scheduler", "executor"] and jobs.aws.waits == [10, 10]
+
+
+@pytest.mark.parametrize(("ending", "waits"), [
+    (6, [60, 120, 300, 600]), (3, []), (137, [60, 300]), (AwsError("States.Timeout", ""), [300]),
+    (AwsError("AmazonECS.Unknown", NO_SLOT), ROOM), (NotStarted(), [30, 60, 180]),
+])
+def test_a_scan_that_fails_stops_its_cluster_and_is_tried_again_on_another_one(ending, waits):
+    """6: the scheduler or an executor was killed, or taken back."""
+    jobs = Jobs({SCAN: always(ending)}, **LARGE)
+    result = night(jobs, **CLUSTER)
+    assert result.status == "FAILED"
+    assert [wait for wait in jobs.aws.waits if wait != 10] == waits
+    assert scans(jobs) == [f"df://10.0.1.{4 * number}:50050" for number in range(len(waits) + 1)], "each has its own"
+    assert kinds(jobs) == ["scheduler", *["executor"] * 3] * (len(waits) + 1)
+    assert jobs.aws.most_running <= 5
+    again = [*START, *stop(4), *AGAIN] * len(waits)
+    assert result.states == [*PLAN[:-1], *again, *START, *stop(4), *JUDGE, *ALERT, "Failed"]
+    assert "stopped at detect-credits on the cluster." in the_alert(jobs)
+
+
+def test_a_cluster_that_is_lost_once_costs_a_retry_and_nothing_else():
+    jobs = Jobs({SCAN: [6]}, **LARGE)
+    result = night(jobs, **CLUSTER)
+    assert result.status == "SUCCEEDED"
+    assert result.states == [*PLAN[:-1], *START, *stop(4), *AGAIN, *START, *stop(4), *AFTER_SCAN]
+    assert jobs.aws.metrics["TieOutFailed"] == 0 and [mail[0] for mail in jobs.aws.mails] == ["finops-credits-notices"]
+
+
+def test_a_scheduler_that_dies_before_it_runs_is_told_with_what_aws_says():
+    jobs = Jobs(**LARGE)
+    jobs.aws.scheduler_dies = True
+    assert night(jobs, **CLUSTER).status == "FAILED"
+    assert kinds(jobs) == ["scheduler"], "its exit code says that it crashed: nothing is tried again"
+    text = the_alert(jobs)
+    assert "stopped at Look for the scheduler." in text and "Exit code 101: the program crashed." in text
+    assert scans(jobs) == []
+
+
+def test_a_scheduler_that_never_runs_is_given_up_after_ten_minutes():
+    jobs = Jobs(**LARGE)
+    describe = jobs.aws.describeTasks
+    jobs.aws.describeTasks = lambda arguments: describe({"Tasks": []}) | {"Failures": [{"Reason": "MISSING"}]}
+    assert night(jobs, **CLUSTER).status == "FAILED"
+    assert [wait for wait in jobs.aws.waits if wait != 10] == [30, 60, 180]
+    assert jobs.aws.waits.count(10) == 4 * 59 and kinds(jobs) == ["scheduler"] * 4
+
+
+@pytest.mark.parametrize("kind", ["scheduler", "executor"])
+def test_a_cluster_that_there_is_no_room_for_waits_for_it(kind):
+    jobs = Jobs(**LARGE)
+    if kind == "scheduler":
+        play = jobs.aws.job
+
+        def planned(command):
+            jobs.aws.slots = 0  # from now on
+            return play(command)
+
+        jobs.aws.job = planned
+    jobs.aws.room_for_executors = 0
+    result = night(jobs, **CLUSTER)
+    assert result.status == "FAILED"
+    assert [wait for wait in jobs.aws.waits if wait != 10] == ROOM
+    assert "AWS had no room for the task" in the_alert(jobs)
+    assert set(kinds(jobs)) == (set() if kind == "scheduler" else {"scheduler"})
+
+
+@pytest.mark.parametrize(("call", "state", "started"), [
+    ("ecs:runTask scheduler", "Start the scheduler", []), ("ecs:describeTasks", "Look for the scheduler", ["scheduler"]),
+    ("ecs:runTask executor", "Start the executors", ["scheduler"]),
+    ("ecs:runTask detect-credits", "detect-credits --plan", None),
+])
+def test_a_call_for_the_cluster_that_aws_refuses_is_told_and_leaves_nothing(call, state, started):
+    jobs = Jobs(**LARGE)
+    jobs.aws.refuses[call] = AwsError("Ecs.AccessDeniedException", "not authorized")
+    assert night(jobs, **CLUSTER).status == "FAILED"
+    assert f"stopped at {state}." in the_alert(jobs) and "Ecs.AccessDeniedException not authorized" in the_alert(jobs)
+    assert kinds(jobs) == (started or []) * 4
+
+
+def test_a_cluster_that_cannot_be_stopped_fails_no_night_as_it_ends_by_itself():
+    jobs = Jobs(**LARGE)
+    jobs.aws.refuses["ecs:stopTask"] = AwsError("Ecs.ServerException", "later")
+    result = night(jobs, **CLUSTER)
+    assert result.status == "SUCCEEDED"
+    assert result.states.count("Left to itself") == 4
+    assert all("--idle-timeout" in member.command for member in jobs.aws.members)
+
+
+def test_a_redrive_of_a_scan_starts_a_cluster_of_its_own():
+    jobs = Jobs({SCAN: [3]}, **LARGE)
+    jobs.aws.redrives.append(lambda: None)
+    assert night(jobs, **CLUSTER).status == "SUCCEEDED"
+    assert scans(jobs) == ["df://10.0.1.0:50050", "df://10.0.1.4:50050"]
+    assert commands(jobs).count("detect-credits --plan") == 1
 
 
 # --- redrive

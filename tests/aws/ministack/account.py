@@ -18,8 +18,9 @@ NIGHT_DEADLINE_SECONDS = 240
 
 
 class Account:
-    def __init__(self, folder: Path):
-        self.release = folder / "release"
+    def __init__(self, folder: Path, **parameters: str):
+        """`parameters` of the main stack beside those that it needs."""
+        self.release, self.parameters = folder / "release", parameters
         self.emulator = Emulator(folder / "emulator", {IMAGE: [binary()]}, policies=True)
         try:
             self.deploy(self.release)
@@ -52,6 +53,7 @@ class Account:
                 "AlertEmail": "ops@example.com",
                 "NoticeEmail": "finance@example.com",
                 "DataSetIds": ",".join(DATA_SETS),
+                **self.parameters,
             },
         )
         self.create_stack(f"{STACK}-views", release / "views.yaml", {"Database": DATABASE})

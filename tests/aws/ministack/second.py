@@ -28,7 +28,7 @@ class Nights(aws.Aws):
         self.program = Program(folder, text, account.emulator.environment())
 
     def run(self, command: list[str]) -> aws.Ending:
-        fault = self.script.take(command[0])
+        fault = self.script.take(command)
         if fault == "refuse":
             return aws.NotStarted()
         if fault:

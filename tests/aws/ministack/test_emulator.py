@@ -254,6 +254,40 @@ def test_right_on_a_database_is_none_on_its_tables(emulator):
         reader.get_table(DatabaseName="books", Name="closed")
 
 
+def test_task_has_an_address_of_its_own_that_it_is_described_with(emulator):
+    """It stands for every address in the command, so that two tasks may listen on the same port."""
+    shown = [execute(emulator, run_task(emulator), given={"word": "0.0.0.0"}) for _ in range(2)]
+    said = [task.output.splitlines()[0].split()[1] for task in emulator.tasks()[-2:]]
+    described = [
+        detail["Value"]
+        for task in shown
+        for detail in task["Attachments"][0]["Details"]
+        if detail["Name"] == "privateIPv4Address"
+    ]
+    assert said == described and len(set(said)) == 2 and all(it.startswith("127.0.") for it in said)
+
+
+def test_right_to_stop_a_task_is_none_on_other_tasks(emulator):
+    ecs, iam = emulator.client("ecs"), emulator.client("iam")
+    emulator.control(faults=["publish: hang once"])
+    started = ecs.run_task(
+        cluster="cluster",
+        taskDefinition=run_task(emulator)["Arguments"]["TaskDefinition"],
+        launchType="FARGATE",
+        overrides={"containerOverrides": [{"name": "c", "command": ["publish"]}]},
+    )
+    stop = {"Cluster": "cluster", "Task": started["tasks"][0]["taskArn"]}
+    for cluster in ("another", "cluster"):
+        on = f"arn:aws:ecs:{REGION}:000000000000:task/{cluster}/*"
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ecs:StopTask", "Resource": on}]}
+        iam.put_role_policy(RoleName="machine", PolicyName="stop", PolicyDocument=json.dumps(policy))
+        ended = execute(emulator, sdk("ecs", "stopTask", stop))
+        if cluster == "another":
+            assert ended[0] == "ECS.AccessDeniedException"
+            assert ecs.list_tasks(cluster="cluster", desiredStatus="RUNNING")["taskArns"] == [stop["Task"]]
+    assert ended["Task"]["LastStatus"] == "STOPPED"
+
+
 def test_state_machine_gives_away_only_roles_that_it_may(emulator):
     make_role(emulator, "other-job", "ecs-tasks.amazonaws.com", "s3:*")
     statement = {"Effect": "Deny", "Action": "iam:PassRole", "Resource": role("other-job")}
@@ -302,6 +336,10 @@ def test_athena_understands_its_own_dialect(emulator):
     assert seen["State"] == "SUCCEEDED", seen
     rows = client.get_query_results(QueryExecutionId=query)["ResultSet"]["Rows"]
     assert rows[1]["Data"][0]["VarCharValue"] == "2026-10"
+
+
+def test_fault_may_name_the_option_of_a_job():
+    assert parse_fault("detect-credits --scheduler: exit 6 once")["job"] == "detect-credits --scheduler"
 
 
 def test_word_that_is_no_fault_is_refused():

@@ -2,12 +2,13 @@
 
 A container gets what a Fargate task gets and nothing of the parent: the environment of the task, an empty working
 folder, HOME and folder for temporary files. They are wiped when it ends, so that only what it put into S3 and Glue
-persists. What it printed is kept, with a record of what was run:
+persists. Each has an address of its own, 127.0.x.y, which stands for 0.0.0.0 in its command: so several may listen on the
+same port. What it printed is kept, with a record of what was run:
 
     tasks/0003-apply-fifo/task.json     command, environment, role, exit code, files left in the working folder or HOME
     tasks/0003-apply-fifo/output        stdout and stderr, as CloudWatch Logs gets them
 
-Faults are scripted in the control file, one line each, taken by the next task that runs this job:
+Faults are scripted in the control file, one line each, taken by the next task whose command begins so:
 
     apply-fifo: exit 6 once             does nothing and exits with 6
     write-net-cost: exit 5 always
@@ -15,6 +16,7 @@ Faults are scripted in the control file, one line each, taken by the next task t
     detect-credits: kill 2 times        is killed before it has done anything: exit code 137
     publish: refuse once                never starts: no exit code
     join-allocations: hang once         runs and never ends
+    detect-credits --scheduler: kill once
 """
 
 import json
@@ -28,7 +30,7 @@ from pathlib import Path
 
 import docker.errors
 
-FAULT = re.compile(r"(?P<job>[a-z-]+): (?P<what>(work, )?exit \d+|kill|refuse|hang) (?P<times>once|always|\d+ times)")
+FAULT = re.compile(r"(?P<job>[a-z-]+( --[a-z]+)?): (?P<what>(work, )?exit \d+|kill|refuse|hang) (?P<times>once|always|\d+ times)")
 
 
 class Faults:
@@ -37,13 +39,14 @@ class Faults:
     def __init__(self, read_script):
         self.read_script, self.script, self.left, self.lock = read_script, None, [], threading.Lock()
 
-    def take(self, job: str) -> str | None:
+    def take(self, command: list[str]) -> str | None:
         with self.lock:
             script = self.read_script()
             if script != self.script:
                 self.script, self.left = script, [parse_fault(line) for line in script]
             for fault in self.left:
-                if fault["job"] == job and fault["times"] > 0:
+                words = fault["job"].split()
+                if command[: len(words)] == words and fault["times"] > 0:
                     fault["times"] -= 1
                     return fault["what"]
             return None
@@ -59,11 +62,18 @@ def parse_fault(line: str) -> dict:
 
 class Container:
     def __init__(
-        self, program: list[str], environment: dict, command: list[str], folder: Path, role: str, fault: str | None
+        self,
+        program: list[str],
+        environment: dict,
+        command: list[str],
+        folder: Path,
+        role: str,
+        fault: str | None,
+        address: str,
     ):
         self.id = uuid.uuid4().hex
         self.name = self.short_id = self.id[:12]
-        self.attrs = {"NetworkSettings": {"Networks": {}, "Ports": {}}, "State": {}}
+        self.attrs = {"NetworkSettings": {"Networks": {"awsvpc": {"IPAddress": address}}, "Ports": {}}, "State": {}}
         self.folder, self.code, self.done = folder, None, threading.Event()
         self.record = {"command": command, "environment": environment, "role": role, "fault": fault}
         self.own = {name: folder / name for name in ("work", "home", "tmp")}
@@ -146,7 +156,7 @@ class Containers:
             raise docker.errors.ImageNotFound(f"no such image: {image}")
         command = [str(word) for word in command or []]
         job = next((word for word in command if not word.startswith("-")), "none")
-        fault = self.faults.take(job)
+        fault = self.faults.take(command)
         if fault == "refuse":
             raise docker.errors.APIError("injected: refused to start")
         role = self.role_of(labels["com.amazonaws.ecs.task-arn"])
@@ -155,7 +165,9 @@ class Containers:
         with self.lock:
             self.count += 1
             folder = self.folder / f"{self.count:04}-{job}"
-        container = Container(self.images[image], environment, command, folder, role, fault)
+            address = f"127.0.{1 + self.count // 250}.{1 + self.count % 250}"
+        command = [address if word == "0.0.0.0" else word for word in command]
+        container = Container(self.images[image], environment, command, folder, role, fault, address)
         self.started[container.id] = container
         return container
 

@@ -2,7 +2,8 @@
 
 * A call of Glue on a table needs the right on the table, on its database and on the catalogue.
 * `ecs:RunTask` is allowed on the task definition, with the cluster as a condition key, and needs `iam:PassRole` on
-  every role that it gives away. `cloudwatch:PutMetricData` knows its namespace.
+  every role that it gives away. Who asks for tasks or stops one needs the right on each. `cloudwatch:PutMetricData`
+  knows its namespace.
 * A query of Athena belongs to its workgroup, a build of CodeBuild to its project.
 * Requests count as secured by TLS: it ends before the emulator.
 * `${aws:userid}` in a resource stands for the caller.
@@ -46,6 +47,9 @@ def enforce(access_key_id, iam_action, service, region, resource_arn="*", servic
         for role in roles_of(task):
             if not allowed(access_key_id, "iam:PassRole", role, {"iam:PassedToService": "ecs-tasks.amazonaws.com"}):
                 return EvalResult("ImplicitDeny", reason="iam:PassRole")
+    elif iam_action in ("ecs:DescribeTasks", "ecs:StopTask"):
+        asked = json.loads(BODY.get())
+        resources = asked.get("tasks") or [asked["task"]]
     elif service == "athena" and "QueryExecutionId" in (asked := json.loads(BODY.get())):
         group = athena._executions.get(asked["QueryExecutionId"], {}).get("WorkGroup", "primary")
         resources = [f"arn:aws:athena:{region}:{get_account_id()}:workgroup/{group}"]
