@@ -106,12 +106,10 @@ mod without {
         settings.engine.cluster().map_or(Ok(None), |_| Err(missing()))
     }
 
-    #[expect(clippy::unused_async, reason = "with Ballista it serves")]
     pub(crate) async fn schedule(_: Scheduler) -> Result<(), Failure> {
         Err(missing())
     }
 
-    #[expect(clippy::unused_async, reason = "with Ballista it works")]
     pub(crate) async fn execute(_: Executor, _: &Settings, _: Arc<dyn ObjectStore>) -> Result<(), Failure> {
         Err(missing())
     }
