@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use cur_reader::lock;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 
 use crate::cost_scan::{CostScanExec, metric};
@@ -27,8 +28,12 @@ impl Progress {
         *lock(&self.reading) = periods;
     }
 
-    pub(crate) fn watch(&self, scan: &CostScanExec) {
-        lock(&self.scans).push(scan.live_metrics().clone());
+    /// Watches the scans of a plan that is about to run.
+    pub(crate) fn watch(&self, plan: &Arc<dyn ExecutionPlan>) {
+        match plan.downcast_ref::<CostScanExec>() {
+            Some(scan) => lock(&self.scans).push(scan.live_metrics().clone()),
+            None => plan.children().into_iter().for_each(|below| self.watch(below)),
+        }
     }
 
     /// What another engine says of a scan.

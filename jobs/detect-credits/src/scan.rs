@@ -65,12 +65,12 @@ pub(crate) async fn scan(
     // Where parts wait for bytes there are more of them at work than threads to sum on.
     let most = elsewhere.map_or_else(|| context.state().config().target_partitions(), |(_, cut)| cut.sums);
     let context = money_sql::with_partitions(context, input.parts.len().min(most));
-    let sums = plan::final_sums(context.read_table(Arc::new(CostScan(Arc::clone(&leaf))))?)?;
+    let sums = plan::final_sums(context.read_table(Arc::new(CostScan(leaf)))?)?;
     let plan = sums.create_physical_plan().await?;
     let stream = match elsewhere {
         Some((engine, _)) => engine.run(Arc::clone(&plan), &context, &progress.watch_elsewhere()).await?,
         None => {
-            progress.watch(&leaf);
+            progress.watch(&plan);
             execute_stream(Arc::clone(&plan), context.task_ctx())?
         }
     };

@@ -118,7 +118,8 @@ mod tests {
         let each_is_one = Some("give --run-id or --as-of, not both: each names a run".to_owned());
         let reads = ["queue", "allocations export", "allocations list", "credits", "query", "report", "export"];
         let acts = ["allocate", "move", "revoke", "allocations import", "check"];
-        let neither = ["allocations history", "diff", "lake", "serve", "init", "completions", "man"];
+        let neither =
+            ["allocations history", "diff", "lake", "serve", "init", "completions", "man", "scheduler", "executor"];
         for line in COMMANDS {
             let is_of =
                 |names: &[&str]| names.iter().any(|name| line == *name || line.starts_with(&format!("{name} ")));

@@ -195,7 +195,7 @@ fn what_toml_or_a_key_refuses_is_named_with_line_and_column() {
         (
             "recredits",
             "",
-            "7, column 2: unknown field `recredits`, expected one of `source`, `reference`, `lake`, `credits`, `run`, `athena`, `web`",
+            "7, column 2: unknown field `recredits`, expected one of `source`, `reference`, `lake`, `credits`, `run`, `engine`, `athena`, `web`",
         ),
     ] {
         assert_eq!(wrong_in(section, line), format!("<settings>, line {message}"), "{line}");

@@ -107,6 +107,7 @@ mod tests {
             assert!(source.name.take().is_some());
         }
         assert!(full.run.notify.take().is_some());
+        assert!(full.engine.scheduler.take().is_some() && full.engine.fallback.take().is_some());
         let without_marks = |settings: &Settings| format!("{settings:#?}").replace("is_set: true", "is_set: false");
         assert_eq!(without_marks(&full), without_marks(&settings));
     }
