@@ -38,6 +38,8 @@ const LOOKS_PER_PROGRESS: u32 = 10;
 const FIRST_EXECUTOR: Duration = Duration::from_secs(600);
 /// Once one was there it is gone sooner.
 const LAST_EXECUTOR: Duration = Duration::from_secs(30);
+/// Once an executor is gone, what it was given or had written may be waited for for ever (docs/adr/0018).
+const NO_TASK_ENDS: Duration = Duration::from_secs(300);
 /// Rows that do not come are given up.
 const NO_ROWS: Duration = Duration::from_secs(60);
 const FETCH_ATTEMPTS: u8 = 2;
@@ -92,6 +94,7 @@ impl Job {
     /// Waits until it is done; says where its rows are.
     pub(crate) async fn done(&mut self, progress: &ScanProgress) -> Result<Vec<PartitionLocation>> {
         let (mut without_executor, mut patience, mut known) = (Instant::now(), FIRST_EXECUTOR, false);
+        let (mut most_executors, mut tasks_ended, mut last_ended) = (0, 0, Instant::now());
         for look in 0_u32.. {
             let asked = GetJobStatusParams { job_id: self.id.clone() };
             let answer = self.client.get_job_status(asked).await.map_err(|status| no_answer(&status))?.into_inner();
@@ -109,11 +112,19 @@ impl Job {
                 )));
             }
             if look.is_multiple_of(LOOKS_PER_PROGRESS) {
-                if self.look(progress).await?.executors > 0 {
+                let found = self.look(progress).await?;
+                if found.executors > 0 {
                     (without_executor, patience) = (Instant::now(), LAST_EXECUTOR);
                 } else if without_executor.elapsed() >= patience {
                     return Err(lost("the cluster has no executor"));
                 }
+                let ended = found.count(JobProgress::TASKS_ENDED);
+                if ended != tasks_ended || found.executors >= most_executors {
+                    (tasks_ended, last_ended) = (ended, Instant::now());
+                } else if last_ended.elapsed() >= NO_TASK_ENDS {
+                    return Err(lost("an executor of the cluster is gone, and no task has ended since"));
+                }
+                most_executors = most_executors.max(found.executors);
             }
             tokio::time::sleep(LOOK).await;
         }

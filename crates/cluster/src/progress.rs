@@ -15,6 +15,9 @@ pub(crate) struct JobProgress {
 const EXECUTORS: &str = "executors";
 
 impl JobProgress {
+    /// The name of the number of tasks that have ended.
+    pub(crate) const TASKS_ENDED: &str = "tasks_ended";
+
     /// As a stage that no job has: they count from 1.
     pub(crate) fn encoded(self) -> JobStageMetrics {
         let counts = self.counts.into_iter().chain([(EXECUTORS.to_owned(), self.executors)]);

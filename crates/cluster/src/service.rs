@@ -34,11 +34,14 @@ impl Service {
         let graph = job.execution_graph.read().await;
         let mut counts = Vec::new();
         for stage in graph.stages().values() {
-            let metrics: &[MetricsSet] = match stage {
-                ExecutionStage::Running(stage) => stage.stage_metrics.as_deref().unwrap_or_default(),
-                ExecutionStage::Successful(stage) => &stage.stage_metrics,
-                _ => &[],
+            let (ended, metrics): (usize, &[MetricsSet]) = match stage {
+                ExecutionStage::Running(stage) => {
+                    (stage.successful_tasks(), stage.stage_metrics.as_deref().unwrap_or_default())
+                }
+                ExecutionStage::Successful(stage) => (stage.partitions, &stage.stage_metrics),
+                _ => continue,
             };
+            counts.push((JobProgress::TASKS_ENDED.to_owned(), ended as u64));
             counts.extend(ScanProgress::METRICS.map(|name| (name.to_owned(), sum(metrics, name))));
         }
         JobProgress { executors, counts }

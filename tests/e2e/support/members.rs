@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::binary;
 
 /// Settings that make each part of each file a task of its own.
-pub(crate) const SMALL_TASKS: &str = "\n[engine]\npartition_size = \"1 B\"\ndeadline_seconds = 120\n";
+pub(crate) const SMALL_TASKS: &str = "\n[engine]\npartition_size = \"1 B\"\ndeadline_seconds = 60\n";
 
 /// A scheduler and executors; killed when dropped.
 #[derive(Debug)]
