@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::compute::sum;
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Decimal128Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use credit_ledger::BillingPeriod;
-use datafusion::common::{Result as PlanResult, exec_err};
+use datafusion::common::{DataFusionError, Result as PlanResult, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
@@ -24,7 +24,7 @@ use crate::cost_scan::{CostScan, CostScanExec, ScanInput};
 use crate::credit_lines::credit_lines;
 use crate::deliveries;
 use crate::description::DescriptionParser;
-use crate::engine::{Cut, ScanEngine};
+use crate::engine::{Cut, EngineLost, ScanEngine};
 use crate::error::DetectError;
 use crate::line_counts::CountedFile;
 use crate::plan;
@@ -37,6 +37,7 @@ pub(crate) struct Scanned {
     rows: Arc<Mutex<OrderedRows>>,
     descriptions: DescriptionParser,
     plan: Arc<dyn ExecutionPlan>,
+    is_elsewhere: bool,
 }
 
 /// What was found of a billing period.
@@ -81,12 +82,22 @@ pub(crate) async fn scan(
     if !problems.is_empty() {
         return Err(Problems(problems.into_values().collect()).into());
     }
-    check_parts(&input, parts)?;
-    Ok(Scanned { rows: Arc::new(Mutex::new(rows)), descriptions, plan })
+    let is_elsewhere = elsewhere.is_some();
+    check_parts(&input, parts).map_err(|wrong| mismatch(wrong, is_elsewhere))?;
+    Ok(Scanned { rows: Arc::new(Mutex::new(rows)), descriptions, plan, is_elsewhere })
+}
+
+/// Lines that are missing or there twice. Another engine may lose and repeat rows where a member of it is gone: a retry helps.
+fn mismatch(wrong: String, is_elsewhere: bool) -> DetectError {
+    if is_elsewhere { rows_lost(wrong).into() } else { DetectError::CountMismatch(wrong) }
+}
+
+fn rows_lost(wrong: String) -> DataFusionError {
+    DataFusionError::External(Box::new(EngineLost(format!("the cluster has lost or repeated rows: {wrong}"))))
 }
 
 /// Refuses rows of a scan that did not read each part exactly once.
-fn check_parts(input: &ScanInput, mut read: BTreeMap<String, u64>) -> Result<(), DetectError> {
+fn check_parts(input: &ScanInput, mut read: BTreeMap<String, u64>) -> Result<(), String> {
     let mut wrong = Vec::new();
     for part in input.parts.iter().flatten() {
         let times = read.remove(&part.name()).unwrap_or_default();
@@ -96,7 +107,7 @@ fn check_parts(input: &ScanInput, mut read: BTreeMap<String, u64>) -> Result<(),
         }
     }
     wrong.extend(read.into_keys().map(|part| format!("part {part} was read and is none of the scan")));
-    if wrong.is_empty() { Ok(()) } else { Err(DetectError::CountMismatch(wrong.join("; "))) }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }
 
 impl Scanned {
@@ -112,14 +123,15 @@ impl Scanned {
     ) -> Result<ScannedPeriod, DetectError> {
         let mut rows = Arc::clone(&self.rows).lock_owned().await;
         let tally = rows.tally(Some(period)).await?;
-        check_counts(period, files, &tally)?;
+        check_counts(period, files, &tally).map_err(|wrong| mismatch(wrong, self.is_elsewhere))?;
         deliveries::check(period, &tally.deliveries)?;
         let mut credits = Vec::new();
         while let Some(batch) = rows.leading(Some(period), |kind| kind == kind::CREDIT).await? {
             credits.push(batch);
         }
         let credit_lines = credit_lines(&credits, &self.descriptions)?;
-        let cost_lines = cost_lines(rows, period, tally.lines());
+        let expected = Expected { lines: tally.lines(), credits: self.is_elsewhere.then(|| credits_of(&credits)) };
+        let cost_lines = cost_lines(rows, period, expected);
         Ok(ScannedPeriod { tally, credit_lines, cost_lines })
     }
 
@@ -129,23 +141,44 @@ impl Scanned {
     }
 }
 
+/// What the cost lines of a period must come to.
+struct Expected {
+    lines: u64,
+    /// Credits in units of money, where another engine may have lost or repeated credit lines.
+    credits: Option<i128>,
+}
+
 /// `cost_lines` of a period from the rows that come next.
 fn cost_lines(
     mut rows: OwnedMutexGuard<OrderedRows>,
     period: BillingPeriod,
-    expected: u64,
+    expected: Expected,
 ) -> SendableRecordBatchStream {
     let batches = async_stream::try_stream! {
-        let mut lines = 0;
+        let (mut lines, mut credits) = (0, 0_i128);
         while let Some(batch) = rows.leading(Some(period), |kind| kind == kind::COST).await? {
             lines += line_count(&batch);
+            credits = credits.saturating_add(credits_of(std::slice::from_ref(&batch)));
             yield batch;
         }
-        if lines != expected {
-            exec_err!("billing period {period}: the cost lines are sums of {lines} lines but {expected} were read")?;
+        let Expected { lines: read, credits: wanted } = expected;
+        let wrong = format!("billing period {period}: the cost lines are sums of {lines} lines but {read} were read");
+        match wanted {
+            None if lines != read => exec_err!("{wrong}")?,
+            Some(_) if lines != read => Err(rows_lost(wrong))?,
+            Some(wanted) if credits != wanted => {
+                Err(rows_lost(format!("billing period {period}: credit lines and cost lines have other credits")))?;
+            }
+            _ => {}
         }
     };
     Box::pin(RecordBatchStreamAdapter::new(schema(), batches))
+}
+
+/// Credits that AWS applied, in units of money.
+fn credits_of(rows: &[RecordBatch]) -> i128 {
+    let of = |rows: &RecordBatch| sum(rows.column_by_name("aws_credits")?.as_primitive::<Decimal128Type>());
+    rows.iter().filter_map(of).fold(0, i128::saturating_add)
 }
 
 fn line_count(rows: &RecordBatch) -> u64 {
@@ -191,7 +224,7 @@ impl OrderedRows {
     }
 }
 
-fn check_counts(period: BillingPeriod, files: &[CountedFile], tally: &Tally) -> Result<(), DetectError> {
+fn check_counts(period: BillingPeriod, files: &[CountedFile], tally: &Tally) -> Result<(), String> {
     let counted: u64 = files.iter().filter_map(|file| file.line_counts.get(&period)).sum();
     let read = tally.lines();
     if counted == read {
@@ -199,16 +232,13 @@ fn check_counts(period: BillingPeriod, files: &[CountedFile], tally: &Tally) -> 
     }
     let files = files.iter().filter(|file| file.line_counts.contains_key(&period));
     let files: Vec<&str> = files.map(|file| file.file().path.as_str()).collect();
-    Err(DetectError::CountMismatch(format!(
-        "billing period {period}: {read} lines were read but {counted} were counted in {}",
-        files.join(", ")
-    )))
+    let files = files.join(", ");
+    Err(format!("billing period {period}: {read} lines were read but {counted} were counted in {files}"))
 }
 
 #[cfg(test)]
 mod tests {
     use arrow::array::Decimal128Array;
-    use arrow::datatypes::Decimal128Type;
     use futures::TryStreamExt;
 
     use super::*;
@@ -247,7 +277,7 @@ mod tests {
         assert!(check_parts(&input, read(&[("0/0", 1), ("1/0", 1)])).is_ok());
         let wrong = check_parts(&input, read(&[("0/0", 2), ("7/7", 1)])).unwrap_err();
         assert_eq!(
-            wrong.to_string(),
+            wrong,
             "part 0 of may-1.csv was read 2 times; part 0 of may-2.csv was read 0 times; part 7/7 was read and is none \
              of the scan"
         );
@@ -268,16 +298,22 @@ mod tests {
 
     #[tokio::test]
     async fn cost_lines_that_are_not_all_lines_end_in_an_error() {
-        let (scanned, _) = scanned(2).await;
-        let mut rows = Arc::clone(&scanned.rows).lock_owned().await;
         let period = "2026-05".parse().unwrap();
-        rows.tally(Some(period)).await.unwrap();
-        while rows.leading(Some(period), |kind| kind == kind::CREDIT).await.unwrap().is_some() {}
-        let failure = cost_lines(rows, period, 6).try_collect::<Vec<_>>().await.unwrap_err();
-        assert_eq!(
-            failure.strip_backtrace(),
-            "Execution error: billing period 2026-05: the cost lines are sums of 5 lines but 6 were read"
-        );
+        let lost = "External error: the cluster has lost or repeated rows: ";
+        let lines = "billing period 2026-05: the cost lines are sums of 5 lines but 6 were read";
+        let credits = "billing period 2026-05: credit lines and cost lines have other credits";
+        for (expected, said) in [
+            (Expected { lines: 6, credits: None }, format!("Execution error: {lines}")),
+            (Expected { lines: 6, credits: Some(0) }, format!("{lost}{lines}")),
+            (Expected { lines: 5, credits: Some(1) }, format!("{lost}{credits}")),
+        ] {
+            let (scanned, _) = scanned(2).await;
+            let mut rows = Arc::clone(&scanned.rows).lock_owned().await;
+            rows.tally(Some(period)).await.unwrap();
+            while rows.leading(Some(period), |kind| kind == kind::CREDIT).await.unwrap().is_some() {}
+            let failure = cost_lines(rows, period, expected).try_collect::<Vec<_>>().await.unwrap_err();
+            assert_eq!(failure.strip_backtrace(), said);
+        }
     }
 
     fn line(period: &str, kind: &str, description: &str, cost: &str, currency: &str) -> String {

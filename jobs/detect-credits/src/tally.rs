@@ -54,7 +54,7 @@ impl Tally {
         match columns.kind(row) {
             kind::PROBLEM => self.add_problem(from_json(&detail)?),
             kind::PART => {
-                self.parts.insert(detail, lines);
+                *self.parts.entry(detail).or_default() += lines;
             }
             kind::TOTAL => {
                 let amount = Money::from_units(columns.unblended_charges.value(row));
