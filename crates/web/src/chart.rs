@@ -63,7 +63,8 @@ impl Chart {
             let low = if *is_sum { Money::ZERO } else { before.min(level) };
             let height = if amount.is_negative() { amount.negated() } else { *amount };
             base.push(number(low));
-            let (is_down, none) = (amount.is_negative(), Value::from("-"));
+            // Not a gap: where bars of both signs are stacked, a gap takes those after it away.
+            let (is_down, none) = (amount.is_negative(), number(Money::ZERO));
             sums.push(if *is_sum { number(*amount) } else { none.clone() });
             up.push(if *is_sum || is_down { none.clone() } else { number(height) });
             down.push(if *is_sum || !is_down { none } else { number(height) });
@@ -81,6 +82,8 @@ impl Chart {
         let option = json!({
             "xAxis": { "type": "category", "data": names, "axisLabel": { "interval": 0, "hideOverlap": false } },
             "yAxis": { "type": "value" },
+            // Of the bar under the pointer alone: the others there have no height.
+            "tooltip": { "trigger": "item", "renderMode": "richText" },
             "series": [invisible, bar("sum", sums), bar("adds", up), bar("takes off", down)],
         });
         Self::new(title, option)
@@ -121,8 +124,8 @@ mod tests {
         let chart = Chart::waterfall("Gross to net", &steps);
         let data = |place: usize| chart.option()["series"][place]["data"].to_string();
         assert_eq!(data(0), "[0.0,70.0,0.0]");
-        assert_eq!(data(1), "[100.0,\"-\",70.0]");
-        assert_eq!(data(3), "[\"-\",30.01,\"-\"]");
+        assert_eq!(data(1), "[100.0,0.0,70.0]");
+        assert_eq!(data(3), "[0.0,30.01,0.0]");
     }
 
     #[test]
@@ -138,8 +141,8 @@ mod tests {
         let chart = Chart::waterfall("Gross to net", &steps);
         let data = |place: usize| chart.option()["series"][place]["data"].to_string();
         assert_eq!(data(0), "[0.0,-15.0,0.0]", "the step begins where it ends");
-        assert_eq!(data(1), "[10.0,\"-\",-15.0]");
-        assert_eq!(data(3), "[\"-\",25.0,\"-\"]");
+        assert_eq!(data(1), "[10.0,0.0,-15.0]");
+        assert_eq!(data(3), "[0.0,25.0,0.0]");
     }
 
     #[test]
