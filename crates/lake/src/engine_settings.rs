@@ -1,6 +1,7 @@
 //! `[engine]` of the settings: what reads the export.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use bytesize::ByteSize;
@@ -58,9 +59,13 @@ impl FromStr for SchedulerAddress {
         let parts = text.strip_prefix("df://").and_then(|rest| rest.trim_end_matches('/').rsplit_once(':'));
         let known = parts.and_then(|(host, port)| Some((host, port.parse().ok().filter(|port| *port > 0)?)));
         let is_name = |host: &str| {
-            !host.is_empty() && host.chars().all(|letter| letter.is_ascii_alphanumeric() || "-._:[]".contains(letter))
+            !host.is_empty() && host.chars().all(|letter| letter.is_ascii_alphanumeric() || "-._".contains(letter))
         };
-        match known.filter(|(host, _)| is_name(host)) {
+        let is_v6 = |host: &str| {
+            let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            inner.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok())
+        };
+        match known.filter(|(host, _)| is_name(host) || is_v6(host)) {
             Some((host, port)) => Ok(Self { host: host.to_owned(), port }),
             None => Err(format!("{text:?} is no address of a scheduler (df://host:port)")),
         }
@@ -129,7 +134,17 @@ mod tests {
             let address: SchedulerAddress = good.parse().unwrap();
             assert_eq!(address.to_string(), good.trim_end_matches('/'));
         }
-        for bad in ["localhost:50050", "df://localhost", "df://:50050", "df://a:0", "df://a:70000", "df://a b:1", ""] {
+        for bad in [
+            "localhost:50050",
+            "df://localhost",
+            "df://:50050",
+            "df://a:0",
+            "df://a:70000",
+            "df://a b:1",
+            "df://a:1:2",
+            "df://[a]:1",
+            "",
+        ] {
             let refused = bad.parse::<SchedulerAddress>().unwrap_err();
             assert_eq!(refused, format!("{bad:?} is no address of a scheduler (df://host:port)"));
         }
