@@ -15,7 +15,7 @@ const DIRECTION: [(&str, &[&str]); 16] = [
     ("lake", &["credit-ledger", "schemas"]),
     ("table-files", &["schemas"]),
     ("lake-aws", &["credit-ledger", "lake", "schemas"]),
-    ("cluster", &["detect-credits", "lake"]),
+    ("cluster", &["cur-reader", "detect-credits", "lake"]),
     ("detect-credits", JOB),
     ("join-allocations", JOB),
     ("apply-fifo", JOB),

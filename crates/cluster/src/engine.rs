@@ -1,11 +1,12 @@
 //! The cluster as the engine of a scan.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_stream::try_stream;
 use async_trait::async_trait;
+use cur_reader::lock;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::ExecutionPlan;
@@ -94,7 +95,7 @@ impl Members {
     ) -> Result<(String, Vec<SendableRecordBatchStream>)> {
         let client = self.client().await?;
         let mut job = Job::submit(client, shipped, &*self.codec, session.copied_config(), self.longest()).await?;
-        locked(&self.jobs).insert(job.id.clone());
+        lock(&self.jobs).insert(job.id.clone());
         tracing::info!(job = %job.id, "submitted");
         let locations = job.done(progress).await?;
         Ok((job.id, locations.into_iter().map(|location| spawn_buffered(job::rows(location, shipped), 2)).collect()))
@@ -103,13 +104,13 @@ impl Members {
     /// What is known of a failure from now on.
     fn noted(&self, failure: DataFusionError) -> DataFusionError {
         if EngineLost::is_cause_of(&failure) {
-            locked(&self.lost).get_or_insert_with(|| EngineLost(cause(&failure)));
+            lock(&self.lost).get_or_insert_with(|| EngineLost(cause(&failure)));
         }
         failure
     }
 
     async fn end(&self) {
-        let jobs = std::mem::take(&mut *locked(&self.jobs));
+        let jobs = std::mem::take(&mut *lock(&self.jobs));
         let Some(client) = self.client.get() else { return };
         let ending = jobs.into_iter().map(|id| job::cancel(client.clone(), id));
         if tokio::time::timeout(LAST_WORDS, futures::future::join_all(ending)).await.is_err() {
@@ -139,7 +140,7 @@ impl ScanEngine for Cluster {
         session: &SessionContext,
         progress: &Arc<ScanProgress>,
     ) -> Result<SendableRecordBatchStream> {
-        if let Some(lost) = locked(&self.0.lost).clone() {
+        if let Some(lost) = lock(&self.0.lost).clone() {
             return Err(DataFusionError::External(Box::new(lost)));
         }
         let shipped = Shipped::of(&plan)?;
@@ -158,7 +159,7 @@ impl ScanEngine for Cluster {
             while let Some(batch) = rows.try_next().await.map_err(|failure| members.noted(failure))? {
                 yield batch;
             }
-            locked(&members.jobs).remove(&id);
+            lock(&members.jobs).remove(&id);
             if let Some(client) = members.client.get() {
                 job::remove(client.clone(), id).await;
             }
@@ -173,9 +174,4 @@ impl ScanEngine for Cluster {
     async fn end(&self) {
         self.0.end().await;
     }
-}
-
-/// A thread that panicked leaves nothing half done here.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,13 +3,13 @@
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::error::BallistaError;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
+use cur_reader::lock;
 use datafusion::common::Result as PlanResult;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::AggregateUDF;
@@ -154,24 +154,18 @@ fn outcome(ended: Result<(), BallistaError>, asked: bool) -> Result<(), ClusterE
     }
 }
 
-/// When tasks were given last.
+/// When a task was given last.
 #[derive(Debug, Clone, Default)]
-struct Given {
-    begun: Arc<OnceLock<Instant>>,
-    after: Arc<AtomicU64>,
-}
+struct Given(Arc<Mutex<Option<Instant>>>);
 
 impl Given {
     fn note(&self) {
-        let begun = self.begun.get_or_init(Instant::now);
-        self.after.store(begun.elapsed().as_secs(), Ordering::Relaxed);
+        *lock(&self.0) = Some(Instant::now());
     }
 
+    /// How long ago that was, or since the start.
     fn since(&self, start: Instant) -> Duration {
-        self.begun.get().map_or_else(
-            || start.elapsed(),
-            |begun| begun.elapsed().saturating_sub(Duration::from_secs(self.after.load(Ordering::Relaxed))),
-        )
+        lock(&self.0).unwrap_or(start).elapsed()
     }
 }
 

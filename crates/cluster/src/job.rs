@@ -93,9 +93,8 @@ impl Job {
 
     /// Waits until it is done; says where its rows are.
     pub(crate) async fn done(&mut self, progress: &ScanProgress) -> Result<Vec<PartitionLocation>> {
-        let (mut without_executor, mut patience, mut known) = (Instant::now(), FIRST_EXECUTOR, false);
-        let (mut most_executors, mut tasks_ended, mut last_ended) = (0, 0, Instant::now());
-        for look in 0_u32.. {
+        let (mut vigil, mut known, mut looks) = (Vigil::new(Instant::now()), false, 0_u32);
+        loop {
             let asked = GetJobStatusParams { job_id: self.id.clone() };
             let answer = self.client.get_job_status(asked).await.map_err(|status| no_answer(&status))?.into_inner();
             match answer.status.and_then(|status| status.status) {
@@ -111,24 +110,13 @@ impl Job {
                     "the cluster has not read the export in {seconds} s ([engine] deadline_seconds)"
                 )));
             }
-            if look.is_multiple_of(LOOKS_PER_PROGRESS) {
+            if looks.is_multiple_of(LOOKS_PER_PROGRESS) {
                 let found = self.look(progress).await?;
-                if found.executors > 0 {
-                    (without_executor, patience) = (Instant::now(), LAST_EXECUTOR);
-                } else if without_executor.elapsed() >= patience {
-                    return Err(lost("the cluster has no executor"));
-                }
-                let ended = found.count(JobProgress::TASKS_ENDED);
-                if ended != tasks_ended || found.executors >= most_executors {
-                    (tasks_ended, last_ended) = (ended, Instant::now());
-                } else if last_ended.elapsed() >= NO_TASK_ENDS {
-                    return Err(lost("an executor of the cluster is gone, and no task has ended since"));
-                }
-                most_executors = most_executors.max(found.executors);
+                vigil.look(&found, Instant::now()).map_err(lost)?;
             }
+            looks = looks.wrapping_add(1);
             tokio::time::sleep(LOOK).await;
         }
-        Err(lost("the cluster takes for ever"))
     }
 
     async fn look(&mut self, progress: &ScanProgress) -> Result<JobProgress> {
@@ -140,6 +128,43 @@ impl Job {
             progress.set(counts);
         }
         Ok(found)
+    }
+}
+
+/// How long nothing has come of a job.
+struct Vigil {
+    /// When an executor was there last, and how long the next one may take.
+    with_executor: Instant,
+    patience: Duration,
+    most_executors: u64,
+    tasks_ended: u64,
+    /// When a task ended last, or no executor was gone.
+    last_ended: Instant,
+}
+
+impl Vigil {
+    const fn new(now: Instant) -> Self {
+        Self { with_executor: now, patience: FIRST_EXECUTOR, most_executors: 0, tasks_ended: 0, last_ended: now }
+    }
+
+    /// Notes what was found.
+    ///
+    /// # Errors
+    /// Why the job is given up.
+    fn look(&mut self, found: &JobProgress, now: Instant) -> std::result::Result<(), &'static str> {
+        if found.executors > 0 {
+            (self.with_executor, self.patience) = (now, LAST_EXECUTOR);
+        } else if now.duration_since(self.with_executor) >= self.patience {
+            return Err("the cluster has no executor");
+        }
+        let ended = found.count(JobProgress::TASKS_ENDED);
+        if ended != self.tasks_ended || found.executors >= self.most_executors {
+            (self.tasks_ended, self.last_ended) = (ended, now);
+        } else if now.duration_since(self.last_ended) >= NO_TASK_ENDS {
+            return Err("an executor of the cluster is gone, and no task has ended since");
+        }
+        self.most_executors = self.most_executors.max(found.executors);
+        Ok(())
     }
 }
 
@@ -229,5 +254,26 @@ mod tests {
         assert_eq!((is_lost, text.as_str()), (false, "Execution error: SUM of money overflows 38 digits"));
         let (is_lost, text) = told("Job failed:\n  FetchFailed");
         assert!(is_lost && text.ends_with("the cluster could not read the export: Job failed: FetchFailed"), "{text}");
+    }
+
+    #[test]
+    fn job_is_given_up_without_executors_or_once_one_is_gone_and_nothing_ends() {
+        let begun = Instant::now();
+        let told = |looks: &[(u64, u64, u64)]| {
+            let mut vigil = Vigil::new(begun);
+            looks.iter().find_map(|(after, executors, ended)| {
+                let counts = vec![(JobProgress::TASKS_ENDED.to_owned(), *ended)];
+                let found = JobProgress { executors: *executors, counts };
+                vigil.look(&found, begun + Duration::from_secs(*after)).err().map(|why| (*after, why))
+            })
+        };
+        let (none, gone) =
+            ("the cluster has no executor", "an executor of the cluster is gone, and no task has ended since");
+        assert_eq!(told(&[(0, 0, 0), (599, 0, 0), (600, 0, 0)]), Some((600, none)), "the first one may come late");
+        assert_eq!(told(&[(0, 2, 0), (29, 0, 0), (30, 0, 0)]), Some((30, none)));
+        assert_eq!(told(&[(0, 2, 0), (10, 1, 0), (299, 1, 0), (300, 1, 0)]), Some((300, gone)));
+        assert_eq!(told(&[(0, 2, 0), (10, 1, 0), (299, 1, 1), (598, 1, 2), (897, 1, 3)]), None, "tasks end");
+        assert_eq!(told(&[(0, 2, 0), (9_000, 2, 0)]), None, "a long task alone is no reason");
+        assert_eq!(told(&[(0, 2, 0), (10, 1, 0), (200, 2, 0), (490, 2, 0)]), None, "another one took its place");
     }
 }

@@ -10,9 +10,9 @@
 //!
 //! `cur-reader` says which files count, `line_counts.rs` which billing periods they hold. `plan.rs` is the plan of the scan:
 //! its leaf, `cost_scan.rs`, reads parts of files into `lines/` and hands on what they sum up to, what was counted and what
-//! is wrong as rows (`scan_rows.rs`). `scan.rs` runs the plan, here or on another engine ([`ScanEngine`]), and takes each period's rows from
-//! it: the tally, credit lines, cost lines. [`history`] gathers what the credit lines of all periods say, [`register`] derives the credits. `job.rs` is
-//! the job.
+//! is wrong as rows (`scan_rows.rs`). `scan.rs` runs the plan, here or on another engine ([`ScanEngine`]), and takes each
+//! period's rows from it: the tally, credit lines, cost lines. [`history`] gathers what the credit lines of all periods say,
+//! [`register`] derives the credits. `job.rs` is the job.
 
 mod columns;
 mod cost_scan;
