@@ -60,6 +60,8 @@ IMAGE_GIGABYTES, IMAGES_KEPT = 0.1, 10
 BUILDS, BUILD_MINUTES = 1, 20  # a release a month
 ROTATIONS_PAID = 2  # AWS rotates the key once a year, and later ones cost nothing more
 ENDPOINTS, ZONES = 5, 2
+EXECUTORS = 4  # of a cluster, as large as the tasks of a large organisation; on demand, as Spot has no list price
+SCHEDULER_VCPUS, SCHEDULER_MEMORY_GB = 1, 2
 
 
 @dataclass(frozen=True)
@@ -106,22 +108,32 @@ SMALL = Organisation("small", 1_000_000, 12, 100_000, "small", 1, 2, 21, 1, 5)
 LARGE = Organisation("large", 100_000_000, 36, 20_000_000, "large", 4, 16, 100, 3, 50)
 
 
+def fargate(vcpus: int, memory_gb: int, disk_gb: int = 20) -> float:
+    """US dollars an hour of a task."""
+    return (
+        vcpus * PRICES["Fargate, vCPU hour"]
+        + memory_gb * PRICES["Fargate, GB of memory, hour"]
+        + (disk_gb - 20) * PRICES["Fargate, GB of disk beyond 20, hour"]
+    )
+
+
+def cluster() -> float:
+    """US dollars an hour of a scheduler and its executors."""
+    executor = fargate(LARGE.vcpus, LARGE.memory_gb, LARGE.disk_gb)
+    return fargate(SCHEDULER_VCPUS, SCHEDULER_MEMORY_GB) + EXECUTORS * executor
+
+
 def month(of: Organisation) -> dict[str, float]:
     """US dollars by what they are paid for."""
     price = PRICES.__getitem__
     hours = of.seconds * NIGHTS / 3600
-    fargate = (
-        of.vcpus * price("Fargate, vCPU hour")
-        + of.memory_gb * price("Fargate, GB of memory, hour")
-        + (of.disk_gb - 20) * price("Fargate, GB of disk beyond 20, hour")
-    )
     gets = 3 * of.lines_read / LINES_PER_ROW_GROUP + 2 * of.lines_read / LINES_PER_FILE + REQUESTS_PER_NIGHT
     puts = TABLES_BY_PERIOD * of.periods + REQUESTS_PER_NIGHT
     terabytes = QUERIES_OF_ALL * max(of.run_gigabytes, 0.01) / 1e3 + (QUERIES - QUERIES_OF_ALL) * 10 / 1e6
     requests = puts / 1e3 * price("S3, 1,000 PUT, COPY or LIST") + gets / 1e3 * price("S3, 1,000 GET")
     metrics = METRICS_OF_RUN * NIGHTS + METRICS_OF_CONTAINERS * NIGHTS
     return {
-        "Fargate": hours * fargate,
+        "Fargate": hours * fargate(of.vcpus, of.memory_gb, of.disk_gb),
         "S3, stored": of.stored_gigabytes * price("S3 Standard, GB month"),
         "S3, requests": NIGHTS * requests,
         "Athena": NIGHTS * terabytes * price("Athena, TB read (at least 10 MB a query)"),
@@ -183,6 +195,8 @@ def tables() -> str:
     rows += [f"| {name} | {small[name]:.2f} | {large[name]:.2f} |" for name in small]
     rows += [f"| **sum** | **{sum(small.values()):.2f}** | **{sum(large.values()):.2f}** |"]
     rows += [f"| and by {name} | {ways[0][name]:.2f} | {ways[1][name]:.2f} |" for name in ways[0]]
+    hour = f"and by each hour of a cluster, if there is one: {EXECUTORS} executors of size {LARGE.task}"
+    rows += [f"| {hour} | {cluster():.2f} | {cluster():.2f} |"]
     years = {"second": rotated(1), "third": rotated(2)}
     rotation = "and from the {} year on, by rotation of the key"
     rows += [f"| {rotation.format(year)} | {cost:.2f} | {cost:.2f} |" for year, cost in years.items()]

@@ -154,6 +154,25 @@ def test_wrong_input_is_told_at_its_field_and_nothing_is_lost(page, lake, lot, f
     assert waiting(lake) == before
 
 
+def test_suggestions_that_come_late_do_not_open_a_list_that_was_closed(own_page):
+    held = []
+    own_page.route("**/nodes?*", held.append)
+    open_form(own_page)
+    node = own_page.locator("#node-1")
+    node.press_sequentially("re")
+    expect(node).to_have_value("re")
+    node.press("Tab")
+    node.focus()
+    with own_page.expect_response("**/nodes?q=re"):
+        for route in held:
+            route.continue_()
+    own_page.unroute("**/nodes?*")
+    own_page.evaluate("fetch('/nodes?q=').then((answer) => answer.json())")  # which comes after those that were held
+    assert node.get_attribute("aria-expanded") == "false"
+    node.press("ArrowDown")
+    expect(node).to_have_attribute("aria-expanded", "true")
+
+
 def test_only_what_was_previewed_is_saved(own_page, own_lake):
     open_form(own_page)
     fill(own_page, "100", "Retail")

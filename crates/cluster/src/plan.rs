@@ -91,12 +91,15 @@ mod tests {
     use datafusion::datasource::MemTable;
     use datafusion::logical_expr::col as column;
     use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-    use datafusion::physical_plan::{collect, execute_stream_partitioned};
+    use datafusion::physical_plan::{collect, collect_partitioned, displayable, execute_stream_partitioned};
     use datafusion::prelude::SessionContext;
     use datafusion::prelude::{DataFrame, SessionConfig};
+    use datafusion_proto::physical_plan::AsExecutionPlan;
+    use datafusion_proto::protobuf::PhysicalPlanNode;
     use futures::{StreamExt, TryStreamExt};
 
     use super::*;
+    use crate::codec::codec_without_export;
 
     fn session() -> SessionContext {
         SessionContext::new_with_config(SessionConfig::new().with_target_partitions(3).with_batch_size(2))
@@ -139,6 +142,22 @@ mod tests {
         assert_eq!(found[0].schema(), expected[0].schema());
         let shown = |batches: &[RecordBatch]| pretty_format_batches(batches).unwrap().to_string();
         assert_eq!(shown(&found), shown(&expected));
+    }
+
+    #[tokio::test]
+    async fn plan_that_was_sent_gives_the_rows_that_it_would_have_given_here() {
+        let (session, codec) = (session(), codec_without_export());
+        let shipped = Shipped::of(&plan(&session).await).unwrap();
+        let mut sent = Vec::new();
+        let node = PhysicalPlanNode::try_from_physical_plan(Arc::clone(&shipped.plan), &*codec).unwrap();
+        node.try_encode(&mut sent).unwrap();
+        let came = PhysicalPlanNode::try_decode(&sent).unwrap();
+        let came = came.try_into_physical_plan(&session.task_ctx(), &*codec).unwrap();
+        assert_eq!(came.schema(), shipped.plan.schema());
+        let explained = |plan: &Arc<dyn ExecutionPlan>| displayable(plan.as_ref()).indent(true).to_string();
+        assert_eq!(explained(&came), explained(&shipped.plan));
+        let rows = |plan: Arc<dyn ExecutionPlan>| collect_partitioned(plan, session.task_ctx());
+        assert_eq!(rows(came).await.unwrap(), rows(shipped.plan).await.unwrap());
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use lake::{Held, LakeError, Locks};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 /// After this long without a sign of life a job counts as dead.
@@ -24,10 +24,12 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 const LOCK: &str = "lock.json";
 
 /// Locks a lake by leases.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Leases {
-    pub(crate) objects: Arc<dyn ObjectStore>,
-    pub(crate) location: String,
+    objects: Arc<dyn ObjectStore>,
+    location: String,
+    /// How often a job says that it lives.
+    every: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +51,10 @@ async fn put(objects: &dyn ObjectStore, lease: &Lease, mode: PutMode) -> object_
 }
 
 impl Leases {
+    pub(crate) const fn new(objects: Arc<dyn ObjectStore>, location: String) -> Self {
+        Self { objects, location, every: SIGN_OF_LIFE }
+    }
+
     fn lost(&self, holder: &str) -> LakeError {
         LakeError::LostRace(format!(
             "run {holder} is at work on the lake {}; try again when it has ended (a run that was killed holds it for \
@@ -56,10 +62,6 @@ impl Leases {
             self.location,
             LEASE.as_secs() / 60
         ))
-    }
-
-    fn keep(&self, run_id: &str, version: UpdateVersion) -> Box<dyn Held> {
-        Box::new(HeldLease::keep(Arc::clone(&self.objects), run_id.to_owned(), version))
     }
 
     /// The lease as it stands and its version.
@@ -74,6 +76,23 @@ impl Leases {
         let lease = lease.map_err(|source| LakeError::Record { path: format!("{}/{LOCK}", self.location), source })?;
         Ok(Some((lease, version)))
     }
+
+    /// Says that the job lives.
+    async fn renew(&self, run_id: &str, version: &mut UpdateVersion) -> Renewed {
+        let lease = Lease { run_id: run_id.to_owned(), until: seconds_now() + LEASE.as_secs() };
+        match put(self.objects.as_ref(), &lease, PutMode::Update(version.clone())).await {
+            Ok(newer) => *version = newer,
+            Err(object_store::Error::Precondition { .. }) => match self.current().await {
+                // Our own sign, whose answer was lost.
+                Ok(Some((held, newer))) if held.run_id == run_id && held.until > 0 => *version = newer,
+                Ok(Some((held, _))) => return Renewed::Lost(held.run_id),
+                _ => {}
+            },
+            // Storage is away for a while: the next sign may get through before the lease ends.
+            Err(_) => {}
+        }
+        Renewed::Held
+    }
 }
 
 #[async_trait]
@@ -85,7 +104,7 @@ impl Locks for Leases {
             let mode = match self.current().await? {
                 None => PutMode::Create,
                 // Our own write, whose answer was lost.
-                Some((held, version)) if held == lease => return Ok(self.keep(run_id, version)),
+                Some((held, version)) if held == lease => return Ok(HeldLease::keep(self, run_id, version)),
                 Some((held, _)) if held.run_id != run_id && held.until > seconds_now() => {
                     return Err(self.lost(&held.run_id));
                 }
@@ -93,7 +112,7 @@ impl Locks for Leases {
             };
             attempt += 1;
             match put(self.objects.as_ref(), &lease, mode).await {
-                Ok(version) => return Ok(self.keep(run_id, version)),
+                Ok(version) => return Ok(HeldLease::keep(self, run_id, version)),
                 // Another run was faster, or the answer was lost: the lease itself tells.
                 Err(_) if attempt < ATTEMPTS => tokio::time::sleep(BETWEEN_ATTEMPTS).await,
                 Err(error) => return Err(error.into()),
@@ -102,33 +121,46 @@ impl Locks for Leases {
     }
 }
 
+/// What came of a sign of life.
+#[derive(Debug, PartialEq, Eq)]
+enum Renewed {
+    Held,
+    /// The run that has the lake now, or gave it back.
+    Lost(String),
+}
+
 /// A lease that is renewed until it is given back.
 struct HeldLease {
-    objects: Arc<dyn ObjectStore>,
+    leases: Leases,
     run_id: String,
     version: Arc<Mutex<UpdateVersion>>,
     renewing: JoinHandle<()>,
+    /// Who has it now.
+    lost_to: watch::Receiver<Option<String>>,
 }
 
 impl HeldLease {
-    fn keep(objects: Arc<dyn ObjectStore>, run_id: String, version: UpdateVersion) -> Self {
-        let version = Arc::new(Mutex::new(version));
-        let renewing = tokio::spawn(renew(Arc::clone(&objects), run_id.clone(), Arc::clone(&version)));
-        Self { objects, run_id, version, renewing }
+    fn keep(leases: &Leases, run_id: &str, version: UpdateVersion) -> Box<dyn Held> {
+        let (lost, lost_to) = watch::channel(None);
+        let (leases, run_id, version) = (leases.clone(), run_id.to_owned(), Arc::new(Mutex::new(version)));
+        let renewing = tokio::spawn(renew(leases.clone(), run_id.clone(), Arc::clone(&version), lost));
+        Box::new(Self { leases, run_id, version, renewing, lost_to })
     }
 }
 
-/// Says that the job lives, until somebody else has the lease.
-async fn renew(objects: Arc<dyn ObjectStore>, run_id: String, version: Arc<Mutex<UpdateVersion>>) {
+/// Says that the job lives, until another run has the lease.
+async fn renew(
+    leases: Leases,
+    run_id: String,
+    version: Arc<Mutex<UpdateVersion>>,
+    lost: watch::Sender<Option<String>>,
+) {
     loop {
-        tokio::time::sleep(SIGN_OF_LIFE).await;
-        let mut version = version.lock().await;
-        let lease = Lease { run_id: run_id.clone(), until: seconds_now() + LEASE.as_secs() };
-        match put(objects.as_ref(), &lease, PutMode::Update(version.clone())).await {
-            Ok(newer) => *version = newer,
-            Err(object_store::Error::Precondition { .. }) => return,
-            // Storage is away for a while: the next sign may get through before the lease ends.
-            Err(_) => {}
+        tokio::time::sleep(leases.every).await;
+        let renewed = leases.renew(&run_id, &mut *version.lock().await).await;
+        if let Renewed::Lost(holder) = renewed {
+            lost.send_replace(Some(holder));
+            return;
         }
     }
 }
@@ -145,22 +177,38 @@ impl Held for HeldLease {
         self.renewing.abort();
         let version = self.version.lock().await.clone();
         let free = Lease { run_id: self.run_id.clone(), until: 0 };
-        match put(self.objects.as_ref(), &free, PutMode::Update(version)).await {
+        match put(self.leases.objects.as_ref(), &free, PutMode::Update(version)).await {
             // Who took it over keeps it.
             Ok(_) | Err(object_store::Error::Precondition { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
+
+    async fn lost(&self) -> LakeError {
+        let mut lost_to = self.lost_to.clone();
+        let lost = lost_to.wait_for(Option::is_some).await.ok().and_then(|holder| holder.clone());
+        let Some(holder) = lost else { return std::future::pending().await };
+        LakeError::LostRace(format!(
+            "run {holder} has taken over the lake {}: this run could not say for {} minutes that it lives, and is given up",
+            self.leases.location,
+            LEASE.as_secs() / 60
+        ))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
     use object_store::memory::InMemory;
 
     use super::*;
 
     fn leases() -> Leases {
-        Leases { objects: Arc::new(InMemory::new()), location: "s3://bucket/lake".to_owned() }
+        on(Arc::new(InMemory::new()))
+    }
+
+    fn on(objects: Arc<dyn ObjectStore>) -> Leases {
+        Leases::new(objects, "s3://bucket/lake".to_owned())
     }
 
     #[tokio::test]
@@ -203,12 +251,48 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_lost_the_lease_is_told_and_stops_working() {
+        let leases = Leases { every: Duration::from_millis(10), ..leases() };
+        let slow = lake::LakeLock::new(leases.take("slow").await.unwrap());
+        let work = tokio::time::sleep(Duration::from_millis(100)).map(|()| Ok::<_, LakeError>("done"));
+        assert_eq!(slow.while_held(work).await.unwrap(), "done", "it gave signs of life");
+        loop {
+            let (_, version) = leases.current().await.unwrap().unwrap();
+            let new = Lease { run_id: "new".to_owned(), until: seconds_now() + 100 };
+            if put(leases.objects.as_ref(), &new, PutMode::Update(version)).await.is_ok() {
+                break;
+            }
+        }
+        let endless = std::future::pending::<Result<(), LakeError>>();
+        let told = tokio::time::timeout(Duration::from_secs(60), slow.while_held(endless)).await.unwrap().unwrap_err();
+        let expected = "run new has taken over the lake s3://bucket/lake: this run could not say for 5 minutes that it \
+                        lives, and is given up";
+        assert_eq!(told.to_string(), expected);
+    }
+
+    #[tokio::test]
+    async fn sign_of_life_whose_answer_was_lost_loses_nothing_but_a_lake_given_back_is_lost() {
+        let leases = leases();
+        let _held = leases.take("first").await.unwrap();
+        let (lease, known) = leases.current().await.unwrap().unwrap();
+        let unanswered = Lease { until: lease.until + 1, ..lease };
+        put(leases.objects.as_ref(), &unanswered, PutMode::Update(known.clone())).await.unwrap();
+        let mut version = known.clone();
+        assert_eq!(leases.renew("first", &mut version).await, Renewed::Held);
+        let free = Lease { run_id: "first".to_owned(), until: 0 };
+        let (_, newest) = leases.current().await.unwrap().unwrap();
+        assert_eq!((&version.e_tag, version == known), (&newest.e_tag, false), "the next sign gets through");
+        put(leases.objects.as_ref(), &free, PutMode::Update(newest)).await.unwrap();
+        assert_eq!(leases.renew("first", &mut version).await, Renewed::Lost("first".to_owned()));
+    }
+
+    #[tokio::test]
     async fn lease_whose_answer_was_lost_is_known_again_and_can_be_given_back() {
         let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let losing = crate::testing::Losing::new(Arc::clone(&objects), 1, 0);
-        let leases = Leases { objects: losing, location: "s3://bucket/lake".to_owned() };
+        let leases = on(losing);
         let held = leases.take("first").await.unwrap();
-        let other = Leases { objects, location: "s3://bucket/lake".to_owned() };
+        let other = on(objects);
         let refused = other.take("second").await.map(drop).unwrap_err().to_string();
         let expected = "run first is at work on the lake s3://bucket/lake; try again when it has ended (a run that was killed \
                         holds it for 5 minutes)";

@@ -158,7 +158,7 @@ impl Aws {
             engine: EngineStore { url: format!("{}/", location.url()), host: Some(bucket) },
             folder: None,
             pointer: Box::new(pointer::GluePointer::new(self.tables(settings, &location))),
-            locks: Box::new(lease::Leases { objects, location: location.url() }),
+            locks: Box::new(lease::Leases::new(objects, location.url())),
             catalog: Arc::new(catalog),
             catalog_name: format!("the Glue database {}", settings.lake.database),
             warehouse,

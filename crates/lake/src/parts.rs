@@ -1,10 +1,12 @@
 //! The parts of a lake in which one place differs from another: an adapter brings its own.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use credit_ledger::BillingPeriod;
+use futures::future::{Either, select};
 use iceberg::Catalog;
 use object_store::ObjectStore;
 
@@ -56,13 +58,20 @@ pub trait Locks: Send + Sync {
 pub trait Held: Send + Sync {
     /// Gives it back.
     async fn release(self: Box<Self>) -> Result<(), LakeError>;
+
+    /// Waits until another run has taken it, which never happens to what is held by the operating system.
+    async fn lost(&self) -> LakeError {
+        std::future::pending().await
+    }
 }
 
 /// Held while a job works on the lake.
 pub struct LakeLock(Box<dyn Held>);
 
 impl LakeLock {
-    pub(crate) fn new(held: Box<dyn Held>) -> Self {
+    /// What is held.
+    #[must_use]
+    pub fn new(held: Box<dyn Held>) -> Self {
         Self(held)
     }
 
@@ -72,6 +81,17 @@ impl LakeLock {
     /// [`LakeError`] where storage refuses; the lake is free then after a while.
     pub async fn release(self) -> Result<(), LakeError> {
         self.0.release().await
+    }
+
+    /// Does work that is in vain once another run has taken the lake; then it is dropped where it stands.
+    ///
+    /// # Errors
+    /// [`LakeError::LostRace`] once another run has taken the lake; those of the work.
+    pub async fn while_held<T, E: From<LakeError>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        match select(pin!(work), self.0.lost()).await {
+            Either::Left((done, _)) => done,
+            Either::Right((lost, _)) => Err(lost.into()),
+        }
     }
 }
 

@@ -64,6 +64,7 @@
     let chosen = -1;
     let asked = 0;
     const close = () => {
+      asked += 1; // what was asked before is not wanted any more
       list.hidden = true;
       chosen = -1;
       input.setAttribute("aria-expanded", "false");
@@ -84,8 +85,8 @@
     const offer = async () => {
       const mine = (asked += 1);
       const answer = await fetch(`/nodes?q=${encodeURIComponent(input.value)}`).catch(() => null);
-      if (!answer?.ok || mine !== asked) return;
-      const nodes = await answer.json();
+      const nodes = answer?.ok ? await answer.json() : [];
+      if (mine !== asked) return;
       const before = list.children[chosen]?.dataset.node;
       list.replaceChildren(...nodes.map(({ node, owner }, at) => {
         const option = document.createElement("li");

@@ -28,6 +28,16 @@ def test_task_sizes_are_those_of_the_template(main, cost, size):
     assert (of.vcpus * 1024, of.memory_gb * 1024, of.disk_gb) == (int(row["Cpu"]), int(row["Memory"]), row["DiskGiB"])
 
 
+def test_a_cluster_costs_what_the_template_starts(main, root, cost):
+    parameters = main.raw["Parameters"]
+    assert parameters["ClusterExecutors"]["Default"] == cost.EXECUTORS
+    assert parameters["ExecutorSize"]["Default"] == cost.LARGE.task
+    states = json.loads((root / "step-functions/nightly.asl.json").read_text())["States"]
+    size = states["Start the scheduler"]["Arguments"]["Overrides"]
+    assert (size["Cpu"], size["Memory"]) == (str(cost.SCHEDULER_VCPUS * 1024), str(cost.SCHEDULER_MEMORY_GB * 1024))
+    assert cost.cluster() == cost.fargate(1, 2) + 4 * cost.fargate(4, 16, 100) > 1
+
+
 def test_every_alarm_is_counted(main, cost):
     assert len(main.of_type("AWS::CloudWatch::Alarm")) == cost.ALARMS
 
