@@ -1,6 +1,7 @@
 //! Questions on a terminal: type to filter lists, Esc goes back to the question before, Ctrl-C ends it all.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 use chrono::NaiveDate;
 use credit_ledger::{Money, Node};
@@ -146,12 +147,18 @@ fn line(
     answered(Text::new(question).with_initial_value(&before).with_help_message(BACK).with_validator(validator).prompt())
 }
 
+fn stopped() -> Failure {
+    Failure::new(Kind::Usage, "stopped: nothing was recorded")
+}
+
 /// Esc is no answer; Ctrl-C and a terminal that is gone end the command. The cursor is visible again in any case.
 fn answered<T>(answer: Result<T, InquireError>) -> Answer<T> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(InquireError::OperationCanceled) => Ok(None),
-        Err(InquireError::OperationInterrupted) => Err(Failure::new(Kind::Usage, "stopped: nothing was recorded")),
+        Err(InquireError::OperationInterrupted) => Err(stopped()),
+        // Ctrl-C where the signal that it sends is ignored.
+        Err(InquireError::IO(error)) if error.kind() == ErrorKind::Interrupted => Err(stopped()),
         Err(error) => Err(Failure::new(Kind::Usage, format!("no answer: {error}"))),
     }
 }
@@ -169,7 +176,8 @@ mod tests {
             (failure.kind, failure.to_string())
         };
         let stopped = "stopped: nothing was recorded".to_owned();
-        assert_eq!(said(InquireError::OperationInterrupted), (Kind::Usage, stopped));
+        assert_eq!(said(InquireError::OperationInterrupted), (Kind::Usage, stopped.clone()));
+        assert_eq!(said(InquireError::IO(ErrorKind::Interrupted.into())), (Kind::Usage, stopped));
         let lost = said(InquireError::NotTTY);
         assert!(lost.0 == Kind::Usage && lost.1.starts_with("no answer: "), "{}", lost.1);
     }
