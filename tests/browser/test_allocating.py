@@ -156,7 +156,7 @@ def test_wrong_input_is_told_at_its_field_and_nothing_is_lost(page, lake, lot, f
 
 def test_suggestions_that_come_late_do_not_open_a_list_that_was_closed(own_page):
     held = []
-    own_page.route("**/nodes?*", held.append)
+    own_page.route("**/nodes?*", lambda route: held.append(route))
     open_form(own_page)
     node = own_page.locator("#node-1")
     node.press_sequentially("re")
