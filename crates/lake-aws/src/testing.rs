@@ -15,8 +15,8 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult,
+    CopyOptions, GetOptions, GetRange, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 use serde_json::{Value, json};
 
@@ -195,11 +195,13 @@ pub(crate) struct Losing {
     pub(crate) answers: Mutex<usize>,
     /// So many of the next listings break off.
     pub(crate) listings: Mutex<usize>,
+    /// What was asked for, in order.
+    pub(crate) ranges: Mutex<Vec<GetRange>>,
 }
 
 impl Losing {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, answers: usize, listings: usize) -> Arc<Self> {
-        Arc::new(Self { store, answers: answers.into(), listings: listings.into() })
+        Arc::new(Self { store, answers: answers.into(), listings: listings.into(), ranges: Mutex::default() })
     }
 }
 
@@ -234,6 +236,7 @@ impl ObjectStore for Losing {
     }
 
     async fn get_opts(&self, path: &Path, how: GetOptions) -> object_store::Result<GetResult> {
+        self.ranges.lock().unwrap().extend(how.range.clone());
         self.store.get_opts(path, how).await
     }
 

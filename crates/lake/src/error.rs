@@ -1,5 +1,6 @@
 //! What can go wrong between a job and the lake.
 
+use std::error::Error;
 use std::path::PathBuf;
 
 use datafusion::error::DataFusionError;
@@ -70,16 +71,26 @@ pub enum LakeError {
 
 impl From<object_store::Error> for LakeError {
     fn from(error: object_store::Error) -> Self {
-        use object_store::Error::{PermissionDenied, Unauthenticated};
-        match error {
-            PermissionDenied { .. } | Unauthenticated { .. } => Self::Denied(format!("storage: {error}")),
-            other => Self::Store(other),
-        }
+        if is_refusal(&error) { Self::Denied(format!("storage: {error}")) } else { Self::Store(error) }
     }
 }
 
-/// An Iceberg error in one line. Catalogues put whole answers of their services into it; what counts of them is the
-/// code and the message.
+/// True where storage does not allow it, which no retry helps.
+const fn is_refusal(error: &object_store::Error) -> bool {
+    use object_store::Error::{PermissionDenied, Unauthenticated};
+    matches!(error, PermissionDenied { .. } | Unauthenticated { .. })
+}
+
+/// An error and what it comes from, down to the bottom. What an I/O error was made of is no source of its own.
+pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<std::io::Error>() {
+        Some(error) => error.get_ref().map(|cause| cause as &(dyn Error + 'static)),
+        None => error.source(),
+    })
+}
+
+/// An Iceberg error in one line. Of the answer of its service the Glue catalogue keeps the debug text alone, as the message
+/// of an error without a type; what counts of it is the code and the message.
 fn in_brief(error: &iceberg::Error) -> String {
     let whole = error.to_string();
     let quoted = |field: &str| {
@@ -99,14 +110,17 @@ pub(crate) const CLOCK_IS_BEHIND: &str =
 
 impl From<iceberg::Error> for LakeError {
     fn from(error: iceberg::Error) -> Self {
-        let text = in_brief(&error);
-        // As services say it, and as the object store does.
-        if ["AccessDenied", "lacked the necessary privileges"].iter().any(|said| text.contains(said)) {
-            return Self::Denied(text);
-        }
         // Iceberg takes no change that is more than a minute older than the last one.
-        if ["Invalid snapshot timestamp", "Invalid update timestamp"].iter().any(|said| text.contains(said)) {
+        let begins = ["Invalid snapshot timestamp", "Invalid update timestamp"];
+        let is_older = begins.iter().any(|begins| error.message().starts_with(begins));
+        if is_older && error.kind() == iceberg::ErrorKind::DataInvalid {
             return Self::BadInput(CLOCK_IS_BEHIND.to_owned());
+        }
+        let text = in_brief(&error);
+        // As Glue says it.
+        let is_denied = text.contains("AccessDenied");
+        if is_denied || causes(&error).filter_map(|cause| cause.downcast_ref::<object_store::Error>()).any(is_refusal) {
+            return Self::Denied(text);
         }
         Self::Iceberg(Box::new(error))
     }
@@ -190,6 +204,32 @@ mod tests {
         }
         let missing = LakeError::from(object_store::Error::NotFound { path: path(), source: source() });
         assert!(matches!(missing, LakeError::Store(_)), "{missing:?}");
+    }
+
+    #[test]
+    fn refusal_of_storage_is_known_however_deep_below_an_iceberg_error_it_lies() {
+        let above = |source: Box<dyn std::error::Error + Send + Sync>| {
+            Error::new(ErrorKind::Unexpected, "lake/x cannot be written").with_source(std::io::Error::other(source))
+        };
+        let (path, source) = (|| "lake/x".to_owned(), || "no".into());
+        let refusals = || {
+            [
+                object_store::Error::PermissionDenied { path: path(), source: source() },
+                object_store::Error::Unauthenticated { path: path(), source: source() },
+            ]
+        };
+        for refusal in refusals() {
+            let error = Error::new(ErrorKind::Unexpected, "lake/x").with_source(refusal);
+            let denied = LakeError::from(error);
+            assert!(matches!(&denied, LakeError::Denied(text) if text.starts_with("iceberg: ")), "{denied:?}");
+        }
+        for refusal in refusals() {
+            let denied = LakeError::from(above(above(Box::new(refusal)).into()));
+            assert!(matches!(denied, LakeError::Denied(_)), "{denied:?}");
+        }
+        let missing = above(Box::new(object_store::Error::NotFound { path: path(), source: source() }));
+        let missing = LakeError::from(missing);
+        assert!(matches!(missing, LakeError::Iceberg(_)), "{missing:?}");
     }
 
     #[test]

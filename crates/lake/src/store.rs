@@ -13,7 +13,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
 use crate::error::LakeError;
-use crate::error::at;
+use crate::error::{at, causes};
 use crate::known::KnownFiles;
 use crate::layout::{GENERATIONS, below, part};
 use crate::parts::EngineStore;
@@ -80,27 +80,13 @@ impl Store {
 
     /// The file and why the system refused it, where that is at the bottom of the error.
     pub(crate) fn refused(&self, path: &Path, error: &(dyn Error + 'static)) -> Option<LakeError> {
-        let mut cause = Some(error);
-        while let Some(error) = cause {
-            if let Some(code) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) {
-                let source = std::io::Error::from_raw_os_error(code);
-                return Some(LakeError::Io { path: self.full(path), source });
-            }
-            cause = error.source();
-        }
-        None
+        let code = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error())?;
+        Some(LakeError::Io { path: self.full(path), source: std::io::Error::from_raw_os_error(code) })
     }
 
     /// True where the answer of a store that is somewhere else is at the bottom of the error.
     pub(crate) fn is_remote_failure(&self, error: &(dyn Error + 'static)) -> bool {
-        let mut cause = Some(error).filter(|_| self.folder.is_none());
-        while let Some(error) = cause {
-            if error.is::<object_store::Error>() {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
+        self.folder.is_none() && causes(error).any(|cause| cause.is::<object_store::Error>())
     }
 
     /// A file that is damaged, and what to do.

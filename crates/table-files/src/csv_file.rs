@@ -1,8 +1,13 @@
 //! CSV.
 
 use std::io::Write;
+use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use arrow::array::{ArrayRef, AsArray, StringArray};
+use arrow::compute::cast;
+use arrow::csv::WriterBuilder;
+use arrow::datatypes::{DataType, Schema};
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use schemas::reference::guarded;
 
@@ -11,7 +16,7 @@ use crate::text::{exact, is_text};
 
 /// A CSV file with a header; nulls are empty.
 pub struct CsvFile<W: Write> {
-    writer: csv::Writer<W>,
+    to: W,
     raw: bool,
 }
 
@@ -22,14 +27,9 @@ impl<W: Write> CsvFile<W> {
     /// # Errors
     /// [`TableFileError::Write`] where it cannot be written.
     pub fn begin(to: W, schema: &Schema, raw: bool) -> Result<Self, TableFileError> {
-        let mut file = Self { writer: csv::Writer::from_writer(to), raw };
-        let names: Vec<String> = schema.fields().iter().map(|field| file.cell(field.name())).collect();
-        file.writer.write_record(names)?;
+        let mut file = Self { to, raw };
+        file.add(&RecordBatch::new_empty(Arc::new(schema.clone())), true)?;
         Ok(file)
-    }
-
-    fn cell(&self, text: &str) -> String {
-        if self.raw { text.to_owned() } else { guarded(text).into_owned() }
     }
 
     /// Adds rows.
@@ -37,35 +37,54 @@ impl<W: Write> CsvFile<W> {
     /// # Errors
     /// [`TableFileError`] where a value has no text or the file cannot be written.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), TableFileError> {
-        for row in 0..batch.num_rows() {
-            let values = batch.columns().iter().map(|column| {
-                let value = exact(column, row)?;
-                Ok(if is_text(column.data_type()) { self.cell(&value) } else { value })
-            });
-            let values = values.collect::<Result<Vec<_>, TableFileError>>()?;
-            self.writer.write_record(values)?;
-        }
-        Ok(())
+        self.add(batch, false)
+    }
+
+    /// The library tells in words only why something cannot be written, so it writes to memory.
+    fn add(&mut self, batch: &RecordBatch, has_header: bool) -> Result<(), TableFileError> {
+        let schema = batch.schema();
+        let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
+            let name = if self.raw { field.name().into() } else { guarded(field.name()) };
+            Ok((name, cells(column, self.raw)?, true))
+        });
+        let cells = RecordBatch::try_from_iter_with_nullable(columns.collect::<Result<Vec<_>, ArrowError>>()?)?;
+        let mut text = Vec::new();
+        WriterBuilder::new().with_header(has_header).build(&mut text).write(&cells)?;
+        Ok(self.to.write_all(&text)?)
     }
 
     /// Ends the file and gives back what it was written to.
     ///
     /// # Errors
     /// [`TableFileError::Write`] where the rest cannot be written.
-    pub fn finish(self) -> Result<W, TableFileError> {
-        self.writer.into_inner().map_err(|error| TableFileError::Write(error.into_error()))
+    pub fn finish(mut self) -> Result<W, TableFileError> {
+        self.to.flush()?;
+        Ok(self.to)
     }
+}
+
+/// A column as the library takes it: texts guarded unless `raw`, and nested values, which it refuses, as text.
+fn cells(column: &ArrayRef, raw: bool) -> Result<ArrayRef, ArrowError> {
+    if column.data_type().is_nested() {
+        let texts = (0..column.len()).map(|row| exact(column, row)).collect::<Result<Vec<_>, ArrowError>>()?;
+        return Ok(Arc::new(StringArray::from(texts)));
+    }
+    if raw || !is_text(column.data_type()) {
+        return Ok(Arc::clone(column));
+    }
+    let texts = cast(column, &DataType::Utf8)?;
+    Ok(Arc::new(texts.as_string::<i32>().iter().map(|text| text.map(guarded)).collect::<StringArray>()))
 }
 
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::Arc;
 
     use arrow::array::{
-        ArrayRef, Date32Array, Decimal128Array, DictionaryArray, Int32Array, StringArray, TimestampMicrosecondArray,
+        Date32Array, Decimal128Array, DictionaryArray, Int32Array, ListArray, TimestampMicrosecondArray,
     };
-    use arrow::datatypes::Int32Type;
+    use arrow::buffer::OffsetBuffer;
+    use arrow::datatypes::{Field, Int32Type};
 
     use super::*;
 
@@ -110,6 +129,15 @@ mod tests {
         ]);
         let expected = "end_date,recorded_at\n2026-03-31,2026-02-01T09:30:00\n1969-12-31,2026-02-01T09:30:00.500\n,\n";
         assert_eq!(text(&batch, false), expected);
+    }
+
+    #[test]
+    fn nested_values_are_text() {
+        let texts = StringArray::from(vec!["=1", "a,b", "c"]);
+        let item = Arc::new(Field::new_list_field(DataType::Utf8, false));
+        let lists = ListArray::new(item, OffsetBuffer::from_lengths([2, 0, 1]), Arc::new(texts), None);
+        let batch = table([("list", Arc::new(lists))]);
+        assert_eq!(text(&batch, false), "list\n\"[=1, a,b]\"\n[]\n[c]\n");
     }
 
     #[test]

@@ -16,12 +16,6 @@ pub enum TableFileError {
     Value(#[from] ArrowError),
 }
 
-impl From<csv::Error> for TableFileError {
-    fn from(error: csv::Error) -> Self {
-        Self::Write(error.into())
-    }
-}
-
 impl From<parquet::errors::ParquetError> for TableFileError {
     fn from(error: parquet::errors::ParquetError) -> Self {
         Self::Write(std::io::Error::other(error))

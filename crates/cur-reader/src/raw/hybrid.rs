@@ -175,7 +175,7 @@ fn lowest(word: u64, width: usize) -> i32 {
     number.cast_signed()
 }
 
-/// Appends numbers from a bit on.
+/// Appends numbers from a bit on: one by one as far as the first that begins with a byte, by eights from there.
 fn unpack(data: &[u8], width: usize, first: usize, count: usize, to: &mut Vec<i32>) {
     let one_by_one = |range: std::ops::Range<usize>, to: &mut Vec<i32>| {
         to.extend(range.map(|index| {
@@ -183,11 +183,10 @@ fn unpack(data: &[u8], width: usize, first: usize, count: usize, to: &mut Vec<i3
             lowest(word(data, bit >> 3) >> (bit & 7), width)
         }));
     };
-    let mut unpacked = 0;
-    if first.is_multiple_of(8) {
-        let rest = data.get(first / 8..).unwrap_or_default();
-        unpacked = eights(rest, width, count / 8, to) * 8;
-    }
+    let ahead = (0..8).find(|index| (first + index * width).is_multiple_of(8)).unwrap_or(count).min(count);
+    one_by_one(0..ahead, to);
+    let rest = data.get((first + ahead * width) / 8..).unwrap_or_default();
+    let unpacked = ahead + eights(rest, width, (count - ahead) / 8, to) * 8;
     one_by_one(unpacked..count, to);
 }
 
@@ -276,6 +275,23 @@ mod tests {
             }
             assert_eq!(numbers, expected, "{steps:?}");
             assert_eq!(hybrid.read(1, &mut numbers).unwrap_err().to_string(), "EOF: a page ends before its last value");
+        }
+    }
+
+    #[test]
+    fn packed_numbers_of_any_width_are_the_same_wherever_reading_stops() {
+        for width in 1..=MOST_BITS {
+            // Five groups of eight.
+            let packed = (1..=5 * width).map(|at| u8::try_from(at * 37 % 251).unwrap());
+            let bytes: Vec<u8> = std::iter::once(11).chain(packed).collect();
+            let read = |steps: &[usize]| {
+                let (mut hybrid, mut numbers) = (hybrid(&bytes, width), Vec::new());
+                steps.iter().for_each(|step| hybrid.read(*step, &mut numbers).unwrap());
+                numbers
+            };
+            for steps in [&[40][..], &[1, 39], &[3, 20, 17], &[9, 2, 29], &[4, 8, 28]] {
+                assert_eq!(read(steps), read(&[1; 40]), "{width} bits, {steps:?}");
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use schemas::Table;
 
 use super::{LogSnapshot, Logs};
 use crate::decoding::decoded;
-use crate::error::LakeError;
+use crate::error::{LakeError, causes};
 use crate::layout::{GENERATIONS, RUNS};
 
 /// SQLite's codes for a file that is damaged, or none of its own.
@@ -173,14 +173,7 @@ fn is_damage(error: &sqlx::Error) -> bool {
 
 /// True where storage did not answer, which a retry may help.
 fn is_of_storage(error: &Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.is::<std::io::Error>() || error.is::<object_store::Error>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    causes(error).any(|cause| cause.is::<std::io::Error>() || cause.is::<object_store::Error>())
 }
 
 fn sql_error(error: &Error) -> Option<&sqlx::Error> {
