@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Times the scan in one process and on clusters of 1, 2 and 4 executors, and checks that all write the same bytes.
 
-  bench/cluster.py [--rows 10000000] [--periods 12] [--repeats 3] [--executors 1,2,4] [--memory "1 GiB"] [--work DIR] [--binary FILE]
+  bench/cluster.py [--rows 10000000] [--periods 12] [--repeats 3] [--executors 1,2,4] [--memory "1 GiB"]
+                   [--partition-size "64 MiB"] [--work DIR] [--binary FILE]
 
 The data is that of bench/run.py. Scheduler, executors and the job are processes of this machine; each executor has one slot, is
 pinned to a core of its own as far as there are cores, and is given the memory limit. CPU is of all processes of a cluster, peaks are
@@ -30,7 +31,7 @@ def arguments():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--executors", default="1,2,4")
     parser.add_argument("--memory", default="1 GiB")
-    parser.add_argument("--partition-size", default="4 MiB")
+    parser.add_argument("--partition-size", default="64 MiB")
     parser.add_argument("--work", type=pathlib.Path, default=HERE.parent / "target" / "bench")
     parser.add_argument("--binary", type=pathlib.Path)
     return parser.parse_args()
@@ -115,7 +116,8 @@ class Bench:
         wall = time.perf_counter() - start
         if status:
             sys.exit(f"failed: {command}")
-        return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "peaks": [usage.ru_maxrss / 1024]}
+        of_job = usage.ru_utime + usage.ru_stime
+        return {"wall": wall, "cpu": of_job, "job": of_job, "peaks": [usage.ru_maxrss / 1024]}
 
     def digest(self):
         """Of all tables that the scan wrote, whatever their folders are called."""
@@ -135,7 +137,7 @@ class Bench:
     def on_cluster(self, executors):
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        port, members = 50150, []
+        port, members = 20150, []  # below the ports that connections take
         try:
             members.append(self.member("scheduler", None, "scheduler", "--port", port))
             for number in range(executors):
@@ -144,6 +146,8 @@ class Bench:
                 core = self.cores[number % len(self.cores)]
                 members.append(self.member(f"executor-{number}", core, "--config", self.settings, "executor", *where, *limits))
             time.sleep(2)
+            if ended := [member.args for member in members if member.poll() is not None]:
+                sys.exit(f"ended at once, see the logs in {self.folder}: {ended}")
             written, before = Written(self.folder / "work"), sum(cpu(member.pid) for member in members)
             found = self.scan("--scheduler", f"df://127.0.0.1:{port}")
             found["shuffled"] = written.bytes()
@@ -170,15 +174,16 @@ class Bench:
                     sys.exit(f"{count} executors: other bytes in {sorted(k for k in found if found[k] != expected.get(k))}")
         print(f"{self.options.rows:,} lines, {self.options.periods} periods, {len(self.cores)} cores; medians of {self.options.repeats}; "
               f"{len(expected)} tables of the same bytes\n")
-        print("| | wall s | CPU s | CPU, times one process | shuffled MiB | peak MiB: job, scheduler, executors |")
-        print("|---|---|---|---|---|---|")
+        print("| | wall s | CPU s | CPU, times one process | CPU s of the job | shuffled MiB | peak MiB: job, scheduler, executors |")
+        print("|---|---|---|---|---|---|---|")
         alone = statistics.median(one["cpu"] for one in rounds[0])
         for count, of in rounds.items():
-            middle = {key: statistics.median(one[key] for one in of) for key in ("wall", "cpu")}
+            middle = {key: statistics.median(one[key] for one in of) for key in ("wall", "cpu", "job")}
             shuffled = f"{statistics.median(one['shuffled'] for one in of) / 2**20:.0f}" if count else ""
             peaks = ", ".join(f"{max(values):.0f}" for values in zip(*(one["peaks"] for one in of)))
-            name = f"{count} executors" if count else "one process"
-            print(f"| {name} | {middle['wall']:.2f} | {middle['cpu']:.2f} | {middle['cpu'] / alone:.2f} | {shuffled} | {peaks} |")
+            name = f"{count} executor{'s'[: count - 1]}" if count else "one process"
+            cpu = f"{middle['cpu']:.2f} | {middle['cpu'] / alone:.2f} | {middle['job']:.2f}"
+            print(f"| {name} | {middle['wall']:.2f} | {cpu} | {shuffled} | {peaks} |")
 
 
 if __name__ == "__main__":
