@@ -174,10 +174,11 @@ impl Drop for HeldLease {
 #[async_trait]
 impl Held for HeldLease {
     async fn release(self: Box<Self>) -> Result<(), LakeError> {
+        // A sign of life that is under way makes a newer version.
+        let version = self.version.lock().await;
         self.renewing.abort();
-        let version = self.version.lock().await.clone();
         let free = Lease { run_id: self.run_id.clone(), until: 0 };
-        match put(self.leases.objects.as_ref(), &free, PutMode::Update(version)).await {
+        match put(self.leases.objects.as_ref(), &free, PutMode::Update(version.clone())).await {
             // Who took it over keeps it.
             Ok(_) | Err(object_store::Error::Precondition { .. }) => Ok(()),
             Err(error) => Err(error.into()),
@@ -299,6 +300,20 @@ mod tests {
         assert_eq!(refused, expected);
         held.release().await.unwrap();
         assert_eq!(other.current().await.unwrap().unwrap().0, Lease { run_id: "first".to_owned(), until: 0 });
+        other.take("second").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn lake_that_is_given_back_while_a_sign_of_life_is_under_way_is_free() {
+        let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let answering_late = crate::testing::Losing::late(Arc::clone(&objects), Duration::from_millis(200));
+        let leases = Leases { every: Duration::from_millis(10), ..on(answering_late) };
+        let (held, other) = (leases.take("first").await.unwrap(), on(objects));
+        let taken = other.current().await.unwrap().unwrap().1;
+        while other.current().await.unwrap().unwrap().1 == taken {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        held.release().await.unwrap();
         other.take("second").await.unwrap();
     }
 

@@ -187,12 +187,14 @@ impl Glue {
     }
 }
 
-/// A store that does what it is asked and loses some of its answers.
+/// A store that does what it is asked, and loses some of its answers or gives them late.
 #[derive(Debug)]
 pub(crate) struct Losing {
     pub(crate) store: Arc<dyn ObjectStore>,
     /// So many of the next answers are lost.
     pub(crate) answers: Mutex<usize>,
+    /// How long each answer to what is written takes.
+    pub(crate) delay: Duration,
     /// So many of the next listings break off.
     pub(crate) listings: Mutex<usize>,
     /// What was asked for, in order.
@@ -201,7 +203,18 @@ pub(crate) struct Losing {
 
 impl Losing {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, answers: usize, listings: usize) -> Arc<Self> {
-        Arc::new(Self { store, answers: answers.into(), listings: listings.into(), ranges: Mutex::default() })
+        Arc::new(Self {
+            store,
+            answers: answers.into(),
+            delay: Duration::ZERO,
+            listings: listings.into(),
+            ranges: Mutex::default(),
+        })
+    }
+
+    /// One that loses nothing, and answers late.
+    pub(crate) fn late(store: Arc<dyn ObjectStore>, delay: Duration) -> Arc<Self> {
+        Arc::new(Self { store, answers: Mutex::default(), delay, listings: Mutex::default(), ranges: Mutex::default() })
     }
 }
 
@@ -224,6 +237,7 @@ impl fmt::Display for Losing {
 impl ObjectStore for Losing {
     async fn put_opts(&self, path: &Path, bytes: PutPayload, how: PutOptions) -> object_store::Result<PutResult> {
         let put = self.store.put_opts(path, bytes, how).await?;
+        tokio::time::sleep(self.delay).await;
         is_lost(&self.answers).map(|()| put)
     }
 
