@@ -11,6 +11,7 @@ mod parquet_file;
 mod sheet;
 mod text;
 mod workbook_file;
+mod workbook_limits;
 
 pub use csv_file::CsvFile;
 pub use error::TableFileError;

@@ -1,23 +1,26 @@
-//! What people filled in: the first sheet of an XLSX workbook as CSV.
+//! What people filled in: the first sheet of an XLSX workbook that can be seen, as CSV.
 
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read};
 
-use calamine::{Data, DataRef, Reader, SheetType, Xlsx, open_workbook_from_rs};
+use calamine::{Data, DataRef, Reader, SheetType, SheetVisible, Xlsx, open_workbook_from_rs};
 use zip::ZipArchive;
+
+use crate::workbook_limits::{MOST_CELLS, check_part};
 
 /// What a workbook may unpack to, whatever it claims, and how far its cells may lie from the first.
 const MOST_BYTES: u64 = 256 << 20;
 const MOST_ROWS: u32 = 200_000;
 const MOST_COLUMNS: u32 = 1_000;
-/// Rows times columns: a few cells far apart take as much as a sheet that is full.
-const MOST_CELLS: usize = 5_000_000;
+/// Characters of a cell, as many as Excel takes, and bytes of all: many cells may share one text.
+const MOST_CHARACTERS: usize = 32_767;
+const MOST_TEXT: usize = 64 << 20;
 
-/// The first sheet of a workbook.
+/// The first sheet of a workbook that is not hidden.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sheet {
     /// Its rows from the first on, empty ones too, as CSV: numbers without an exponent, days as `YYYY-MM-DD`.
     pub csv: Vec<u8>,
-    /// Names of the other ones.
+    /// Names of the other ones, hidden ones too.
     pub other_sheets: Vec<String>,
 }
 
@@ -31,7 +34,7 @@ fn is_of_old_format(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xd0, 0xcf, 0x11, 0xe0])
 }
 
-/// Reads the first sheet of a workbook.
+/// Reads the first sheet of a workbook that is not hidden.
 ///
 /// # Errors
 /// What is wrong with the file, and what to do: the rest of a sentence that begins with its name.
@@ -49,8 +52,10 @@ fn read(bytes: &[u8]) -> Result<Sheet, String> {
     let mut unpacked: u64 = 0;
     for place in 0..archive.len() {
         let file = archive.by_index(place).map_err(|error| said(&error))?;
-        let mut file = file.take(MOST_BYTES + 1 - unpacked);
-        unpacked += io::copy(&mut file, &mut io::sink()).map_err(|error| said(&error))?;
+        let mut part = BufReader::new(file.take(MOST_BYTES + 1 - unpacked));
+        check_part(&mut part)?;
+        io::copy(&mut part, &mut io::sink()).map_err(|error| said(&error))?;
+        unpacked = MOST_BYTES + 1 - part.get_ref().limit();
         if unpacked > MOST_BYTES {
             return Err("it unpacks to more than 256 MiB".to_owned());
         }
@@ -58,16 +63,28 @@ fn read(bytes: &[u8]) -> Result<Sheet, String> {
     let mut book: Xlsx<_> =
         open_workbook_from_rs(Cursor::new(bytes)).map_err(|error: calamine::XlsxError| said(&error))?;
     let sheets = book.sheets_metadata().iter().filter(|sheet| sheet.typ == SheetType::WorkSheet);
-    let mut names = sheets.map(|sheet| sheet.name.clone());
-    let first = names.next().ok_or("it has no sheet")?;
-    let other_sheets = names.collect();
+    let mut sheets: Vec<_> = sheets.cloned().collect();
+    let first = sheets.iter().position(|sheet| sheet.visible == SheetVisible::Visible);
+    let first = sheets.remove(first.ok_or("it has no sheet that can be seen")?).name;
+    let other_sheets = sheets.into_iter().map(|sheet| sheet.name).collect();
     let mut cells = book.worksheet_cells_reader(&first).map_err(|error| said(&error))?;
-    let (mut rows, mut columns): (Vec<Vec<String>>, usize) = (Vec::new(), 0);
+    let (mut rows, mut columns, mut bytes): (Vec<Vec<String>>, usize, usize) = (Vec::new(), 0, 0);
     while let Some(cell) = cells.next_cell().map_err(|error| said(&error))? {
         let (row, column) = cell.get_position();
+        if is_too_long(cell.get_value()) {
+            return Err(format!(
+                "a cell in row {}, column {} has more than {MOST_CHARACTERS} characters",
+                u64::from(row) + 1,
+                u64::from(column) + 1
+            ));
+        }
         let text = text(cell.get_value());
         if text.is_empty() {
             continue;
+        }
+        bytes += text.len();
+        if bytes > MOST_TEXT {
+            return Err("its cells have more than 64 MiB of text".to_owned());
         }
         if row >= MOST_ROWS || column >= MOST_COLUMNS {
             return Err(format!(
@@ -102,6 +119,15 @@ fn csv(rows: &[Vec<String>], columns: usize) -> Result<Vec<u8>, csv::Error> {
         writer.write_record((0..columns).map(|column| row.get(column).map_or("", String::as_str)))?;
     }
     writer.into_inner().map_err(|error| error.into_error().into())
+}
+
+fn is_too_long(value: &DataRef<'_>) -> bool {
+    let text = match value {
+        DataRef::SharedString(text) => *text,
+        DataRef::String(text) => text.as_str(),
+        _ => "",
+    };
+    text.len() > MOST_CHARACTERS && text.chars().count() > MOST_CHARACTERS
 }
 
 fn text(value: &DataRef<'_>) -> String {
@@ -252,6 +278,41 @@ mod tests {
     }
 
     #[test]
+    fn sheet_that_is_hidden_is_not_read() {
+        let mut book = Workbook::new();
+        for (name, amount) in [("Old", 99), ("Queue", 7), ("Secret", 1)] {
+            book.add_worksheet().set_name(name).unwrap().write(0, 0, amount).unwrap();
+        }
+        book.worksheet_from_index(0).unwrap().set_very_hidden(true);
+        book.worksheet_from_index(2).unwrap().set_hidden(true);
+        book.worksheet_from_index(1).unwrap().set_active(true);
+        let read = read_sheet(&book.save_to_buffer().unwrap()).unwrap();
+        assert_eq!(
+            (read.csv.as_slice(), read.other_sheets),
+            (&b"7\n"[..], vec!["Old".to_owned(), "Secret".to_owned()])
+        );
+    }
+
+    #[test]
+    fn workbook_holds_no_more_than_its_cells_may_say() {
+        let whole = bytes(|sheet| drop(sheet.write(0, 0, "a")));
+        let claims = "<sst uniqueCount=\"10000000000000\"><si><t>a</t></si></sst>";
+        let claims = read_sheet(&with_part(&whole, "xl/sharedStrings.xml", claims)).unwrap_err();
+        assert!(claims.contains("(it claims more than 5000000 texts)"), "{claims}");
+        let text = |length: usize| format!("<sst><si><t>{}</t></si></sst>", "é".repeat(length));
+        let shared = |length: usize, cells: usize| {
+            let row = |row| format!("<row><c r=\"A{row}\" t=\"s\"><v>0</v></c></row>");
+            let rows: String = (1..=cells).map(row).collect();
+            with_part(&with_rows(&rows), "xl/sharedStrings.xml", &text(length))
+        };
+        assert_eq!(read_sheet(&shared(32_767, 2)).unwrap().csv.len(), 2 * (2 * 32_767 + 1));
+        let long = read_sheet(&shared(32_768, 1)).unwrap_err();
+        assert!(long.contains("(a cell in row 1, column 1 has more than 32767 characters)"), "{long}");
+        let many = read_sheet(&shared(32_767, 1_025)).unwrap_err();
+        assert!(many.contains("(its cells have more than 64 MiB of text)"), "{many}");
+    }
+
+    #[test]
     fn sheet_holds_as_many_rows_and_columns_as_a_person_fills_in() {
         let column = u16::try_from(MOST_COLUMNS - 1).unwrap();
         let long = read_text(|sheet| drop(sheet.write(MOST_ROWS - 1, 0, "last")));
@@ -309,7 +370,7 @@ mod tests {
         assert!(!backup.is_empty() && !backup.contains('\n'), "{backup}");
         let whole = bytes(|sheet| drop(sheet.write(0, 0, "a")));
         let no_sheet = with_part(&whole, "xl/workbook.xml", "<workbook><sheets></sheets></workbook>");
-        assert_eq!(problem(&no_sheet), "it has no sheet");
+        assert_eq!(problem(&no_sheet), "it has no sheet that can be seen");
         let unknown_text = problem(&with_rows(r#"<row r="1"><c r="A1" t="s"><v>7</v></c></row>"#));
         assert!(unknown_text.contains("shared strings table"), "{unknown_text}");
         let cut = "<worksheet><sheetData><row r=\"1\"><c r=\"A1\">";

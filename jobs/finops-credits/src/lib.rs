@@ -12,6 +12,7 @@ mod changes_text;
 pub mod cli;
 mod clusters;
 mod commands;
+mod connections;
 mod digest;
 mod files;
 mod freshness;

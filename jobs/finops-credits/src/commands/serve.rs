@@ -27,7 +27,7 @@ use crate::cli::{Format, Serve};
 use crate::locations::Locations;
 use crate::output::answer;
 use crate::run::{as_of, clock};
-use crate::{Failure, Kind, function, sign_in};
+use crate::{Failure, Kind, connections, function, sign_in};
 
 /// How long connections that are open may keep the program from ending.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -196,16 +196,15 @@ pub(crate) async fn serve(
 async fn until_it_ends(listener: TcpListener, pages: Router) -> Result<(), Failure> {
     let ended = Arc::new(Notify::new());
     end_on_signals(&ended)?;
-    let asked_to_end = Arc::clone(&ended);
-    let server = axum::serve(listener, pages).with_graceful_shutdown(async move { asked_to_end.notified().await });
     let gone = async {
         ended.notified().await;
         tokio::time::sleep(PATIENCE).await;
     };
     tokio::select! {
-        served = async { server.await } => served.map_err(cannot("the server ended")),
-        () = gone => Ok(()),
+        () = connections::answer(listener, pages, &ended) => {}
+        () = gone => {}
     }
+    Ok(())
 }
 
 /// Opens a browser at a file that only this user may read, and that leads to the address: the words of a command, everybody on the
