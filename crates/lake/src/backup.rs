@@ -17,6 +17,7 @@ use std::io::{Cursor, Read, Write};
 use arrow::array::RecordBatch;
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
 use bytes::Bytes;
+use bytesize::ByteSize;
 use chrono::NaiveDateTime;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -37,8 +38,11 @@ const FORMAT: &str = "finops-credits-backup";
 const VERSION: u32 = 1;
 const MANIFEST: &str = "manifest.json";
 
-/// The most that a file of a backup may unpack to.
+/// The most that a file of a backup may unpack to, and its manifest.
 const MOST_BYTES: u64 = 1024 * 1024 * 1024;
+const LARGEST_MANIFEST: u64 = 1024 * 1024;
+/// The most rows of a log: equal ones take hardly a byte of a file.
+const MOST_ROWS: usize = 10_000_000;
 
 const README: &str = "\
 A backup of what finops-credits cannot make again: the logs of a lake, as Parquet files.
@@ -192,15 +196,16 @@ fn read_backup(bytes: Vec<u8>) -> Result<Backup, String> {
     if archive.index_for_name(MANIFEST).is_none() {
         return Err(format!("{none}: it has no {MANIFEST}"));
     }
-    let mut file = |name: &str| {
+    let mut file = |name: &str, most: u64| {
         let entry = archive.by_name(name).map_err(|error| damaged(&format!("{name}: {error}")))?;
         let mut bytes = Vec::new();
-        let read = entry.take(MOST_BYTES.saturating_add(1)).read_to_end(&mut bytes);
+        let read = entry.take(most.saturating_add(1)).read_to_end(&mut bytes);
         read.map_err(|error| damaged(&format!("{name}: {error}")))?;
-        if bytes.len() as u64 > MOST_BYTES { Err(damaged(&format!("{name} is larger than 1 GiB"))) } else { Ok(bytes) }
+        let is_larger = bytes.len() as u64 > most;
+        if is_larger { Err(damaged(&format!("{name} is larger than {}", ByteSize(most)))) } else { Ok(bytes) }
     };
-    let said: serde_json::Value =
-        serde_json::from_slice(&file(MANIFEST)?).map_err(|error| damaged(&format!("{MANIFEST}: {error}")))?;
+    let said: serde_json::Value = serde_json::from_slice(&file(MANIFEST, LARGEST_MANIFEST)?)
+        .map_err(|error| damaged(&format!("{MANIFEST}: {error}")))?;
     if said.get("format").and_then(|format| format.as_str()) != Some(FORMAT) {
         return Err(none);
     }
@@ -216,19 +221,34 @@ fn read_backup(bytes: Vec<u8>) -> Result<Backup, String> {
         let Some(known) = manifest.logs.get(table.name) else {
             return Err(damaged(&format!("{MANIFEST} says nothing of {}", table.name)));
         };
-        let bytes = file(&known.file)?;
+        let bytes = file(&known.file, MOST_BYTES)?;
         if sha256(&bytes) != known.sha256 {
             return Err(damaged(&format!("{} holds other bytes than were written", known.file)));
         }
-        let batches = rows_of(&table, bytes).map_err(|error| damaged(&format!("{}: {error}", known.file)))?;
+        let batches =
+            rows_of(&table, bytes, known.rows).map_err(|error| damaged(&format!("{}: {error}", known.file)))?;
         logs.insert(table.name.to_owned(), batches);
     }
     Ok(Backup { manifest, logs })
 }
 
-fn rows_of(table: &Table, bytes: Vec<u8>) -> Result<Vec<RecordBatch>, Box<dyn std::error::Error>> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?.build()?;
-    reader.map(|batch| Ok(with_all_columns(&batch?, table)?)).collect()
+/// The rows of a log's file, if they are as many as the manifest says.
+fn rows_of(table: &Table, bytes: Vec<u8>, rows: usize) -> Result<Vec<RecordBatch>, Box<dyn std::error::Error>> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
+    let held = usize::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(usize::MAX);
+    if held != rows {
+        return Err(format!("it has {held} rows where {MANIFEST} says {rows}").into());
+    }
+    if held > MOST_ROWS {
+        return Err(format!("it has {held} rows; at most {MOST_ROWS} are read").into());
+    }
+    let (mut batches, mut left) = (Vec::new(), rows);
+    for batch in reader.build()? {
+        let batch = batch?;
+        left = left.checked_sub(batch.num_rows()).ok_or("it has more rows than it says")?;
+        batches.push(with_all_columns(&batch, table)?);
+    }
+    if left == 0 { Ok(batches) } else { Err("it has fewer rows than it says".into()) }
 }
 
 impl Lake {

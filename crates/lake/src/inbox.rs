@@ -26,6 +26,9 @@ const LONGEST_PLACE: usize = 700;
 
 /// Larger ones are not ours.
 const LARGEST_RECEIPT: u64 = 4 << 20;
+/// Every receipt has the SHA-256 of what it is about.
+const SUM_OF_A_RECEIPT: &str = "\nsha256 ";
+const NAME_OF_A_RECEIPT: &str = "has the name of a receipt, so it is not read; give it another one";
 
 /// What became of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +104,15 @@ impl Lake {
             Some(root) => Listing::of_folder(&root.join(INBOX)),
             None => Listing::of_objects(&self.store).await?,
         };
-        let (receipts, files): (Vec<Listed>, Vec<Listed>) = files.into_iter().partition(|file| file.is_receipt());
+        let (receipts, files): (Vec<Listed>, Vec<Listed>) =
+            files.into_iter().partition(|file| answered(&file.place).is_some());
+        let places: BTreeSet<&str> = files.iter().map(|file| file.place.as_str()).collect();
+        let is_left_over = |file: &&Listed| answered(&file.place).is_some_and(|about| !places.contains(about));
+        for file in receipts.iter().filter(is_left_over) {
+            if !self.has_receipt(file).await {
+                others.push((file.place.clone(), NAME_OF_A_RECEIPT.to_owned()));
+            }
+        }
         let mut uploads = Vec::new();
         for file in files {
             match file.upload() {
@@ -116,6 +127,14 @@ impl Lake {
         let at_once = self.store.fetched_at_once();
         let uploads = futures::stream::iter(uploads).map(|upload| self.with_receipts(upload, &known));
         Ok(Inbox { uploads: uploads.buffered(at_once).collect().await, others })
+    }
+
+    /// True where a file that is called as a receipt is one: what it is about may have gone.
+    async fn has_receipt(&self, file: &Listed) -> bool {
+        let Ok(path) = Path::parse(format!("{INBOX}/{}", file.place)) else { return false };
+        let is_small = file.size <= LARGEST_RECEIPT;
+        let text = if is_small { self.store.read_small(&path).await.ok().flatten() } else { None };
+        text.is_some_and(|text| String::from_utf8_lossy(&text).contains(SUM_OF_A_RECEIPT))
     }
 
     /// With the receipts that are there and can be read.
@@ -161,8 +180,11 @@ impl Lake {
     /// # Errors
     /// [`LakeError::BadInput`] for a name that can be none; [`LakeError`] where the store refuses.
     pub async fn put_upload(&self, by: &str, name: &str, bytes: Vec<u8>) -> Result<String, LakeError> {
-        let place = format!("{}/{}", by.replace('/', "-"), name.replace('/', "-"));
-        if let Some(why) = why_no_name(&place) {
+        // A folder whose name begins with a dot is left alone.
+        let by = by.replace('/', "-").replacen('.', "-", usize::from(by.starts_with('.')));
+        let place = format!("{by}/{}", name.replace('/', "-"));
+        let why_not = answered(&place).map(|_| NAME_OF_A_RECEIPT.to_owned());
+        if let Some(why) = why_not.or_else(|| why_no_name(&place)) {
             return Err(LakeError::BadInput(format!("{place} {why}")));
         }
         let path = Path::parse(format!("{INBOX}/{place}"));
@@ -192,10 +214,6 @@ struct Listed {
 }
 
 impl Listed {
-    fn is_receipt(&self) -> bool {
-        Verdict::ALL.iter().any(|verdict| self.place.ends_with(verdict.ending()))
-    }
-
     fn upload(&self) -> Result<Upload, String> {
         let no_folder = "lies in no folder; put it into one that is named after whom it is of";
         let (by, name) = self.place.split_once('/').ok_or(no_folder)?;
@@ -216,12 +234,22 @@ impl Listed {
     }
 }
 
+/// What a receipt is about, by its name; none of what is called otherwise.
+fn answered(place: &str) -> Option<&str> {
+    Verdict::ALL.iter().find_map(|verdict| place.strip_suffix(verdict.ending()))
+}
+
 fn why_no_name(place: &str) -> Option<String> {
     let name = place.rsplit('/').next().unwrap_or_default();
     // So a store calls in a folder what it is still writing: `july.csv#1`.
     let part = name.rsplit_once('#').map(|(_, number)| number);
     if part.is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())) {
         return Some("has a name that ends in # and a number; give it another one".to_owned());
+    }
+    if place.split('/').any(|part| part.starts_with('.')) {
+        return Some(
+            "has a name that begins with a dot, and such files are left alone; give it another one".to_owned(),
+        );
     }
     let is_too_long = name.len() > LONGEST_NAME || place.len() > LONGEST_PLACE;
     is_too_long.then(|| "has a name that is too long for a receipt beside it; give it a shorter one".to_owned())
@@ -351,7 +379,7 @@ mod tests {
         let Listing { mut files, others } = Listing::of_objects(&store).await.unwrap();
         files.sort_by(|left, right| left.place.cmp(&right.place));
         let told: Vec<(&str, u64, bool)> =
-            files.iter().map(|file| (file.place.as_str(), file.size, file.is_receipt())).collect();
+            files.iter().map(|file| (file.place.as_str(), file.size, answered(&file.place).is_some())).collect();
         let expected = [
             ("AROAEXAMPLEID1234:jane/2026/b c%20d.csv", 1, false),
             ("AROAEXAMPLEID1234:jane/a.csv", 1, false),

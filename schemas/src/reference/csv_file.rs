@@ -61,12 +61,17 @@ impl Problems {
     }
 }
 
+/// So many problems of a file are listed; whoever gave the wrong file wants no list of its lines.
+const MOST_PROBLEMS: usize = 1_000;
+
 /// The records of one file.
 pub(crate) struct CsvFile {
     name: String,
     columns: BTreeMap<String, usize>,
     records: Vec<(u64, csv::StringRecord)>,
     unreadable: Vec<Problem>,
+    /// Rows that could not be read beside those.
+    more_unreadable: usize,
 }
 
 impl CsvFile {
@@ -78,7 +83,7 @@ impl CsvFile {
         // How long a record may be is said below.
         let mut reader = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(bytes);
         let (columns, records, unreadable) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let mut file = Self { name: name.to_owned(), columns, records, unreadable };
+        let mut file = Self { name: name.to_owned(), columns, records, unreadable, more_unreadable: 0 };
         let header = reader.headers().cloned().map_err(|error| Problems(vec![file.unreadable(1, &error)]))?;
         file.read_header(&header, required, optional)?;
         let (mut read, mut row) = (Vec::new(), 1);
@@ -97,6 +102,7 @@ impl CsvFile {
             };
             match (problem, record) {
                 (None, Ok(record)) => file.records.push((row, record)),
+                _ if file.unreadable.len() == MOST_PROBLEMS => file.more_unreadable += 1,
                 (problem, _) => file.unreadable.extend(problem),
             }
         }
@@ -181,10 +187,16 @@ impl CsvFile {
         self.unreadable.is_empty()
     }
 
-    /// `Ok(value)` if neither a row could not be read nor `problems` were found; else all of them, by row.
+    /// `Ok(value)` if neither a row could not be read nor `problems` were found; else the first [`MOST_PROBLEMS`] of them, by
+    /// row, and how many more there are.
     pub(crate) fn or<T>(&self, mut problems: Problems, value: T) -> Result<T, Problems> {
         problems.0.extend(self.unreadable.iter().cloned());
         problems.0.sort_by_key(|problem| problem.row);
+        let more = problems.0.len().saturating_sub(MOST_PROBLEMS) + self.more_unreadable;
+        if more > 0 {
+            problems.0.truncate(MOST_PROBLEMS);
+            problems.0.push(self.problem(None, None, format!("{more} more problems; is this the right file?")));
+        }
         problems.or(value)
     }
 
@@ -360,6 +372,16 @@ mod tests {
         let expected = "x.csv, row 3: has 1 fields where the header has 2; a text that holds a comma needs quotes\n\
                         x.csv, row 4, column b: is odd";
         assert_eq!(file.or(found, ()).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn of_a_wrong_file_the_first_problems_are_listed_and_the_others_counted() {
+        let text = "a,b\n".to_owned() + &"x\n".repeat(MOST_PROBLEMS + 7);
+        let file = CsvFile::parse("x.csv", text.as_bytes(), &["a", "b"], &[]).unwrap();
+        let found = Problems(vec![file.problem(Some(2), Some("b"), "is odd".to_owned())]);
+        let problems = file.or(found, ()).unwrap_err();
+        assert_eq!((problems.0.len(), problems.0[999].row), (MOST_PROBLEMS + 1, Some(1000)));
+        assert_eq!(problems.0[MOST_PROBLEMS].to_string(), "x.csv: 8 more problems; is this the right file?");
     }
 
     #[test]

@@ -94,7 +94,11 @@ fn kill_and_mend(
     let seen = shop.published();
     let whole = seen.as_ref() == before || seen.as_ref() == Some(after);
     assert!(whole, "{name}, killed at {moment:?}: a reader sees neither the run before nor this one");
-    let logged = shop.rows("SELECT count(*) FROM runs_log");
+    // One that was killed at once has made no lake.
+    let logged = match shop.0.path("lake/catalog.db").exists() {
+        true => shop.rows("SELECT count(*) FROM runs_log"),
+        false => vec!["0".to_owned()],
+    };
     assert_eq!(logged.len(), 1, "{name}, killed at {moment:?}: the logs can be read");
     shop.succeed(&["run"]);
     assert_same(&format!("{name}, killed at {moment:?} ({stage:?}), run again"), &shop.0.published(), after);

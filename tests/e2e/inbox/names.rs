@@ -121,8 +121,17 @@ fn receipt_that_the_uploader_wrote_keeps_only_their_own_file_from_being_read() {
     let workspace = lake();
     came(&workspace, "jane/a.csv", AT, GOOD);
     workspace.write("lake/inbox/jane/a.csv.taken.txt", "All is well.\n\nversion 1\nsha256 2\n");
-    workspace.write("lake/inbox/jane/b.csv.refused.txt", "of no file");
     takes(&workspace);
     assert_eq!(log(&workspace).len(), 1);
     assert!(text(&workspace, "jane/a.csv.taken.txt").starts_with("Recorded 1 row of a.csv."));
+}
+
+#[test]
+fn file_that_is_called_as_a_receipt_and_is_none_is_told_and_a_receipt_whose_file_has_gone_is_not() {
+    let workspace = lake();
+    came(&workspace, "bob/may.taken.txt", BEFORE, GOOD);
+    workspace.write("lake/inbox/bob/empty.refused.txt", "");
+    workspace.write("lake/inbox/bob/gone.csv.taken.txt", "Recorded 1 row of gone.csv.\n\nversion 1\nsha256 2\n");
+    let why = "has the name of a receipt, so it is not read; give it another one";
+    assert_eq!(refused(&workspace), [format!("bob/empty.refused.txt: {why}"), format!("bob/may.taken.txt: {why}")]);
 }

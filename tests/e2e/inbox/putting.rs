@@ -90,3 +90,23 @@ fn nothing_is_put_there_by_a_dry_run_nor_together_with_what_the_folder_says() {
     assert_eq!(jane(&workspace, &["allocations", "import"]).exit_code, Some(2));
     assert!(!workspace.path("lake/inbox").exists());
 }
+
+#[test]
+fn what_would_not_be_read_in_the_inbox_is_not_put_there() {
+    let workspace = lake();
+    for name in ["may.taken.txt", "may.refused.txt"] {
+        workspace.write(name, format!("{HEADER}id:1,5,USD,,,Retail,,,\n"));
+        let file = workspace.path(name).display().to_string();
+        let refused = jane(&workspace, &["allocations", "import", &file, "--to-inbox"]);
+        assert_eq!(refused.exit_code, Some(3), "{refused:?}");
+        assert!(refused.stderr.contains("has the name of a receipt"), "{refused:?}");
+    }
+    assert!(!workspace.path("lake/inbox").exists());
+    workspace.write("queue.csv", format!("{HEADER}id:1,5,USD,,,Retail,,,\n"));
+    let file = workspace.path("queue.csv").display().to_string();
+    let arguments = ["allocations", "import", &file, "--to-inbox"];
+    let put = outcome(workspace.command(AS_OF, &arguments).env("USER", ".jane"));
+    assert_eq!(put.exit_code, Some(0), "{put:?}");
+    takes(&workspace);
+    assert_eq!(log(&workspace).len(), 1, "her folder is one that is read");
+}

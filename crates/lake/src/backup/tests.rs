@@ -183,6 +183,10 @@ async fn archive_that_is_no_whole_backup_is_refused_with_what_is_wrong() {
     );
     assert!(of_manifest("{", "[").starts_with("is damaged: manifest.json: "));
     assert!(of_manifest("made_at", "baked_at").starts_with("is damaged: manifest.json: missing field `made_at`"));
+    let rows = "is damaged: allocations_log.parquet: it has 3 rows where manifest.json says 12345; use another backup";
+    assert_eq!(of_manifest("\"rows\": 3", "\"rows\": 12345"), rows);
+    let long = of_manifest("{", &format!("{{{}", " ".repeat(1 << 20)));
+    assert_eq!(long, "is damaged: manifest.json is larger than 1.0 MiB; use another backup");
     assert!(without("credits_log.parquet").starts_with("is damaged: credits_log.parquet: "));
     let swapped =
         repacked(&bytes, |name, bytes| Some(if name == "runs_log.parquet" { b"PAR1".to_vec() } else { bytes }));
