@@ -5,6 +5,7 @@
 //! does not know.
 
 mod athena_functions;
+mod bounds;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,7 +46,9 @@ impl Lake {
     /// [`LakeError::NotYet`] where it names what is published and nothing is; [`LakeError::OfNow`] where it names what is not
     /// kept by run, and a run was asked for; [`LakeError::Engine`] where it cannot be planned.
     pub async fn query(&self, context: &SessionContext, sql: &str) -> Result<DataFrame, LakeError> {
+        bounds::check_text(sql)?;
         athena_functions::register(context);
+        bounds::forget_functions(context);
         let mut names = named(context, sql)?;
         if names.remove(INFORMATION_SCHEMA) {
             names = self.tables_and_views().await?.into_iter().map(str::to_owned).collect();
@@ -54,7 +57,9 @@ impl Lake {
         for name in &names {
             self.register(context, name).await?;
         }
-        Ok(context.sql_with_options(sql, read_only()).await?)
+        let frame = context.sql_with_options(sql, read_only()).await?;
+        bounds::check_plan(frame.logical_plan())?;
+        Ok(frame)
     }
 
     /// The rows of a table or view that a selection takes, in order of their grain.

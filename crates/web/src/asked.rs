@@ -35,6 +35,8 @@ pub(crate) struct Asked {
     pub(crate) own_nodes: Vec<Node>,
     /// Path of the page.
     pub(crate) path: String,
+    /// True where a page of another site led here.
+    pub(crate) is_led_here: bool,
     /// The published run; none before the first one.
     pub(crate) run: Option<KeptRun>,
     snapshot: OnceCell<CreditSnapshot>,
@@ -78,7 +80,9 @@ impl Asked {
     pub(crate) async fn of(parts: &Parts, site: &Arc<Site>) -> Result<Self, NotAnswered> {
         let known = parts.extensions.get::<Session>().cloned().zip(parts.extensions.get::<Access>().cloned());
         let known = known.ok_or_else(|| Failure::new(Kind::Usage, "this request has no session"))?;
-        Self::open(site, known, parts.uri.path(), parts.uri.query().unwrap_or_default()).await
+        let mut asked = Self::open(site, known, parts.uri.path(), parts.uri.query().unwrap_or_default()).await?;
+        asked.is_led_here = parts.headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+        Ok(asked)
     }
 
     /// What the page at an address is made from.
@@ -116,7 +120,19 @@ impl Asked {
         }
         let (site, path) = (Arc::clone(site), path.to_owned());
         let (snapshot, waiting) = (OnceCell::new(), OnceCell::new());
-        let asked = Self { site, context, filter, session, access, own_nodes, path, run, snapshot, waiting };
+        let asked = Self {
+            site,
+            context,
+            filter,
+            session,
+            access,
+            own_nodes,
+            path,
+            is_led_here: false,
+            run,
+            snapshot,
+            waiting,
+        };
         asked.refuse_unknown().await?;
         Ok(asked)
     }

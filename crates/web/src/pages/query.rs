@@ -34,9 +34,16 @@ pub(crate) async fn show(asked: Asked) -> Response {
 
 async fn build(asked: &Asked) -> Result<Page, Failure> {
     let sql = asked.filter.stated("sql");
+    if asked.is_led_here && asked.filter.stated("download").is_some() {
+        return Err(Failure::new(
+            Kind::Usage,
+            "query: a page of another site led here; run the statement on this page",
+        ));
+    }
+    // Whoever made a link elsewhere does not have somebody's statements run by it.
     let result = match sql {
-        Some(sql) => Some(result(asked, sql).await),
-        None => None,
+        Some(sql) if !asked.is_led_here => Some(result(asked, sql).await),
+        _ => None,
     };
     let mut page = Page::new("Query", &[]).takes("sql");
     let sheet = match result {
@@ -49,6 +56,11 @@ async fn build(asked: &Asked) -> Result<Page, Failure> {
         Some(Ok(sheet)) => Some(sheet),
         None => None,
     };
+    if asked.is_led_here && sql.is_some() {
+        page = page.text(html! {
+            p.note role="status" { "A page of another site led here, so this was not run. Look at it, and run it if it is yours." }
+        });
+    }
     page = page.text(form(sql));
     if let Some((sheet, is_cut)) = sheet {
         page = page.text(html! {

@@ -370,6 +370,23 @@ async fn statement_is_answered_as_a_table_and_its_mistakes_stand_above_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn statement_of_a_link_on_another_site_is_shown_and_not_run() {
+    let jane = jane().await;
+    let led = jane.get_led_by("cross-site", "/query?sql=SELECT+1+%2B+41").await;
+    assert!(led.html().contains("SELECT 1 + 41</textarea>"), "{}", led.html());
+    let words = led.words();
+    assert!(words.contains("so this was not run") && !words.contains("1 row"), "{words}");
+    let file = jane.get_led_by("cross-site", "/query?sql=SELECT+1+%2B+41&download=csv").await;
+    assert!(
+        file.status == StatusCode::BAD_REQUEST && file.words().contains("another site led here"),
+        "{}",
+        file.words()
+    );
+    let own = jane.get_led_by("same-origin", "/query?sql=SELECT+1+%2B+41").await.words();
+    assert!(own.contains("1 row CSV XLSX") && !own.contains("was not run"), "{own}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nodes_are_offered_by_every_word_that_was_typed() {
     let jane = jane().await;
     let offered = async |text: &str| {

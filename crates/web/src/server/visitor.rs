@@ -133,8 +133,13 @@ impl Visitor {
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
+        self.get_led_by("none", path).await
+    }
+
+    /// As a browser says it that a page of this or another site, or nothing, led there.
+    pub(super) async fn get_led_by(&self, site: &str, path: &str) -> Answer {
         let request = Request::get(path).header("host", HOST).header("cookie", &self.cookie);
-        self.send(request.body(Body::empty()).unwrap()).await
+        self.send(request.header("sec-fetch-site", site).body(Body::empty()).unwrap()).await
     }
 
     /// The text of a page that must be there.

@@ -264,9 +264,20 @@ fn replaced(proposal: &Proposal<'_>) -> Markup {
         let end = lot.end_date.map(|end| format!(", until {end}")).unwrap_or_default();
         format!("lot {}: {} {} on {node}{end}", lot.lot, cents(lot.amount), lot.currency)
     };
+    let recorded = |row: &AllocationLogRow| {
+        let node = row.node().map(|node| node.to_string()).unwrap_or_default();
+        let end = row.end_date.map(|end| format!(", until {end}")).unwrap_or_default();
+        let currency = row.currency.as_deref().unwrap_or_default();
+        format!("lot {}: {} {currency} on {node}{end}", row.lot, cents(row.amount.unwrap_or_default()))
+    };
     html! {
         p { strong { "Now " }
-            @if proposal.replaced.is_empty() { "nothing: it is not allocated." } @else {
+            @if !proposal.unusable.is_empty() {
+                @for (place, row) in proposal.unusable.iter().enumerate() {
+                    @if place > 0 { "; " } (recorded(row))
+                }
+                (by.unwrap_or_default()) ", which cannot be used."
+            } @else if proposal.replaced.is_empty() { "nothing: it is not allocated." } @else {
                 @for (place, replaced) in proposal.replaced.iter().enumerate() {
                     @if place > 0 { "; " } (lot(replaced))
                 }
