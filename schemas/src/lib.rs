@@ -3,8 +3,8 @@
 //! One module per table under [`tables`]: a row type whose fields are the columns, with the grain, the place in the
 //! lake and a description of every column. Arrow schemas, the reference page `generated/tables.md`, and the reading
 //! and writing of rows all derive from that one declaration. [`mod@reference`] holds the shapes of the CSV files that
-//! people keep: hierarchy, cost rules, budgets and allocations; [`settings`] the part of the settings that jobs share;
-//! [`records`] what jobs find beside their tables.
+//! people keep: hierarchy, renames, cost rules, budgets, allocations and access; [`settings`] the part of the settings that
+//! jobs share; [`records`] what jobs find beside their tables.
 //!
 //! Money is `decimal(38,10)`, dates are `date32`, instants are UTC microseconds without a zone. Costs are positive
 //! and what reduces cost is negative in cost columns; ledger amounts (`amount`, `used`, `expired`, `remaining`,

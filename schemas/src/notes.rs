@@ -21,6 +21,9 @@ pub struct PeriodNotes {
     pub exports_awaited: BTreeSet<String>,
     /// Exclusions that could not be applied, as files have no column for them: there all charges count as eligible.
     pub exclusions_not_applied: BTreeSet<String>,
+    /// Exclusions that somebody set and no line met; an older version noted none.
+    #[serde(default)]
+    pub exclusions_unmatched: BTreeSet<String>,
     /// Columns of the configured cost that files do not have; they count as null.
     pub missing_cost_columns: BTreeSet<String>,
     /// Account ids of fewer than 12 digits, taken as they stand; the first ones in order.

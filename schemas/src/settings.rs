@@ -1,5 +1,6 @@
 //! Settings that say what a credit is and how it is consumed: plain values, shared by the jobs and the settings file.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 
 use credit_ledger::{Policy, PolicyError};
@@ -100,6 +101,35 @@ pub enum Commitment {
     Reservation,
     /// Savings Plans.
     SavingsPlan,
+}
+
+impl CreditSettings {
+    /// The class of a credit that no pattern gives another one.
+    pub const DEFAULT_CLASS: &str = "promotion";
+    /// The setting of sellers.
+    pub const ENTITIES: &str = "ineligible_billing_entities";
+    /// The setting of services.
+    pub const SERVICES: &str = "ineligible_services";
+    /// The setting of line types.
+    pub const LINE_TYPES: &str = "ineligible_line_types";
+
+    /// An exclusion as people are told of it.
+    #[must_use]
+    pub fn exclusion(setting: &str, value: &str) -> String {
+        format!("{setting} {value:?}")
+    }
+
+    /// The exclusions of lines that somebody set, by setting and value.
+    #[must_use]
+    pub fn set_exclusions(&self) -> BTreeSet<String> {
+        let lists = [
+            (Self::ENTITIES, &self.ineligible_billing_entities),
+            (Self::SERVICES, &self.ineligible_services),
+            (Self::LINE_TYPES, &self.ineligible_line_types),
+        ];
+        let set = lists.into_iter().filter(|(_, list)| list.is_set);
+        set.flat_map(|(setting, list)| list.iter().map(move |value| Self::exclusion(setting, value))).collect()
+    }
 }
 
 impl Default for CreditSettings {

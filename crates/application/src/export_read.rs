@@ -35,6 +35,8 @@ pub struct ExportRead {
     pub left_out: Vec<LeftOut>,
     /// Exclusions that files have no column for, and the periods in which all charges count as eligible instead.
     pub exclusions_not_applied: BTreeMap<String, Vec<BillingPeriod>>,
+    /// Exclusions that somebody set and no line of any period meets.
+    pub exclusions_unmatched: BTreeSet<String>,
     /// Columns of the configured cost that files do not have and that count as null, and the periods.
     pub missing_cost_columns: BTreeMap<String, Vec<BillingPeriod>>,
     /// Exports that no longer have a period that was read of them, so that it stays as last read, and the periods.
@@ -79,6 +81,7 @@ impl ExportRead {
             unknown_line_types,
             left_out: detected.left_out.clone(),
             exclusions_not_applied: noted(|notes| &notes.exclusions_not_applied),
+            exclusions_unmatched: exclusions_unmatched(detected),
             missing_cost_columns: noted(|notes| &notes.missing_cost_columns),
             exports_gone: noted(|notes| &notes.exports_gone),
             exports_awaited: noted(|notes| &notes.exports_awaited),
@@ -127,6 +130,10 @@ impl ExportRead {
             let exclusions = exclusions.join(", ");
             format!("exclusions not applied in {periods}, their charges count as eligible: {exclusions}")
         }));
+        if !self.exclusions_unmatched.is_empty() {
+            let exclusions: Vec<&str> = self.exclusions_unmatched.iter().map(String::as_str).collect();
+            notes.push(format!("exclusions that no line meets, is it a slip? {}", exclusions.join(", ")));
+        }
         notes.extend(by_periods(&self.missing_cost_columns).into_iter().map(|(periods, columns)| {
             format!("columns that count as null, as {periods} has none: {}", columns.join(", "))
         }));
@@ -136,6 +143,13 @@ impl ExportRead {
         }
         notes
     }
+}
+
+/// Exclusions that no line of any period meets that the export still has.
+fn exclusions_unmatched(detected: &Detected) -> BTreeSet<String> {
+    let periods = detected.periods.iter().filter(|period| period.source != PeriodSource::Gone);
+    let unmatched = periods.map(|period| period.notes.exclusions_unmatched.clone());
+    unmatched.reduce(|all, of_period| &all & &of_period).unwrap_or_default()
 }
 
 /// What to say of the export's months after the as-of date.

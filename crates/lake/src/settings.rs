@@ -1,5 +1,6 @@
 //! The settings file.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use bytesize::ByteSize;
@@ -273,7 +274,24 @@ impl Settings {
         for class in &self.credits.class_patterns {
             regex("class_patterns", &class.pattern)?;
         }
-        Ok(())
+        self.check_refund_classes()
+    }
+
+    /// A class that no credit can have would leave credits where refunds are meant. What stands at its default may name one.
+    fn check_refund_classes(&self) -> Result<(), String> {
+        let CreditSettings { treat_as_refund, class_patterns, .. } = &self.credits;
+        if *treat_as_refund == CreditSettings::default().treat_as_refund {
+            return Ok(());
+        }
+        let classes = class_patterns.iter().map(|class| class.class.as_str());
+        let known: BTreeSet<&str> = classes.chain([CreditSettings::DEFAULT_CLASS]).collect();
+        match treat_as_refund.iter().find(|class| !known.contains(class.as_str())) {
+            Some(class) => {
+                let known = known.into_iter().collect::<Vec<_>>().join(", ");
+                Err(format!("[credits] treat_as_refund: no credit has the class {class:?}; the classes are {known}"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Threads to use: all cores, or as many as the settings say, up to four times that.

@@ -22,7 +22,6 @@ use schemas::settings::CreditSettings;
 pub const NO_DESCRIPTION: &str = "(no description)";
 
 const BUILT_IN: &str = r"(?s)\A(?P<code>.*?)(?: ?, credit from account: (?P<account>[0-9]{12})(?: ?, credit id: (?P<id>[0-9]{1,32}))?| ?, credit id: (?P<id2>[0-9]{1,32})(?: ?, credit from account: (?P<account2>[0-9]{12}))?)?\z";
-const DEFAULT_CLASS: &str = "promotion";
 
 /// The parsed description.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +90,7 @@ impl DescriptionParser {
             names.promotion_code = Text::new_static(NO_DESCRIPTION);
         }
         let class = self.classes.iter().find(|(pattern, _)| pattern.is_match(&names.promotion_code));
-        names.credit_class = class.map_or(Text::new_static(DEFAULT_CLASS), |(_, class)| class.clone());
+        names.credit_class = class.map_or(Text::new_static(CreditSettings::DEFAULT_CLASS), |(_, class)| class.clone());
         names
     }
 

@@ -165,7 +165,11 @@ impl Reading {
             totals: tally.totals.iter().map(|(currency, total)| currency_total(&tally, currency, *total)).collect(),
             blank_costs: tally.blank_costs,
             unknown_line_types: tally.unknown_line_types,
-            notes: PeriodNotes { payers: tally.deliveries.into_keys().collect(), ..tally.notes },
+            notes: PeriodNotes {
+                payers: tally.deliveries.into_keys().collect(),
+                exclusions_unmatched: &self.export.reader.settings.credits.set_exclusions() - &tally.excluded,
+                ..tally.notes
+            },
         })
     }
 }

@@ -11,6 +11,7 @@
 //! | `invoice` | currency | invoice id | its lines |
 //! | `delivery` | payer | what delivered lines of it, as JSON | |
 //! | `exclusion` | | an exclusion that could not be applied | |
+//! | `excluded` | | an exclusion that somebody set and a line met | |
 //! | `missing_cost` | | a column of the configured cost that is not there | |
 //! | `short_id` | | an account id of fewer than 12 digits | |
 //! | `credit` | day, payer, account, service, currency | description | credits, lines |
@@ -39,6 +40,7 @@ pub(crate) mod kind {
     pub(crate) const INVOICE: &str = "invoice";
     pub(crate) const DELIVERY: &str = "delivery";
     pub(crate) const EXCLUSION: &str = "exclusion";
+    pub(crate) const EXCLUDED: &str = "excluded";
     pub(crate) const MISSING_COST: &str = "missing_cost";
     pub(crate) const SHORT_ID: &str = "short_id";
     pub(crate) const CREDIT: &str = "credit";
@@ -229,6 +231,7 @@ mod tests {
             kind::INVOICE,
             kind::DELIVERY,
             kind::EXCLUSION,
+            kind::EXCLUDED,
             kind::MISSING_COST,
             kind::SHORT_ID,
         ];

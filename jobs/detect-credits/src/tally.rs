@@ -28,6 +28,8 @@ pub(crate) struct Tally {
     pub(crate) invoices: BTreeMap<String, BTreeMap<String, u64>>,
     /// What people should know.
     pub(crate) notes: PeriodNotes,
+    /// Exclusions that somebody set and lines met.
+    pub(crate) excluded: BTreeSet<String>,
     /// By payer: what delivered lines of it.
     pub(crate) deliveries: BTreeMap<String, BTreeSet<Delivery>>,
 }
@@ -74,6 +76,9 @@ impl Tally {
             }
             kind::EXCLUSION => {
                 self.notes.exclusions_not_applied.insert(detail);
+            }
+            kind::EXCLUDED => {
+                self.excluded.insert(detail);
             }
             kind::MISSING_COST => {
                 self.notes.missing_cost_columns.insert(detail);

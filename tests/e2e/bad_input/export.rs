@@ -361,8 +361,8 @@ fn line_that_needs_a_cost_column_that_is_not_there_is_named_also_in_files_read_b
         &workspace,
         &["run"],
         3,
-        "good.csv, row 3, column line_item_line_item_type: SavingsPlanCoveredUsage: the amortized cost of such a line is in \
-         the column savings_plan_savings_plan_effective_cost, which is not there; add it to the export, or set another \
+        "good.csv, row 3, column line_item_line_item_type: SavingsPlanCoveredUsage: the amortized cost of such a line depends \
+         on the column savings_plan_savings_plan_effective_cost, which is not there; add it to the export, or set another \
          [source] cost",
     );
     let published = Published::new();

@@ -150,6 +150,11 @@ fn pattern_that_is_none_is_quoted_with_what_is_wrong_with_it() {
         ("description_patterns = ['(?<code>']", "description_patterns: \"(?<code>\": unclosed group"),
         ("description_patterns = ['(?<id>.)']", "description_patterns: \"(?<id>.)\" has no group named code"),
         (
+            "treat_as_refund = ['goodwill', 'pricing_adjustmnt']",
+            "treat_as_refund: no credit has the class \"pricing_adjustmnt\"; the classes are contractual, goodwill, \
+             pricing_adjustment, promotion",
+        ),
+        (
             "description_patterns = ['(?<code>.)(?<name>.)']",
             "description_patterns: \"(?<code>.)(?<name>.)\" names name; known are code, id, account",
         ),

@@ -4,8 +4,10 @@
 //! discounts no `net_…` ones. What is missing counts as null: net falls back to the column without net. A line of a kind
 //! that needs a column which is not there cannot be read.
 
-use schemas::settings::CostColumn;
+use cur_reader::Format;
+use schemas::settings::{Commitment, CostColumn};
 
+use super::exclusions::missing_arns;
 use super::picker::Picker;
 
 /// What a column of the configured cost stands for; with or without `net_`.
@@ -19,9 +21,13 @@ pub(crate) enum Role {
     ReservationUnusedUpfront,
     ReservationUnusedRecurring,
     FocusEffective,
+    // No amounts, but what amortized ones depend on: whether a fee or a refund is of a commitment.
+    ReservationName,
+    SavingsPlanName,
 }
 
 impl Role {
+    /// Those that are amounts.
     pub(crate) const COUNT: usize = Self::FocusEffective as usize + 1;
 }
 
@@ -70,9 +76,13 @@ const NET_AMORTIZED: [RoleColumns; 7] = [
     (Role::ReservationUnusedRecurring, &["reservation_net_unused_recurring_fee", "reservation_unused_recurring_fee"]),
 ];
 
+const fn is_amortized(cost: CostColumn) -> bool {
+    matches!(cost, CostColumn::Amortized | CostColumn::NetAmortized)
+}
+
 impl Costs {
     /// Of a CUR.
-    pub(super) fn of_cur(picker: &mut Picker<'_>, cost: CostColumn) -> Self {
+    pub(super) fn of_cur(picker: &mut Picker<'_>, format: Format, cost: CostColumn) -> Self {
         let roles: &[RoleColumns] = match cost {
             CostColumn::Unblended => &[],
             CostColumn::NetUnblended => &[NET_UNBLENDED],
@@ -87,18 +97,28 @@ impl Costs {
                 columns => costs.columns.push((*role, columns)),
             }
         }
+        if is_amortized(cost) {
+            for (commitment, column) in missing_arns(picker, format) {
+                let role = match commitment {
+                    Commitment::Reservation => Role::ReservationName,
+                    Commitment::SavingsPlan => Role::SavingsPlanName,
+                };
+                costs.absent.push(column);
+                costs.missing.push((role, column));
+            }
+        }
         costs
     }
 
     /// Of FOCUS, which has one column for it.
     pub(super) fn of_focus(picker: &mut Picker<'_>, cost: CostColumn) -> Self {
-        let columns = match cost {
-            CostColumn::Unblended | CostColumn::NetUnblended => Vec::new(),
-            CostColumn::Amortized | CostColumn::NetAmortized => {
-                vec![(Role::FocusEffective, vec![picker.required("effectivecost", "EffectiveCost")])]
-            }
-        };
-        Self { columns, ..Self::default() }
+        if !is_amortized(cost) {
+            return Self::default();
+        }
+        let columns = vec![(Role::FocusEffective, vec![picker.required("effectivecost", "EffectiveCost")])];
+        let name = picker.optional("commitmentdiscountid").is_none().then_some("CommitmentDiscountId");
+        let missing = name.map(|column| (Role::ReservationName, column)).into_iter().collect();
+        Self { columns, absent: name.into_iter().collect(), missing }
     }
 
     /// The column that a line which needs these roles misses.

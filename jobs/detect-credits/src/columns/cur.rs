@@ -67,7 +67,7 @@ pub(super) fn layout(picker: &mut Picker<'_>, format: Format, reader: &LineReade
         charge_class: None,
         charge_frequency: None,
         commitment_id: None,
-        costs: Costs::of_cur(picker, reader.settings.cost),
+        costs: Costs::of_cur(picker, format, reader.settings.cost),
         exclusions: Exclusions::of_cur(picker, format, &reader.settings.credits),
         tags,
         categories,

@@ -40,8 +40,8 @@ pub(crate) struct Exclusions {
     pub(crate) fees: Vec<Unapplied>,
 }
 
-const ENTITIES: &str = "ineligible_billing_entities";
-const SERVICES: &str = "ineligible_services";
+const ENTITIES: &str = CreditSettings::ENTITIES;
+const SERVICES: &str = CreditSettings::SERVICES;
 const UPFRONT_FEES: &str = "ineligible_upfront_fees";
 
 /// What says which commitment a CUR's line belongs to.
@@ -54,6 +54,20 @@ pub(super) const ARNS: [(Commitment, &str, [&str; 2]); 2] = [
     ),
     (Commitment::SavingsPlan, "savings_plan_", ["savings_plan_savings_plan_a_r_n", "savings_plan_savings_plan_arn"]),
 ];
+
+/// The columns that would say which commitment a line belongs to, where a CUR lacks them and may have such lines: as AWS writes a
+/// CUR 1.0 it has no columns of a feature in months without it, while a CUR 2.0 has the columns that somebody chose.
+pub(super) fn missing_arns(picker: &mut Picker<'_>, format: Format) -> Vec<(Commitment, &'static str)> {
+    let mut missing = Vec::new();
+    for (commitment, prefix, [column, other]) in ARNS {
+        let is_there = picker.optional(column).or_else(|| picker.optional(other)).is_some();
+        let is_feature_unused = format == Format::Cur1 && picker.is_whole_cur1() && !picker.any(prefix);
+        if !is_there && !is_feature_unused {
+            missing.push((commitment, column));
+        }
+    }
+    missing
+}
 
 impl Exclusions {
     pub(super) fn of_cur(picker: &mut Picker<'_>, format: Format, credits: &CreditSettings) -> Self {
@@ -72,13 +86,9 @@ impl Exclusions {
             });
         }
         let fees = &credits.ineligible_upfront_fees;
-        for (commitment, prefix, [column, other]) in ARNS {
-            // CUR 1.0 has no columns of a feature in months without it. CUR 2.0 has those that somebody chose.
-            let is_feature_unused = format == Format::Cur1 && !picker.any(prefix);
-            let is_there = picker.optional(column).or_else(|| picker.optional(other)).is_some();
-            if fees.contains(&commitment) && !is_there && !is_feature_unused {
-                found.fees.push(Unapplied { setting: UPFRONT_FEES, column, is_set: fees.is_set });
-            }
+        for (_, column) in missing_arns(picker, format).into_iter().filter(|(commitment, _)| fees.contains(commitment))
+        {
+            found.fees.push(Unapplied { setting: UPFRONT_FEES, column, is_set: fees.is_set });
         }
         found
     }

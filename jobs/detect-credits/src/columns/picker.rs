@@ -76,6 +76,13 @@ impl<'a> Picker<'a> {
         self.folded.iter().any(|name| name.starts_with(prefix))
     }
 
+    /// True where AWS chose the columns: it spells them with a slash in text, and every CUR 1.0 has ids of its lines. A CUR 2.0 of
+    /// a few columns may look like one.
+    pub(super) fn is_whole_cur1(&self) -> bool {
+        self.names.iter().any(|name| name.contains('/'))
+            || self.folded.iter().any(|name| name == "identity_line_item_id")
+    }
+
     /// Plain columns `<prefix><key>` of the wanted keys.
     pub(super) fn keyed(&mut self, prefix: &str, wanted: &[String], fold: fn(&str) -> String) -> Vec<(usize, usize)> {
         let indexes: Vec<(usize, usize)> = (0..self.folded.len())

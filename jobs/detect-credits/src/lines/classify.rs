@@ -101,6 +101,8 @@ impl Kind {
             Self::SavingsPlanRecurring => &[Role::SavingsPlanTotal, Role::SavingsPlanUsed],
             Self::Discounted => &[Role::ReservationEffective],
             Self::ReservationFee => &[Role::ReservationUnusedUpfront, Role::ReservationUnusedRecurring],
+            Self::Fee => &[Role::ReservationName],
+            Self::Refund => &[Role::ReservationName, Role::SavingsPlanName],
             _ => &[],
         }
     }
@@ -162,6 +164,13 @@ pub(crate) struct LineFlags {
 
 /// Amounts by [`Role`].
 pub(crate) type Amounts = [Money; Role::COUNT];
+
+impl LineFacts {
+    /// True for a line that a list of the settings excludes, by its seller, service or type.
+    pub(crate) const fn is_excluded(&self) -> bool {
+        self.is_ineligible || self.line_type.is_ineligible
+    }
+}
 
 impl MeasureRules<'_> {
     pub(crate) fn measures(&self, line: &LineFacts) -> Result<Measures, MoneyError> {

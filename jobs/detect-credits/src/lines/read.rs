@@ -1,5 +1,6 @@
 //! From the raw columns of a file to summed lines.
 
+mod exclusions;
 mod notes;
 
 use std::ops::{Range, RangeInclusive};
@@ -11,13 +12,11 @@ use cur_reader::{
 };
 use schemas::excerpt;
 use schemas::reference::{Problem, Problems, RuleConditions};
-use schemas::settings::{AWS_MARKETPLACE, CostColumn, CreditSettings};
+use schemas::settings::{CostColumn, CreditSettings};
 
 use super::Measures;
 use super::candidates::KeyedColumns;
-use super::classify::{
-    Amounts, Kind, LineFacts, LineFlags, LineType, MeasureRules, is_listed, is_listed_service, is_seller,
-};
+use super::classify::{Amounts, Kind, LineFacts, LineFlags, LineType, MeasureRules, is_listed_service};
 use super::columns::{Columns, Description, DictionaryMemos, Named, Payer, Service, has};
 use super::partial_sums::SumKey;
 use super::runs::{CandidateRules, runs};
@@ -237,7 +236,8 @@ impl<'a> PartReader<'a> {
             state.invoiced(period, currency, (invoice, id), lines);
         }
         let line_type = self.line_type(columns, index);
-        self.check_columns(batch, index, line_type.kind)?;
+        let flags = self.flags(columns, index, line_type.kind);
+        self.check_columns(batch, index, line_type.kind, flags)?;
         self.note_fees(batch, index, (period, line_type.kind), state)?;
         if line_type.is_unknown {
             let name = excerpt(columns.line_type.get(index).unwrap_or("(blank)")).into_owned();
@@ -252,8 +252,9 @@ impl<'a> PartReader<'a> {
             is_ineligible: service.is_ineligible
                 || self.is_ineligible_entity(columns, index)
                 || self.is_of_a_seller(columns, index),
-            flags: self.flags(columns, index, line_type.kind),
+            flags,
         };
+        self.note_excluded(columns, index, (period, facts.is_excluded()), state);
         let (cost, credits, is_focus) =
             (self.reader.settings.cost, &self.reader.settings.credits, layout.format == Format::Focus);
         let measures = MeasureRules { cost, credits, is_focus }.measures(&facts);
@@ -365,25 +366,6 @@ impl<'a> PartReader<'a> {
             is_refund: is_refund(Some(text)),
         });
         known.unwrap_or_else(|| Description { name: NO_TEXT, is_refund: is_refund(None) })
-    }
-
-    fn is_ineligible_entity(&mut self, columns: &Columns, index: usize) -> bool {
-        let list = &self.reader.settings.credits.ineligible_billing_entities;
-        let known = columns
-            .billing_entity
-            .as_ref()
-            .and_then(|column| self.known.billing_entity.get(column, index, |text| is_listed(list, Some(text))));
-        known.unwrap_or(false)
-    }
-
-    /// FOCUS: true for what somebody else than AWS and the issuer of the invoice sells.
-    fn is_of_a_seller(&mut self, columns: &Columns, index: usize) -> bool {
-        let Some(publisher) = &columns.publisher else { return false };
-        let is_seller = self.known.publisher.get(publisher, index, is_seller).unwrap_or(false);
-        let issuer = columns.invoice_issuer.as_ref().and_then(|column| column.get(index));
-        is_seller
-            && publisher.get(index) != issuer
-            && is_listed(&self.reader.settings.credits.ineligible_billing_entities, Some(AWS_MARKETPLACE))
     }
 
     fn invoice<'c>(&mut self, columns: &'c Columns, index: usize) -> Option<(u32, &'c str)> {

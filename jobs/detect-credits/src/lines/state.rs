@@ -7,6 +7,7 @@ use cur_reader::ReadError;
 use hashbrown::{HashMap, HashSet};
 use schemas::PeriodNotes;
 use schemas::reference::Problem;
+use schemas::settings::CreditSettings;
 
 use super::partial_sums::PartialSums;
 use crate::deliveries::Delivery;
@@ -28,6 +29,8 @@ pub(crate) struct LineState {
     /// Of the lines before: mostly they are all on one invoice.
     invoiced_before: Option<((BillingPeriod, u32, u32), u64)>,
     pub(super) notes: BTreeMap<BillingPeriod, PeriodNotes>,
+    /// What lines met of the exclusions that somebody set, by setting.
+    excluded: BTreeMap<(BillingPeriod, &'static str), BTreeSet<String>>,
     /// Period, number of the payer, and number of the file, as they were met.
     met: HashSet<(BillingPeriod, u32, usize)>,
     deliveries: BTreeSet<(BillingPeriod, String, Delivery)>,
@@ -54,6 +57,7 @@ impl LineState {
             invoice_ids: BTreeMap::new(),
             invoiced_before: None,
             notes: BTreeMap::new(),
+            excluded: BTreeMap::new(),
             met: HashSet::new(),
             deliveries: BTreeSet::new(),
             problems: Vec::new(),
@@ -135,6 +139,14 @@ impl LineState {
         }
     }
 
+    /// Notes that a line met an exclusion.
+    pub(super) fn excluded(&mut self, period: BillingPeriod, setting: &'static str, value: &str) {
+        let met = self.excluded.entry((period, setting)).or_default();
+        if !met.contains(value) {
+            met.insert(value.to_owned());
+        }
+    }
+
     /// Notes that a delivery has lines of a payer.
     pub(super) fn delivered(
         &mut self,
@@ -180,6 +192,10 @@ impl LineState {
                     details.iter().map(|detail| Note { detail: Some(detail.clone()), ..of_period(kind, period) }),
                 );
             }
+        }
+        for ((period, setting), values) in &self.excluded {
+            let details = values.iter().map(|value| Some(CreditSettings::exclusion(setting, value)));
+            notes.extend(details.map(|detail| Note { detail, ..of_period(kind::EXCLUDED, period) }));
         }
         for (period, payer, delivery) in &self.deliveries {
             let (payer, detail) = (Some(payer.clone()), Some(serde_json::to_string(delivery)?));

@@ -4,7 +4,7 @@ use credit_ledger::{BillingPeriod, Quoted};
 use cur_reader::{ReadError, TextColumn, account_id};
 use schemas::excerpt;
 
-use super::super::classify::Kind;
+use super::super::classify::{Kind, LineFlags};
 use super::super::columns::{Named, Payer};
 use super::super::state::LineState;
 use super::{Batch, PartReader};
@@ -59,12 +59,23 @@ impl PartReader<'_> {
         Ok(())
     }
 
-    /// Refuses a line whose kind needs a column that the file does not have.
-    pub(super) fn check_columns(&self, batch: &Batch, index: usize, kind: Kind) -> Result<(), ReadError> {
+    /// Refuses a line whose kind needs a column that the file does not have. A fee or a refund of a known commitment needs no
+    /// other column to say whose it is.
+    pub(super) fn check_columns(
+        &self,
+        batch: &Batch,
+        index: usize,
+        kind: Kind,
+        flags: LineFlags,
+    ) -> Result<(), ReadError> {
+        let is_known = flags.reservation || flags.savings_plan || flags.commitment;
+        if is_known && matches!(kind, Kind::Fee | Kind::Refund) {
+            return Ok(());
+        }
         let Some(column) = self.layout.costs.missing_of(kind.needs()) else { return Ok(()) };
         let line_type = batch.columns.line_type.get(index).unwrap_or_default();
         let message = format!(
-            "{line_type}: the amortized cost of such a line is in the column {column}, which is not there; add it to the \
+            "{line_type}: the amortized cost of such a line depends on the column {column}, which is not there; add it to the \
              export, or set another [source] cost"
         );
         Err(self.problem(batch.row(index), self.layout.line_type, message))

@@ -133,6 +133,12 @@ async fn a_line_that_needs_a_column_which_is_not_there_is_refused_and_others_are
             "savings_plan_used_commitment",
         ]
     );
+    let said = |kind: &str, column: &str| {
+        format!(
+            "may.csv, row 3, column line_item_line_item_type: {kind}: the amortized cost of such a line depends on the column \
+             {column}, which is not there; add it to the export, or set another [source] cost"
+        )
+    };
     for (kind, other, column) in [
         ("SavingsPlanCoveredUsage", "reservation_effective_cost", "savings_plan_savings_plan_effective_cost"),
         ("SavingsPlanRecurringFee", "savings_plan_total_commitment_to_date", "savings_plan_used_commitment"),
@@ -140,14 +146,23 @@ async fn a_line_that_needs_a_column_which_is_not_there_is_refused_and_others_are
         ("RIFee", "reservation_unused_recurring_fee", "reservation_unused_amortized_upfront_fee_for_billing_period"),
     ] {
         let refused = read(settings(), &export(CUR, &[&[(other, "1")], &[("type", kind)]])).await.unwrap_err();
-        assert_eq!(
-            refused,
-            format!(
-                "may.csv, row 3, column line_item_line_item_type: {kind}: the amortized cost of such a line is in the \
-                 column {column}, which is not there; add it to the export, or set another [source] cost"
-            )
-        );
+        assert_eq!(refused, said(kind, column));
     }
+    // Whether a fee or a refund is of a commitment.
+    for (kind, absent, column) in [
+        ("Fee", "reservation", "reservation_reservation_a_r_n"),
+        ("Refund", "reservation", "reservation_reservation_a_r_n"),
+        ("Refund", "plan", "savings_plan_savings_plan_a_r_n"),
+    ] {
+        let text = export_without(&[absent], CUR, &[&[("reservation_effective_cost", "1")], &[("type", kind)]]);
+        assert_eq!(read(settings(), &text).await.unwrap_err(), said(kind, column));
+        let credits = toml::from_str("ineligible_upfront_fees = []").unwrap();
+        let unblended = LineSettings { credits, ..crate::cost_scan::tests::settings() };
+        assert!(read(unblended, &text).await.is_ok(), "it is invoiced like any other");
+    }
+    let whole =
+        export_without(&["reservation", "plan"], CUR, &[&[("identity_line_item_id", "1")], &[("type", "Refund")]]);
+    assert!(read(settings(), &whole).await.is_ok(), "AWS has no such columns in a month without commitments");
 }
 
 #[tokio::test]

@@ -124,3 +124,17 @@ async fn an_exclusion_that_somebody_set_must_be_applied() {
         format!("may.csv, row 3: {}", needs("savings_plan_savings_plan_a_r_n", "ineligible_upfront_fees"))
     );
 }
+
+#[tokio::test]
+async fn exclusions_that_somebody_set_are_noted_once_a_line_meets_them() {
+    let lists = "ineligible_billing_entities = [\"AWS Marketplace\", \"AWS Markeplace\"]\n\
+                 ineligible_services = [\"box\", \"bo\"]\nineligible_line_types = [\"RIFee\", \"RiFee\"]\n";
+    let found = read(set(lists), &charges()).await.unwrap();
+    let noted: Vec<&str> = found.notes.iter().filter_map(|note| note.strip_prefix("excluded ")).collect();
+    let expected = [
+        "ineligible_billing_entities \"AWS Marketplace\"",
+        "ineligible_line_types \"RIFee\"",
+        "ineligible_services \"box\"",
+    ];
+    assert_eq!(noted, expected);
+}
