@@ -94,6 +94,24 @@ fn what_replaces_an_allocation_keeps_end_and_reference_unless_others_are_stated(
     assert_eq!(lots(&workspace), ["Media 1200.0000000000 - -"]);
 }
 
+/// A credit whose allocation cannot be used any more does not lose its end by being allocated again.
+#[test]
+fn what_replaces_an_allocation_that_cannot_be_used_keeps_its_end() {
+    let workspace = lake();
+    allocate(&workspace, &["--amount", "1000", "--to", "Empty", "--end-date", "2026-12-31", "--reference", "PO-1"]);
+    workspace.write("reference/hierarchy.csv", "business_unit,department,portfolio,product\nRetail,,,\nMedia,,,\n");
+    says(&workspace, &["run", "--accept-removed-nodes"]);
+    let said = says(&workspace, &["allocate", "--key", KEY, "--amount", "1000", "--to", "Media", "--by", "bob"]);
+    let replaces =
+        "Replaces  lot 1: 1,000.00 USD on Empty, until 2026-12-31, recorded by ann on 2026-09-01: it cannot be used\n";
+    assert!(said.contains(replaces), "{said}");
+    assert_eq!(lots(&workspace), ["Media 1000.0000000000 2026-12-31 PO-1"]);
+    let open = ["allocate", "--key", KEY, "--amount", "1000", "--to", "Media", "--no-end-date"];
+    let outcome = workspace.run(AS_OF, &open);
+    let lost = format!("warning: credit {KEY}: it had an end, 2026-12-31, and has none any more: it will not lapse\n");
+    assert_eq!((outcome.exit_code, outcome.stderr), (Some(0), lost));
+}
+
 #[test]
 fn lots_that_end_on_different_days_need_an_end_to_be_stated_for_what_is_on_another_node() {
     let workspace = lake();

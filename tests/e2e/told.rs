@@ -77,6 +77,29 @@ fn export_that_ends_long_before_the_date_is_stale_and_what_is_lost_after_it_prov
     assert_eq!(line(&summary, "id:1").as_deref(), Some("id:1  50.00 USD, ends 2026-03-15"), "{summary}");
 }
 
+#[test]
+fn exclusion_that_no_line_meets_is_told_until_one_does() {
+    let workspace = workspace();
+    fs::remove_file(workspace.path("reference/allocations.csv")).expect("a file");
+    let header = HEADER.replace("line_item_usage_start_date", "bill_billing_entity,line_item_usage_start_date");
+    let row = |rest: &str| format!("2026-01-01,999999999999,111111111111,AWS,2026-01-{rest}\n");
+    workspace.write("cur/1.csv", format!("{header}{}", row("31,Usage,S3,USD,10,")));
+    workspace
+        .write("cur/2.csv", format!("{header}{}", row("27,Usage,AmazonRegistrar,USD,10,").replace("-01-", "-02-")));
+    let settings = |services: &str| {
+        let lists =
+            "ineligible_billing_entities = [\"AWS Markeplace\"]\nineligible_line_types = [\"Usage\", \"Usge\"]\n";
+        workspace.write("credits.toml", format!("{SETTINGS}[credits]\n{lists}ineligible_services = {services}\n"));
+        workspace.run_with(&workspace.path("credits.toml"), &["run", "--as-of", "2026-02-28"]).stdout
+    };
+    let said = settings("[\"AmazonRegistrr\", \"AmazonRegistrar\"]");
+    let expected = "exclusions that no line meets, is it a slip? ineligible_billing_entities \"AWS Markeplace\", \
+                    ineligible_line_types \"Usge\", ineligible_services \"AmazonRegistrr\"";
+    assert_eq!(line(&said, "exclusions").as_deref(), Some(expected), "{said}");
+    let said = settings("[\"AmazonRegistrar\"]");
+    assert!(!said.contains("ineligible_services"), "one month has it: {said}");
+}
+
 /// A command that keeps what it is told.
 const KEEP: &str = "cat > told.json; printf '%s %s %s' \"$FINOPS_CREDITS_EVENT\" \"$FINOPS_CREDITS_RUN_ID\" \
                     \"$FINOPS_CREDITS_EXIT_CODE\" > told.txt";
@@ -113,6 +136,34 @@ fn command_is_told_once_of_what_is_new_or_ends_and_every_time_of_a_failure() {
     assert_eq!(events, "failed  3");
     assert_eq!(failure["exit_code"], 3);
     assert!(failure["error"].as_str().is_some_and(|error| error.starts_with("4.csv")), "{failure}");
+}
+
+#[test]
+fn each_lot_of_a_credit_is_told_when_its_end_comes_near_and_when_it_has_lapsed() {
+    let workspace = workspace();
+    workspace.write(
+        "reference/allocations.csv",
+        "credit_key,amount,currency,end_date,reference,business_unit,department,portfolio,product\n\
+         id:1,100,USD,2026-03-15,,Retail,,,\nid:1,50,USD,2026-05-10,,Retail,,,\n",
+    );
+    workspace.write("cur/3.csv", month(3, &["15,Usage,S3,USD,1,", "16,Usage,S3,USD,1,"]));
+    let night = |as_of: &str, id: &str| told(&workspace, as_of, &["run", "--run-id", id, "--notify", KEEP]);
+    let first = |digest: &Value, list: &str| {
+        let entries = digest[list]["first"].as_array().expect("entries").iter();
+        entries.map(|entry| entry.as_str().expect("a text").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(night("2026-02-28", "n1").0, "new,expiring n1 ");
+    assert_eq!(night("2026-03-10", "n2").0, "");
+    let (events, digest) = night("2026-03-11", "n3");
+    assert_eq!(events, "expiring n3 ", "the second lot ends in 60 days: {digest}");
+    assert_eq!(
+        first(&digest, "expiring_soon"),
+        ["id:1  69.00 USD, ends 2026-03-15", "id:1  49.00 USD, ends 2026-05-10"]
+    );
+    let (events, digest) = night("2026-03-16", "n4");
+    assert_eq!(events, "expired n4 ", "although the credit has something left: {digest}");
+    assert_eq!(first(&digest, "expiring_soon"), ["id:1  49.00 USD, ends 2026-05-10"]);
+    assert_eq!(night("2026-03-17", "n5").0, "");
 }
 
 #[test]

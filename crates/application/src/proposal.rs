@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::money_text::cents;
+use crate::revision::newest;
 use crate::snapshot::CreditSnapshot;
 
 /// A revision of one credit's allocation that can be recorded.
@@ -24,6 +25,8 @@ pub struct Proposal<'a> {
     pub credit: &'a RegisteredCredit,
     /// The lots that count now.
     pub replaced: Vec<LotRow>,
+    /// The lots of a newest revision that cannot be used: then none counts.
+    pub unusable: Vec<AllocationLogRow>,
     /// Who recorded those, and when.
     pub recorded: Option<(Option<Text>, NaiveDateTime)>,
     /// None where it cannot be told.
@@ -45,6 +48,8 @@ struct ProposalRecord<'a> {
     recorded: &'a [AllocationLogRow],
     allocation_id: Option<&'a Text>,
     replaces: &'a [LotRow],
+    /// What was recorded and cannot be used.
+    replaces_unusable: &'a [AllocationLogRow],
     lots: &'a [LotOutcome],
     months: &'a [MonthChange],
     other_credits: &'a [CreditChange],
@@ -81,6 +86,9 @@ impl<'a> Proposal<'a> {
         let is_its = |lot: &&LotRow| lot.credit_key == credit.credit_key;
         let recorded = before.credits.iter().find(|row| row.credit_key == credit.credit_key);
         let recorded = recorded.and_then(|row| Some((row.recorded_by.clone(), row.recorded_at?)));
+        let replaced: Vec<LotRow> = before.lots.iter().filter(is_its).cloned().collect();
+        let unusable = if replaced.is_empty() { newest(snapshot, credit) } else { Vec::new() };
+        let recorded = recorded.or_else(|| unusable.first().map(|row| (row.recorded_by.clone(), row.recorded_at)));
         // A revision can be recorded although files of the published run are damaged.
         let (preview, unknown) = match changes(context, &before.lots, &after.lots).await {
             Ok(Some(preview)) => (Some(preview), None),
@@ -91,7 +99,8 @@ impl<'a> Proposal<'a> {
             credit,
             preview,
             unknown,
-            replaced: before.lots.iter().filter(is_its).cloned().collect(),
+            replaced,
+            unusable: unusable.into_iter().cloned().collect(),
             recorded,
             new,
             as_of: context.as_of,
@@ -124,6 +133,7 @@ impl<'a> Proposal<'a> {
             recorded: if is_recorded { &self.new.rows } else { &[] },
             allocation_id: self.new.rows.first().map(|row| &row.allocation_id),
             replaces: &self.replaced,
+            replaces_unusable: &self.unusable,
             lots: preview.map_or(&[], |preview| &preview.lots),
             months: preview.map_or(&[], |preview| &preview.months),
             other_credits: preview.map_or(&[], |preview| &preview.other_credits),

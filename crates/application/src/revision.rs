@@ -52,6 +52,13 @@ pub fn current<'a>(
     Ok(current_rows(&snapshot.log).filter(|row| row.credit_key == credit.credit_key).collect())
 }
 
+/// The lots of a credit's newest revision, whether it can be used or not; none of a revocation.
+#[must_use]
+pub fn newest<'a>(snapshot: &'a CreditSnapshot, credit: &RegisteredCredit) -> Vec<&'a AllocationLogRow> {
+    let is_lot = |row: &&AllocationLogRow| row.action == Action::Allocate.name();
+    current_rows(&snapshot.log).filter(|row| row.credit_key == credit.credit_key).filter(is_lot).collect()
+}
+
 /// The row that ends a credit's allocation.
 ///
 /// # Errors

@@ -256,6 +256,12 @@ impl Ledger {
     }
 }
 
+/// The lots in FIFO order. One that continues another has the place of the first of its chain.
+#[must_use]
+pub fn in_fifo_order(lots: Vec<Lot>) -> Vec<Lot> {
+    in_order(lots).0
+}
+
 /// The lots in FIFO order, and for each the position of the lot it continues. Such a lot has the place of the first one of
 /// its chain, whatever its own node and number.
 fn in_order(lots: Vec<Lot>) -> (Vec<Lot>, Vec<Option<usize>>) {

@@ -27,7 +27,7 @@ mod spend;
 mod spread;
 mod status;
 
-pub use fifo::{Balance, Ledger, LedgerError, Posting};
+pub use fifo::{Balance, Ledger, LedgerError, Posting, in_fifo_order};
 pub use invariants::{Breach, PostingCheck};
 pub use lot::{Continues, Lot};
 pub use money::{Money, MoneyError};

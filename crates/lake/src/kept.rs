@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use credit_ledger::BillingPeriod;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{Expr, SessionContext};
 use object_store::path::Path;
 use schemas::{Place, Table, TableRow};
@@ -174,6 +175,20 @@ impl KeptRun {
         match self.checked::<R>(period).await? {
             Some(folder) => self.lake.store.read_rows(&folder).await,
             None => Ok(Vec::new()),
+        }
+    }
+
+    /// As [`rows`](Self::rows), a batch after the other, with text as numbers of dictionary entries.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows).
+    pub async fn coded_stream<R: TableRow>(
+        &self,
+        period: Option<BillingPeriod>,
+    ) -> Result<Option<SendableRecordBatchStream>, LakeError> {
+        match self.checked::<R>(period).await? {
+            Some(folder) => self.lake.store.read_coded_stream(&folder, &R::TABLE).await.map(Some),
+            None => Ok(None),
         }
     }
 

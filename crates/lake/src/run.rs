@@ -225,6 +225,17 @@ impl Run {
         self.lake.store.read_stream(&self.checked::<R>(period).await?).await
     }
 
+    /// As [`stream`](Self::stream), with text as numbers of dictionary entries.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream).
+    pub async fn coded_stream<R: TableRow>(
+        &self,
+        period: Option<BillingPeriod>,
+    ) -> Result<SendableRecordBatchStream, LakeError> {
+        self.lake.store.read_coded_stream(&self.checked::<R>(period).await?, &R::TABLE).await
+    }
+
     /// A table, or one billing period of it (without `billing_period`), as a plan.
     ///
     /// # Errors

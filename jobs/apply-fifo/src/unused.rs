@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDate;
-use credit_ledger::{BillingPeriod, Lot, Money, MoneyError, Policy, Text};
+use credit_ledger::{BillingPeriod, Lot, Money, MoneyError, Policy, Text, in_fifo_order};
 use schemas::tables::{CreditConsumption, NetCost};
 use serde::Serialize;
 
@@ -98,13 +98,8 @@ impl FifoOrder {
     /// The order of these lots.
     #[must_use]
     pub fn of(lots: &[Lot]) -> Self {
-        let mut lots: Vec<&Lot> = lots.iter().collect();
-        lots.sort_by(|left, right| {
-            let key = (left.fifo_key(), &left.node, left.lot);
-            key.cmp(&(right.fifo_key(), &right.node, right.lot))
-        });
-        let positions = lots.iter().enumerate().map(|(position, lot)| ((lot.credit_key.clone(), lot.lot), position));
-        Self { positions: positions.collect() }
+        let lots = in_fifo_order(lots.to_vec()).into_iter().enumerate();
+        Self { positions: lots.map(|(position, lot)| ((lot.credit_key, lot.lot), position)).collect() }
     }
 
     /// The position of a lot, from zero.

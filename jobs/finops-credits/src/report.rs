@@ -1,20 +1,20 @@
 //! What a run found, as data: for the summary at its end and for machines.
 
+use std::collections::BTreeMap;
+
 use application::{ExportRead, TieOut};
-use credit_ledger::{BillingPeriod, Money, Text};
-use hashbrown::HashMap;
+use chrono::NaiveDate;
+use credit_ledger::{BillingPeriod, Money, MoneyError, Text};
+use hashbrown::{HashMap, HashSet};
 use join_allocations::finding::Finding;
 use join_allocations::{not_recorded, taken_over};
 use lake::{JobContext, LakeError, ReferenceFiles};
 use schemas::TableRow;
 use schemas::records::{Detected, InboxFiles};
-use schemas::tables::{
-    AllocationIssue, AllocationLogRow, Credit, CreditBalance, CreditQueue, NetCostSummary, Reconciliation,
-    RegisteredCredit,
-};
+use schemas::tables::{AllocationIssue, AllocationLogRow, Credit, NetCostSummary, Reconciliation, RegisteredCredit};
 use serde::Serialize;
 use write_net_cost::changes::{Changes, changes_between};
-use write_net_cost::standing::{AsOf, Ending, endings};
+use write_net_cost::standing::{AsOf, EndingLot};
 use write_net_cost::{NetCostError, WrittenCredits};
 
 use crate::Failure;
@@ -24,7 +24,7 @@ use crate::freshness::Freshness;
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) run_id: String,
-    pub(crate) as_of: chrono::NaiveDate,
+    pub(crate) as_of: NaiveDate,
     pub(crate) export: ExportRead,
     pub(crate) credits: CreditsPart,
     pub(crate) allocation_issues: Vec<String>,
@@ -67,7 +67,7 @@ pub(crate) struct CreditAmount {
     pub(crate) credit_key: Text,
     pub(crate) currency: Text,
     pub(crate) amount: Money,
-    pub(crate) end_date: Option<chrono::NaiveDate>,
+    pub(crate) end_date: Option<NaiveDate>,
     /// Usage that would lessen it may still be missing in the export.
     pub(crate) provisional: bool,
 }
@@ -105,7 +105,7 @@ impl Report {
             run_id: run.id().to_owned(),
             as_of: context.as_of,
             export: ExportRead::of(detected),
-            credits: CreditsPart::read(context, credits, &freshness).await?,
+            credits: CreditsPart::read(context, credits, changes.as_ref(), &freshness).await?,
             allocation_issues: issues
                 .iter()
                 .map(|issue| format!("{} lot {}: {}", issue.allocation_id, issue.lot, issue.problem))
@@ -143,69 +143,104 @@ async fn changes(context: &JobContext) -> Result<(Option<Changes>, Option<String
 impl CreditsPart {
     async fn read(
         context: &JobContext,
-        WrittenCredits { credits, queue }: &WrittenCredits,
+        written: &WrittenCredits,
+        changes: Option<&Changes>,
         freshness: &Freshness,
     ) -> Result<Self, Failure> {
         let run = &context.run;
         let known = run.lake().published_texts(&Credit::TABLE, "credit_key").await?;
         let known_as = run.lake().published_texts(&Credit::TABLE, "status").await?;
-        let balances: Vec<CreditBalance> = run.rows(Some(context.last_period())).await?;
-        let as_of = AsOf { date: context.as_of, expiring_soon_days: context.settings.credits.expiring_soon_days };
-        let mut part = Self::of(credits, queue, &known, &endings(&balances, as_of)?);
+        let mut part = Self::of(written, &known)?;
         let was: HashMap<&Text, &str> = known.iter().zip(known_as.iter().map(Text::as_str)).collect();
-        let is_new = |key: &Text, status: &str| was.get(key).is_none_or(|was| *was != status);
-        let expiring = part.expiring_soon.iter();
-        part.newly_expiring = expiring.filter(|credit| is_new(&credit.credit_key, "expiring_soon")).count();
-        let expired = credits.iter().filter(|credit| credit.status == "expired");
-        part.newly_expired = expired.filter(|credit| is_new(&credit.credit_key, "expired")).count();
+        let is_now = |credit: &Credit, status: &str| {
+            credit.status == status && was.get(&credit.credit_key).is_none_or(|was| *was != status)
+        };
+        let news = EndingNews::since(changes, context.settings.credits.expiring_soon_days);
+        let count = |status: &str, is_news: &dyn Fn(&Text, &EndingLot) -> bool| {
+            let of = |credit: &Credit| written.ending.get(&credit.credit_key).into_iter().flatten();
+            let is_news =
+                |credit: &&Credit| is_now(credit, status) || of(credit).any(|lot| is_news(&credit.credit_key, lot));
+            written.credits.iter().filter(is_news).count()
+        };
+        part.newly_expiring = count("expiring_soon", &|key, lot| news.is_newly_soon(key, lot));
+        part.newly_expired = count("expired", &|key, lot| news.is_newly_lost(key, lot));
         for credit in &mut part.expired {
             credit.provisional = freshness.is_provisional(credit.end_date);
         }
         Ok(part)
     }
 
-    /// What the tables say of credits; all but those of `known` are new. All in order of the key.
-    fn of(credits: &[Credit], queue: &[CreditQueue], known: &[Text], endings: &HashMap<Text, Ending>) -> Self {
+    /// What the tables say of credits; all but those of `known` are new. All in order of the key; what ends also of its day.
+    fn of(WrittenCredits { credits, queue, ending }: &WrittenCredits, known: &[Text]) -> Result<Self, MoneyError> {
         let mut known = known.iter().peekable();
         let is_new = |credit: &&Credit| {
             while known.next_if(|key| **key < credit.credit_key).is_some() {}
             known.next_if(|key| **key == credit.credit_key).is_none()
         };
-        let of_credit = |credit: &Credit, amount: Option<Money>| CreditAmount {
-            credit_key: credit.credit_key.clone(),
-            currency: credit.currency.clone(),
-            amount: amount.unwrap_or_default(),
-            end_date: credit.end_date,
+        let amount_of = |credit_key: &Text, currency: &Text, amount, end_date| CreditAmount {
+            credit_key: credit_key.clone(),
+            currency: currency.clone(),
+            amount,
+            end_date,
             provisional: false,
         };
-        let waiting = queue.iter().map(|row| CreditAmount {
-            credit_key: row.credit_key.clone(),
-            currency: row.currency.clone(),
-            amount: row.aws_applied,
-            end_date: None,
-            provisional: false,
-        });
-        let ending = |credit: &Credit| endings.get(&credit.credit_key);
-        // A credit may have lots that end later, and others that have lapsed.
-        let expiring_soon = credits.iter().filter(|credit| credit.status == "expiring_soon");
-        let expired = credits.iter().filter(|credit| credit.expired.is_some_and(Money::is_positive));
-        Self {
+        let new = credits.iter().filter(is_new);
+        let new =
+            new.map(|credit| amount_of(&credit.credit_key, &credit.currency, credit.aws_applied, credit.end_date));
+        let waiting = queue.iter().map(|row| amount_of(&row.credit_key, &row.currency, row.aws_applied, None));
+        // Lots of one credit may end on different days: some have lapsed while others end soon.
+        let ending = |of: fn(&EndingLot) -> Money| {
+            let mut amounts = Vec::new();
+            for credit in credits {
+                let mut by_end: BTreeMap<NaiveDate, Money> = BTreeMap::new();
+                for lot in ending.get(&credit.credit_key).into_iter().flatten().filter(|lot| of(lot).is_positive()) {
+                    let sum = by_end.entry(lot.end_date).or_default();
+                    *sum = sum.checked_add(of(lot))?;
+                }
+                let of_credit = by_end.into_iter();
+                amounts.extend(
+                    of_credit.map(|(end, amount)| amount_of(&credit.credit_key, &credit.currency, amount, Some(end))),
+                );
+            }
+            Ok::<_, MoneyError>(amounts)
+        };
+        Ok(Self {
             registered: credits.len(),
-            new: credits.iter().filter(is_new).map(|credit| of_credit(credit, Some(credit.aws_applied))).collect(),
+            new: new.collect(),
             waiting: waiting.collect(),
-            expiring_soon: expiring_soon
-                .map(|credit| of_credit(credit, ending(credit).map(|ending| ending.soon).or(credit.remaining)))
-                .collect(),
-            expired: expired
-                .map(|credit| CreditAmount {
-                    end_date: ending(credit).and_then(|ending| ending.past),
-                    ..of_credit(credit, credit.expired)
-                })
-                .collect(),
+            expiring_soon: ending(|lot| lot.left)?,
+            expired: ending(|lot| lot.lost)?,
             newly_expiring: 0,
             newly_expired: 0,
             oldest_waiting_days: queue.iter().map(|row| row.days_waiting).max().unwrap_or(0),
-        }
+        })
+    }
+}
+
+/// Which ends the published run did not have yet.
+struct EndingNews<'a> {
+    /// As of its date.
+    then: Option<AsOf>,
+    /// Lots that people recorded or changed since.
+    recorded: HashSet<(&'a Text, i32)>,
+}
+
+impl<'a> EndingNews<'a> {
+    fn since(changes: Option<&'a Changes>, expiring_soon_days: u32) -> Self {
+        let then = changes.map(|changes| AsOf { date: changes.from.as_of, expiring_soon_days });
+        let credits = changes.into_iter().flat_map(|changes| &changes.credits);
+        let lots = credits.flat_map(|credit| credit.lots.iter().map(|lot| (&credit.credit_key, lot.lot)));
+        Self { then, recorded: lots.collect() }
+    }
+
+    fn is_newly_soon(&self, key: &Text, lot: &EndingLot) -> bool {
+        let was_far = |then: AsOf| lot.end_date > then.date && !then.is_soon(lot.end_date);
+        lot.left.is_positive() && (self.then.is_some_and(was_far) || self.recorded.contains(&(key, lot.lot)))
+    }
+
+    fn is_newly_lost(&self, key: &Text, lot: &EndingLot) -> bool {
+        let was_ahead = |then: AsOf| lot.end_date >= then.date;
+        lot.lost.is_positive() && (self.then.is_some_and(was_ahead) || self.recorded.contains(&(key, lot.lot)))
     }
 }
 

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use credit_ledger::{BillingPeriod, Money, MoneyError, Node};
-use lake::{JobContext, KeptRun, Lake, ReferenceFiles};
+use lake::{Generation, JobContext, KeptRun, Lake, ReferenceFiles};
 use schemas::NodeColumns;
 use schemas::records::Detected;
 use schemas::reference::CostRules;
 use schemas::tables::{AllocationIssue, CostLine, LotRow, RuleRead, RuleSpend};
 
 use crate::check_names::similar;
-use crate::check_rules::{Known, rules};
+use crate::check_rules::{ExportValues, rules};
 use crate::error::JoinError;
 use crate::finding::{Finding, Kind, Severity};
 use crate::lots::Joined;
@@ -24,16 +24,16 @@ use crate::rule_spend::rule_spend;
 pub struct Checked<'a> {
     /// As they are now.
     pub reference: &'a ReferenceFiles,
-    /// What the rules took, of all periods.
-    pub spend: &'a BTreeMap<BillingPeriod, Vec<RuleSpend>>,
+    /// What the lines of all periods have.
+    pub values: &'a ExportValues,
+    /// What the rules took of the period whose Unassigned spend is told.
+    pub spend: Option<(BillingPeriod, &'a [RuleSpend])>,
     /// The rules that this was read with; none known: those of the reference files.
     pub read_with: &'a [RuleRead],
     /// Of all allocations.
     pub lots: &'a [LotRow],
     /// What is wrong with allocations.
     pub issues: &'a [AllocationIssue],
-    /// Whose Unassigned spend is told; none: the latest period with lines.
-    pub period: Option<BillingPeriod>,
 }
 
 /// What a run finds, from what its jobs have written so far.
@@ -46,13 +46,18 @@ pub async fn check_run(
     reference: &ReferenceFiles,
 ) -> Result<Vec<Finding>, JoinError> {
     let run = &context.run;
-    let mut spend = BTreeMap::new();
+    let (mut values, mut latest) = (ExportValues::default(), None);
     for period in detected.periods.iter().map(|detected| detected.period) {
-        spend.insert(period, run.rows(Some(period)).await?);
+        values.add(period, run.coded_stream::<RuleSpend>(Some(period)).await?).await?;
+        latest = latest.max(Some(period));
     }
+    let spend: Vec<RuleSpend> = match latest {
+        Some(_) => run.rows(latest).await?,
+        None => Vec::new(),
+    };
     let (lots, issues): (Vec<LotRow>, Vec<AllocationIssue>) = (run.rows(None).await?, run.rows(None).await?);
-    let (lots, issues) = (&lots[..], &issues[..]);
-    check(&Checked { reference, spend: &spend, read_with: &[], lots, issues, period: None })
+    let spend = latest.map(|period| (period, &spend[..]));
+    check(&Checked { reference, values: &values, spend, read_with: &[], lots: &lots, issues: &issues })
 }
 
 /// What is found at any time, from what the last run has read of the export up to `last`.
@@ -70,33 +75,64 @@ pub async fn check_lake(
         Some(id) => lake.open_run(&id).await.ok(),
         None => None,
     };
-    let mut spend = BTreeMap::new();
-    for (period, generation) in lake.generations().await?.into_iter().filter(|(period, _)| *period <= last) {
-        spend.insert(period, spend_of(lake, published.as_ref(), period, &generation.fingerprint).await?);
+    let generations: BTreeMap<BillingPeriod, Generation> =
+        lake.generations().await?.into_iter().filter(|(period, _)| *period <= last).collect();
+    let of =
+        |period: BillingPeriod, fingerprint| ReadPeriod { lake, published: published.as_ref(), period, fingerprint };
+    let mut values = ExportValues::default();
+    for (period, generation) in &generations {
+        of(*period, &generation.fingerprint).add_to(&mut values).await?;
     }
+    let told = period.or_else(|| generations.keys().next_back().copied());
+    let spend = match told.and_then(|period| generations.get(&period).map(|generation| (period, generation))) {
+        Some((period, generation)) => Some((period, of(period, &generation.fingerprint).spend().await?)),
+        None => None,
+    };
+    let spend = spend.as_ref().map(|(period, rows)| (*period, &rows[..]));
     let (read_with, Joined { lots, issues, .. }) = (lake.published_table::<RuleRead>().await?, joined);
-    check(&Checked { reference, spend: &spend, read_with: &read_with, lots, issues, period })
+    check(&Checked { reference, values: &values, spend, read_with: &read_with, lots, issues })
 }
 
-/// What the rules took of a period as it was last read. The published run has it where it read the same and its intermediate
-/// tables are still there.
-async fn spend_of(
-    lake: &Lake,
-    published: Option<&KeptRun>,
+/// A period as it was last read.
+struct ReadPeriod<'a> {
+    lake: &'a Lake,
+    published: Option<&'a KeptRun>,
     period: BillingPeriod,
-    fingerprint: &str,
-) -> Result<Vec<RuleSpend>, JoinError> {
-    let read_the_same = |run: &&KeptRun| {
-        let mut periods = run.staged().periods.iter();
-        let has_read = periods.any(|read| read.billing_period == period && read.fingerprint == fingerprint);
-        has_read && run.sum::<RuleSpend>(Some(period)).is_some()
-    };
-    if let Some(run) = published.filter(read_the_same)
-        && let Ok(rows) = run.rows(Some(period)).await
-    {
-        return Ok(rows);
+    fingerprint: &'a str,
+}
+
+impl ReadPeriod<'_> {
+    /// The published run, where it read the same and its intermediate tables are still there.
+    fn run_that_has_it(&self) -> Option<&KeptRun> {
+        self.published.filter(|run| {
+            let mut periods = run.staged().periods.iter();
+            let read = periods.find(|read| read.billing_period == self.period);
+            let has_read = read.is_some_and(|read| read.fingerprint == self.fingerprint);
+            has_read && run.sum::<RuleSpend>(Some(self.period)).is_some()
+        })
     }
-    rule_spend(lake.generation_stream::<CostLine>(period, fingerprint).await?).await
+
+    /// What the rules took of it.
+    async fn spend(&self) -> Result<Vec<RuleSpend>, JoinError> {
+        if let Some(run) = self.run_that_has_it()
+            && let Ok(rows) = run.rows(Some(self.period)).await
+        {
+            return Ok(rows);
+        }
+        rule_spend(self.lake.generation_stream::<CostLine>(self.period, self.fingerprint).await?).await
+    }
+
+    /// What its lines have.
+    async fn add_to(&self, values: &mut ExportValues) -> Result<(), JoinError> {
+        if let Some(run) = self.run_that_has_it()
+            && let Ok(Some(lines)) = run.coded_stream::<RuleSpend>(Some(self.period)).await
+            && values.add(self.period, lines).await.is_ok()
+        {
+            return Ok(());
+        }
+        let lines = self.lake.coded_generation_stream::<CostLine>(self.period, self.fingerprint).await?;
+        Ok(values.add(self.period, lines).await?)
+    }
 }
 
 /// Everything found: errors first, then by kind; spend from the largest amount down, the rest by name.
@@ -109,9 +145,8 @@ pub fn check(checked: &Checked<'_>) -> Result<Vec<Finding>, JoinError> {
         let subject = format!("{} lot {} of {}", issue.allocation_id, issue.lot, issue.credit_key);
         Finding::new(Severity::Warning, Kind::UnusableAllocation, subject, issue.problem.to_string())
     }));
-    let known = Known::of(checked.spend);
-    findings.extend(rules(&checked.reference.cost_rules, checked.read_with, &known)?);
-    findings.extend(known.damaged_accounts());
+    findings.extend(rules(&checked.reference.cost_rules, checked.read_with, checked.values)?);
+    findings.extend(checked.values.damaged_accounts());
     let stated: Vec<&Node> = checked.reference.hierarchy.nodes().map(|(node, _)| node).collect();
     findings.extend(similar(&stated));
     findings.extend(idle(checked, &stated));
@@ -126,12 +161,10 @@ pub fn check(checked: &Checked<'_>) -> Result<Vec<Finding>, JoinError> {
 
 /// What no rule takes in the period, by account and service.
 fn unassigned(checked: &Checked<'_>) -> Result<Vec<Finding>, MoneyError> {
-    let Some(period) = checked.period.or_else(|| checked.spend.keys().next_back().copied()) else {
-        return Ok(Vec::new());
-    };
+    let Some((period, spend)) = checked.spend else { return Ok(Vec::new()) };
     let rules: BTreeSet<&str> = checked.reference.cost_rules.iter().map(|rule| rule.rule_id.as_str()).collect();
     let mut sums: BTreeMap<(&str, Option<&str>, &str, Option<&str>), _> = BTreeMap::new();
-    for row in checked.spend.get(&period).into_iter().flatten() {
+    for row in spend {
         if row.rule_id.as_deref().is_none_or(|rule| !rules.contains(rule)) {
             let key = (&*row.account_id, row.service.as_deref(), &*row.currency, row.rule_id.as_deref());
             let sum: &mut Money = sums.entry(key).or_default();
@@ -151,7 +184,7 @@ fn unassigned(checked: &Checked<'_>) -> Result<Vec<Finding>, MoneyError> {
 /// Nodes without anything at or below them; of several in one line the highest.
 fn idle(checked: &Checked<'_>, stated: &[&Node]) -> Vec<Finding> {
     let hierarchy = &checked.reference.hierarchy;
-    let taking = taking_rules(&checked.reference.cost_rules, checked.spend);
+    let taking = taking_rules(&checked.reference.cost_rules, checked.values);
     let lots = checked.lots.iter().filter_map(|lot| lot.node().ok());
     let budgets = checked.reference.budgets.iter().filter_map(|budget| budget.node.clone());
     let named = lots.chain(budgets).chain(taking.into_iter().cloned());
@@ -167,14 +200,18 @@ fn idle(checked: &Checked<'_>, stated: &[&Node]) -> Vec<Finding> {
 }
 
 /// The nodes of rules that took something.
-fn taking_rules<'a>(rules: &'a CostRules, spend: &BTreeMap<BillingPeriod, Vec<RuleSpend>>) -> BTreeSet<&'a Node> {
-    let took: BTreeSet<&str> = spend.values().flatten().filter_map(|row| row.rule_id.as_deref()).collect();
-    rules.iter().filter(|rule| took.contains(rule.rule_id.as_str())).flat_map(|rule| rule.targets.keys()).collect()
+fn taking_rules<'a>(rules: &'a CostRules, values: &ExportValues) -> BTreeSet<&'a Node> {
+    rules
+        .iter()
+        .filter(|rule| values.took.contains(rule.rule_id.as_str()))
+        .flat_map(|rule| rule.targets.keys())
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use credit_ledger::Text;
+    use futures::FutureExt;
     use schemas::reference::{parse_budgets, parse_cost_rules, parse_hierarchy};
 
     use super::*;
@@ -201,9 +238,14 @@ mod tests {
     }
 
     fn found(reference: &ReferenceFiles, rows: Vec<RuleSpend>) -> Vec<String> {
-        let months = [("2026-02", rows), ("2026-01", vec![row("111111111111", "AmazonS3", None, "7")])];
-        let spend = months.into_iter().map(|(month, rows)| (month.parse().unwrap(), rows)).collect();
-        let checked = Checked { reference, spend: &spend, read_with: &[], lots: &[], issues: &[], period: None };
+        let month = |month: &str| month.parse::<BillingPeriod>().unwrap();
+        let mut values = ExportValues::default();
+        let of_january = [row("111111111111", "AmazonS3", None, "7")];
+        for (period, rows) in [(month("2026-01"), &of_january[..]), (month("2026-02"), &rows[..])] {
+            values.add(period, lake::stream_of(rows).unwrap()).now_or_never().unwrap().unwrap();
+        }
+        let spend = Some((month("2026-02"), &rows[..]));
+        let checked = Checked { reference, values: &values, spend, read_with: &[], lots: &[], issues: &[] };
         let line = |finding: Finding| {
             let amount = finding.amount.map(|amount| format!(" {amount}")).unwrap_or_default();
             format!(
@@ -258,10 +300,12 @@ mod tests {
     fn rule_that_is_new_since_the_last_run_is_not_said_to_match_nothing() {
         let before = reference("A,\n", "all,1,,1*,,A,,,\nold,2,,2*,,A,,,\n");
         let after = reference("A,\n", "all,1,,1*,,A,,,\nold,2,,3*,,A,,,\nnew,2,,4*,,A,,,\n");
-        let spend = [("2026-01".parse().unwrap(), vec![row("111111111111", "AmazonEC2", Some("all"), "5")])].into();
+        let (mut values, rows) = (ExportValues::default(), [row("111111111111", "AmazonEC2", Some("all"), "5")]);
+        let lines = lake::stream_of(&rows).unwrap();
+        values.add("2026-01".parse().unwrap(), lines).now_or_never().unwrap().unwrap();
         let read_with = read_with(&before.cost_rules).unwrap();
         let checked =
-            Checked { reference: &after, spend: &spend, read_with: &read_with, lots: &[], issues: &[], period: None };
+            Checked { reference: &after, values: &values, spend: None, read_with: &read_with, lots: &[], issues: &[] };
         let found = check(&checked).unwrap();
         let found: Vec<_> = found.iter().map(|finding| (finding.severity, finding.subject.as_str())).collect();
         assert_eq!(found, [(Severity::Note, "new"), (Severity::Note, "old")]);

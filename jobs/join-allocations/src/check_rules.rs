@@ -1,11 +1,16 @@
 //! Rules beside what the export has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use credit_ledger::{BillingPeriod, Quoted};
+use arrow::array::AsArray;
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use credit_ledger::{BillingPeriod, Quoted, Text};
+use datafusion::execution::SendableRecordBatchStream;
+use futures::TryStreamExt;
 use lake::{InputDigest, LakeError};
 use schemas::reference::{CostRule, CostRules, KeyedCondition, RuleConditions};
-use schemas::tables::{RuleRead, RuleSpend};
+use schemas::tables::RuleRead;
 
 use crate::check_names::near;
 use crate::finding::{Finding, Kind, Severity};
@@ -16,31 +21,50 @@ const DIGITS: usize = 12;
 /// So many values that the export does not have are compared with all that it has.
 const COMPARED: usize = 100;
 
-/// What the export has.
+/// What the lines of the export have.
 #[derive(Debug, Default)]
-pub(crate) struct Known<'a> {
+pub struct ExportValues {
     periods: BTreeSet<BillingPeriod>,
-    payers: BTreeSet<&'a str>,
-    accounts: BTreeSet<&'a str>,
-    services: BTreeSet<&'a str>,
-    took: BTreeSet<&'a str>,
+    payers: BTreeSet<Text>,
+    accounts: BTreeSet<Text>,
+    services: BTreeSet<Text>,
+    /// The rules that took some.
+    pub(crate) took: BTreeSet<Text>,
 }
 
-impl<'a> Known<'a> {
-    pub(crate) fn of(spend: &'a BTreeMap<BillingPeriod, Vec<RuleSpend>>) -> Self {
-        let mut known = Self { periods: spend.keys().copied().collect(), ..Self::default() };
-        for row in spend.values().flatten() {
-            known.payers.insert(&row.payer_account_id);
-            known.accounts.insert(&row.account_id);
-            known.services.extend(row.service.as_deref());
-            known.took.extend(row.rule_id.as_deref());
+impl ExportValues {
+    /// Adds a period: [`RuleSpend`] or [`CostLine`](schemas::tables::CostLine) with texts as numbers of dictionary entries.
+    pub(crate) async fn add(
+        &mut self,
+        period: BillingPeriod,
+        mut lines: SendableRecordBatchStream,
+    ) -> Result<(), LakeError> {
+        self.periods.insert(period);
+        while let Some(batch) = lines.try_next().await? {
+            for (name, known) in [
+                ("payer_account_id", &mut self.payers),
+                ("account_id", &mut self.accounts),
+                ("service", &mut self.services),
+                ("rule_id", &mut self.took),
+            ] {
+                let Some(column) = batch.column_by_name(name) else { continue };
+                // What a dictionary has, some row has.
+                let values = column.as_any_dictionary_opt().map_or(column, |column| column.values());
+                let values = cast(values, &DataType::Utf8)?;
+                for value in values.as_string::<i32>().iter().flatten() {
+                    if !known.contains(value) {
+                        known.insert(value.into());
+                    }
+                }
+            }
         }
-        known
+        Ok(())
     }
 
     pub(crate) fn damaged_accounts(&self) -> impl Iterator<Item = Finding> {
-        let is_whole = |id: &&&str| id.len() == DIGITS || id.bytes().any(|byte| !byte.is_ascii_digit());
-        let damaged: BTreeSet<&str> = self.accounts.union(&self.payers).filter(|id| !is_whole(id)).copied().collect();
+        let is_whole = |id: &&str| id.len() == DIGITS || id.bytes().any(|byte| !byte.is_ascii_digit());
+        let ids = self.accounts.union(&self.payers).map(Text::as_str);
+        let damaged: BTreeSet<&str> = ids.filter(|id| !is_whole(id)).collect();
         damaged.into_iter().map(|id| {
             let message = format!("has {} digits where an account id has {DIGITS}", id.len());
             Finding::new(Severity::Warning, Kind::DamagedAccount, id, message)
@@ -61,7 +85,7 @@ pub(crate) fn read_with(rules: &CostRules) -> Result<Vec<RuleRead>, LakeError> {
 }
 
 /// Rules that took nothing, with the reason as far as it can be told.
-pub(crate) fn rules(rules: &CostRules, read: &[RuleRead], known: &Known<'_>) -> Result<Vec<Finding>, LakeError> {
+pub(crate) fn rules(rules: &CostRules, read: &[RuleRead], known: &ExportValues) -> Result<Vec<Finding>, LakeError> {
     let read: BTreeSet<(&str, &str)> = read.iter().map(|rule| (&*rule.rule_id, &*rule.conditions)).collect();
     let now = read_with(rules)?;
     let unread: BTreeSet<&str> = now
@@ -102,7 +126,7 @@ pub(crate) fn rules(rules: &CostRules, read: &[RuleRead], known: &Known<'_>) -> 
 }
 
 /// Why a rule cannot match in any period that was read.
-fn out_of_season(conditions: &RuleConditions, known: &Known<'_>) -> Option<String> {
+fn out_of_season(conditions: &RuleConditions, known: &ExportValues) -> Option<String> {
     let (first, last) = (known.periods.first()?, known.periods.last()?);
     match (conditions.from_period, conditions.to_period) {
         (Some(from), _) if from > *last => Some(format!("counts from {from} on; the export has lines up to {last}")),
@@ -112,7 +136,7 @@ fn out_of_season(conditions: &RuleConditions, known: &Known<'_>) -> Option<Strin
 }
 
 /// Accounts and services of a rule that the export does not have.
-fn unknown_values(rule: &CostRule, known: &Known<'_>, compared: &mut usize) -> Vec<Finding> {
+fn unknown_values(rule: &CostRule, known: &ExportValues, compared: &mut usize) -> Vec<Finding> {
     let conditions = &rule.conditions;
     let values = [
         ("payer account", &conditions.payer_account_id, &known.payers),
@@ -121,11 +145,11 @@ fn unknown_values(rule: &CostRule, known: &Known<'_>, compared: &mut usize) -> V
     ];
     let mut findings = Vec::new();
     for (what, value, values) in values {
-        let Some(value) = value.as_deref().filter(|value| !value.contains('*') && !values.contains(value)) else {
+        let Some(value) = value.as_deref().filter(|value| !value.contains('*') && !values.contains(*value)) else {
             continue;
         };
         *compared += 1;
-        let near = if *compared > COMPARED { Vec::new() } else { near(value, values.iter().copied()) };
+        let near = if *compared > COMPARED { Vec::new() } else { near(value, values.iter().map(Text::as_str)) };
         let near: Vec<String> = near.iter().map(|value| Quoted(value).to_string()).collect();
         let hint = if near.is_empty() { String::new() } else { format!("; it has {}", near.join(" and ")) };
         let message = format!("{what} {} is not in the export{hint}", Quoted(value));
@@ -185,23 +209,20 @@ mod tests {
         parse_cost_rules("r", format!("{COLUMNS}\n{rows}").as_bytes(), &hierarchy).unwrap()
     }
 
-    fn spend(payer: &str, account: &str, rule: &str) -> BTreeMap<BillingPeriod, Vec<RuleSpend>> {
-        let row = RuleSpend {
-            payer_account_id: payer.into(),
-            account_id: account.into(),
-            service: Some("AmazonEC2".into()),
-            currency: "USD".into(),
-            rule_id: Some(rule.into()),
-            gross_cost: "5".parse().unwrap(),
-        };
-        [("2026-02".parse().unwrap(), vec![row])].into()
+    fn values(payer: &str, account: &str, rule: &str) -> ExportValues {
+        ExportValues {
+            periods: ["2026-02".parse().unwrap()].into(),
+            payers: [payer.into()].into(),
+            accounts: [account.into()].into(),
+            services: ["AmazonEC2".into()].into(),
+            took: [rule.into()].into(),
+        }
     }
 
     /// True where a rule takes nothing because of the one before it, which took something.
     fn is_shadowed(first: &str, second: &str) -> bool {
         let rules_of = parsed(&format!("first,1,{first},Retail\nsecond,2,{second},Retail\n"));
-        let spend = spend("999999999999", "111111111111", "first");
-        let found = rules(&rules_of, &[], &Known::of(&spend)).unwrap();
+        let found = rules(&rules_of, &[], &values("999999999999", "111111111111", "first")).unwrap();
         let [finding] = &found[..] else { panic!("{found:?}") };
         assert_eq!((finding.subject.as_str(), finding.kind), ("second", Kind::UnmatchedRule));
         assert!(["", "rule first comes first and takes all that it could"].contains(&finding.message.as_str()));
@@ -236,13 +257,13 @@ mod tests {
     #[test]
     fn nothing_is_told_of_rules_before_anything_of_the_export_is_known() {
         let rules_of = parsed("first,1,,222222222222,,,,,,,,,Retail\n");
-        assert_eq!(rules(&rules_of, &[], &Known::of(&BTreeMap::new())).unwrap(), []);
+        assert_eq!(rules(&rules_of, &[], &ExportValues::default()).unwrap(), []);
     }
 
     #[test]
     fn every_value_that_the_export_lacks_is_told_with_what_it_has_instead() {
         let rules_of = parsed("first,1,999999999998,111111111111,amazonec2,,,,,,,,Retail\n");
-        let found = rules(&rules_of, &[], &Known::of(&spend("999999999999", "111111111111", "other"))).unwrap();
+        let found = rules(&rules_of, &[], &values("999999999999", "111111111111", "other")).unwrap();
         let told: Vec<&str> = found.iter().map(|finding| finding.message.as_str()).collect();
         let expected = [
             "payer account \"999999999998\" is not in the export; it has \"999999999999\"",
@@ -254,8 +275,8 @@ mod tests {
     #[test]
     fn account_ids_without_twelve_digits_are_damaged_and_other_names_are_not() {
         let damaged = |payer: &str, account: &str| {
-            let spend = spend(payer, account, "first");
-            Known::of(&spend).damaged_accounts().map(|of| format!("{} {}", of.subject, of.message)).collect::<Vec<_>>()
+            let values = values(payer, account, "first");
+            values.damaged_accounts().map(|of| format!("{} {}", of.subject, of.message)).collect::<Vec<_>>()
         };
         let expected = "99999 has 5 digits where an account id has 12";
         assert_eq!(damaged("99999", "99999"), [expected], "payer and account are told once");

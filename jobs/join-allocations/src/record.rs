@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
 use credit_ledger::{BillingPeriod, Money, Node, Quoted, Text};
 use schemas::NodeColumns;
 use schemas::reference::{Action, AllocationRow, CreditName, Hierarchy, Problem, Problems, nearest};
@@ -338,7 +338,20 @@ fn warnings(
             row.credit_key, credit.currency, credit.aws_applied
         ));
     }
+    if let Some(end) = lost_end(rows, log) {
+        let key = &row.credit_key;
+        warnings.push(format!("credit {key}: it had an end, {end}, and has none any more: it will not lapse"));
+    }
     warnings
+}
+
+/// The end of a credit's newest revision, where the new one has none.
+fn lost_end(rows: &[AllocationLogRow], log: &[AllocationLogRow]) -> Option<NaiveDate> {
+    let is_open_ended = |row: &AllocationLogRow| row.action == Action::Allocate.name() && row.end_date.is_none();
+    let key = &rows.first().filter(|_| rows.iter().all(is_open_ended))?.credit_key;
+    let of_credit = || log.iter().filter(|row| row.credit_key == *key);
+    let newest = of_credit().max_by_key(|row| (row.recorded_at, &row.allocation_id))?;
+    of_credit().filter(|row| row.allocation_id == newest.allocation_id).filter_map(|row| row.end_date).max()
 }
 
 #[cfg(test)]
@@ -418,6 +431,18 @@ mod tests {
         let warning = "credit id:1: 30.0000000000 USD is less than the 40.0000000000 that AWS has applied already";
         assert_eq!(found.warnings, [warning]);
         assert_eq!(recorded(&["id:1,40,USD,,,Retail,,,"], &[], AT).unwrap().warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn end_that_a_revision_takes_from_a_credit_is_a_warning() {
+        let log =
+            recorded(&["id:1,40,USD,2026-03-31,,Retail,,,", "id:1,40,USD,2026-12-31,,Media,,,"], &[], AT).unwrap().rows;
+        let later = "2026-03-06T09:00:00";
+        let warnings = |row: &str| recorded(&[row], &log, later).unwrap().warnings;
+        let lost = "credit id:1: it had an end, 2026-12-31, and has none any more: it will not lapse";
+        assert_eq!(warnings("id:1,40,USD,,,Retail,,,"), [lost]);
+        assert_eq!(warnings("id:1,40,USD,2027-12-31,,Retail,,,"), Vec::<String>::new());
+        assert_eq!(warnings("id:2,40,USD,,,Retail,,,"), Vec::<String>::new(), "it had none");
     }
 
     #[test]

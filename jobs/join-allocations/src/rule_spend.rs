@@ -1,43 +1,61 @@
 //! What the rules took of a period's spend.
 
-use std::collections::BTreeMap;
-
+use arrow::array::{Array, AsArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Decimal128Type};
+use arrow::row::{RowConverter, SortField};
 use credit_ledger::{Money, Text};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
+use hashbrown::HashMap;
 use lake::LakeError;
-use schemas::tables::{CostLine, RuleSpend};
+use schemas::tables::RuleSpend;
 
 use crate::error::JoinError;
 
 /// What spend is summed by.
-type Key = (Text, Text, Option<Text>, Text, Option<Text>);
+const KEYS: [&str; 5] = ["payer_account_id", "account_id", "service", "currency", "rule_id"];
 
 /// Cost lines summed over their days, in order of the table's grain.
 pub(crate) async fn rule_spend(mut cost_lines: SendableRecordBatchStream) -> Result<Vec<RuleSpend>, JoinError> {
-    let mut sums: BTreeMap<Key, Money> = BTreeMap::new();
+    let keys = RowConverter::new(KEYS.map(|_| SortField::new(DataType::Utf8)).to_vec()).map_err(LakeError::from)?;
+    // By keys as bytes, which are in their order.
+    let mut sums: HashMap<Box<[u8]>, Money> = HashMap::new();
     while let Some(batch) = cost_lines.try_next().await.map_err(LakeError::from)? {
-        for line in schemas::from_batches::<CostLine>(&[batch]).map_err(LakeError::from)? {
-            let key = (line.payer_account_id, line.account_id, line.service, line.currency, line.rule_id);
-            let sum = sums.entry(key).or_default();
-            *sum = sum.checked_add(line.charges)?.checked_add(line.tax)?;
+        let column = |name: &str| cast(batch.column_by_name(name).unwrap_or(batch.column(0)), &DataType::Utf8);
+        let columns = KEYS.map(column).into_iter().collect::<Result<Vec<_>, _>>().map_err(LakeError::from)?;
+        let rows = keys.convert_columns(&columns).map_err(LakeError::from)?;
+        let amounts = |name: &str| batch.column_by_name(name).map(|column| column.as_primitive::<Decimal128Type>());
+        let (Some(charges), Some(tax)) = (amounts("charges"), amounts("tax")) else { continue };
+        for ((row, charge), tax) in rows.iter().zip(charges.values()).zip(tax.values()) {
+            let sum = sums.entry_ref(row.as_ref()).or_default();
+            *sum = sum.checked_add(Money::from_units(*charge)?)?.checked_add(Money::from_units(*tax)?)?;
         }
     }
-    let row = |((payer_account_id, account_id, service, currency, rule_id), gross_cost)| RuleSpend {
-        payer_account_id,
-        account_id,
-        service,
-        currency,
-        rule_id,
-        gross_cost,
+    let mut sums: Vec<(Box<[u8]>, Money)> = sums.into_iter().collect();
+    sums.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+    let parser = keys.parser();
+    let columns = keys.convert_rows(sums.iter().map(|(key, _)| parser.parse(key))).map_err(LakeError::from)?;
+    let text = |column: usize, row: usize| -> Option<Text> {
+        let texts = columns.get(column)?.as_string_opt::<i32>()?;
+        texts.is_valid(row).then(|| texts.value(row).into())
     };
-    Ok(sums.into_iter().map(row).collect())
+    let row = |(row, (_, gross_cost)): (usize, &(Box<[u8]>, Money))| RuleSpend {
+        payer_account_id: text(0, row).unwrap_or_default(),
+        account_id: text(1, row).unwrap_or_default(),
+        service: text(2, row),
+        currency: text(3, row).unwrap_or_default(),
+        rule_id: text(4, row),
+        gross_cost: *gross_cost,
+    };
+    Ok(sums.iter().enumerate().map(row).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
     use schemas::TableRow;
+    use schemas::tables::CostLine;
 
     use super::*;
 

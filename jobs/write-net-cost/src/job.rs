@@ -9,7 +9,7 @@ use schemas::tables::{Credit, CreditBalance, CreditQueue};
 
 use crate::error::NetCostError;
 use crate::month::{CreditTables, Month};
-use crate::standing::{self, AsOf, Positions};
+use crate::standing::{self, AsOf, EndingLots, Positions};
 
 /// What a run says of credits.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct WrittenCredits {
     pub credits: Vec<Credit>,
     /// `credit_queue`
     pub queue: Vec<CreditQueue>,
+    /// Lots that expire soon, or have lost something.
+    pub ending: EndingLots,
 }
 
 /// Writes all published tables, reusing those of unchanged months, and checks them: then the run is staged. Returns the tables of
@@ -80,8 +82,9 @@ async fn write_credits(
     let CreditTables { register, allocated, lots, .. } = &*tables;
     let queue = standing::queue(register, allocated, as_of.date);
     let credits = standing::credits(register, allocated, lots, &positions, as_of)?;
+    let ending = standing::ending_lots(lots, &positions, as_of)?;
     futures::try_join!(run.write(None, &credits), run.write(None, &queue))?;
-    Ok(WrittenCredits { credits, queue })
+    Ok(WrittenCredits { credits, queue, ending })
 }
 
 fn staged_period(detected: &DetectedPeriod) -> StagedPeriod {

@@ -19,6 +19,14 @@ pub struct AsOf {
     pub expiring_soon_days: u32,
 }
 
+impl AsOf {
+    /// True of an end that is near and not past.
+    #[must_use]
+    pub fn is_soon(self, end_date: NaiveDate) -> bool {
+        (0..=i64::from(self.expiring_soon_days)).contains(&end_date.signed_duration_since(self.date).num_days())
+    }
+}
+
 /// Used, lost and moved to date, of a lot or of all lots of a credit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ToDate {
@@ -120,33 +128,40 @@ pub fn add_month(positions: &mut Positions, balances: &[CreditBalance]) -> Resul
     Ok(())
 }
 
-/// What ends of a credit whose lots may end on different days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Ending {
-    /// Left in lots that expire soon.
-    pub soon: Money,
-    /// The last end that is past.
-    pub past: Option<NaiveDate>,
+/// A lot that expires soon with something left, or that has lost something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndingLot {
+    /// Its number.
+    pub lot: i32,
+    /// Its end.
+    pub end_date: NaiveDate,
+    /// Left, where it expires soon.
+    pub left: Money,
+    /// Lost, once its end is past.
+    pub lost: Money,
 }
 
-/// What ends of each credit, by the balances of the as-of month.
+/// The lots that end, by credit: those of one may end on different days.
+pub type EndingLots = HashMap<Text, Vec<EndingLot>>;
+
+/// The lots that end.
 ///
 /// # Errors
 /// [`MoneyError`] where a sum leaves the range of money.
-pub fn endings(balances: &[CreditBalance], as_of: AsOf) -> Result<HashMap<Text, Ending>, MoneyError> {
-    let mut endings: HashMap<Text, Ending> = HashMap::new();
-    for row in balances {
-        let Some(end) = row.end_date else { continue };
-        let ending = endings.entry(row.credit_key.clone()).or_default();
-        let days_left = end.signed_duration_since(as_of.date).num_days();
-        if days_left <= i64::from(as_of.expiring_soon_days) {
-            ending.soon = ending.soon.checked_add(row.remaining)?;
-        }
-        if days_left < 0 {
-            ending.past = ending.past.max(Some(end));
+pub fn ending_lots(lots: &[LotRow], positions: &Positions, as_of: AsOf) -> Result<EndingLots, MoneyError> {
+    let mut ending = EndingLots::new();
+    for row in lots {
+        let Some(end_date) = row.end_date else { continue };
+        let to_date = positions.get(&(row.credit_key.clone(), row.lot)).copied().unwrap_or_default();
+        let left = to_date.left_of(row.amount)?;
+        let is_soon = as_of.is_soon(end_date) && left.is_positive();
+        if is_soon || to_date.expired.is_positive() {
+            let left = if is_soon { left } else { Money::ZERO };
+            let lot = EndingLot { lot: row.lot, end_date, left, lost: to_date.expired };
+            ending.entry(row.credit_key.clone()).or_default().push(lot);
         }
     }
-    Ok(endings)
+    Ok(ending)
 }
 
 /// `credits`: every registered credit, by key. Lots come in order of credit and lot.

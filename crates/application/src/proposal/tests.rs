@@ -68,6 +68,7 @@ fn outcome(lot: i32) -> LotOutcome {
 
 fn warnings(aws_applied: &str, rows: Vec<AllocationLogRow>, lots: Vec<LotOutcome>) -> Vec<String> {
     let proposal = Proposal {
+        unusable: Vec::new(),
         credit: &credit(aws_applied),
         replaced: Vec::new(),
         recorded: None,

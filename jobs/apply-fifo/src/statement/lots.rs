@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use credit_ledger::{Lot, Money, MoneyError, Text};
+use credit_ledger::{Continues, Lot, Money, MoneyError, Text};
 use schemas::tables::{AllocationLogRow, Credit, CreditBalance};
 use schemas::{NodeColumns, Owners};
 
@@ -14,8 +14,24 @@ use crate::unused::FifoOrder;
 /// Months of one credit: the rows of its lots.
 pub(super) type Balances = BTreeMap<credit_ledger::BillingPeriod, Vec<CreditBalance>>;
 
-/// The lots of a run, by the balances of its last month. Amounts are what is left: the order does not depend on them.
-pub(super) fn lots_of(balances: &[CreditBalance], credits: &[Credit]) -> Result<Vec<Lot>, FifoError> {
+/// The lots of a run, by the balances of its last month; the log says which of them continue others. Amounts are what is left: the
+/// order does not depend on them.
+pub(super) fn lots_of(
+    balances: &[CreditBalance],
+    credits: &[Credit],
+    log: &[AllocationLogRow],
+) -> Result<Vec<Lot>, FifoError> {
+    let mut recorded: BTreeMap<(&str, i32), &AllocationLogRow> = BTreeMap::new();
+    for row in log {
+        let newest = recorded.entry((&row.credit_key, row.lot)).or_insert(row);
+        if (row.recorded_at, &row.allocation_id) > (newest.recorded_at, &newest.allocation_id) {
+            *newest = row;
+        }
+    }
+    let continues = |row: &CreditBalance| {
+        let recorded = recorded.get(&(row.credit_key.as_str(), row.lot))?;
+        Some(Continues { lot: recorded.continues_lot?, from_period: recorded.from_period.as_ref()?.parse().ok()? })
+    };
     let first_days: BTreeMap<&str, NaiveDate> =
         credits.iter().map(|credit| (credit.credit_key.as_str(), credit.first_cur_date)).collect();
     let lot = |row: &CreditBalance| {
@@ -31,8 +47,7 @@ pub(super) fn lots_of(balances: &[CreditBalance], credits: &[Credit]) -> Result<
             issue_date: row.issue_date,
             first_cur_date: first_days.get(row.credit_key.as_str()).copied().unwrap_or(row.issue_date),
             end_date: row.end_date,
-            // Its rows begin in the month in which it came: where from does not matter here.
-            continues: None,
+            continues: continues(row),
         })
     };
     balances.iter().map(lot).collect()
@@ -163,6 +178,27 @@ mod tests {
     }
 
     #[test]
+    fn lot_that_was_moved_keeps_its_place_among_those_of_its_new_node() {
+        let left = ["0", "0", "5"];
+        let balances = [
+            balance("id:1", 1, "Retail", ["5", "0", "0"]),
+            CreditBalance { department: Some("X".into()), ..balance("id:1", 2, "Finance", left) },
+            balance("id:1", 3, "Finance", left),
+        ];
+        let moved = AllocationLogRow {
+            from_period: Some("2026-03".into()),
+            continues_lot: Some(1),
+            ..recorded("id:1", "b", 3, "2026-03-01T09:00:00")
+        };
+        let (credits, log) = ([credit("id:1")], [recorded("id:1", "a", 3, "2026-02-01T09:00:00"), moved]);
+        let lots = lots_of(&balances, &credits, &log).unwrap();
+        let (order, owners) = (FifoOrder::of(&lots), Owners::of(&[]));
+        let standing = Standing { lots: &lots, order: &order, owners: &owners, log: &log };
+        let places: Vec<_> = lots.iter().map(|lot| (lot.lot, standing.place(lot))).collect();
+        assert_eq!(places, [(1, (1, 1)), (2, (1, 2)), (3, (2, 2))], "Retail comes behind Finance");
+    }
+
+    #[test]
     fn lot_has_its_sums_to_date_its_owner_its_reference_and_its_place_among_those_it_can_meet() {
         let ends = |end: &str, row: CreditBalance| CreditBalance { end_date: end.parse().ok(), ..row };
         let february = vec![
@@ -179,7 +215,7 @@ mod tests {
         ]
         .concat();
         let credits = ["id:1", "id:2", "id:3", "id:4"].map(credit);
-        let lots = lots_of(&last, &credits).unwrap();
+        let lots = lots_of(&last, &credits, &[]).unwrap();
         let january = vec![balance("id:1", 1, "Retail", ["20", "0", "80"])];
         let months: Balances = [("2026-01".parse().unwrap(), january), ("2026-02".parse().unwrap(), february)].into();
         let referenced = |id: &str, at: &str, reference: &str| AllocationLogRow {
@@ -217,7 +253,7 @@ mod tests {
     #[test]
     fn lot_without_a_node_is_named() {
         let row = CreditBalance { business_unit: None, ..balance("id:1", 2, "Retail", ["0", "0", "5"]) };
-        let refused = lots_of(&[row], &[]).unwrap_err();
+        let refused = lots_of(&[row], &[], &[]).unwrap_err();
         assert_eq!(refused.to_string(), "credit id:1 lot 2: no business unit is named");
     }
 }

@@ -41,7 +41,7 @@ pub async fn statement(
     let policy: Policy = run.staged().policy.parse()?;
     let last = BillingPeriod::of(run.staged().as_of);
     let all_balances: Vec<CreditBalance> = run.rows(Some(last)).await?;
-    let all_lots = lots_of(&all_balances, credits)?;
+    let all_lots = lots_of(&all_balances, credits, log)?;
     let order = FifoOrder::of(&all_lots);
     let reader = Reader { run, session, of_credit: col("credit_key").eq(lit(credit.credit_key.as_str())) };
     let (balances, months) = reader.months().await?;

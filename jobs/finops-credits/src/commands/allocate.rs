@@ -5,11 +5,11 @@ use std::io::IsTerminal;
 use application::revision::{self, found};
 use application::{CreditSnapshot, Proposal, money_text};
 use chrono::NaiveDate;
-use credit_ledger::{Money, Text};
+use credit_ledger::{Money, Node, Text};
 use join_allocations::record::{self, Revisions};
 use schemas::NodeColumns;
 use schemas::reference::{Action, AllocationRow, CreditName};
-use schemas::tables::{LotRow, RegisteredCredit};
+use schemas::tables::RegisteredCredit;
 use write_net_cost::standing::queue as queue_rows;
 
 use super::note;
@@ -36,7 +36,7 @@ pub(crate) async fn allocate(app: &App, mut arguments: Allocate) -> Result<(), F
     check_complete(&arguments)?;
     let name = credit_name(&arguments.credit)?;
     let credit = found(&name, &snapshot)?;
-    let replaced: Vec<&LotRow> = joined.lots.iter().filter(|lot| lot.credit_key == credit.credit_key).collect();
+    let replaced = Replaced::all(&snapshot, credit);
     let mut rows = Vec::with_capacity(arguments.to.len());
     for lot in &arguments.to {
         let amount = lot.amount.or(arguments.amount).unwrap_or_default();
@@ -82,24 +82,51 @@ fn check_complete(arguments: &Allocate) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A lot that a new allocation replaces.
+struct Replaced {
+    node: Option<Node>,
+    end_date: Option<NaiveDate>,
+    reference: Option<Text>,
+}
+
+impl Replaced {
+    /// The lots that count, else those of a newest revision that cannot be used: a credit does not lose its end by that.
+    fn all(snapshot: &CreditSnapshot, credit: &RegisteredCredit) -> Vec<Self> {
+        let joined = snapshot.joined();
+        let lots = joined.lots.iter().filter(|lot| lot.credit_key == credit.credit_key);
+        let lots =
+            lots.map(|lot| Self { node: lot.node().ok(), end_date: lot.end_date, reference: lot.reference.clone() });
+        let mut all: Vec<Self> = lots.collect();
+        if all.is_empty() {
+            let rows = revision::newest(snapshot, credit).into_iter();
+            all.extend(rows.map(|row| Self {
+                node: row.node().ok(),
+                end_date: row.end_date,
+                reference: row.reference.clone(),
+            }));
+        }
+        all
+    }
+}
+
 /// What a lot keeps of those it replaces: that of the lot on its node, else what all of them have; an error where those differ.
 fn kept<T: Clone + PartialEq>(
     lot: &Placed,
-    replaced: &[&LotRow],
-    of: fn(&LotRow) -> &Option<T>,
+    replaced: &[Replaced],
+    of: fn(&Replaced) -> &Option<T>,
 ) -> Result<Option<T>, ()> {
-    let mut at_node = replaced.iter().filter(|row| row.node().is_ok_and(|node| node == lot.node));
+    let mut at_node = replaced.iter().filter(|row| row.node.as_ref() == Some(&lot.node));
     if let (Some(one), None) = (at_node.next(), at_node.next()) {
         return Ok(of(one).clone());
     }
-    let first = replaced.first().map(|row| of(row));
+    let first = replaced.first().map(of);
     if replaced.iter().any(|row| Some(of(row)) != first) {
         return Err(());
     }
     Ok(first.cloned().flatten())
 }
 
-fn end_date(lot: &Placed, arguments: &Allocate, replaced: &[&LotRow]) -> Result<Option<NaiveDate>, Failure> {
+fn end_date(lot: &Placed, arguments: &Allocate, replaced: &[Replaced]) -> Result<Option<NaiveDate>, Failure> {
     let stated = lot.end_date.or(arguments.end_date);
     if stated.is_some() || arguments.no_end_date {
         return Ok(stated);
@@ -112,7 +139,7 @@ fn end_date(lot: &Placed, arguments: &Allocate, replaced: &[&LotRow]) -> Result<
 }
 
 /// Where the references that it replaces differ, none is kept.
-fn reference(lot: &Placed, arguments: &Allocate, replaced: &[&LotRow]) -> Option<Text> {
+fn reference(lot: &Placed, arguments: &Allocate, replaced: &[Replaced]) -> Option<Text> {
     match &arguments.reference {
         Some(stated) => Some(Text::from(stated)).filter(|stated| !stated.is_empty()),
         None => kept(lot, replaced, |row| &row.reference).unwrap_or_default(),

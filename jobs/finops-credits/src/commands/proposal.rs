@@ -8,7 +8,7 @@ use apply_fifo::{CreditChange, LotOutcome, MonthChange};
 use arrow::record_batch::RecordBatch;
 use credit_ledger::{BillingPeriod, Continues, Money, Text};
 use datafusion::error::DataFusionError;
-use schemas::tables::{LotRow, RegisteredCredit};
+use schemas::tables::{AllocationLogRow, LotRow, RegisteredCredit};
 use schemas::{ColumnValue, NodeColumns};
 
 use super::{inbox, note, prompts};
@@ -104,6 +104,11 @@ fn lines(proposal: &Proposal<'_>, now: &str) -> Vec<String> {
         format!(", recorded{by} on {}", at.date())
     });
     match proposal.replaced.as_slice() {
+        [] if !proposal.unusable.is_empty() => {
+            let recorded = recorded.as_deref().unwrap_or_default();
+            let lots = proposal.unusable.iter().map(recorded_line);
+            lines.extend(lots.map(|lot| format!("{now:<10}{lot}{recorded}: it cannot be used")));
+        }
         [] => lines.push(format!("{now:<10}nothing: it is not allocated")),
         lots => {
             let recorded = recorded.as_deref().unwrap_or_default();
@@ -135,6 +140,14 @@ fn lot_line(lot: &LotRow) -> String {
         }
         _ => format!("lot {}: {} {} on {node}{end}{reference}", lot.lot, cents(lot.amount), lot.currency),
     }
+}
+
+/// A lot as it was recorded, at the node that it names.
+fn recorded_line(row: &AllocationLogRow) -> String {
+    let node = row.node().map(|node| node.to_string()).unwrap_or_default();
+    let end = row.end_date.map(|end| format!(", until {end}")).unwrap_or_default();
+    let currency = row.currency.as_deref().unwrap_or_default();
+    format!("lot {}: {} {currency} on {node}{end}", row.lot, cents(row.amount.unwrap_or_default()))
 }
 
 fn outcome_line(lot: &LotOutcome, proposal: &Proposal<'_>) -> String {

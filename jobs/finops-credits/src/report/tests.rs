@@ -1,5 +1,8 @@
 //! What a night finds beside the one before.
 
+use schemas::tables::CreditQueue;
+use write_net_cost::standing::EndingLots;
+
 use super::*;
 use crate::jobs::detect;
 use crate::testing::{AS_OF, Shop, date, money};
@@ -52,38 +55,60 @@ fn told(credits: &[CreditAmount]) -> Vec<String> {
     credits.iter().map(|credit| format!("{} {} {}", credit.credit_key, credit.amount, end(credit))).collect()
 }
 
+fn part(credits: &[Credit], queue: &[CreditQueue], ending: EndingLots, known: &[&str]) -> CreditsPart {
+    let known: Vec<Text> = known.iter().map(|key| (*key).into()).collect();
+    CreditsPart::of(&WrittenCredits { credits: credits.to_vec(), queue: queue.to_vec(), ending }, &known).unwrap()
+}
+
 #[test]
 fn credits_are_new_that_the_published_run_did_not_have() {
     let credits = ["id:1", "id:2", "id:4"].map(credit);
-    let new = |known: &[&str]| {
-        let known: Vec<Text> = known.iter().map(|key| (*key).into()).collect();
-        told(&CreditsPart::of(&credits, &[], &known, &HashMap::new()).new)
-    };
+    let new = |known: &[&str]| told(&part(&credits, &[], EndingLots::new(), known).new);
     let all = ["id:1 30.0000000000 -", "id:2 30.0000000000 -", "id:4 30.0000000000 -"];
     assert_eq!(new(&[]), all);
     assert_eq!(new(&["id:1", "id:3", "id:4"]), all[1..2], "one that is gone by now hides none");
     assert_eq!(new(&["id:0", "id:1", "id:2", "id:4", "id:5"]), [""; 0]);
 }
 
-/// One of two lots has lapsed, the other one ends soon: each is told with its own amount and day.
+fn ending(lot: i32, end: &str, left: &str, lost: &str) -> EndingLot {
+    EndingLot { lot, end_date: date(end), left: money(left), lost: money(lost) }
+}
+
+/// Of four lots one has lapsed and three end soon, two of them on one day.
 #[test]
-fn credit_of_which_lots_lapsed_and_lots_end_soon_is_told_as_both() {
+fn credit_of_which_lots_lapsed_and_lots_end_soon_is_told_by_end() {
     let credits = [
         allocated("id:1", "expiring_soon", "10", "500", Some("2026-04-30")),
         allocated("id:2", "expired", "7", "0", Some("2026-02-28")),
         allocated("id:3", "active", "0", "5", Some("2027-01-31")),
     ];
-    let ending = |soon: &str, past: Option<&str>| Ending { soon: money(soon), past: past.map(date) };
-    let endings = HashMap::from([
-        ("id:1".into(), ending("200", Some("2026-01-31"))),
-        ("id:2".into(), ending("0", Some("2026-02-28"))),
-    ]);
-    let part = CreditsPart::of(&credits, &[], &[], &endings);
-    assert_eq!(told(&part.expiring_soon), ["id:1 200.0000000000 2026-04-30"]);
+    let lots = [
+        ending(1, "2026-05-31", "200", "0"),
+        ending(2, "2026-01-31", "0", "10"),
+        ending(3, "2026-04-30", "20", "0"),
+        ending(4, "2026-05-31", "1", "0"),
+    ];
+    let all =
+        EndingLots::from([("id:1".into(), lots.to_vec()), ("id:2".into(), vec![ending(1, "2026-02-28", "0", "7")])]);
+    let part = part(&credits, &[], all, &[]);
+    assert_eq!(told(&part.expiring_soon), ["id:1 20.0000000000 2026-04-30", "id:1 201.0000000000 2026-05-31"]);
     assert_eq!(told(&part.expired), ["id:1 10.0000000000 2026-01-31", "id:2 7.0000000000 2026-02-28"]);
-    let unknown = CreditsPart::of(&credits, &[], &[], &HashMap::new());
-    assert_eq!(told(&unknown.expiring_soon), ["id:1 500.0000000000 2026-04-30"]);
     assert_eq!((part.registered, part.newly_expiring, part.newly_expired), (3, 0, 0));
+}
+
+#[test]
+fn lot_is_news_once_its_end_is_near_or_past_or_when_somebody_recorded_it() {
+    let key = Text::new("id:1");
+    let then = Some(AsOf { date: date("2026-03-01"), expiring_soon_days: 30 });
+    let news = EndingNews { then, recorded: HashSet::from([(&key, 9)]) };
+    let is_news = |lot: EndingLot| (news.is_newly_soon(&key, &lot), news.is_newly_lost(&key, &lot));
+    assert_eq!(is_news(ending(1, "2026-03-31", "5", "0")), (false, false), "near already");
+    assert_eq!(is_news(ending(1, "2026-04-01", "5", "0")), (true, false));
+    assert_eq!(is_news(ending(9, "2026-03-31", "5", "0")), (true, false), "recorded since");
+    assert_eq!(is_news(ending(1, "2026-02-28", "0", "5")), (false, false), "past already");
+    assert_eq!(is_news(ending(1, "2026-03-01", "0", "5")), (false, true), "its last day");
+    assert_eq!(is_news(ending(9, "2026-01-31", "0", "5")), (false, true), "recorded since");
+    assert_eq!(is_news(ending(9, "2026-03-31", "0", "0")), (false, false), "used up");
 }
 
 #[test]
@@ -101,9 +126,9 @@ fn credit_that_waits_longest_gives_the_days() {
         days_waiting,
         reason: "never_allocated".into(),
     };
-    let part = CreditsPart::of(&[], &[row("id:1", 12), row("id:2", 78)], &[], &HashMap::new());
-    assert_eq!((part.oldest_waiting_days, told(&part.waiting).len()), (78, 2));
-    assert_eq!(CreditsPart::of(&[], &[], &[], &HashMap::new()).oldest_waiting_days, 0);
+    let found = part(&[], &[row("id:1", 12), row("id:2", 78)], EndingLots::new(), &[]);
+    assert_eq!((found.oldest_waiting_days, told(&found.waiting).len()), (78, 2));
+    assert_eq!(part(&[], &[], EndingLots::new(), &[]).oldest_waiting_days, 0);
 }
 
 /// The end of what is left comes near, and passes.

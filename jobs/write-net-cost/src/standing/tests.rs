@@ -156,33 +156,33 @@ fn credit_whose_newest_revision_cannot_be_used_is_invalid_and_waits() {
 }
 
 #[test]
-fn only_lots_that_end_soon_count_as_expiring_soon() {
-    let balance = |number: i32, end: &str, remaining: &str| CreditBalance {
-        credit_key: "a".into(),
-        lot: number,
-        promotion_code: Text::default(),
-        account_id: Text::default(),
-        currency: "USD".into(),
-        business_unit: None,
-        department: None,
-        portfolio: None,
-        product: None,
-        issue_date: NaiveDate::MIN,
-        end_date: end.parse().ok(),
-        opening: Money::ZERO,
-        issued: Money::ZERO,
-        moved: Money::ZERO,
-        used: Money::ZERO,
-        expired: Money::ZERO,
-        remaining: remaining.parse().unwrap(),
-        aws_applied: Money::ZERO,
-    };
+fn lots_that_expire_soon_or_lost_something_are_told_each_with_its_end() {
     let as_of = AsOf { date: "2026-10-31".parse().unwrap(), expiring_soon_days: 60 };
-    let ends = [("2026-08-31", "0"), ("2026-10-30", "0"), ("2026-12-30", "5"), ("2026-12-31", "7"), ("none", "9")];
-    let balances: Vec<_> = (1..).zip(ends).map(|(number, (end, left))| balance(number, end, left)).collect();
-    let found = endings(&balances, as_of).unwrap();
-    let expected = Ending { soon: "5".parse().unwrap(), past: "2026-10-30".parse().ok() };
-    assert_eq!(found.into_iter().collect::<Vec<_>>(), [(Text::new("a"), expected)]);
+    let money = |text: &str| text.parse::<Money>().unwrap();
+    // End, used and lost of 10.
+    let known = [
+        ("2026-08-31", "4", "6"),
+        ("2026-10-30", "10", "0"),
+        ("2026-10-31", "9", "0"),
+        ("2026-12-30", "5", "0"),
+        ("2026-12-31", "3", "0"),
+        ("2026-11-30", "10", "0"),
+        ("none", "1", "0"),
+    ];
+    let lots: Vec<LotRow> = (1..).zip(known).map(|(number, (end, ..))| lot(number, "10", end)).collect();
+    let positions = (1..).zip(known).map(|(number, (_, used, expired))| {
+        let to_date = ToDate { used: money(used), expired: money(expired), moved: Money::ZERO };
+        ((Text::new("a"), number), to_date)
+    });
+    let found = ending_lots(&lots, &positions.collect(), as_of).unwrap();
+    let shown = |lot: &EndingLot| format!("{} {} left {} lost {}", lot.lot, lot.end_date, lot.left, lot.lost);
+    let found: Vec<String> = found["a"].iter().map(shown).collect();
+    let expected = [
+        "1 2026-08-31 left 0.0000000000 lost 6.0000000000",
+        "3 2026-10-31 left 1.0000000000 lost 0.0000000000",
+        "4 2026-12-30 left 5.0000000000 lost 0.0000000000",
+    ];
+    assert_eq!(found, expected);
 }
 
 /// A credit whose lines begin on a day: it was issued on the day before.

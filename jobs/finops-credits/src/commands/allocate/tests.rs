@@ -12,24 +12,11 @@ fn allocate(line: &str) -> Allocate {
 }
 
 /// A lot that is replaced.
-fn lot(number: i32, business_unit: &str, end: Option<&str>, reference: Option<&str>) -> LotRow {
-    LotRow {
-        credit_key: "id:42".into(),
-        lot: number,
-        promotion_code: "MAP".into(),
-        account_id: "111111111111".into(),
-        business_unit: Some(business_unit.into()),
-        department: None,
-        portfolio: None,
-        product: None,
-        currency: "USD".into(),
-        amount: money("100"),
-        issue_date: date("2026-01-09"),
-        first_cur_date: date("2026-01-10"),
+fn lot(business_unit: &str, end: Option<&str>, reference: Option<&str>) -> Replaced {
+    Replaced {
+        node: Node::from_levels([Some(business_unit), None, None, None]).ok(),
         end_date: end.map(date),
         reference: reference.map(Into::into),
-        from_period: None,
-        continues_lot: None,
     }
 }
 
@@ -53,7 +40,7 @@ fn what_is_missing_is_named_all_at_once_where_nobody_can_be_asked() {
 
 #[test]
 fn end_and_reference_stay_unless_others_are_stated() {
-    let replaced = [&lot(1, "Retail", Some("2026-12-31"), Some("INV-1"))];
+    let replaced = [lot("Retail", Some("2026-12-31"), Some("INV-1"))];
     let kept = |line: &str| {
         let arguments = allocate(&format!("--key id:42 {line}"));
         let end = end_date(&arguments.to[0], &arguments, &replaced).unwrap().map(|end| end.to_string());
@@ -72,9 +59,7 @@ fn end_and_reference_stay_unless_others_are_stated() {
 
 #[test]
 fn of_several_lots_the_one_on_the_node_counts_and_ends_that_differ_must_be_stated() {
-    let lots =
-        [lot(1, "Retail", Some("2026-12-31"), Some("INV-1")), lot(2, "Media", Some("2027-12-31"), Some("INV-2"))];
-    let replaced: Vec<&LotRow> = lots.iter().collect();
+    let replaced = [lot("Retail", Some("2026-12-31"), Some("INV-1")), lot("Media", Some("2027-12-31"), Some("INV-2"))];
     let arguments = allocate("--key id:42 --to Media=5 --to Press=7");
     let [media, press] = arguments.to.as_slice() else { panic!() };
     assert_eq!(end_date(media, &arguments, &replaced).unwrap(), Some(date("2027-12-31")));
@@ -85,8 +70,7 @@ fn of_several_lots_the_one_on_the_node_counts_and_ends_that_differ_must_be_state
     assert_eq!((differ.kind, differ.to_string().as_str()), (Kind::Usage, said));
     assert_eq!(reference(press, &arguments, &replaced), None, "neither reference is guessed");
     assert_eq!(end_date(press, &arguments, &[]).unwrap(), None, "a first allocation is open-ended");
-    let same = [lot(1, "Retail", Some("2026-12-31"), None), lot(2, "Media", Some("2026-12-31"), None)];
-    let same: Vec<&LotRow> = same.iter().collect();
+    let same = [lot("Retail", Some("2026-12-31"), None), lot("Media", Some("2026-12-31"), None)];
     assert_eq!(end_date(press, &arguments, &same).unwrap(), Some(date("2026-12-31")));
 }
 
