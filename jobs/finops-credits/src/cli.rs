@@ -28,6 +28,9 @@ pub use values::Placed;
 pub(crate) use values::{amount, date};
 use values::{period, run_id};
 
+/// Over the options that every command has.
+const GLOBAL: &str = "Options of every command";
+
 const AFTER_HELP: &str = "\
 A run that would take published months away is staged only: `run --publish`, or `publish` with its id, publishes it.
 
@@ -44,39 +47,39 @@ Examples:
   finops-credits serve                              the same on a web page, on this machine
   finops-credits query \"SELECT * FROM net_cost_summary WHERE level = 1\"";
 
-/// Finds every AWS credit in the billing export, joins what people recorded about it, consumes it first in first out,
-/// and writes net cost that ties to the invoice.
+/// Finds every AWS credit in the billing export, joins what people recorded about it, applies it first in, first out,
+/// and writes net cost that reconciles to the export.
 #[derive(Debug, Parser)]
 #[command(name = "finops-credits", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
     /// Settings file, also s3://bucket/key [default: credits.toml, here or in the nearest folder above]
-    #[arg(long, global = true, value_name = "FILE", env = "FINOPS_CREDITS_CONFIG")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE", env = "FINOPS_CREDITS_CONFIG")]
     pub config: Option<PathBuf>,
     /// The settings themselves, as TOML, where no file is named
-    #[arg(long, global = true, value_name = "TOML", env = "FINOPS_CREDITS_SETTINGS", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "TOML", env = "FINOPS_CREDITS_SETTINGS", hide_env_values = true)]
     pub settings: Option<String>,
     /// As-of date, YYYY-MM-DD [default: `[run] as_of` of the settings, else today in UTC]. Commands that read answer from the
     /// newest kept run as of that date
-    #[arg(long, global = true, value_name = "DATE", value_parser = date)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DATE", value_parser = date)]
     pub as_of: Option<NaiveDate>,
     /// Id of the run; jobs of one night are given the same [default: a new one]. Commands that read answer from that run
     /// [default: the published one]
-    #[arg(long, global = true, value_name = "ID", value_parser = run_id)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "ID", value_parser = run_id)]
     pub run_id: Option<String>,
     /// Output format. Tables round money to cents (`query` does not); json and csv are exact
-    #[arg(long, global = true, default_value = "table", value_name = "FORMAT")]
+    #[arg(long, global = true, help_heading = GLOBAL, default_value = "table", value_name = "FORMAT")]
     pub format: Format,
     /// With --format csv: texts as they are, without the ' before those that a spreadsheet would take for formulas
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub raw: bool,
     /// What tables for people go to.
     #[command(flatten)]
     pub screen: ScreenArgs,
     /// Log what is done to stderr (-vv: more)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = GLOBAL, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Format of the log
-    #[arg(long, global = true, default_value = "text", value_name = "FORMAT")]
+    #[arg(long, global = true, help_heading = GLOBAL, default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
     /// What to do
     #[command(subcommand)]
@@ -129,7 +132,7 @@ Examples:
     WriteNetCost,
     /// Between jobs 4 and 5, on AWS: check the staged run in Athena
     #[command(after_help = "\
-Points the tables staged_… at the run and asks the work group of [athena] for its tie-out and invariants.
+Points the tables staged_… at the run and asks the workgroup of [athena] for its tie-out and invariants.
 
 Example:
   finops-credits athena-check --run-id night-42 --as-of 2026-10-31")]
@@ -139,8 +142,8 @@ Example:
     Publish,
     /// Credits that wait for allocation
     #[command(after_help = "\
-likely_node is where most of the account's cost lies in the published run, and likely_owner_email whom to ask there: a
-hint, no fact. As CSV the queue has the empty columns of an allocation: fill in amount and node of those that you know, leave the
+likely_node is where most of the account's cost lies in the published run, and likely_owner_email whom to ask there: a \
+hint, not a fact. As CSV the queue has the empty columns of an allocation: fill in amount and node of those that you know, leave the \
 others empty, and `allocations import` records them.
 
 Examples:
@@ -151,9 +154,9 @@ Examples:
     Queue(Queue),
     /// Record whose a credit is: amount, end date, node. Replaces an earlier allocation
     #[command(after_help = "\
-It says what it replaces and what would change, per month and business unit; on a terminal it asks before it records, and asks
-for what is missing. Where an allocation is replaced, its end date and reference stay unless others are stated. It counts from the
-issue date of the credit: `move` leaves past months as they are. Several lots of one credit, say two purchases that have one name: --to for
+It says what it replaces and what would change, per month and business unit; on a terminal it asks before it records, and asks \
+for what is missing. Where an allocation is replaced, its end date and reference stay unless others are stated. It counts from the \
+issue date of the credit: `move` leaves past months as they are. Several lots of one credit, say two purchases that have one name: --to for \
 each, as NODE=AMOUNT or NODE=AMOUNT,END; --end-date is that of the lots that have none of their own.
 
 Examples:
@@ -164,11 +167,11 @@ Examples:
   finops-credits allocate --key id:8 --to Retail=3000.24,2026-08-31 --to Retail/Online=1000,2027-08-31
   finops-credits allocate --key id:7 --amount 50 --to 'Retail/\"A/B Testing\"'     a name that holds a / or =")]
     Allocate(Allocate),
-    /// What is left of a lot goes on at another node from a billing period on; what it used before stays where it was
+    /// Move what is left of a lot to another node from a billing period on; earlier months stay as they are
     #[command(
         name = "move",
         after_help = "\
-Issue date, end date and place in the FIFO order stay as they are. It is a revision of the allocation: `allocate` again restates
+Issue date, end date and place in the FIFO order stay as they are. It is a revision of the allocation: `allocate` again restates \
 all from the issue date.
 
 Examples:
@@ -187,7 +190,7 @@ Examples:
     Allocations(Allocations),
     /// Allocated credits: whose they are, what is used and left, as published
     #[command(after_help = "\
-Credits whose newest allocation cannot be used are listed as `invalid`, at the node that it names. `Retail +1` has lots at one
+Credits whose newest allocation cannot be used are listed as `invalid`, at the node that it names. `Retail +1` has lots at one \
 more node; --wide, json and csv name all. owner_email is of the node, or of the nearest one above that has one.
 
 Examples:
@@ -202,7 +205,7 @@ Examples:
     Diff(Diff),
     /// Reference files beside the export: rules that match nothing, names and ids that look wrong, what is Unassigned
     #[command(after_help = "\
-Works on what the last run read of the export and on the reference files as they are now. `run` says the same of its own.
+Works on what the last run read of the export and on the reference files as they are now. `run` says the same of its own. \
 Exit code 3 where a reference file cannot be read, with --strict also where anything is a warning.
 
 Examples:
@@ -210,12 +213,12 @@ Examples:
   finops-credits check --period 2026-09
   finops-credits check --strict --format json")]
     Check(Check),
-    /// The lake itself
+    /// Look after the lake: back up, restore, relocate, repair, drop a period
     #[command(subcommand)]
     Lake(LakeCommand),
     /// SQL over every table and view: published ones, logs, cost_lines and credit_lines
     #[command(after_help = "\
-Sums of money are exact or an error. `SHOW TABLES` lists tables and views, `DESCRIBE net_cost` the columns of one. The views are
+Sums of money are exact or an error. `SHOW TABLES` lists tables and views, `DESCRIBE net_cost` the columns of one. The views are \
 those that Athena is given.
 
 Examples:
@@ -231,16 +234,16 @@ Examples:
     /// The page as one file for a mail: HTML, or a workbook
     #[command(after_help = serving::REPORT_HELP)]
     Report(Report),
-    /// A cluster that reads large exports: the one process that gives tasks to executors
+    /// Cluster for large exports: start the scheduler, which gives tasks to executors (one per cluster)
     #[command(after_help = reading::SCHEDULER_HELP)]
     Scheduler(Scheduler),
-    /// A cluster that reads large exports: a process that does tasks, as many as there are machines
+    /// Cluster for large exports: start an executor, which does tasks (one per machine)
     #[command(after_help = reading::EXECUTOR_HELP)]
     Executor(Executor),
-    /// Write tables and views to files: CSV, Parquet
+    /// Write tables and views to files: CSV, Parquet or XLSX
     #[command(after_help = files::EXPORT_HELP)]
     Export(Export),
-    /// Begin: a settings file with every setting explained, and templates of the reference files
+    /// Write a settings file with every setting explained, and templates of the reference files
     #[command(after_help = files::INIT_HELP)]
     Init(Init),
     /// Print completions for a shell
@@ -266,10 +269,10 @@ pub struct Credits {
 /// `check`
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Check {
-    /// Whose Unassigned spend is listed, YYYY-MM [default: the latest period with lines]
+    /// Month whose Unassigned spend is listed, YYYY-MM [default: the latest period with lines]
     #[arg(long, value_name = "PERIOD", value_parser = period)]
     pub period: Option<BillingPeriod>,
-    /// Warnings are errors
+    /// Treat warnings as errors (exit code 3)
     #[arg(long)]
     pub strict: bool,
 }
@@ -288,13 +291,13 @@ pub struct Queue {
 /// `run`
 #[derive(Debug, Clone, Args)]
 pub struct Run {
-    /// Publish also where published months would go: an earlier as-of date, fewer periods, or no lines. Without it such
-    /// a run is staged only
+    /// Publish even if published months would disappear: an earlier as-of date, fewer periods, or no lines. Without it
+    /// such a run is staged only
     #[arg(long)]
     pub publish: bool,
-    /// A command for the shell that is told of new, expiring and expired credits, of files of the inbox that are refused, and
-    /// of a run that failed: what happened in FINOPS_CREDITS_EVENT, the details as JSON on stdin [default: `[run] notify` of
-    /// the settings]
+    /// A shell command that is called when there is something to tell: new, expiring or expired credits, refused inbox files, an
+    /// export that ended long ago, a run that is not published or failed. What happened is in FINOPS_CREDITS_EVENT, the details
+    /// are JSON on stdin [default: `[run] notify` of the settings]
     #[arg(long, value_name = "COMMAND")]
     pub notify: Option<String>,
     /// What hangs on removed nodes.
@@ -315,10 +318,14 @@ pub struct Join {
 }
 
 const JOB_HELP: &str = "\
-The jobs of one run are given one --run-id and one --as-of, in any process on any machine that reaches the lake.
+The jobs of one run share one --run-id and one --as-of. Each may run in its own process, on any machine that reaches the lake.
 
-Example:
-  finops-credits detect-credits --run-id night-42 --as-of 2026-10-31";
+Example, in this order:
+  finops-credits detect-credits --run-id night-42 --as-of 2026-10-31
+  finops-credits join-allocations --run-id night-42 --as-of 2026-10-31
+  finops-credits apply-fifo --run-id night-42 --as-of 2026-10-31
+  finops-credits write-net-cost --run-id night-42 --as-of 2026-10-31
+  finops-credits publish --run-id night-42 --as-of 2026-10-31";
 
 /// `query`
 #[derive(Debug, Clone, Args)]
@@ -336,14 +343,15 @@ pub struct Query {
 pub enum Allocations {
     /// Record all rows of a CSV file, or none
     #[command(after_help = "\
-The header is promotion_code,account_id,credit_key,amount,currency,end_date,reference,business_unit,department,portfolio,product
-and optionally allocation_id,lot,recorded_at,recorded_by,action,note. Rows of one credit are its lots; where credit_key
-names it, promotion_code and account_id may be missing. What `allocations export` and `allocations list --format csv` write
-can be imported, and a queue that was filled in (`queue --out`): its rows left empty are skipped. What says again what counts already is not recorded again.
+The columns are promotion_code, account_id, credit_key, amount, currency, end_date, reference, business_unit, \
+department, portfolio, product; optional are allocation_id, lot, recorded_at, recorded_by, action, note, from_period and \
+continues_lot (the last two: a lot that was moved). Rows of one credit are its lots; where credit_key names it, promotion_code and \
+account_id may be missing. What `allocations export` and `allocations list --format csv` write can be imported, and a queue that was \
+filled in (`queue --out`): its rows left empty are skipped. A row that repeats what already counts is not recorded again.
 
-Who may not write to the lake's log leaves the file in the lake's inbox (--to-inbox). The next run, or --inbox, records every file
-there as a whole or not at all, by whom its folder is named after and at the instant it came, and leaves a receipt beside it:
-FILE.taken.txt, or FILE.refused.txt that says what to mend.
+Anyone who may not write to the lake's log puts the file into its inbox (--to-inbox). The next run, or --inbox, records each file \
+there as a whole or not at all. The person recorded is the one its folder is named after, the time is that of its arrival. A receipt \
+is left beside it: FILE.taken.txt, or FILE.refused.txt, which says what to fix.
 
 Examples:
   finops-credits allocations import allocations.csv --by jane@example.com
@@ -399,7 +407,7 @@ Example:
 pub enum LakeCommand {
     /// Register the logs again where the catalogue was lost or a log cannot be read
     #[command(after_help = "\
-Recorded allocations are in the lake's folder warehouse/. The catalogue (catalog.db, or the Glue database) says which of its
+Recorded allocations are in the lake's folder warehouse/. The catalogue (catalog.db, or the Glue database) says which of its \
 files count. Where it was lost, each log is registered again from its newest metadata that can be read.
 
 Examples:
@@ -412,7 +420,7 @@ Examples:
     },
     /// Write what people recorded to a ZIP file: the one thing in a lake that nothing else can make again
     #[command(after_help = "\
-It holds the logs (allocations_log, credits_log, runs_log) as Parquet files, and a manifest with their checksums. A run may be
+It holds the logs (allocations_log, credits_log, runs_log) as Parquet files, and a manifest with their checksums. A run may be \
 under way.
 
 Example:
@@ -437,7 +445,7 @@ Examples:
     },
     /// Make a lake that was moved or copied one of its own: its logs hold the place where it was made
     #[command(after_help = "\
-The logs are made anew from their rows, where the lake lies now. The old ones are kept beside them, and the place where the lake
+The logs are made anew from their rows, where the lake lies now. The old ones are kept beside them, and the place where the lake \
 was made is not touched.
 
 Example:

@@ -9,7 +9,7 @@ use credit_ledger::{Node, Periods};
 /// `export`
 #[derive(Debug, Clone, Args)]
 pub struct Export {
-    /// Tables and views, as `query \"SHOW TABLES\"` lists them
+    /// Tables and views, as `query "SHOW TABLES"` lists them
     #[arg(required = true, value_name = "TABLE")]
     pub tables: Vec<String>,
     /// Where to: a file that ends in .csv, .parquet or .xlsx (a sheet for each table), or a folder, which gets a CSV file for each
@@ -26,7 +26,7 @@ pub struct Export {
 pub(super) const EXPORT_HELP: &str = "\
 A file that is there is replaced, once the new one is whole. Rows come in order of their grain.
 
-CSV has exact amounts, and a ' before texts that a spreadsheet would take for formulas (--raw leaves it out). Parquet keeps the
+CSV has exact amounts, and a ' before texts that a spreadsheet would take for formulas (--raw leaves it out). Parquet keeps the \
 types of the tables. XLSX has amounts as numbers, and as text where they have more than 15 digits, which no spreadsheet keeps.
 
 Examples:
@@ -42,13 +42,13 @@ pub struct Init {
     /// The folder; made where it is not there
     #[arg(default_value = ".", value_name = "DIR")]
     pub dir: PathBuf,
-    /// Also an export of eight lines, to try `run` on
+    /// Also an export of seven lines, to try `run` on
     #[arg(long)]
     pub sample: bool,
 }
 
 pub(super) const INIT_HELP: &str = "\
-Writes credits.toml with every setting explained, and in reference/ a template of each file that people keep, with one row to
+Writes credits.toml with every setting explained, and in reference/ a template of each file that people keep, with one row to \
 replace. A file that is there is never overwritten: then nothing is written at all.
 
 Examples:

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 pub(super) const DIFF_HELP: &str = "\
-A run is named by its id, the beginning of its id, `published`, or `previous`: the one published before. One run alone is
+A run is named by its id, the beginning of its id, `published`, or `previous`: the one published before. One run alone is \
 compared with the published one. The summary of every `run` tells the same, in short, since the published run.
 
 Examples:
@@ -28,7 +28,7 @@ pub struct Diff {
 pub enum CreditsCommand {
     /// One credit: lots, month by month in both books, who used it, why something was left, history, findings
     #[command(after_help = "\
-KEY is the key of a credit, its name, or the beginning of either where only one credit fits. --format json has all of
+KEY is the key of a credit, its name, or the beginning of either where only one credit fits. --format json has all of \
 it, csv the months.
 
 Examples:

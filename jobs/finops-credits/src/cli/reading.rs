@@ -11,8 +11,8 @@ use lake::SchedulerAddress;
 use super::values::period;
 
 pub(super) const DETECT_HELP: &str = "\
-The jobs of one run are given one --run-id and one --as-of, in any process on any machine that reaches the lake.
-A large export can be read by several processes at once: each is given a period of the plan, and afterwards the job is
+The jobs of one run are given one --run-id and one --as-of, in any process on any machine that reaches the lake. \
+A large export can be read by several processes at once: each is given a period of the plan, and afterwards the job is \
 run as ever. Or by a cluster, which shares also the lines of one period: --scheduler.
 
 Examples:
@@ -47,10 +47,10 @@ pub struct OnCluster {
 /// How long a process of a cluster stays.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Limits {
-    /// End where there was nothing to do for so long
+    /// Exit after this many seconds without work
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub idle_timeout: Option<u64>,
-    /// End after so long, whatever is under way
+    /// Exit after this many seconds, even with work under way
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub lifetime: Option<u64>,
 }
@@ -66,7 +66,7 @@ pub struct Scheduler {
     /// Port to listen on
     #[arg(long, value_name = "PORT", default_value_t = 50050, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
-    /// An executor that gave no sign of life for so long is lost
+    /// Seconds without a sign of life after which an executor counts as lost
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub executor_timeout: u64,
     /// How long it stays.
@@ -88,7 +88,7 @@ pub struct Executor {
     /// Where the scheduler listens
     #[arg(long, value_name = "df://HOST:PORT", env = "FINOPS_CREDITS_SCHEDULER")]
     pub scheduler: SchedulerAddress,
-    /// A folder for what it works on, which goes when it ends
+    /// Folder for temporary files; what the executor puts there is removed when it ends
     #[arg(long, value_name = "DIR")]
     pub work_dir: PathBuf,
     /// Address to listen on. Only members of the cluster may reach it: nobody signs in
@@ -106,7 +106,7 @@ pub struct Executor {
     /// Tasks at once [default: `[run] threads`]
     #[arg(long, value_name = "COUNT", value_parser = slots)]
     pub slots: Option<usize>,
-    /// What these hold in memory together before they go on in temporary files [default: `[run] memory_limit`]
+    /// What all tasks together may hold in memory before they spill to temporary files [default: `[run] memory_limit`]
     #[arg(long, value_name = "SIZE")]
     pub memory_limit: Option<ByteSize>,
     /// How long it stays.
@@ -119,7 +119,7 @@ fn slots(text: &str) -> Result<usize, String> {
 }
 
 pub(super) const EXECUTOR_HELP: &str = "\
-It reads the export by its own settings, and touches no lake. SIGTERM ends it, exit code 0; tasks that are at work have ten
+It reads the export by its own settings, and touches no lake. SIGTERM ends it, exit code 0; tasks that are at work have ten \
 seconds. With -v it logs each task and its metrics.
 
 Examples:

@@ -26,8 +26,8 @@ pub struct Serve {
 }
 
 pub(super) const SERVE_HELP: &str = "\
-For the person who starts it, on this machine only. The address that it prints works once, for one browser; the session lasts
-eight hours. Pages answer from the published run, and show at once what somebody records. With --shared people of an
+For the person who starts it, on this machine only. The address that it prints works once, for one browser; the session lasts \
+eight hours. Pages answer from the published run, and show at once what somebody records. With --shared people of an \
 organisation sign in with its OpenID provider, their groups say what they may do, and `access.csv` which nodes they see.
 
 Examples:
@@ -54,7 +54,7 @@ pub struct Report {
 }
 
 pub(super) const REPORT_HELP: &str = "\
-Overview, queue, credits, expiry and net cost as the page of `serve` shows them, in one file for a mail: it loads nothing from
+Overview, queue, credits, expiry and net cost as the page of `serve` shows them, in one file for a mail: it loads nothing from \
 elsewhere. The workbook has amounts as numbers, days as days, a header that stays in sight, and filters.
 
 Examples:
