@@ -16,8 +16,10 @@ pub(crate) async fn write_net_cost(app: &App, _lock: &LakeLock) -> Result<Report
         (app.job_context()?, app.detected().await?, app.context.reference_files().await?);
     let joined: Joined = context.run.finished_job(JOIN).await?;
     let Applied {} = context.run.finished_job(FIFO).await?;
-    let credits = write_net_cost::write_net_cost(&context, &detected, joined, &reference).await?;
-    let checks = check_run(&context, &detected, &reference).await?;
+    let written =
+        async { Ok::<_, Failure>(write_net_cost::write_net_cost(&context, &detected, joined, &reference).await?) };
+    let (credits, checks) =
+        futures::try_join!(written, async { Ok(check_run(&context, &detected, &reference).await?) })?;
     let report = Report::read(&context, &detected, &credits, checks, &reference, app.as_of_pinned_in.clone()).await?;
     context.run.write_summary(&Digest::of(&report, &app.context.settings.lake.database)).await?;
     context.run.finish_job(NET_COST, &Staged {}).await?;
