@@ -5,7 +5,7 @@ use credit_ledger::{Money, Text};
 
 table! {
     /// The lines of one billing period, summed by day, payer, account, service, currency and cost rule.
-    Generation "cost_lines" version 1 by ["billing_period", "usage_date", "payer_account_id", "account_id", "service", "currency", "rule_id"] partitioned;
+    Generation "cost_lines" version 2 by ["billing_period", "usage_date", "payer_account_id", "account_id", "service", "currency", "rule_id"] partitioned;
     pub struct CostLine {
         /// UTC date of the lines' start
         usage_date: NaiveDate,
