@@ -106,6 +106,12 @@ description_patterns = ['^(?P<code>.+) for account (?P<account>[0-9]{12})$']
 [[credits.class_patterns]]
 pattern = "(?i)activate"
 class = "activate"
+[[credits.class_patterns]]
+pattern = "(?i)goodwill"
+class = "goodwill"
+[[credits.class_patterns]]
+pattern = "(?i)pricing adjustment"
+class = "pricing_adjustment"
 """
 REFERENCE = "{{resolve:ssm:/finops/credit-settings:3}}"
 
