@@ -105,9 +105,9 @@ impl Lake {
             None => Listing::of_objects(&self.store).await?,
         };
         let (receipts, files): (Vec<Listed>, Vec<Listed>) =
-            files.into_iter().partition(|file| answered(&file.place).is_some());
+            files.into_iter().partition(|file| receipt_of(&file.place).is_some());
         let places: BTreeSet<&str> = files.iter().map(|file| file.place.as_str()).collect();
-        let is_left_over = |file: &&Listed| answered(&file.place).is_some_and(|about| !places.contains(about));
+        let is_left_over = |file: &&Listed| receipt_of(&file.place).is_some_and(|about| !places.contains(about));
         for file in receipts.iter().filter(is_left_over) {
             if !self.has_receipt(file).await {
                 others.push((file.place.clone(), NAME_OF_A_RECEIPT.to_owned()));
@@ -183,7 +183,7 @@ impl Lake {
         // A folder whose name begins with a dot is left alone.
         let by = by.replace('/', "-").replacen('.', "-", usize::from(by.starts_with('.')));
         let place = format!("{by}/{}", name.replace('/', "-"));
-        let why_not = answered(&place).map(|_| NAME_OF_A_RECEIPT.to_owned());
+        let why_not = receipt_of(&place).map(|_| NAME_OF_A_RECEIPT.to_owned());
         if let Some(why) = why_not.or_else(|| why_no_name(&place)) {
             return Err(LakeError::BadInput(format!("{place} {why}")));
         }
@@ -235,7 +235,7 @@ impl Listed {
 }
 
 /// What a receipt is about, by its name; none of what is called otherwise.
-fn answered(place: &str) -> Option<&str> {
+fn receipt_of(place: &str) -> Option<&str> {
     Verdict::ALL.iter().find_map(|verdict| place.strip_suffix(verdict.ending()))
 }
 
@@ -379,7 +379,7 @@ mod tests {
         let Listing { mut files, others } = Listing::of_objects(&store).await.unwrap();
         files.sort_by(|left, right| left.place.cmp(&right.place));
         let told: Vec<(&str, u64, bool)> =
-            files.iter().map(|file| (file.place.as_str(), file.size, answered(&file.place).is_some())).collect();
+            files.iter().map(|file| (file.place.as_str(), file.size, receipt_of(&file.place).is_some())).collect();
         let expected = [
             ("AROAEXAMPLEID1234:jane/2026/b c%20d.csv", 1, false),
             ("AROAEXAMPLEID1234:jane/a.csv", 1, false),

@@ -60,6 +60,8 @@ async fn serve(listener: TcpListener, pages: Router, ended: &Notify, head: Durat
             let _closed = connection.await;
         });
     }
+    // Whoever comes now is refused, and does not wait.
+    drop(listener);
     end.send_replace(());
     let _all_closed = places.acquire_many(MOST).await;
 }

@@ -14,6 +14,7 @@ use schemas::tables::RuleRead;
 
 use crate::check_names::near;
 use crate::finding::{Finding, Kind, Severity};
+use crate::rule_spend::named;
 
 /// Digits of an account id.
 const DIGITS: usize = 12;
@@ -47,7 +48,7 @@ impl ExportValues {
                 ("service", &mut self.services),
                 ("rule_id", &mut self.took),
             ] {
-                let Some(column) = batch.column_by_name(name) else { continue };
+                let column = named(&batch, name)?;
                 // What a dictionary has, some row has.
                 let values = column.as_any_dictionary_opt().map_or(column, |column| column.values());
                 let values = cast(values, &DataType::Utf8)?;

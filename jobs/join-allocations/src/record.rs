@@ -325,7 +325,8 @@ fn warnings(
 ) -> Vec<String> {
     let (Some(row), Some((_, credit))) = (rows.first(), group.first()) else { return Vec::new() };
     let mut warnings = Vec::new();
-    if let Some(newer) = newer_revision(row, log) {
+    let newer = newer_revision(row, log);
+    if let Some(newer) = newer {
         warnings.push(format!(
             "credit {}: a revision recorded at {newer} is newer and stays the one that counts",
             row.credit_key
@@ -338,7 +339,7 @@ fn warnings(
             row.credit_key, credit.currency, credit.aws_applied
         ));
     }
-    if let Some(end) = lost_end(rows, log) {
+    if let Some(end) = lost_end(rows, log).filter(|_| newer.is_none()) {
         let key = &row.credit_key;
         warnings.push(format!("credit {key}: it had an end, {end}, and has none any more: it will not lapse"));
     }
@@ -443,6 +444,8 @@ mod tests {
         assert_eq!(warnings("id:1,40,USD,,,Retail,,,"), [lost]);
         assert_eq!(warnings("id:1,40,USD,2027-12-31,,Retail,,,"), Vec::<String>::new());
         assert_eq!(warnings("id:2,40,USD,,,Retail,,,"), Vec::<String>::new(), "it had none");
+        let earlier = recorded(&["id:1,40,USD,,,Retail,,,"], &log, "2026-03-04T09:00:00").unwrap().warnings;
+        assert!(earlier.len() == 1 && earlier[0].contains("is newer and stays"), "{earlier:?}");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What the rules took of a period's spend.
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type};
+use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use credit_ledger::{Money, Text};
 use datafusion::execution::SendableRecordBatchStream;
@@ -22,11 +23,11 @@ pub(crate) async fn rule_spend(mut cost_lines: SendableRecordBatchStream) -> Res
     // By keys as bytes, which are in their order.
     let mut sums: HashMap<Box<[u8]>, Money> = HashMap::new();
     while let Some(batch) = cost_lines.try_next().await.map_err(LakeError::from)? {
-        let column = |name: &str| cast(batch.column_by_name(name).unwrap_or(batch.column(0)), &DataType::Utf8);
+        let column = |name: &str| cast(named(&batch, name)?, &DataType::Utf8);
         let columns = KEYS.map(column).into_iter().collect::<Result<Vec<_>, _>>().map_err(LakeError::from)?;
         let rows = keys.convert_columns(&columns).map_err(LakeError::from)?;
-        let amounts = |name: &str| batch.column_by_name(name).map(|column| column.as_primitive::<Decimal128Type>());
-        let (Some(charges), Some(tax)) = (amounts("charges"), amounts("tax")) else { continue };
+        let amounts = |name: &str| Ok::<_, ArrowError>(named(&batch, name)?.as_primitive::<Decimal128Type>());
+        let (charges, tax) = (amounts("charges").map_err(LakeError::from)?, amounts("tax").map_err(LakeError::from)?);
         for ((row, charge), tax) in rows.iter().zip(charges.values()).zip(tax.values()) {
             let sum = sums.entry_ref(row.as_ref()).or_default();
             *sum = sum.checked_add(Money::from_units(*charge)?)?.checked_add(Money::from_units(*tax)?)?;
@@ -49,6 +50,12 @@ pub(crate) async fn rule_spend(mut cost_lines: SendableRecordBatchStream) -> Res
         gross_cost: *gross_cost,
     };
     Ok(sums.iter().enumerate().map(row).collect())
+}
+
+/// A column that must be there.
+pub(crate) fn named<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, ArrowError> {
+    let missing = || ArrowError::SchemaError(format!("there is no column {name}"));
+    batch.column_by_name(name).ok_or_else(missing)
 }
 
 #[cfg(test)]
