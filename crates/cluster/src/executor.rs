@@ -84,7 +84,7 @@ impl Executor {
         let mut asked: Option<Instant> = None;
         loop {
             tokio::select! {
-                ended = &mut working => return outcome(ended, asked.is_some()),
+                ended = &mut working => return outcome(ended, signals.came()),
                 // It handles signals itself; this only bounds how long it takes.
                 _ = signals.next() => asked = asked.or_else(|| Some(Instant::now())),
                 // Each look wakes it up, too: of its own it does not see that the last task is done.
@@ -144,7 +144,8 @@ impl Executor {
 
 fn outcome(ended: Result<(), BallistaError>, asked: bool) -> Result<(), ClusterError> {
     match ended {
-        Ok(()) if asked => Ok(()),
+        // Whatever failed on the way out, as a call to a scheduler that ended first.
+        _ if asked => Ok(()),
         Ok(()) => Err(ClusterError::Lost("executor: it was stopped by the scheduler, or lost a port".to_owned())),
         Err(BallistaError::GrpcError(status)) => match version::refusal(&status) {
             Some(refusal) => Err(ClusterError::BadInput(refusal)),
@@ -197,5 +198,19 @@ impl PhysicalExtensionCodec for Watched {
 
     fn try_encode_udaf(&self, function: &AggregateUDF, bytes: &mut Vec<u8>) -> PlanResult<()> {
         self.codec.try_encode_udaf(function, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executor_that_was_asked_to_end_ends_well_whatever_failed_on_the_way_out() {
+        let gone = || Err(BallistaError::General("tcp connect error".to_owned()));
+        assert!(outcome(Ok(()), true).is_ok() && outcome(gone(), true).is_ok());
+        let told = |ended| outcome(ended, false).unwrap_err().to_string();
+        assert_eq!(told(Ok(())), "executor: it was stopped by the scheduler, or lost a port");
+        assert!(told(gone()).contains("tcp connect error"), "{}", told(gone()));
     }
 }
