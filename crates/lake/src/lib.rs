@@ -79,5 +79,5 @@ pub use source_settings::{SourceSettings, Sources};
 pub use sources::{ReferenceFiles, open_folder};
 pub use sql::Selection;
 pub use sums::FileSum;
-pub use tables::stream_of;
+pub use tables::{stream_of, stream_of_batch};
 pub use web_settings::{RoleGroups, SecretReference, WebSettings};

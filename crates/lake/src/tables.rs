@@ -246,8 +246,13 @@ async fn encode(
 /// # Errors
 /// [`LakeError::Rows`] where a value does not fit its column.
 pub fn stream_of<R: TableRow>(rows: &[R]) -> Result<SendableRecordBatchStream, LakeError> {
-    let batch = schemas::to_batch(rows)?;
-    Ok(Box::pin(RecordBatchStreamAdapter::new(batch.schema(), futures::stream::iter([Ok(batch)]))))
+    Ok(stream_of_batch(schemas::to_batch(rows)?))
+}
+
+/// One batch of rows as a stream.
+#[must_use]
+pub fn stream_of_batch(rows: RecordBatch) -> SendableRecordBatchStream {
+    Box::pin(RecordBatchStreamAdapter::new(rows.schema(), futures::stream::iter([Ok(rows)])))
 }
 
 /// A column of text of a file.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use credit_ledger::{BillingPeriod, Money, MoneyError, Node};
-use lake::{Generation, JobContext, KeptRun, Lake, ReferenceFiles};
+use lake::{Generation, JobContext, KeptRun, Lake, LakeError, ReferenceFiles};
 use schemas::NodeColumns;
 use schemas::records::Detected;
 use schemas::reference::CostRules;
@@ -17,7 +17,7 @@ use crate::check_rules::{ExportValues, rules};
 use crate::error::JoinError;
 use crate::finding::{Finding, Kind, Severity};
 use crate::lots::Joined;
-use crate::rule_spend::rule_spend;
+use crate::rule_spend::SpendSums;
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -119,7 +119,9 @@ impl ReadPeriod<'_> {
         {
             return Ok(rows);
         }
-        rule_spend(self.lake.generation_stream::<CostLine>(self.period, self.fingerprint).await?).await
+        let lines = self.lake.generation_stream::<CostLine>(self.period, self.fingerprint).await?;
+        let rows = SpendSums::of(lines).await.and_then(|sums| sums.rows()).map_err(LakeError::from)?;
+        Ok(schemas::from_batches(&[rows]).map_err(LakeError::from)?)
     }
 
     /// What its lines have.

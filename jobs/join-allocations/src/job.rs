@@ -1,11 +1,11 @@
 //! The job: reads, joins, writes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use chrono::NaiveTime;
 use credit_ledger::{BillingPeriod, Node, Text};
-use lake::{InputDigest, JobContext, LakeError, ReferenceFiles, Reuse, map_concurrently, stream_of};
+use lake::{InputDigest, JobContext, LakeError, ReferenceFiles, Reuse, Run, map_concurrently, stream_of_batch};
 use schemas::NodeColumns;
 use schemas::records::{Detected, Joined};
 use schemas::reference::{CostRule, CostRules};
@@ -17,7 +17,7 @@ use crate::error::JoinError;
 use crate::lots::{self, join};
 use crate::record::{Recording, Stamp, revisions};
 use crate::removed_nodes;
-use crate::rule_spend::rule_spend;
+use crate::rule_spend::{SpendSums, summing, taken};
 
 /// Turns recorded allocations into lots, and spend into cells.
 ///
@@ -76,7 +76,8 @@ pub fn taken_over(context: &JobContext) -> Recording {
     }
 }
 
-/// Writes the cells of each billing period; reused where its cost lines and the targets of the rules are unchanged.
+/// Writes the cells of each billing period, and what the rules took of its spend; reused where its cost lines are
+/// unchanged, and for cells the targets of the rules.
 async fn write_cells(
     context: &JobContext,
     detected: &Detected,
@@ -86,30 +87,44 @@ async fn write_cells(
     let periods = detected.periods.iter().map(|detected| (detected.period, detected.fingerprint.clone()));
     let written = map_concurrently(context.settings.threads(), periods, |(period, fingerprint)| {
         let (run, rules) = (context.run.clone(), Arc::clone(&rules));
-        async move {
-            let of_period = rules.of(period);
-            let inputs = InputDigest::of_table::<Cell>().with("cost_lines", &fingerprint)?;
-            let inputs = inputs.with("rules", &of_period.digest)?;
-            let make = async {
-                let targets = of_period.targets.get_or_init(|| Arc::new(RuleTargets::new(&of_period.rules)));
-                let lines = run.lake().generation_stream::<CostLine>(period, &fingerprint).await?;
-                Ok::<_, LakeError>(cells(lines, Arc::clone(targets)))
-            };
-            if let Reuse::Written { rows } = run.reuse_or_write::<Cell, _>(Some(period), &inputs.finish(), make).await?
-            {
-                tracing::info!(%period, cells = rows, "mapped to nodes");
-            }
-            let inputs = InputDigest::of_table::<RuleSpend>().with("cost_lines", &fingerprint)?.finish();
-            let make = async {
-                let lines = run.lake().generation_stream::<CostLine>(period, &fingerprint).await?;
-                Ok::<_, JoinError>(stream_of(&rule_spend(lines).await?)?)
-            };
-            run.reuse_or_write::<RuleSpend, _>(Some(period), &inputs, make).await?;
-            Ok::<_, JoinError>(())
-        }
+        async move { write_period(&run, period, &fingerprint, rules.of(period)).await }
     });
     written.await?;
     Ok(context.run.write(None, &read_with(&reference.cost_rules)?).await?)
+}
+
+/// Writes both tables of a billing period, in one pass over its cost lines where neither is reused.
+async fn write_period(
+    run: &Run,
+    period: BillingPeriod,
+    fingerprint: &str,
+    rules: &PeriodRules,
+) -> Result<(), JoinError> {
+    let lines = || run.lake().generation_stream::<CostLine>(period, fingerprint);
+    let inputs_of_spend = InputDigest::of_table::<RuleSpend>().with("cost_lines", fingerprint)?.finish();
+    let is_spend_reused = run.reuse::<RuleSpend>(Some(period), &inputs_of_spend).await?;
+    let mut spend = None;
+    let inputs = InputDigest::of_table::<Cell>().with("cost_lines", fingerprint)?.with("rules", &rules.digest)?;
+    let make = async {
+        let targets = rules.targets.get_or_init(|| Arc::new(RuleTargets::new(&rules.rules)));
+        let mut lines = lines().await?;
+        if !is_spend_reused {
+            lines = summing(lines, spend.insert(Arc::new(Mutex::new(SpendSums::new()?))));
+        }
+        Ok::<_, LakeError>(cells(lines, Arc::clone(targets)))
+    };
+    if let Reuse::Written { rows } = run.reuse_or_write::<Cell, _>(Some(period), &inputs.finish(), make).await? {
+        tracing::info!(%period, cells = rows, "mapped to nodes");
+    }
+    if !is_spend_reused {
+        let rows = match spend {
+            Some(sums) => taken(&sums),
+            None => SpendSums::of(lines().await?).await.and_then(|sums| sums.rows()),
+        };
+        let rows = stream_of_batch(rows.map_err(LakeError::from)?);
+        run.write_reusable::<RuleSpend>(Some(period), &inputs_of_spend, rows).await?;
+    }
+    Ok(())
 }
 
 /// The rules with the names that nodes have in each period.

@@ -1,55 +1,114 @@
 //! What the rules took of a period's spend.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{ArrayRef, AsArray, Decimal128Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type};
 use arrow::error::ArrowError;
-use arrow::row::{RowConverter, SortField};
-use credit_ledger::{Money, Text};
+use arrow::row::{RowConverter, Rows, SortField};
+use credit_ledger::Money;
+use datafusion::common::{Result, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
-use futures::TryStreamExt;
-use hashbrown::HashMap;
-use lake::LakeError;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, TryStreamExt};
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashTable};
+use schemas::TableRow;
 use schemas::tables::RuleSpend;
-
-use crate::error::JoinError;
 
 /// What spend is summed by.
 const KEYS: [&str; 5] = ["payer_account_id", "account_id", "service", "currency", "rule_id"];
 
-/// Cost lines summed over their days, in order of the table's grain.
-pub(crate) async fn rule_spend(mut cost_lines: SendableRecordBatchStream) -> Result<Vec<RuleSpend>, JoinError> {
-    let keys = RowConverter::new(KEYS.map(|_| SortField::new(DataType::Utf8)).to_vec()).map_err(LakeError::from)?;
-    // By keys as bytes, which are in their order.
-    let mut sums: HashMap<Box<[u8]>, Money> = HashMap::new();
-    while let Some(batch) = cost_lines.try_next().await.map_err(LakeError::from)? {
-        let column = |name: &str| cast(named(&batch, name)?, &DataType::Utf8);
-        let columns = KEYS.map(column).into_iter().collect::<Result<Vec<_>, _>>().map_err(LakeError::from)?;
-        let rows = keys.convert_columns(&columns).map_err(LakeError::from)?;
-        let amounts = |name: &str| Ok::<_, ArrowError>(named(&batch, name)?.as_primitive::<Decimal128Type>());
-        let (charges, tax) = (amounts("charges").map_err(LakeError::from)?, amounts("tax").map_err(LakeError::from)?);
-        for ((row, charge), tax) in rows.iter().zip(charges.values()).zip(tax.values()) {
-            let sum = sums.entry_ref(row.as_ref()).or_default();
-            *sum = sum.checked_add(Money::from_units(*charge)?)?.checked_add(Money::from_units(*tax)?)?;
-        }
+/// Cost lines summed over their days.
+pub(crate) struct SpendSums {
+    converter: RowConverter,
+    /// Each once, as bytes in the order of the texts.
+    keys: Rows,
+    sums: Vec<i128>,
+    positions: HashTable<usize>,
+    hasher: DefaultHashBuilder,
+}
+
+impl SpendSums {
+    pub(crate) fn new() -> Result<Self> {
+        let converter = RowConverter::new(KEYS.map(|_| SortField::new(DataType::Utf8)).to_vec())?;
+        let keys = converter.empty_rows(0, 0);
+        let (sums, positions, hasher) = (Vec::new(), HashTable::new(), DefaultHashBuilder::default());
+        Ok(Self { converter, keys, sums, positions, hasher })
     }
-    let mut sums: Vec<(Box<[u8]>, Money)> = sums.into_iter().collect();
-    sums.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
-    let parser = keys.parser();
-    let columns = keys.convert_rows(sums.iter().map(|(key, _)| parser.parse(key))).map_err(LakeError::from)?;
-    let text = |column: usize, row: usize| -> Option<Text> {
-        let texts = columns.get(column)?.as_string_opt::<i32>()?;
-        texts.is_valid(row).then(|| texts.value(row).into())
-    };
-    let row = |(row, (_, gross_cost)): (usize, &(Box<[u8]>, Money))| RuleSpend {
-        payer_account_id: text(0, row).unwrap_or_default(),
-        account_id: text(1, row).unwrap_or_default(),
-        service: text(2, row),
-        currency: text(3, row).unwrap_or_default(),
-        rule_id: text(4, row),
-        gross_cost: *gross_cost,
-    };
-    Ok(sums.iter().enumerate().map(row).collect())
+
+    /// Sums all lines.
+    pub(crate) async fn of(mut cost_lines: SendableRecordBatchStream) -> Result<Self> {
+        let mut sums = Self::new()?;
+        while let Some(lines) = cost_lines.try_next().await? {
+            sums.add(&lines)?;
+        }
+        Ok(sums)
+    }
+
+    fn add(&mut self, lines: &RecordBatch) -> Result<()> {
+        let column = |name: &str| cast(named(lines, name)?, &DataType::Utf8);
+        let columns = KEYS.map(column).into_iter().collect::<Result<Vec<_>, _>>()?;
+        let amounts = |name: &str| Ok::<_, ArrowError>(named(lines, name)?.as_primitive::<Decimal128Type>());
+        let (charges, tax) = (amounts("charges")?.values(), amounts("tax")?.values());
+        let rows = self.converter.convert_columns(&columns)?;
+        let Self { keys, sums, positions, hasher, .. } = self;
+        for (row, (charge, tax)) in rows.iter().zip(charges.iter().zip(tax)) {
+            let entry = positions.entry(
+                hasher.hash_one(row.as_ref()),
+                |position| keys.row(*position) == row,
+                |position| hasher.hash_one(keys.row(*position).as_ref()),
+            );
+            let position = match entry {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => {
+                    new.insert(sums.len());
+                    keys.push(row);
+                    sums.push(0);
+                    sums.len() - 1
+                }
+            };
+            let Some(sum) = sums.get_mut(position) else { continue };
+            let total = sum.checked_add(*charge).and_then(|sum| sum.checked_add(*tax));
+            match total.filter(|total| Money::from_units(*total).is_ok()) {
+                Some(total) => *sum = total,
+                None => return exec_err!("SUM of money overflows {} digits", Money::PRECISION),
+            }
+        }
+        Ok(())
+    }
+
+    /// [`RuleSpend`], in order of the table's grain.
+    pub(crate) fn rows(&self) -> Result<RecordBatch> {
+        let mut order: Vec<usize> = (0..self.sums.len()).collect();
+        order.sort_unstable_by(|left, right| self.keys.row(*left).cmp(&self.keys.row(*right)));
+        let mut columns = self.converter.convert_rows(order.iter().map(|position| self.keys.row(*position)))?;
+        let sums = order.iter().filter_map(|position| self.sums.get(*position).copied());
+        let sums = Decimal128Array::from_iter_values(sums);
+        columns.push(Arc::new(sums.with_precision_and_scale(Money::PRECISION, Money::SCALE)?));
+        Ok(RecordBatch::try_new(RuleSpend::TABLE.schema(), columns)?)
+    }
+}
+
+/// Sums that lines are added to while they pass by.
+pub(crate) type SharedSums = Arc<Mutex<SpendSums>>;
+
+/// Cost lines, each added to `sums` as it passes by.
+pub(crate) fn summing(cost_lines: SendableRecordBatchStream, sums: &SharedSums) -> SendableRecordBatchStream {
+    let (schema, sums) = (cost_lines.schema(), Arc::clone(sums));
+    let lines = cost_lines.map(move |lines| {
+        let lines = lines?;
+        sums.lock().unwrap_or_else(PoisonError::into_inner).add(&lines)?;
+        Ok(lines)
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, lines))
+}
+
+/// What the lines that passed by came to.
+pub(crate) fn taken(sums: &SharedSums) -> Result<RecordBatch> {
+    sums.lock().unwrap_or_else(PoisonError::into_inner).rows()
 }
 
 /// A column that must be there.
@@ -84,17 +143,29 @@ mod tests {
         }
     }
 
-    /// What lines sum to that come a batch each.
-    async fn summed(lines: &[CostLine]) -> Result<Vec<String>, JoinError> {
+    /// Lines that come a batch each.
+    fn stream(lines: &[CostLine]) -> SendableRecordBatchStream {
         let batches: Vec<_> =
             lines.iter().map(|line| Ok(schemas::to_batch(std::slice::from_ref(line)).unwrap())).collect();
-        let stream = RecordBatchStreamAdapter::new(CostLine::TABLE.schema(), futures::stream::iter(batches));
-        let rows = rule_spend(Box::pin(stream)).await?;
+        Box::pin(RecordBatchStreamAdapter::new(CostLine::TABLE.schema(), futures::stream::iter(batches)))
+    }
+
+    fn shown(rows: &RecordBatch) -> Vec<String> {
         let row = |row: &RuleSpend| {
             let (service, rule) = (row.service.as_deref().unwrap_or("-"), row.rule_id.as_deref().unwrap_or("-"));
             format!("{} {service} {} {rule} {}", row.account_id, row.currency, row.gross_cost)
         };
-        Ok(rows.iter().map(row).collect())
+        schemas::from_batches(std::slice::from_ref(rows)).unwrap().iter().map(row).collect()
+    }
+
+    /// What lines sum to; those that pass by come to the same, and are handed on as they are.
+    async fn summed(lines: &[CostLine]) -> Result<Vec<String>> {
+        let read = shown(&SpendSums::of(stream(lines)).await?.rows()?);
+        let sums = Arc::new(Mutex::new(SpendSums::new()?));
+        let handed_on: Vec<RecordBatch> = summing(stream(lines), &sums).try_collect().await?;
+        assert_eq!(schemas::from_batches::<CostLine>(&handed_on).unwrap(), lines);
+        assert_eq!(shown(&taken(&sums)?), read);
+        Ok(read)
     }
 
     #[tokio::test]
@@ -119,6 +190,7 @@ mod tests {
     #[tokio::test]
     async fn sum_that_leaves_the_range_of_money_is_an_error() {
         let lines = ["2026-01-01", "2026-01-02"].map(|day| line(day, None, None, ["9e27", "0"]));
-        assert!(matches!(summed(&lines).await, Err(JoinError::Money(_))));
+        let overflow = summed(&lines).await.unwrap_err().strip_backtrace();
+        assert_eq!(overflow, "Execution error: SUM of money overflows 38 digits");
     }
 }
