@@ -2,7 +2,7 @@
 """Times the scan in one process and on clusters of 1, 2 and 4 executors, and checks that all write the same bytes.
 
   bench/cluster.py [--rows 10000000] [--periods 12] [--repeats 3] [--executors 1,2,4] [--memory "1 GiB"]
-                   [--partition-size "64 MiB"] [--work DIR] [--binary FILE]
+                   [--partition-size "128 MiB"] [--work DIR] [--binary FILE]
 
 The data is that of bench/run.py. Scheduler, executors and the job are processes of this machine; each executor has one slot, is
 pinned to a core of its own as far as there are cores, and is given the memory limit. CPU is of all processes of a cluster, peaks are
@@ -31,7 +31,7 @@ def arguments():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--executors", default="1,2,4")
     parser.add_argument("--memory", default="1 GiB")
-    parser.add_argument("--partition-size", default="64 MiB")
+    parser.add_argument("--partition-size", default="128 MiB")
     parser.add_argument("--work", type=pathlib.Path, default=HERE.parent / "target" / "bench")
     parser.add_argument("--binary", type=pathlib.Path)
     return parser.parse_args()

@@ -93,7 +93,7 @@ impl Default for EngineSettings {
             scheduler: None,
             fallback: None,
             deadline_seconds: 4 * 60 * 60,
-            partition_size: ByteSize::mib(64),
+            partition_size: ByteSize::mib(128),
         }
     }
 }
