@@ -119,6 +119,13 @@ impl Members {
     }
 }
 
+/// Where all is one piece there is no exchange: rows cross once less.
+fn cut(bytes: u64, settings: &EngineSettings) -> Cut {
+    let scan = bytes.div_ceil(settings.partition_size.as_u64().max(1));
+    let scan = usize::try_from(scan).unwrap_or(MOST_PARTITIONS).clamp(1, MOST_PARTITIONS);
+    Cut { scan, sums: scan.min(MOST_SUMS) }
+}
+
 fn cause(failure: &DataFusionError) -> String {
     match failure {
         DataFusionError::External(lost) => lost.to_string(),
@@ -129,9 +136,7 @@ fn cause(failure: &DataFusionError) -> String {
 #[async_trait]
 impl ScanEngine for Cluster {
     fn cut(&self, bytes: u64) -> Cut {
-        let scan = bytes.div_ceil(self.0.settings.partition_size.as_u64().max(1));
-        let scan = usize::try_from(scan).unwrap_or(MOST_PARTITIONS).clamp(1, MOST_PARTITIONS);
-        Cut { scan, sums: scan.min(MOST_SUMS) }
+        cut(bytes, &self.0.settings)
     }
 
     async fn run(
@@ -173,5 +178,25 @@ impl ScanEngine for Cluster {
 
     async fn end(&self) {
         self.0.end().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scan_is_one_piece_up_to_the_size_of_a_partition_and_has_bounds() {
+        const MIB: u64 = 1 << 20;
+        let settings = EngineSettings::default();
+        for (bytes, scan, sums) in [
+            (0, 1, 1),
+            (128 * MIB, 1, 1),
+            (128 * MIB + 1, 2, 2),
+            (460 * MIB, 4, 4),
+            (u64::MAX, MOST_PARTITIONS, MOST_SUMS),
+        ] {
+            assert_eq!(cut(bytes, &settings), Cut { scan, sums }, "{bytes}");
+        }
     }
 }
