@@ -35,15 +35,16 @@ impl Store {
             }
             return Ok(());
         };
-        let mut written = Vec::new();
+        let mut written = Beside::default();
         for (path, record) in pointers {
             let (pointer, text) = (root.join(path.as_ref()), text_of(path, record)?);
-            written.push((write_beside(&pointer, &text)?, pointer));
+            written.0.push((write_beside(&pointer, &text)?, pointer));
         }
         self.sync().await?;
-        for (next, pointer) in &written {
+        for (next, pointer) in &written.0 {
             std::fs::rename(next, pointer).map_err(at(pointer))?;
         }
+        written.0.clear();
         self.sync().await
     }
 
@@ -75,6 +76,18 @@ fn sync_file_system(opened: &File) -> io::Result<()> {
 fn sync_file_system(_opened: &File) -> io::Result<()> {
     rustix::fs::sync();
     Ok(())
+}
+
+/// What was written beside pointers, and those; removed again where not all of them are replaced.
+#[derive(Default)]
+struct Beside(Vec<(PathBuf, PathBuf)>);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        for (next, _) in &self.0 {
+            let _in_place_already = std::fs::remove_file(next);
+        }
+    }
 }
 
 /// Writes what a pointer will hold beside it, under a name that nobody else writes.
@@ -166,6 +179,7 @@ mod tests {
         assert_eq!(told(folder.path(), refused), expected);
         let standing = store.read_record::<[String; 1]>(&pointer("2026-01")).await.unwrap();
         assert_eq!(standing, Some(["before".to_owned()]));
+        assert_eq!(entries(&folder.path().join("generations/2026-01")), ["current.json"]);
     }
 
     #[tokio::test]
