@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use super::shop::{ALLOCATE_B, Published, Shop, outcome};
+use super::shop::{ALLOCATE_B, Published, Shop, make_old, outcome};
 use crate::support::saved::Saved;
 use crate::support::{Outcome, number};
 
@@ -162,7 +162,7 @@ impl Act {
         if let Err(problem) = self.look(&ended, fault) {
             self.problems.push(format!("{what}: {problem}\n    {:?} {}", ended.exit_code, ended.stderr.trim_end()));
         }
-        if let Err(problem) = self.again() {
+        if let Err(problem) = self.again(fault) {
             self.problems.push(format!("{what}, then the same again: {problem}"));
         }
     }
@@ -197,7 +197,7 @@ impl Act {
         if names { Ok(()) } else { Err("the error names no file".to_owned()) }
     }
 
-    fn again(&self) -> Result<(), String> {
+    fn again(&self, fault: Fault) -> Result<(), String> {
         let words: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         let ended = self.shop.run(&words);
         // What was recorded although the answer was an error cannot be revoked once more.
@@ -208,6 +208,11 @@ impl Act {
         let healed = catch_unwind(AssertUnwindSafe(|| {
             let state = State::of(&self.shop);
             self.shop.succeed(&["run"]);
+            // Where nothing could be removed either, what was given up stays for a day.
+            if matches!(fault, Fault::FromThenOn(_)) {
+                make_old(&self.shop.0.path("lake/generations"));
+                self.shop.succeed(&["run"]);
+            }
             self.shop.assert_tidy();
             (state, self.shop.0.published())
         }));

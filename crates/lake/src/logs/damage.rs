@@ -35,7 +35,7 @@ pub(super) struct FoundMetadata {
 pub(super) struct MetadataFiles {
     /// Newest first.
     pub(super) readable: Vec<FoundMetadata>,
-    /// Newer than the newest that is readable.
+    /// Those that may have had rows which no readable one has; where none is readable, all.
     pub(super) unreadable: Vec<String>,
 }
 
@@ -43,6 +43,11 @@ pub(super) struct MetadataFiles {
 fn version(file: &str) -> u64 {
     let digits: String = file.trim_start_matches('v').chars().take_while(char::is_ascii_digit).collect();
     digits.parse().unwrap_or(0)
+}
+
+/// The file that a new log begins with. It has no rows; a full disk leaves half of it.
+fn is_first(file: &str) -> bool {
+    file.starts_with("00000-")
 }
 
 impl Logs {
@@ -62,13 +67,14 @@ impl Logs {
         }
         let order = |found: &FoundMetadata| (version(&found.file), found.metadata.last_updated_ms());
         readable.sort_by_key(|found| std::cmp::Reverse(order(found)));
-        let newest = readable.first().map_or(0, |found| version(&found.file));
-        unreadable.retain(|file| version(file) >= newest);
+        if let Some(newest) = readable.first().map(|found| version(&found.file)) {
+            unreadable.retain(|file| version(file) >= newest && !is_first(file));
+        }
         unreadable.sort();
         Ok(MetadataFiles { readable, unreadable })
     }
 
-    /// What says that the lake had this log: results of runs, or metadata with rows.
+    /// What says that the lake had this log: results of runs, or metadata that has rows or may have had some.
     pub(super) async fn traces(&self, table: &Table) -> std::result::Result<Vec<String>, LakeError> {
         let mut traces = Vec::new();
         for folder in [RUNS, GENERATIONS] {
@@ -77,7 +83,8 @@ impl Logs {
             }
         }
         let found = self.metadata_files(table).await?;
-        if !found.unreadable.is_empty() || found.readable.iter().any(|it| it.metadata.current_snapshot().is_some()) {
+        let has_rows = found.readable.iter().any(|it| it.metadata.current_snapshot().is_some());
+        if has_rows || !found.unreadable.iter().all(|file| is_first(file)) {
             traces.push(self.metadata_folder(table).to_string() + "/");
         }
         Ok(traces)
@@ -237,12 +244,13 @@ pub(super) async fn read_whole(log: &IcebergTable, file: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::version;
+    use super::{is_first, version};
 
     #[test]
     fn a_metadata_file_says_its_version() {
         assert_eq!(version("00012-2cd22b57-5127-4198-92ba-e4e67c79821b.metadata.json"), 12);
         assert_eq!(version("v7.metadata.json"), 7);
         assert_eq!(version("other.metadata.json"), 0);
+        assert!(is_first("00000-2cd22b57-5127-4198-92ba-e4e67c79821b.metadata.json") && !is_first("other.metadata.json"));
     }
 }

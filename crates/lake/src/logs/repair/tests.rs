@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use schemas::TableRow;
 use schemas::tables::AllocationLogRow;
 
 use super::*;
@@ -183,4 +184,40 @@ async fn lake_at_which_a_run_is_at_work_is_not_repaired() {
     repair(folder.path(), false).await.unwrap();
     let none = told(folder.path(), repair(&folder.path().join("none"), false).await);
     assert_eq!(none, "BadInput: no lake at <lake>/none: the folder does not exist; see [lake] location");
+}
+
+/// The catalogue of a lake without rows forgets the allocations' log, whose only metadata is cut: as a full disk leaves it.
+async fn half_made() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    opened(folder.path()).await.logs().forget(&AllocationLogRow::TABLE).await.unwrap();
+    let metadata = folder.path().join(ALLOCATIONS).join("metadata");
+    let [first] = entries(&metadata).try_into().unwrap();
+    cut(&metadata.join(first));
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_that_was_never_made_whole_is_made_by_the_next_command() {
+    let folder = half_made().await;
+    let reading = Lake::open_existing_local(&settings(folder.path())).await;
+    assert!(told(folder.path(), reading).starts_with("NotYet: "));
+    let lake = opened(folder.path()).await;
+    std::fs::remove_file(folder.path().join("catalog.db")).unwrap();
+    drop(lake);
+    let repaired = repair(folder.path(), false).await.unwrap();
+    assert_eq!(registered(&repaired[1]).0, Vec::<String>::new(), "the half file never had rows");
+    opened(folder.path()).await.logs().append(&[lot("a", 1, "5")]).await.unwrap();
+    assert_eq!(lots(folder.path()).await, ["a 1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_whose_first_append_cannot_be_read_was_there() {
+    let folder = recorded().await;
+    opened(folder.path()).await.logs().forget(&AllocationLogRow::TABLE).await.unwrap();
+    let metadata = folder.path().join(ALLOCATIONS).join("metadata");
+    for file in entries(&metadata).iter().filter(|name| name.ends_with(".metadata.json")) {
+        cut(&metadata.join(file));
+    }
+    let refused = told(folder.path(), Lake::open_local(&settings(folder.path())).await);
+    assert!(refused.contains("does not know the log finops_credits.allocations_log"), "{refused}");
 }
