@@ -1,6 +1,6 @@
 //! What the credit lines of all billing periods say, credit by credit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::NaiveDate;
 use credit_ledger::{BillingPeriod, Money, MoneyError, Text};
@@ -12,8 +12,8 @@ use crate::error::DetectError;
 #[derive(Debug)]
 pub struct CreditHistory {
     last: BillingPeriod,
-    /// By key.
-    credits: BTreeMap<Text, History>,
+    /// By key, which the credits of an organisation share a long beginning of.
+    credits: HashMap<Text, History>,
 }
 
 /// What all lines of one credit say.
@@ -38,7 +38,7 @@ impl CreditHistory {
     /// No lines yet; those of periods after `last` will count as seen only.
     #[must_use]
     pub fn until(last: BillingPeriod) -> Self {
-        Self { last, credits: BTreeMap::new() }
+        Self { last, credits: HashMap::new() }
     }
 
     /// Adds lines of a period, in any order of periods. Of lines that are equally early, the one added before counts.
@@ -48,10 +48,11 @@ impl CreditHistory {
     pub fn add(&mut self, period: BillingPeriod, lines: Vec<CreditLine>) -> Result<(), DetectError> {
         let counts = period <= self.last;
         for line in lines {
-            if !self.credits.contains_key(&line.credit_key) {
-                self.credits.insert(line.credit_key.clone(), History::default());
-            }
-            if let Some(credit) = self.credits.get_mut(&line.credit_key).filter(|_| counts) {
+            let credit = match self.credits.get_mut(&line.credit_key) {
+                Some(known) => known,
+                None => self.credits.entry(line.credit_key.clone()).or_default(),
+            };
+            if counts {
                 credit.add(period, line)?;
             }
         }
@@ -59,8 +60,10 @@ impl CreditHistory {
     }
 
     /// All credits, in order of the key.
-    pub(crate) fn credits(&self) -> impl ExactSizeIterator<Item = (&Text, &History)> {
-        self.credits.iter()
+    pub(crate) fn credits(&self) -> Vec<(&Text, &History)> {
+        let mut credits: Vec<_> = self.credits.iter().collect();
+        credits.sort_unstable_by_key(|(key, _)| *key);
+        credits
     }
 }
 

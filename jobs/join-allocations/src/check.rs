@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use credit_ledger::{BillingPeriod, Money, MoneyError, Node};
-use lake::{Generation, JobContext, KeptRun, Lake, LakeError, ReferenceFiles};
+use lake::{Generation, JobContext, KeptRun, Lake, LakeError, ReferenceFiles, stream_of_batch};
 use schemas::NodeColumns;
 use schemas::records::Detected;
 use schemas::reference::CostRules;
@@ -17,7 +17,7 @@ use crate::check_rules::{ExportValues, rules};
 use crate::error::JoinError;
 use crate::finding::{Finding, Kind, Severity};
 use crate::lots::Joined;
-use crate::rule_spend::SpendSums;
+use crate::rule_spend::{SpendSums, left_by};
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +26,8 @@ pub struct Checked<'a> {
     pub reference: &'a ReferenceFiles,
     /// What the lines of all periods have.
     pub values: &'a ExportValues,
-    /// What the rules took of the period whose Unassigned spend is told.
-    pub spend: Option<(BillingPeriod, &'a [RuleSpend])>,
+    /// The period whose Unassigned spend is told, and what the rules as they are do not take of it.
+    pub unassigned: Option<(BillingPeriod, &'a [RuleSpend])>,
     /// The rules that this was read with; none known: those of the reference files.
     pub read_with: &'a [RuleRead],
     /// Of all allocations.
@@ -51,13 +51,13 @@ pub async fn check_run(
         values.add(period, run.coded_stream::<RuleSpend>(Some(period)).await?).await?;
         latest = latest.max(Some(period));
     }
-    let spend: Vec<RuleSpend> = match latest {
-        Some(_) => run.rows(latest).await?,
+    let unassigned = match latest {
+        Some(_) => left_by(&reference.cost_rules, run.coded_stream::<RuleSpend>(latest).await?).await?,
         None => Vec::new(),
     };
     let (lots, issues): (Vec<LotRow>, Vec<AllocationIssue>) = (run.rows(None).await?, run.rows(None).await?);
-    let spend = latest.map(|period| (period, &spend[..]));
-    check(&Checked { reference, values: &values, spend, read_with: &[], lots: &lots, issues: &issues })
+    let unassigned = latest.map(|period| (period, &unassigned[..]));
+    check(&Checked { reference, values: &values, unassigned, read_with: &[], lots: &lots, issues: &issues })
 }
 
 /// What is found at any time, from what the last run has read of the export up to `last`.
@@ -84,13 +84,16 @@ pub async fn check_lake(
         of(*period, &generation.fingerprint).add_to(&mut values).await?;
     }
     let told = period.or_else(|| generations.keys().next_back().copied());
-    let spend = match told.and_then(|period| generations.get(&period).map(|generation| (period, generation))) {
-        Some((period, generation)) => Some((period, of(period, &generation.fingerprint).spend().await?)),
+    let told = told.and_then(|period| generations.get(&period).map(|generation| (period, generation)));
+    let unassigned = match told {
+        Some((period, generation)) => {
+            Some((period, of(period, &generation.fingerprint).left_by(&reference.cost_rules).await?))
+        }
         None => None,
     };
-    let spend = spend.as_ref().map(|(period, rows)| (*period, &rows[..]));
+    let unassigned = unassigned.as_ref().map(|(period, rows)| (*period, &rows[..]));
     let (read_with, Joined { lots, issues, .. }) = (lake.published_table::<RuleRead>().await?, joined);
-    check(&Checked { reference, values: &values, spend, read_with: &read_with, lots, issues })
+    check(&Checked { reference, values: &values, unassigned, read_with: &read_with, lots, issues })
 }
 
 /// A period as it was last read.
@@ -112,16 +115,17 @@ impl ReadPeriod<'_> {
         })
     }
 
-    /// What the rules took of it.
-    async fn spend(&self) -> Result<Vec<RuleSpend>, JoinError> {
+    /// What these rules do not take of its spend.
+    async fn left_by(&self, rules: &CostRules) -> Result<Vec<RuleSpend>, JoinError> {
         if let Some(run) = self.run_that_has_it()
-            && let Ok(rows) = run.rows(Some(self.period)).await
+            && let Ok(Some(spend)) = run.coded_stream::<RuleSpend>(Some(self.period)).await
+            && let Ok(left) = left_by(rules, spend).await
         {
-            return Ok(rows);
+            return Ok(left);
         }
         let lines = self.lake.generation_stream::<CostLine>(self.period, self.fingerprint).await?;
-        let rows = SpendSums::of(lines).await.and_then(|sums| sums.rows()).map_err(LakeError::from)?;
-        Ok(schemas::from_batches(&[rows]).map_err(LakeError::from)?)
+        let spend = SpendSums::of(lines).await.and_then(|sums| sums.rows()).map_err(LakeError::from)?;
+        Ok(left_by(rules, stream_of_batch(spend)).await?)
     }
 
     /// What its lines have.
@@ -163,15 +167,12 @@ pub fn check(checked: &Checked<'_>) -> Result<Vec<Finding>, JoinError> {
 
 /// What no rule takes in the period, by account and service.
 fn unassigned(checked: &Checked<'_>) -> Result<Vec<Finding>, MoneyError> {
-    let Some((period, spend)) = checked.spend else { return Ok(Vec::new()) };
-    let rules: BTreeSet<&str> = checked.reference.cost_rules.iter().map(|rule| rule.rule_id.as_str()).collect();
+    let Some((period, rows)) = checked.unassigned else { return Ok(Vec::new()) };
     let mut sums: BTreeMap<(&str, Option<&str>, &str, Option<&str>), _> = BTreeMap::new();
-    for row in spend {
-        if row.rule_id.as_deref().is_none_or(|rule| !rules.contains(rule)) {
-            let key = (&*row.account_id, row.service.as_deref(), &*row.currency, row.rule_id.as_deref());
-            let sum: &mut Money = sums.entry(key).or_default();
-            *sum = sum.checked_add(row.gross_cost)?;
-        }
+    for row in rows {
+        let key = (&*row.account_id, row.service.as_deref(), &*row.currency, row.rule_id.as_deref());
+        let sum: &mut Money = sums.entry(key).or_default();
+        *sum = sum.checked_add(row.gross_cost)?;
     }
     let found = sums.into_iter().filter(|(_, sum)| !sum.is_zero());
     let findings = found.map(|((account, service, currency, rule), sum)| {
@@ -246,8 +247,9 @@ mod tests {
         for (period, rows) in [(month("2026-01"), &of_january[..]), (month("2026-02"), &rows[..])] {
             values.add(period, lake::stream_of(rows).unwrap()).now_or_never().unwrap().unwrap();
         }
-        let spend = Some((month("2026-02"), &rows[..]));
-        let checked = Checked { reference, values: &values, spend, read_with: &[], lots: &[], issues: &[] };
+        let left = left_by(&reference.cost_rules, lake::stream_of(&rows).unwrap()).now_or_never().unwrap().unwrap();
+        let unassigned = Some((month("2026-02"), &left[..]));
+        let checked = Checked { reference, values: &values, unassigned, read_with: &[], lots: &[], issues: &[] };
         let line = |finding: Finding| {
             let amount = finding.amount.map(|amount| format!(" {amount}")).unwrap_or_default();
             format!(
@@ -306,8 +308,14 @@ mod tests {
         let lines = lake::stream_of(&rows).unwrap();
         values.add("2026-01".parse().unwrap(), lines).now_or_never().unwrap().unwrap();
         let read_with = read_with(&before.cost_rules).unwrap();
-        let checked =
-            Checked { reference: &after, values: &values, spend: None, read_with: &read_with, lots: &[], issues: &[] };
+        let checked = Checked {
+            reference: &after,
+            values: &values,
+            unassigned: None,
+            read_with: &read_with,
+            lots: &[],
+            issues: &[],
+        };
         let found = check(&checked).unwrap();
         let found: Vec<_> = found.iter().map(|finding| (finding.severity, finding.subject.as_str())).collect();
         assert_eq!(found, [(Severity::Note, "new"), (Severity::Note, "old")]);

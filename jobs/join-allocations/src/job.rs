@@ -30,15 +30,15 @@ pub async fn join_allocations(
     accept_removed_nodes: bool,
 ) -> Result<Joined, JoinError> {
     let run = &context.run;
-    let register: Vec<RegisteredCredit> = run.rows(None).await?;
+    let register = run.spawn_rows::<RegisteredCredit>(None);
     let (state, log) = run.lake().logs().read_newest::<AllocationLogRow>().await?;
-    let latest = context.latest_instant(state);
+    let (register, latest) = (register.await?, context.latest_instant(state));
     if !accept_removed_nodes {
         removed_nodes::refuse(run.lake(), &reference.hierarchy, &register, &log, latest).await?;
     }
     let joined = join(&register, &log, &reference.hierarchy, latest);
-    write_cells(context, detected, reference).await?;
-    write_lots(context, reference, &joined).await?;
+    let lots = async { Ok(write_lots(context, reference, &joined).await?) };
+    futures::try_join!(write_cells(context, detected, reference), lots)?;
     Ok(Joined { first_period: first_period(detected, reference, &joined.lots) })
 }
 

@@ -1,10 +1,11 @@
 //! What the rules took of a period's spend.
 
+use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, AsArray, Decimal128Array, RecordBatch};
-use arrow::compute::cast;
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Decimal128Array, RecordBatch};
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Decimal128Type};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
@@ -15,7 +16,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
+use lake::LakeError;
 use schemas::TableRow;
+use schemas::reference::CostRules;
 use schemas::tables::RuleSpend;
 
 /// What spend is summed by.
@@ -109,6 +112,21 @@ pub(crate) fn summing(cost_lines: SendableRecordBatchStream, sums: &SharedSums) 
 /// What the lines that passed by came to.
 pub(crate) fn taken(sums: &SharedSums) -> Result<RecordBatch> {
     sums.lock().unwrap_or_else(PoisonError::into_inner).rows()
+}
+
+/// The rows of [`RuleSpend`] that none of these rules took.
+pub(crate) async fn left_by(
+    rules: &CostRules,
+    mut spend: SendableRecordBatchStream,
+) -> Result<Vec<RuleSpend>, LakeError> {
+    let rules: HashSet<&str> = rules.iter().map(|rule| rule.rule_id.as_str()).collect();
+    let mut left = Vec::new();
+    while let Some(rows) = spend.try_next().await? {
+        let rule_ids = cast(named(&rows, "rule_id")?, &DataType::Utf8)?;
+        let is_left = rule_ids.as_string::<i32>().iter().map(|rule| rule.is_none_or(|rule| !rules.contains(rule)));
+        left.push(filter_record_batch(&rows, &BooleanArray::from_iter(is_left.map(Some)))?);
+    }
+    Ok(schemas::from_batches(&left)?)
 }
 
 /// A column that must be there.

@@ -251,6 +251,8 @@ mod tests {
         assert_eq!(version("00012-2cd22b57-5127-4198-92ba-e4e67c79821b.metadata.json"), 12);
         assert_eq!(version("v7.metadata.json"), 7);
         assert_eq!(version("other.metadata.json"), 0);
-        assert!(is_first("00000-2cd22b57-5127-4198-92ba-e4e67c79821b.metadata.json") && !is_first("other.metadata.json"));
+        assert!(
+            is_first("00000-2cd22b57-5127-4198-92ba-e4e67c79821b.metadata.json") && !is_first("other.metadata.json")
+        );
     }
 }
