@@ -1,9 +1,10 @@
 //! What the credit lines of all billing periods say, credit by credit.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use credit_ledger::{BillingPeriod, Money, MoneyError, Text};
+use hashbrown::HashMap;
 use schemas::tables::CreditLine;
 
 use crate::error::DetectError;
@@ -12,7 +13,7 @@ use crate::error::DetectError;
 #[derive(Debug)]
 pub struct CreditHistory {
     last: BillingPeriod,
-    /// By key, which the credits of an organisation share a long beginning of.
+    /// By key. Keys have long beginnings in common, so they are hashed, not compared.
     credits: HashMap<Text, History>,
 }
 
@@ -48,10 +49,7 @@ impl CreditHistory {
     pub fn add(&mut self, period: BillingPeriod, lines: Vec<CreditLine>) -> Result<(), DetectError> {
         let counts = period <= self.last;
         for line in lines {
-            let credit = match self.credits.get_mut(&line.credit_key) {
-                Some(known) => known,
-                None => self.credits.entry(line.credit_key.clone()).or_default(),
-            };
+            let credit = self.credits.entry_ref(line.credit_key.as_str()).or_default();
             if counts {
                 credit.add(period, line)?;
             }
