@@ -76,7 +76,7 @@ impl Remembered {
         let (credits_log, credit_rows) = context.lake.logs().read_newest::<CreditLogRow>().await?;
         let (allocations_log, log) = context.lake.logs().read_newest::<AllocationLogRow>().await?;
         Ok(Self {
-            register: Arc::new(register(&history, &credit_rows, &log)?),
+            register: Arc::new(register(history, &credit_rows, &log)?),
             log: Arc::new(by_present_names(&log, &reference.hierarchy).into_owned()),
             reference,
             // As they were read: something may have been recorded since they were looked at.

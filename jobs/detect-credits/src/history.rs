@@ -58,9 +58,9 @@ impl CreditHistory {
     }
 
     /// All credits, in order of the key.
-    pub(crate) fn credits(&self) -> Vec<(&Text, &History)> {
-        let mut credits: Vec<_> = self.credits.iter().collect();
-        credits.sort_unstable_by_key(|(key, _)| *key);
+    pub(crate) fn into_credits(self) -> Vec<(Text, History)> {
+        let mut credits: Vec<_> = self.credits.into_iter().collect();
+        credits.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
         credits
     }
 }

@@ -99,7 +99,7 @@ async fn write_register(
     let logs = spawn_abort_on_drop(async move { futures::try_join!(lake.logs().read(), lake.logs().read()) });
     let history = credit_history(run.lake(), context.last_period(), generations, context.settings.threads()).await?;
     let (log, allocations): (Vec<CreditLogRow>, Vec<AllocationLogRow>) = logs.await?;
-    let register = register(&history, &log, &allocations)?;
+    let register = register(history, &log, &allocations)?;
     run.lake().logs().append(&journal(&register, &log, run.id(), context.now)).await?;
     let Register { credits, applied } = register;
     futures::try_join!(run.spawn_write(None, credits), run.spawn_write(None, applied))?;

@@ -7,13 +7,13 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{Days, NaiveDateTime};
+use chrono::{Days, NaiveDate, NaiveDateTime};
 use credit_ledger::{Money, Text, within_years};
 use schemas::reference::{Problem, Problems};
-use schemas::tables::{AllocationLogRow, AppliedByAws, CreditLogRow, RegisteredCredit};
+use schemas::tables::{AllocationLogRow, AppliedByAws, CreditLine, CreditLogRow, RegisteredCredit};
 
 use crate::error::DetectError;
-use crate::history::{CreditHistory, FirstLine, History, money_error};
+use crate::history::{CreditHistory, History, money_error};
 
 /// Source of an issue date inferred from the export.
 pub const CUR_INFERRED: &str = "cur_inferred";
@@ -37,29 +37,31 @@ pub struct Register {
 /// [`ReadError::BadExport`](cur_reader::ReadError::BadExport) for one key in two currencies or an issue date that cannot be meant,
 /// [`DetectError::Money`] where a sum leaves the range of money.
 pub fn register(
-    history: &CreditHistory,
+    history: CreditHistory,
     log: &[CreditLogRow],
     allocations: &[AllocationLogRow],
 ) -> Result<Register, DetectError> {
-    let credits = history.credits();
+    let credits = history.into_credits();
     let mut problems = Problems::default();
     let mut newest = newest_revisions(log).into_iter().peekable();
     let mut gone = Vec::new();
     let mut register = Register { credits: Vec::with_capacity(credits.len()), applied: Vec::new() };
     for (credit_key, history) in credits {
         if history.currencies.len() > 1 {
-            problems.0.push(several_currencies(credit_key, &history.currencies));
+            problems.0.push(several_currencies(&credit_key, &history.currencies));
         }
-        while let Some(row) = newest.next_if(|row| row.credit_key < *credit_key) {
+        while let Some(row) = newest.next_if(|row| row.credit_key < credit_key) {
             gone.push(row);
         }
-        let logged = newest.next_if(|row| row.credit_key == *credit_key);
-        let Some(first) = &history.first else { continue };
-        register.credits.push(registered(first, logged, history)?);
-        let applied = history.applied.iter().map(|(period, amount)| AppliedByAws {
-            billing_period: *period,
+        let logged = newest.next_if(|row| row.credit_key == credit_key);
+        let History { first: Some(first), last_cur_date, applied, .. } = history else { continue };
+        let aws_applied = Money::total(applied.values().copied());
+        let aws_applied = aws_applied.map_err(|source| money_error(&credit_key, source))?;
+        register.credits.push(registered(first.line, logged, last_cur_date, aws_applied));
+        let applied = applied.into_iter().map(|(billing_period, aws_applied)| AppliedByAws {
+            billing_period,
             credit_key: credit_key.clone(),
-            aws_applied: *amount,
+            aws_applied,
         });
         register.applied.extend(applied);
     }
@@ -77,29 +79,29 @@ pub fn register(
 
 /// A credit as its first line shows it.
 fn registered(
-    FirstLine { line, .. }: &FirstLine,
+    line: CreditLine,
     logged: Option<&CreditLogRow>,
-    history: &History,
-) -> Result<RegisteredCredit, DetectError> {
+    last_cur_date: Option<NaiveDate>,
+    aws_applied: Money,
+) -> RegisteredCredit {
     let manual = logged.filter(|row| row.issue_date_source == MANUAL);
     let inferred = line.usage_date.checked_sub_days(Days::new(1)).unwrap_or(line.usage_date);
-    let aws_applied = Money::total(history.applied.values().copied());
-    Ok(RegisteredCredit {
-        credit_key: line.credit_key.clone(),
-        promotion_code: line.promotion_code.clone(),
-        account_id: line.credit_account_id.clone(),
-        owner_account_id: line.owner_account_id.clone(),
-        credit_id: line.credit_id.clone(),
-        payer_account_id: line.payer_account_id.clone(),
-        currency: line.currency.clone(),
-        description: line.description.clone(),
-        credit_class: line.credit_class.clone(),
+    RegisteredCredit {
+        credit_key: line.credit_key,
+        promotion_code: line.promotion_code,
+        account_id: line.credit_account_id,
+        owner_account_id: line.owner_account_id,
+        credit_id: line.credit_id,
+        payer_account_id: line.payer_account_id,
+        currency: line.currency,
+        description: line.description,
+        credit_class: line.credit_class,
         first_cur_date: line.usage_date,
         issue_date: manual.map_or(inferred, |row| row.issue_date),
         issue_date_source: manual.map_or(CUR_INFERRED, |_| MANUAL).into(),
-        last_cur_date: history.last_cur_date,
-        aws_applied: aws_applied.map_err(|source| money_error(&line.credit_key, source))?,
-    })
+        last_cur_date,
+        aws_applied,
+    }
 }
 
 /// The newest row of each key, in order of the key.

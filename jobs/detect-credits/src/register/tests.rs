@@ -46,7 +46,7 @@ fn the_register_is_the_same_in_whatever_order_lines_are_added() {
             }
         }
         add(&mut history, "2026-03", &[("c", "01", "USD", "-64"), ("b", "01", "USD", "-64")]);
-        shown(&register(&history, &[], &[]).unwrap())
+        shown(&register(history, &[], &[]).unwrap())
     });
     for (credits, applied) in registers {
         let amounts = ["a seen on 03 8.0000000000", "b seen on 07 19.0000000000", "d seen on 01 36.0000000000"];
@@ -67,7 +67,7 @@ fn one_credit_in_two_currencies_is_an_error_that_names_both() {
     let mut history = CreditHistory::until("2026-02".parse().unwrap());
     add(&mut history, "2026-02", &[("a", "02", "USD", "-1"), ("b", "01", "EUR", "-1")]);
     add(&mut history, "2026-01", &[("b", "05", "USD", "-1"), ("c", "05", "USD", "-1"), ("c", "05", "GBP", "-1")]);
-    let error = register(&history, &[], &[]).unwrap_err().to_string();
+    let error = register(history, &[], &[]).unwrap_err().to_string();
     assert!(error.contains("credit b: has lines in EUR and USD, but a credit has one currency"), "{error}");
     assert!(error.contains("credit c: has lines in GBP and USD, but a credit has one currency"), "{error}");
     assert!(!error.contains("credit a"), "{error}");
@@ -88,7 +88,7 @@ fn only_the_newest_revision_of_a_credit_counts_and_only_changes_are_recorded() {
         made("a", 1, "2026-01-01", CUR_INFERRED),
         made("b", 1, "2026-01-02", MANUAL),
     ];
-    let register = register(&history, &log, &[]).unwrap();
+    let register = register(history, &log, &[]).unwrap();
     let dates = register.credits.iter().map(|credit| format!("{} {}", credit.credit_key, credit.issue_date));
     assert_eq!(dates.collect::<Vec<_>>(), ["b 2026-01-03", "c 2026-01-04"], "what is gone and not allocated goes");
     let new = journal(&register, &log, "r", NaiveDateTime::default());
@@ -98,19 +98,18 @@ fn only_the_newest_revision_of_a_credit_counts_and_only_changes_are_recorded() {
 
 #[test]
 fn issue_date_set_by_hand_to_a_mistyped_year_is_an_error_that_names_the_credit() {
-    let mut history = CreditHistory::until("2026-12".parse().unwrap());
-    add(&mut history, "2026-01", &[("a", "05", "USD", "-1")]);
-    let manual = |issue_date: &str| CreditLogRow {
-        issue_date: issue_date.parse().unwrap(),
-        issue_date_source: MANUAL.into(),
-        ..row_of("a")
+    let issued = |date: &str| {
+        let mut history = CreditHistory::until("2026-12".parse().unwrap());
+        add(&mut history, "2026-01", &[("a", "05", "USD", "-1")]);
+        let by_hand = (date.parse().unwrap(), MANUAL.into());
+        register(history, &[CreditLogRow { issue_date: by_hand.0, issue_date_source: by_hand.1, ..row_of("a") }], &[])
     };
     assert_eq!(
-        register(&history, &[manual("0026-01-04")], &[]).unwrap_err().to_string(),
+        issued("0026-01-04").unwrap_err().to_string(),
         "credit a: issue date 0026-01-04 is not in the years 2006 to 2100; append a revision with the right date to \
          credits_log"
     );
-    assert!(register(&history, &[manual("2025-12-04")], &[]).is_ok());
+    assert!(issued("2025-12-04").is_ok());
 }
 
 fn until(last: &str) -> CreditHistory {
@@ -149,7 +148,7 @@ fn a_credit_is_issued_on_the_day_before_its_first_line() {
         let mut history = until("2028-12");
         let lines = [first, "2028-11-30"].map(|day| line(|line| line.usage_date = day.parse().unwrap()));
         history.add("2028-11".parse().unwrap(), lines.to_vec()).unwrap();
-        let credits = register(&history, &[], &[]).unwrap().credits;
+        let credits = register(history, &[], &[]).unwrap().credits;
         let [credit] = &credits[..] else { panic!("one credit") };
         assert_eq!(
             (credit.first_cur_date.to_string(), credit.issue_date.to_string()),
@@ -170,7 +169,7 @@ fn late_lines_are_applied_in_the_period_of_their_bill_and_reversals_take_back() 
     };
     history.add("2026-02".parse().unwrap(), vec![on("2026-01-20", "-30"), on("2026-02-03", "-4.5")]).unwrap();
     history.add("2026-03".parse().unwrap(), vec![on("2026-03-01", "-10"), on("2026-03-02", "12.5")]).unwrap();
-    let Register { credits, applied } = register(&history, &[], &[]).unwrap();
+    let Register { credits, applied } = register(history, &[], &[]).unwrap();
     let applied: Vec<_> = applied.iter().map(|row| format!("{} {}", row.billing_period, row.aws_applied)).collect();
     assert_eq!(applied, ["2026-02 34.5000000000", "2026-03 -2.5000000000"]);
     assert_eq!(credits[0].aws_applied.to_string(), "32.0000000000");
@@ -198,7 +197,7 @@ fn what_a_credit_is_called_says_its_earliest_line_by_day_period_payer_account_an
             let mut lines = lines.to_vec();
             lines.rotate_left(turn);
             history.add("2026-01".parse().unwrap(), lines).unwrap();
-            let credits = register(&history, &[], &[]).unwrap().credits;
+            let credits = register(history, &[], &[]).unwrap().credits;
             assert_eq!(credits[0].promotion_code, expected);
         }
     }
@@ -206,7 +205,7 @@ fn what_a_credit_is_called_says_its_earliest_line_by_day_period_payer_account_an
     let mut history = until("2026-12");
     history.add("2026-02".parse().unwrap(), vec![told("in February", |_| {})]).unwrap();
     history.add("2026-01".parse().unwrap(), vec![told("in January", |_| {})]).unwrap();
-    assert_eq!(register(&history, &[], &[]).unwrap().credits[0].promotion_code, "in January");
+    assert_eq!(register(history, &[], &[]).unwrap().credits[0].promotion_code, "in January");
 }
 
 fn allocation(id: &str, action: &str, recorded_at: &str) -> AllocationLogRow {
@@ -235,7 +234,7 @@ fn allocation(id: &str, action: &str, recorded_at: &str) -> AllocationLogRow {
 fn a_credit_whose_lines_have_gone_stays_as_last_known_while_it_is_allocated() {
     let (noon, one) = ("2026-02-01T12:00:00", "2026-02-01T13:00:00");
     let log = [row_of("a"), CreditLogRow { revision: 2, promotion_code: "renamed".into(), ..row_of("a") }];
-    let kept = |allocations: &[AllocationLogRow]| register(&until("2026-02"), &log, allocations).unwrap().credits;
+    let kept = |allocations: &[AllocationLogRow]| register(until("2026-02"), &log, allocations).unwrap().credits;
     let credits = kept(&[allocation("1", "allocate", noon)]);
     let [credit] = &credits[..] else { panic!("it stays") };
     assert_eq!((credit.promotion_code.as_str(), credit.last_cur_date), ("renamed", None));
@@ -248,7 +247,7 @@ fn a_credit_whose_lines_have_gone_stays_as_last_known_while_it_is_allocated() {
     // Lines that come after the as-of date are lines: nothing stands in for them.
     let mut later = until("2026-02");
     later.add("2026-03".parse().unwrap(), vec![line(|_| {})]).unwrap();
-    assert_eq!(register(&later, &log, &[allocation("1", "allocate", noon)]).unwrap(), Register::default());
+    assert_eq!(register(later, &log, &[allocation("1", "allocate", noon)]).unwrap(), Register::default());
 }
 
 #[test]
@@ -256,7 +255,7 @@ fn a_changed_description_is_a_new_revision_and_the_same_one_none() {
     let register = |change: fn(&mut CreditLine)| {
         let mut history = until("2026-12");
         history.add("2026-01".parse().unwrap(), vec![line(change)]).unwrap();
-        register(&history, &[], &[]).unwrap()
+        register(history, &[], &[]).unwrap()
     };
     let at = |text: &str| text.parse::<NaiveDateTime>().unwrap();
     let first = journal(&register(|_| {}), &[], "run-1", at("2026-02-01T00:00:00"));
@@ -285,7 +284,7 @@ fn sums_beyond_money_name_their_credit() {
     for period in ["2026-01", "2026-02"] {
         history.add(period.parse().unwrap(), vec![huge.clone()]).unwrap();
     }
-    let over_periods = register(&history, &[], &[]).unwrap_err();
+    let over_periods = register(history, &[], &[]).unwrap_err();
     assert_eq!(over_periods.to_string(), twice.to_string());
 }
 

@@ -22,7 +22,7 @@ const AT_ONCE: usize = 4;
 /// # Errors
 /// [`NetCostError::Lake`] where a table cannot be read or is not as it was written; [`NetCostError::Money`].
 pub async fn changes_between(from: &KeptRun, to: &KeptRun) -> Result<Changes, NetCostError> {
-    let credits: [Vec<Credit>; 2] = futures::try_join!(from.rows(None), to.rows(None))?.into();
+    let credits: [Vec<Credit>; 2] = futures::try_join!(from.spawn_rows(None), to.spawn_rows(None))?.into();
     let credits = Credits::of(&credits[0], &credits[1]);
     let months: BTreeSet<BillingPeriod> = from.months().chain(to.months()).collect();
     let differing = months
