@@ -84,7 +84,10 @@ impl Logs {
         }
         let found = self.metadata_files(table).await?;
         let has_rows = found.readable.iter().any(|it| it.metadata.current_snapshot().is_some());
-        if has_rows || !found.unreadable.iter().all(|file| is_first(file)) {
+        // An append leaves a list of files.
+        let has_lists =
+            self.store.files(&self.metadata_folder(table)).await?.iter().any(|file| file.ends_with(".avro"));
+        if has_rows || has_lists || !found.unreadable.iter().all(|file| is_first(file)) {
             traces.push(self.metadata_folder(table).to_string() + "/");
         }
         Ok(traces)

@@ -211,13 +211,17 @@ async fn log_that_was_never_made_whole_is_made_by_the_next_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn log_whose_first_append_cannot_be_read_was_there() {
-    let folder = recorded().await;
-    opened(folder.path()).await.logs().forget(&AllocationLogRow::TABLE).await.unwrap();
-    let metadata = folder.path().join(ALLOCATIONS).join("metadata");
-    for file in entries(&metadata).iter().filter(|name| name.ends_with(".metadata.json")) {
-        cut(&metadata.join(file));
+async fn log_whose_first_append_cannot_be_read_or_is_gone_was_there() {
+    let remove = |file: &Path| std::fs::remove_file(file).unwrap();
+    for damage in [cut as fn(&Path), remove] {
+        let folder = recorded().await;
+        opened(folder.path()).await.logs().forget(&AllocationLogRow::TABLE).await.unwrap();
+        let metadata = folder.path().join(ALLOCATIONS).join("metadata");
+        let files = entries(&metadata).into_iter().filter(|name| name.ends_with(".metadata.json"));
+        let [first, later @ ..] = &files.map(|name| metadata.join(name)).collect::<Vec<_>>()[..] else { panic!() };
+        cut(first);
+        later.iter().for_each(|file| damage(file));
+        let refused = told(folder.path(), Lake::open_local(&settings(folder.path())).await);
+        assert!(refused.contains("does not know the log finops_credits.allocations_log"), "{refused}");
     }
-    let refused = told(folder.path(), Lake::open_local(&settings(folder.path())).await);
-    assert!(refused.contains("does not know the log finops_credits.allocations_log"), "{refused}");
 }
