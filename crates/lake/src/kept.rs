@@ -11,7 +11,6 @@ use schemas::{Place, Table, TableRow};
 use serde::de::DeserializeOwned;
 
 use crate::asked::RunInLake;
-use crate::concurrency::spawn_abort_on_drop;
 use crate::decoding::decoded;
 use crate::error::LakeError;
 use crate::lake::Lake;
@@ -177,15 +176,6 @@ impl KeptRun {
             Some(folder) => self.lake.store.read_rows(&folder).await,
             None => Ok(Vec::new()),
         }
-    }
-
-    /// As [`rows`](Self::rows), read on another thread from now on.
-    pub fn spawn_rows<R: TableRow + Send + 'static>(
-        &self,
-        period: Option<BillingPeriod>,
-    ) -> impl Future<Output = Result<Vec<R>, LakeError>> + use<R> {
-        let run = self.clone();
-        spawn_abort_on_drop(async move { run.rows(period).await })
     }
 
     /// As [`rows`](Self::rows), a batch after the other, with text as numbers of dictionary entries.

@@ -101,8 +101,9 @@ fn issue_date_set_by_hand_to_a_mistyped_year_is_an_error_that_names_the_credit()
     let issued = |date: &str| {
         let mut history = CreditHistory::until("2026-12".parse().unwrap());
         add(&mut history, "2026-01", &[("a", "05", "USD", "-1")]);
-        let by_hand = (date.parse().unwrap(), MANUAL.into());
-        register(history, &[CreditLogRow { issue_date: by_hand.0, issue_date_source: by_hand.1, ..row_of("a") }], &[])
+        let by_hand =
+            CreditLogRow { issue_date: date.parse().unwrap(), issue_date_source: MANUAL.into(), ..row_of("a") };
+        register(history, &[by_hand], &[])
     };
     assert_eq!(
         issued("0026-01-04").unwrap_err().to_string(),

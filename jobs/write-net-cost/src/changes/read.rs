@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use credit_ledger::BillingPeriod;
-use lake::{KeptRun, map_concurrently};
+use lake::{KeptRun, map_concurrently, spawn_abort_on_drop};
 use schemas::TableRow;
 use schemas::tables::{Cell, Credit, CreditBalance, NetCostSummary, Reconciliation};
 
@@ -22,8 +22,12 @@ const AT_ONCE: usize = 4;
 /// # Errors
 /// [`NetCostError::Lake`] where a table cannot be read or is not as it was written; [`NetCostError::Money`].
 pub async fn changes_between(from: &KeptRun, to: &KeptRun) -> Result<Changes, NetCostError> {
-    let credits: [Vec<Credit>; 2] = futures::try_join!(from.spawn_rows(None), to.spawn_rows(None))?.into();
-    let credits = Credits::of(&credits[0], &credits[1]);
+    let credits_of = |run: &KeptRun| {
+        let run = run.clone();
+        spawn_abort_on_drop(async move { run.rows::<Credit>(None).await })
+    };
+    let (before, after) = futures::try_join!(credits_of(from), credits_of(to))?;
+    let credits = Credits::of(&before, &after);
     let months: BTreeSet<BillingPeriod> = from.months().chain(to.months()).collect();
     let differing = months
         .into_iter()
